@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The RSP certificate profile (SGP.22 4.5.2, SGP.26) over GnuTLS. */
+#ifndef IFPP_X509_H
+#define IFPP_X509_H
+
+#include "tlv.h"
+
+/* Last arc of id-rspRole, 2.23.146.1.2.1.N */
+typedef enum {
+	IFPP_ROLE_CI = 0,
+	IFPP_ROLE_EUICC = 1,
+	IFPP_ROLE_EUM = 2,
+	IFPP_ROLE_DP_AUTH = 4,
+	IFPP_ROLE_DP_PB = 5,
+} IfppRole;
+
+typedef struct _IfppTrust IfppTrust;
+
+/**
+ * ifpp_trust_new_from_dir() - load CI roots and CRLs
+ * @dir: CI roots in *.pem, *.der, *.crt; CRLs in *.crl, DER or PEM; other names are ignored
+ * @error: IFPP_ERROR_IO no such directory, IFPP_ERROR_CHAIN no usable root in it
+ *	(self-signed, role CI, keyCertSign), IFPP_ERROR_CRL
+ */
+IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
+IfppTrust *ifpp_trust_new(void);
+/* One CI root, DER. What the chip does with the root in its memory. */
+gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error);
+gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error);
+/* Verify at this time instead of now; -1: do not check dates, as a chip without a clock. */
+void ifpp_trust_set_time(IfppTrust *trust, gint64 unix_time);
+void ifpp_trust_free(IfppTrust *trust);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppTrust, ifpp_trust_free)
+
+/**
+ * ifpp_trust_verify() - one leaf up to a configured CI root
+ * @trust: roots and CRLs
+ * @leaf: DER
+ * @others: sub-CAs as GBytes of DER in any order, or NULL; none may be left over
+ * @role: what the leaf must be; a leaf of role EUICC wants a sub-CA of role EUM, whose
+ *	name constraints or permitted EIN prefixes must cover its EID
+ * @error: IFPP_ERROR_CHAIN, EXPIRED, NOT_YET_VALID, REVOKED, CRL, ROLE, KEY_USAGE, CONSTRAINT
+ *
+ * Each link is found by AKI = SKI and proven by ECDSA-SHA256 over the TBS bytes as received.
+ */
+gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, GError **error);
+
+/* Public key of a certificate as the uncompressed point, 65 bytes. P-256 only. */
+gboolean ifpp_cert_point(IfppSpan der, guint8 point[65], GError **error);
+/* EID in the subject's serialNumber of an eUICC certificate. */
+gboolean ifpp_cert_eid(IfppSpan der, guint8 eid[16], GError **error);
+/* registeredID of the subjectAltName as DER value bytes of an OID (no tag, length); NULL if none. */
+GBytes *ifpp_cert_registered_id(IfppSpan der);
+gboolean ifpp_cert_ski(IfppSpan der, guint8 ski[20], GError **error);
+
+/**
+ * ifpp_ecdsa_verify() - ECDSA P-256 with SHA-256 in RSP's plain format
+ * @point: uncompressed public key, 65 bytes
+ * @parts: spans that together are the message
+ * @n_parts: their number
+ * @sig: 64 bytes r||s (BSI TR-03111)
+ *
+ * Return: TRUE when it verifies; FALSE for anything else, also a point off the curve.
+ */
+gboolean ifpp_ecdsa_verify(const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig);
+gboolean ifpp_point_on_curve(IfppSpan point);	/* 65 bytes, 04, on P-256 */
+
+/* SHA-256 of the 65-byte point: the key id. */
+void ifpp_key_id(const guint8 point[65], guint8 key_id[32]);
+
+#endif

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * In-Factory Profile Provisioning (GSMA SGP.41): the factory-only interface
+ *
+ * /dev/ifppN       Esfac: one chip's factory-only interface. write() one sealed
+ *                  package, read() one struct ifpp_result followed by the PIR.
+ * /dev/ifpp-relay  the daemon's end: one open file is one chip's relay. It
+ *                  attaches a chip, read()s requests and write()s replies.
+ *
+ * Every structure has the same layout for 32 and 64 bit callers. Unknown flags
+ * give EOPNOTSUPP, non-zero reserved fields give EINVAL, an unknown ioctl ENOTTY.
+ */
+#ifndef _UAPI_LINUX_IFPP_H
+#define _UAPI_LINUX_IFPP_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define IFPP_EID_LEN		16	/* as in tag 5A, high nibble first */
+#define IFPP_KEY_ID_LEN		32	/* SHA-256 of the uncompressed otPK */
+#define IFPP_CHALLENGE_LEN	16
+#define IFPP_KEYS_MAX		256	/* one-time keys in one chip's record */
+#define IFPP_PIR_MAX		4096	/* PIR or lock receipt, bytes */
+
+/*
+ * The sealed package's fixed header; all integers big-endian. The body, a CMS
+ * SignedData in DER, follows; header + body are the whole write().
+ */
+#define IFPP_PKG_MAGIC		0x49465050	/* "IFPP" */
+#define IFPP_PKG_VERSION	1
+#define IFPP_PKG_HDR_LEN	64
+
+struct ifpp_pkg_hdr {
+	__be32	magic;
+	__be16	version;
+	__be16	hdr_len;
+	__be32	body_len;
+	__be32	flags;
+	__u8	eid[IFPP_EID_LEN];
+	__u8	key_id[IFPP_KEY_ID_LEN];
+};
+
+/* A chip's state and the host's. It only ever grows. */
+enum ifpp_state {
+	IFPP_STATE_FACTORY	= 0,	/* one-time keys left, loads accepted */
+	IFPP_STATE_DRAINED	= 1,	/* no one-time key left, not locked */
+	IFPP_STATE_LOCKING	= 2,	/* irrevocable, chip or anchor not yet proven */
+	IFPP_STATE_LOCKED	= 3,	/* for ever */
+};
+
+enum ifpp_key_state {
+	IFPP_KEY_UNSPENT	= 0,
+	IFPP_KEY_UNKNOWN	= 1,	/* fate unknown until the chip says */
+	IFPP_KEY_SPENT		= 2,
+};
+
+/*
+ * struct ifpp_key - one one-time key of a chip
+ * @id:		key id
+ * @state:	enum ifpp_key_state
+ * @reserved:	0
+ */
+struct ifpp_key {
+	__u8	id[IFPP_KEY_ID_LEN];
+	__u32	state;
+	__u32	reserved;
+};
+
+/* ------------------------------------------------------------ /dev/ifppN */
+
+/*
+ * struct ifpp_result - what read() on /dev/ifppN returns, then @pir_len bytes
+ * @status:	0: the chip installed the profile; else a negative errno
+ * @reason:	0; 1..127: the chip's SGP.22 errorReason; 256 and up: the daemon's
+ *		refusal (tools/lib/error.h)
+ * @key_id:	of the package
+ * @keys_left:	unspent one-time keys afterwards
+ * @apdus:	command APDUs the daemon sent to the chip for this package
+ * @apdu_bytes:	their bytes
+ * @pir_len:	bytes of the ProfileInstallationResult that follow; 0 if none
+ * @queue_ns:	from write() until the relay read the request
+ * @verify_ns:	the daemon's verification
+ * @chip_ns:	from the first APDU to the last answer
+ * @total_ns:	from write() until the reply
+ */
+struct ifpp_result {
+	__s32	status;
+	__u32	reason;
+	__u8	key_id[IFPP_KEY_ID_LEN];
+	__u32	keys_left;
+	__u32	apdus;
+	__u32	apdu_bytes;
+	__u32	pir_len;
+	__u64	queue_ns;
+	__u64	verify_ns;
+	__u64	chip_ns;
+	__u64	total_ns;
+};
+
+#define IFPP_INFO_ONLINE	(1u << 0)	/* a relay serves the chip */
+
+/*
+ * struct ifpp_info - IFPP_IOC_INFO
+ * @flags:	out: IFPP_INFO_*
+ * @index:	out: N of /dev/ifppN
+ * @eid:	out: of the chip
+ * @state:	out: enum ifpp_state of the chip
+ * @host_state:	out: enum ifpp_state of this machine: FACTORY, LOCKING or LOCKED
+ * @keys_unspent, @keys_unknown, @keys_spent: out: counts
+ * @pkg_max:	out: largest package accepted, bytes
+ * @loads:	out: packages handed to the relay
+ * @installed:	out: loads that ended with status 0
+ * @failed:	out: loads that ended otherwise
+ * @refused:	out: packages refused before the relay saw them
+ */
+struct ifpp_info {
+	__u32	flags;
+	__u32	index;
+	__u8	eid[IFPP_EID_LEN];
+	__u32	state;
+	__u32	host_state;
+	__u32	keys_unspent;
+	__u32	keys_unknown;
+	__u32	keys_spent;
+	__u32	pkg_max;
+	__u64	loads;
+	__u64	installed;
+	__u64	failed;
+	__u64	refused;
+};
+
+/*
+ * struct ifpp_keys - IFPP_IOC_KEYS
+ * @flags:	0
+ * @count:	in: room at @keys; out: keys in the record (copied: the smaller)
+ * @keys:	user pointer to struct ifpp_key[]
+ */
+struct ifpp_keys {
+	__u32	flags;
+	__u32	count;
+	__aligned_u64 keys;
+};
+
+/*
+ * struct ifpp_delete - IFPP_IOC_DELETE_KEYS, delete every unused one-time key
+ * @flags:	0
+ * @deleted:	out: number the chip deleted
+ */
+struct ifpp_delete {
+	__u32	flags;
+	__u32	deleted;
+};
+
+/*
+ * struct ifpp_lock - IFPP_IOC_LOCK, lock this chip for ever (UNIT lock)
+ * @flags:	0
+ * @receipt_len: in: room at @receipt; out: bytes of the receipt
+ * @challenge:	in: what the chip signs into its receipt
+ * @receipt:	user pointer
+ *
+ * Returns 0 once the chip is proven locked. Any error after the request was
+ * taken leaves the chip LOCKING: repeat the call to finish. On a chip already
+ * LOCKED the receipt is signed again over the new challenge. EMSGSIZE: the
+ * receipt did not fit, @receipt_len tells its size.
+ */
+struct ifpp_lock {
+	__u32	flags;
+	__u32	receipt_len;
+	__u8	challenge[IFPP_CHALLENGE_LEN];
+	__aligned_u64 receipt;
+};
+
+#define IFPP_IOC_MAGIC		0xB7
+#define IFPP_IOC_INFO		_IOR(IFPP_IOC_MAGIC, 0x00, struct ifpp_info)
+#define IFPP_IOC_KEYS		_IOWR(IFPP_IOC_MAGIC, 0x01, struct ifpp_keys)
+#define IFPP_IOC_DELETE_KEYS	_IOWR(IFPP_IOC_MAGIC, 0x02, struct ifpp_delete)
+#define IFPP_IOC_LOCK		_IOWR(IFPP_IOC_MAGIC, 0x03, struct ifpp_lock)
+
+/* -------------------------------------------------------- /dev/ifpp-relay */
+
+/*
+ * struct ifpp_attach - IFPP_RELAY_ATTACH, the first call on a relay file
+ * @flags:	0
+ * @index:	out: N of /dev/ifppN
+ * @eid:	of the chip
+ * @state:	enum ifpp_state, as the chip reports: FACTORY, DRAINED or LOCKED
+ * @spent_count: the chip's count of spent keys
+ * @n_keys:	struct ifpp_key at @keys: every unspent key of the chip, and any
+ *		spent one the daemon can still name
+ * @reserved:	0
+ * @keys:	user pointer
+ *
+ * EBUSY: another relay serves this chip, or this file is attached already.
+ * EBADE: the report contradicts the chip's record; announced as tampering.
+ */
+struct ifpp_attach {
+	__u32	flags;
+	__u32	index;
+	__u8	eid[IFPP_EID_LEN];
+	__u32	state;
+	__u32	spent_count;
+	__u32	n_keys;
+	__u32	reserved;
+	__aligned_u64 keys;
+};
+
+#define IFPP_RELAY_ATTACH	_IOWR(IFPP_IOC_MAGIC, 0x40, struct ifpp_attach)
+
+enum ifpp_req_type {
+	IFPP_REQ_LOAD		= 1,	/* data: the sealed package */
+	IFPP_REQ_DELETE_KEYS	= 2,	/* no data */
+	IFPP_REQ_LOCK		= 3,	/* data: challenge16 */
+	IFPP_REQ_REFRESH	= 4,	/* no data: report what the chip has */
+};
+
+/*
+ * struct ifpp_req - what read() on /dev/ifpp-relay returns, then @len bytes
+ * @id:		to be repeated in the reply; never reused
+ * @type:	enum ifpp_req_type
+ * @flags:	0
+ * @timeout_ms:	the relay's deadline for the reply
+ * @len:	bytes of data that follow
+ *
+ * One read() returns one whole request; EMSGSIZE if the buffer is too small
+ * (the request stays queued). A buffer of IFPP_REQ_BUF_MAX always suffices
+ * with the default package limit.
+ */
+struct ifpp_req {
+	__u64	id;
+	__u32	type;
+	__u32	flags;
+	__u32	timeout_ms;
+	__u32	len;
+};
+
+#define IFPP_REQ_BUF_MAX	(sizeof(struct ifpp_req) + 256 * 1024)
+
+#define IFPP_REPLY_REPORT	(1u << 0)	/* state, spent_count and keys are the chip's word */
+
+/*
+ * struct ifpp_reply - write() on /dev/ifpp-relay: this, @n_keys struct ifpp_key,
+ * then @len bytes, in one write()
+ * @id:		of the request; ESTALE if it is unknown, answered or aborted
+ * @type:	of the request
+ * @flags:	IFPP_REPLY_*
+ * @status:	0 or a negative errno, handed to the client
+ * @reason:	as in struct ifpp_result
+ * @state:	with REPORT: as in struct ifpp_attach
+ * @spent_count: with REPORT
+ * @n_keys:	with REPORT: unspent keys that follow; else 0
+ * @len:	bytes of PIR (LOAD) or lock receipt (LOCK)
+ * @apdus, @apdu_bytes, @verify_ns, @chip_ns: as in struct ifpp_result
+ * @deleted:	DELETE_KEYS: keys deleted
+ * @reserved:	0
+ *
+ * Without REPORT the fate of the key in flight is unknown and stays so until a
+ * report arrives (REFRESH, another reply, or the next attach). A report that
+ * contradicts the record fails with EBADE and ends the request with EREMOTEIO.
+ */
+struct ifpp_reply {
+	__u64	id;
+	__u32	type;
+	__u32	flags;
+	__s32	status;
+	__u32	reason;
+	__u32	state;
+	__u32	spent_count;
+	__u32	n_keys;
+	__u32	len;
+	__u32	apdus;
+	__u32	apdu_bytes;
+	__u64	verify_ns;
+	__u64	chip_ns;
+	__u32	deleted;
+	__u32	reserved;
+};
+
+#endif /* _UAPI_LINUX_IFPP_H */
