@@ -1,1 +1,144 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "error.h"
+
+static gboolean fail(GError **error, const char *path, const char *doing)
+{
+	int code, err = errno;
+
+	switch (err) {
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		code = IFPP_ERROR_NO_SPACE;
+		break;
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		code = IFPP_ERROR_ACCESS;
+		break;
+	default:
+		code = IFPP_ERROR_IO;
+	}
+	g_set_error(error, IFPP_ERROR, code, "%s: %s: %s", path, doing, g_strerror(err));
+	return FALSE;
+}
+
+GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
+{
+	g_autofree guint8 *data = NULL;
+	struct stat st;
+	gsize len = 0;
+	ssize_t n;
+	int fd;
+
+	/* O_NONBLOCK: a FIFO must not make us wait for its other end. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0) {
+		fail(error, path, "cannot open");
+		return NULL;
+	}
+	if (fstat(fd, &st) < 0) {
+		fail(error, path, "cannot read");
+		goto out;
+	}
+	if (!S_ISREG(st.st_mode)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is %s, not a file", path,
+			    S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
+		goto out;
+	}
+	if (st.st_size < 0 || (guint64)st.st_size > max)
+		goto too_large;
+
+	/* One byte more than stat said, so that a file that grows meanwhile is noticed. */
+	data = g_malloc(st.st_size + 1);
+	while ((gsize)st.st_size + 1 > len) {
+		n = read(fd, data + len, st.st_size + 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			fail(error, path, "cannot read");
+			goto out;
+		}
+		if (n == 0)
+			break;
+		len += n;
+	}
+	if (len > (gsize)st.st_size) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: grows while it is read", path);
+		goto out;
+	}
+	close(fd);
+	return g_bytes_new_take(g_steal_pointer(&data), len);
+
+too_large:
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOO_LARGE, "%s: larger than the %zu bytes it may have", path,
+		    max);
+out:
+	close(fd);
+	return NULL;
+}
+
+static gboolean write_all(int fd, const guint8 *data, gsize len)
+{
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return FALSE;
+		data += n;
+		len -= n;
+	}
+	return TRUE;
+}
+
+gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+	g_autofree char *base = g_path_get_basename(path);
+	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
+	gboolean ok;
+	int fd, dirfd;
+
+	fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, mode);
+	if (fd < 0)
+		return fail(error, path, "cannot create");
+	ok = write_all(fd, data, len) && fsync(fd) == 0;
+	if (!ok) {
+		fail(error, path, "cannot write");
+		close(fd);
+		goto undo;
+	}
+	if (close(fd) < 0) {
+		fail(error, path, "cannot write");
+		goto undo;
+	}
+	if (rename(tmp, path) < 0) {
+		fail(error, path, "cannot replace");
+		goto undo;
+	}
+
+	/* The new name itself must reach the disk. */
+	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0)
+		return fail(error, dir, "cannot open");
+	ok = fsync(dirfd) == 0 || fail(error, dir, "cannot write");
+	close(dirfd);
+	return ok;
+
+undo:
+	g_unlink(tmp);
+	return FALSE;
+}
