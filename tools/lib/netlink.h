@@ -42,6 +42,7 @@ typedef struct {
 	};
 } IfppNlEvent;
 
+struct nlmsghdr;
 typedef struct _IfppNetlink IfppNetlink;
 typedef void (*IfppNlEventFunc)(const IfppNlEvent *event, gpointer user);
 
@@ -55,6 +56,15 @@ gboolean ifpp_netlink_host_get(IfppNetlink *nl, IfppNlHost *out, GError **error)
 gboolean ifpp_netlink_host_lock(IfppNetlink *nl, IfppNlHost *out, GError **error);	/* ACCESS without CAP_NET_ADMIN */
 /* Subscribe to the group "events"; @func runs from the thread-default main context until free. */
 gboolean ifpp_netlink_watch(IfppNetlink *nl, IfppNlEventFunc func, gpointer user, GError **error);
+
+/**
+ * ifpp_netlink_parse_event() - one message of the group "events"
+ * @hdr: a whole generic netlink message
+ * @event: filled
+ *
+ * Return: FALSE for a message that is no event, or lacks what its kind must have.
+ */
+gboolean ifpp_netlink_parse_event(struct nlmsghdr *hdr, IfppNlEvent *event);
 
 const char *ifpp_state_name(guint32 state);	/* "FACTORY", "DRAINED", "LOCKING", "LOCKED" */
 
