@@ -8,6 +8,8 @@
 
 #include "tlv.h"
 
+#include <gnutls/abstract.h>
+
 #define IFPP_BSP_TLV_MAX 1036		/* accepted; we send at most 1020 */
 #define IFPP_BSP_PLAIN_MAX 1007		/* encrypted payload of one segment */
 #define IFPP_BSP_CLEAR_MAX 1008		/* MAC-only payload of one segment */
@@ -27,8 +29,14 @@ gboolean ifpp_ec_key_export(IfppEcKey *key, guint8 scalar[32], GError **error);
 void ifpp_ec_key_point(IfppEcKey *key, guint8 point[65]);
 /* ECDSA-SHA256 over the parts, plain r||s. */
 gboolean ifpp_ec_key_sign(IfppEcKey *key, const IfppSpan *parts, gsize n_parts, guint8 sig[64], GError **error);
+/* ECDH: the x-coordinate. @peer refused with IFPP_ERROR_POINT if not on the curve; wipe @zab. */
+gboolean ifpp_ec_key_derive(IfppEcKey *key, const guint8 peer[65], guint8 zab[32], GError **error);
 void ifpp_ec_key_free(IfppEcKey *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppEcKey, ifpp_ec_key_free)
+
+/* ECDSA-SHA256 over the parts, plain r||s, by any P-256 key of GnuTLS, also one in a token. */
+gboolean ifpp_ecdsa_sign(gnutls_privkey_t key, const IfppSpan *parts, gsize n_parts, guint8 sig[64],
+			 GError **error);
 
 /**
  * ifpp_bsp_agree() - ECDH and X9.63 KDF with SHA-256 to the session keys
@@ -41,6 +49,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppEcKey, ifpp_ec_key_free)
  */
 gboolean ifpp_bsp_agree(IfppBsp *bsp, IfppEcKey *own, const guint8 peer[65], IfppSpan host_id,
 			const guint8 eid[16], GError **error);
+/* The second half of it: from the shared x-coordinate to the keys. */
+gboolean ifpp_bsp_derive(IfppBsp *bsp, const guint8 zab[32], IfppSpan host_id, const guint8 eid[16],
+			 GError **error);
 void ifpp_bsp_set_ppk(IfppBsp *bsp, const guint8 mcv[16], const guint8 enc[16], const guint8 mac[16]);
 void ifpp_bsp_wipe(IfppBsp *bsp);
 
@@ -48,7 +59,8 @@ void ifpp_bsp_wipe(IfppBsp *bsp);
 gboolean ifpp_bsp_encrypt(IfppBsp *bsp, guint8 tag, IfppSpan plain, GByteArray *out, GError **error);
 gboolean ifpp_bsp_mac(IfppBsp *bsp, guint8 tag, IfppSpan clear, GByteArray *out, GError **error);
 /* Cut @plain into segments of IFPP_BSP_PLAIN_MAX or IFPP_BSP_CLEAR_MAX and protect each. */
-gboolean ifpp_bsp_protect_all(IfppBsp *bsp, guint8 tag, gboolean encrypt, IfppSpan plain, GByteArray *out, GError **error);
+gboolean ifpp_bsp_protect_all(IfppBsp *bsp, guint8 tag, gboolean encrypt, IfppSpan plain, GByteArray *out,
+			      GError **error);
 
 /**
  * ifpp_bsp_open() - check one protected TLV and append its payload to @out
