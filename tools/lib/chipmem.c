@@ -1,1 +1,701 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/* The non-volatile memory of a virtual eUICC. */
+#include "chipmem.h"
+
+#include <string.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/gnutls.h>
+
+#include "eid.h"
+#include "error.h"
+#include "file.h"
+
+/*
+ * The file: FF70 { members in this order } 9F40 20 SHA-256 of the FF70 TLV. The digest tells a
+ * damaged file from a chip's state; it is no protection against someone who can write the file.
+ */
+#define TAG_MEMORY 0xFF70
+#define TAG_DIGEST 0x9F40
+#define TAG_VERSION 0x80
+#define TAG_EID 0x5A
+#define TAG_SK 0x81
+#define TAG_CERTS 0xA2		/* CERT.EUICC, CERT.EUM */
+#define TAG_CI 0xA3
+#define TAG_KEYS 0xA4		/* 30 { 80 id, 81 scalar, 5F49 point, 5F37 attestation } */
+#define TAG_SPENT 0x85
+#define TAG_DEAD 0x86		/* ids, 32 bytes each */
+#define TAG_LOCKED 0x87
+#define TAG_LOCK_COUNTER 0x88
+#define TAG_PROFILES 0xA9	/* 30 { 5A, 4F, 9F70, 95, 80 metadata, 81 UPP, 90? } */
+#define TAG_SEQ 0x8A
+#define TAG_NOTES 0xAB		/* 30 { 80 seq, 81 events, 0C address, 5A?, 82 bytes } */
+#define TAG_LOADING 0xAC	/* 80 transactionId, 06 OID */
+#define TAG_DP_ADDRESS 0x8D
+
+#define MEMORY_VERSION 1
+#define MEMORY_MAX (4 * IFPP_CHIP_NVM)
+
+void ifpp_secret_bytes_free(GBytes *bytes)
+{
+	gsize len;
+	guint8 *data;
+
+	if (!bytes)
+		return;
+	data = g_bytes_unref_to_data(bytes, &len);
+	if (data)
+		gnutls_memset(data, 0, len);
+	g_free(data);
+}
+
+void ifpp_chip_profile_free(IfppChipProfile *profile)
+{
+	g_clear_pointer(&profile->metadata, g_bytes_unref);
+	ifpp_secret_bytes_free(profile->upp);
+	g_free(profile->nickname);
+	g_free(profile);
+}
+
+void ifpp_chip_note_free(IfppChipNote *note)
+{
+	g_free(note->address);
+	g_clear_pointer(&note->bytes, g_bytes_unref);
+	g_free(note);
+}
+
+static void wipe_key(gpointer data)
+{
+	gnutls_memset(data, 0, sizeof(IfppChipKey));
+}
+
+static IfppChipMem *mem_alloc(const char *path)
+{
+	IfppChipMem *mem = g_new0(IfppChipMem, 1);
+
+	mem->path = g_strdup(path);
+	/* Full size at once: growing would leave copies of the keys in freed memory. */
+	mem->keys = g_array_sized_new(FALSE, TRUE, sizeof(IfppChipKey), IFPP_CHIP_KEYS_MAX);
+	g_array_set_clear_func(mem->keys, wipe_key);
+	mem->dead = g_array_new(FALSE, TRUE, 32);
+	mem->profiles = g_ptr_array_new_with_free_func((GDestroyNotify)ifpp_chip_profile_free);
+	mem->notes = g_ptr_array_new_with_free_func((GDestroyNotify)ifpp_chip_note_free);
+	mem->dp_address = g_strdup("");
+	return mem;
+}
+
+IfppChipMem *ifpp_chipmem_new(const char *path, const guint8 eid[16], IfppEcKey *sk)
+{
+	IfppChipMem *mem = mem_alloc(path);
+
+	memcpy(mem->eid, eid, 16);
+	mem->sk = sk;
+	mem->next_seq = 1;
+	return mem;
+}
+
+void ifpp_chipmem_free(IfppChipMem *mem)
+{
+	if (!mem)
+		return;
+	g_free(mem->path);
+	g_clear_pointer(&mem->sk, ifpp_ec_key_free);
+	g_clear_pointer(&mem->cert_euicc, g_bytes_unref);
+	g_clear_pointer(&mem->cert_eum, g_bytes_unref);
+	g_clear_pointer(&mem->ci, g_bytes_unref);
+	g_array_unref(mem->keys);
+	g_array_unref(mem->dead);
+	g_ptr_array_unref(mem->profiles);
+	g_ptr_array_unref(mem->notes);
+	g_free(mem->dp_address);
+	g_clear_pointer(&mem->load_transaction, g_bytes_unref);
+	g_clear_pointer(&mem->load_oid, g_bytes_unref);
+	g_free(mem);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static gboolean bad(GError **error, const char *path, const char *what)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA, "%s: not a sound chip memory: %s", path, what);
+	return FALSE;
+}
+
+static gboolean get_fixed(IfppSpan *in, guint32 tag, const char *what, guint8 *out, gsize len, GError **error)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_expect(in, tag, what, &tlv, error))
+		return FALSE;
+	if (tlv.value.len != len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s has a wrong length", what);
+		return FALSE;
+	}
+	memcpy(out, tlv.value.data, len);
+	return TRUE;
+}
+
+static gboolean get_uint(IfppSpan *in, guint32 tag, const char *what, guint64 *out, GError **error)
+{
+	IfppTlv tlv;
+
+	return ifpp_tlv_expect(in, tag, what, &tlv, error) && ifpp_tlv_uint(&tlv, out, error);
+}
+
+static char *span_text(IfppSpan span)
+{
+	return g_strndup((const char *)span.data, span.len);
+}
+
+static gboolean read_keys(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	while (in.len) {
+		IfppTlv item;
+		IfppChipKey *key;
+
+		if (!ifpp_tlv_expect(&in, 0x30, "one-time key", &item, error))
+			return FALSE;
+		if (mem->keys->len == IFPP_CHIP_KEYS_MAX) {
+			g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "too many one-time keys");
+			return FALSE;
+		}
+		g_array_set_size(mem->keys, mem->keys->len + 1);
+		key = &g_array_index(mem->keys, IfppChipKey, mem->keys->len - 1);
+		if (!get_fixed(&item.value, 0x80, "key id", key->key_id, 32, error) ||
+		    !get_fixed(&item.value, 0x81, "private key", key->scalar, 32, error) ||
+		    !get_fixed(&item.value, 0x5F49, "public key", key->point, 65, error) ||
+		    !get_fixed(&item.value, 0x5F37, "attestation", key->attestation, 64, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean read_profiles(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	while (in.len) {
+		IfppTlv item, metadata, upp, tlv;
+		IfppChipProfile *profile;
+		guint8 enabled;
+		guint64 cls;
+
+		if (!ifpp_tlv_expect(&in, 0x30, "profile", &item, error))
+			return FALSE;
+		profile = g_new0(IfppChipProfile, 1);
+		g_ptr_array_add(mem->profiles, profile);
+		if (!get_fixed(&item.value, 0x5A, "ICCID", profile->iccid, 10, error) ||
+		    !get_fixed(&item.value, 0x4F, "ISD-P AID", profile->aid, 16, error) ||
+		    !get_fixed(&item.value, 0x9F70, "profile state", &enabled, 1, error) ||
+		    !get_uint(&item.value, 0x95, "profile class", &cls, error) ||
+		    !ifpp_tlv_expect(&item.value, 0x80, "metadata", &metadata, error) ||
+		    !ifpp_tlv_expect(&item.value, 0x81, "profile", &upp, error))
+			return FALSE;
+		profile->enabled = enabled == 1;
+		profile->profile_class = cls;
+		profile->metadata = g_bytes_new(metadata.value.data, metadata.value.len);
+		profile->upp = g_bytes_new(upp.value.data, upp.value.len);
+		if (ifpp_tlv_take(&item.value, 0x90, &tlv))
+			profile->nickname = span_text(tlv.value);
+	}
+	return TRUE;
+}
+
+static gboolean read_notes(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	while (in.len) {
+		IfppTlv item, tlv;
+		IfppChipNote *note;
+
+		if (!ifpp_tlv_expect(&in, 0x30, "notification", &item, error))
+			return FALSE;
+		note = g_new0(IfppChipNote, 1);
+		g_ptr_array_add(mem->notes, note);
+		if (!get_uint(&item.value, 0x80, "sequence number", &note->seq, error) ||
+		    !get_fixed(&item.value, 0x81, "events", &note->events, 1, error) ||
+		    !ifpp_tlv_expect(&item.value, 0x0C, "address", &tlv, error))
+			return FALSE;
+		note->address = span_text(tlv.value);
+		if (ifpp_tlv_take(&item.value, 0x5A, &tlv)) {
+			if (tlv.value.len != 10) {
+				g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "ICCID has a wrong length");
+				return FALSE;
+			}
+			note->has_iccid = TRUE;
+			memcpy(note->iccid, tlv.value.data, 10);
+		}
+		if (!ifpp_tlv_expect(&item.value, 0x82, "signed notification", &tlv, error))
+			return FALSE;
+		note->bytes = g_bytes_new(tlv.value.data, tlv.value.len);
+	}
+	return TRUE;
+}
+
+static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	IfppTlv tlv, cert;
+	guint8 scalar[32], locked;
+	guint64 version;
+
+	if (!get_uint(&in, TAG_VERSION, "version", &version, error))
+		return FALSE;
+	if (version != MEMORY_VERSION) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "version %" G_GUINT64_FORMAT
+			    ", this program knows %d", version, MEMORY_VERSION);
+		return FALSE;
+	}
+	if (!get_fixed(&in, TAG_EID, "EID", mem->eid, 16, error) ||
+	    !get_fixed(&in, TAG_SK, "SK.EUICC", scalar, 32, error))
+		return FALSE;
+	mem->sk = ifpp_ec_key_import(scalar, error);
+	gnutls_memset(scalar, 0, sizeof(scalar));
+	if (!mem->sk || !ifpp_tlv_expect(&in, TAG_CERTS, "certificates", &tlv, error))
+		return FALSE;
+	if (!ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUICC", &cert, error))
+		return FALSE;
+	mem->cert_euicc = g_bytes_new(cert.whole.data, cert.whole.len);
+	if (!ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUM", &cert, error))
+		return FALSE;
+	mem->cert_eum = g_bytes_new(cert.whole.data, cert.whole.len);
+	if (!ifpp_tlv_expect(&in, TAG_CI, "CI root", &tlv, error) ||
+	    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.CI", &cert, error))
+		return FALSE;
+	mem->ci = g_bytes_new(cert.whole.data, cert.whole.len);
+
+	if (!ifpp_tlv_expect(&in, TAG_KEYS, "one-time keys", &tlv, error) ||
+	    !read_keys(mem, tlv.value, error) ||
+	    !get_uint(&in, TAG_SPENT, "spent count", &mem->spent, error) ||
+	    !ifpp_tlv_expect(&in, TAG_DEAD, "spent keys", &tlv, error))
+		return FALSE;
+	if (tlv.value.len % 32) {
+		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "spent keys have a wrong length");
+		return FALSE;
+	}
+	if (tlv.value.len)
+		g_array_append_vals(mem->dead, tlv.value.data, tlv.value.len / 32);
+	if (!get_fixed(&in, TAG_LOCKED, "lock state", &locked, 1, error) ||
+	    !get_uint(&in, TAG_LOCK_COUNTER, "lock counter", &mem->lock_counter, error) ||
+	    !ifpp_tlv_expect(&in, TAG_PROFILES, "profiles", &tlv, error) ||
+	    !read_profiles(mem, tlv.value, error) ||
+	    !get_uint(&in, TAG_SEQ, "sequence counter", &mem->next_seq, error) ||
+	    !ifpp_tlv_expect(&in, TAG_NOTES, "notifications", &tlv, error) ||
+	    !read_notes(mem, tlv.value, error))
+		return FALSE;
+	mem->locked = locked != 0;
+	if (ifpp_tlv_take(&in, TAG_LOADING, &tlv)) {
+		mem->loading = TRUE;
+		if (!ifpp_tlv_expect(&tlv.value, 0x80, "transactionId", &cert, error))
+			return FALSE;
+		mem->load_transaction = g_bytes_new(cert.value.data, cert.value.len);
+		if (!ifpp_tlv_expect(&tlv.value, 0x06, "SM-DP OID", &cert, error))
+			return FALSE;
+		mem->load_oid = g_bytes_new(cert.value.data, cert.value.len);
+	}
+	if (!ifpp_tlv_expect(&in, TAG_DP_ADDRESS, "SM-DP+ address", &tlv, error))
+		return FALSE;
+	g_free(mem->dp_address);
+	mem->dp_address = span_text(tlv.value);
+	if (in.len) {
+		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "unknown members");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean read_file(IfppChipMem *mem, IfppSpan file, GError **error)
+{
+	g_autoptr(GError) inner = NULL;
+	IfppTlv memory, digest;
+	guint8 sha[32];
+
+	if (!ifpp_tlv_take(&file, TAG_MEMORY, &memory))
+		return bad(error, mem->path, "it does not begin like one, or is cut short");
+	if (!ifpp_tlv_take(&file, TAG_DIGEST, &digest) || file.len || digest.value.len != sizeof(sha))
+		return bad(error, mem->path, "its end is missing");
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, memory.whole.data, memory.whole.len, sha);
+	if (memcmp(sha, digest.value.data, sizeof(sha)))
+		return bad(error, mem->path, "its digest is wrong");
+	if (!read_members(mem, memory.value, &inner))
+		return bad(error, mem->path, inner->message);
+	return TRUE;
+}
+
+IfppChipMem *ifpp_chipmem_load(const char *path, GError **error)
+{
+	g_autoptr(IfppChipMem) mem = NULL;
+	GBytes *file;
+	gboolean ok;
+
+	file = ifpp_file_read(path, MEMORY_MAX, error);
+	if (!file)
+		return NULL;
+	mem = mem_alloc(path);
+	ok = read_file(mem, ifpp_span_bytes(file), error);
+	ifpp_secret_bytes_free(file);
+	return ok ? g_steal_pointer(&mem) : NULL;
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static void put_bytes(GByteArray *out, guint32 tag, GBytes *bytes)
+{
+	ifpp_tlv_put_span(out, tag, ifpp_span_bytes(bytes));
+}
+
+/* A constructed TLV from its members; they may hold secrets, so wipe them. */
+static void put_members(GByteArray *out, guint32 tag, GByteArray *members)
+{
+	ifpp_tlv_put(out, tag, members->data, members->len);
+	ifpp_secret_free(members);
+}
+
+static void put_key(GByteArray *out, const IfppChipKey *key, gboolean secret)
+{
+	/* 80, 5F49, 5F37, and 81: the private half */
+	ifpp_tlv_put_header(out, 0x30, 34 + 68 + 67 + (secret ? 34 : 0));
+	ifpp_tlv_put(out, 0x80, key->key_id, 32);
+	if (secret)
+		ifpp_tlv_put(out, 0x81, key->scalar, 32);
+	ifpp_tlv_put(out, 0x5F49, key->point, 65);
+	ifpp_tlv_put(out, 0x5F37, key->attestation, 64);
+}
+
+static void put_profile(GByteArray *out, const IfppChipProfile *profile, gsize room)
+{
+	GByteArray *item = g_byte_array_sized_new(room);
+	guint8 enabled = profile->enabled;
+
+	ifpp_tlv_put(item, 0x5A, profile->iccid, 10);
+	ifpp_tlv_put(item, 0x4F, profile->aid, 16);
+	ifpp_tlv_put(item, 0x9F70, &enabled, 1);
+	ifpp_tlv_put_uint(item, 0x95, profile->profile_class);
+	put_bytes(item, 0x80, profile->metadata);
+	put_bytes(item, 0x81, profile->upp);
+	if (profile->nickname)
+		ifpp_tlv_put(item, 0x90, profile->nickname, strlen(profile->nickname));
+	put_members(out, 0x30, item);
+}
+
+static void put_note(GByteArray *out, const IfppChipNote *note)
+{
+	GByteArray *item = g_byte_array_new();
+
+	ifpp_tlv_put_uint(item, 0x80, note->seq);
+	ifpp_tlv_put(item, 0x81, &note->events, 1);
+	ifpp_tlv_put(item, 0x0C, note->address, strlen(note->address));
+	if (note->has_iccid)
+		ifpp_tlv_put(item, 0x5A, note->iccid, 10);
+	put_bytes(item, 0x82, note->bytes);
+	put_members(out, 0x30, item);
+}
+
+static gboolean put_scalar(GByteArray *out, guint32 tag, IfppEcKey *key, GError **error)
+{
+	guint8 scalar[32];
+
+	if (!ifpp_ec_key_export(key, scalar, error))
+		return FALSE;
+	ifpp_tlv_put(out, tag, scalar, sizeof(scalar));
+	gnutls_memset(scalar, 0, sizeof(scalar));
+	return TRUE;
+}
+
+/* An upper bound of the file's size: no array that holds secrets may have to grow. */
+static gsize memory_size(const IfppChipMem *mem)
+{
+	gsize size = 8192 + g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum) +
+		     g_bytes_get_size(mem->ci) + mem->keys->len * 256 + mem->dead->len * 32 +
+		     strlen(mem->dp_address);
+
+	for (guint i = 0; i < mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
+
+		size += 512 + g_bytes_get_size(profile->metadata) + g_bytes_get_size(profile->upp);
+	}
+	for (guint i = 0; i < mem->notes->len; i++) {
+		IfppChipNote *note = g_ptr_array_index(mem->notes, i);
+
+		size += 128 + strlen(note->address) + g_bytes_get_size(note->bytes);
+	}
+	return size;
+}
+
+static GByteArray *serialise(const IfppChipMem *mem, GError **error)
+{
+	gsize size = memory_size(mem);
+	GByteArray *out = g_byte_array_sized_new(size), *part;
+	guint8 locked = mem->locked, sha[32];
+	GByteArray *file;
+
+	ifpp_tlv_put_uint(out, TAG_VERSION, MEMORY_VERSION);
+	ifpp_tlv_put(out, TAG_EID, mem->eid, 16);
+	if (!put_scalar(out, TAG_SK, mem->sk, error)) {
+		ifpp_secret_free(out);
+		return NULL;
+	}
+	ifpp_tlv_put_header(out, TAG_CERTS, g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum));
+	g_byte_array_append(out, g_bytes_get_data(mem->cert_euicc, NULL), g_bytes_get_size(mem->cert_euicc));
+	g_byte_array_append(out, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
+	put_bytes(out, TAG_CI, mem->ci);
+
+	part = g_byte_array_sized_new(mem->keys->len * 256);
+	for (guint i = 0; i < mem->keys->len; i++)
+		put_key(part, &g_array_index(mem->keys, IfppChipKey, i), TRUE);
+	put_members(out, TAG_KEYS, part);
+	ifpp_tlv_put_uint(out, TAG_SPENT, mem->spent);
+	ifpp_tlv_put(out, TAG_DEAD, mem->dead->data, mem->dead->len * 32);
+	ifpp_tlv_put(out, TAG_LOCKED, &locked, 1);
+	ifpp_tlv_put_uint(out, TAG_LOCK_COUNTER, mem->lock_counter);
+
+	part = g_byte_array_sized_new(size);
+	for (guint i = 0; i < mem->profiles->len; i++)
+		put_profile(part, g_ptr_array_index(mem->profiles, i), size);
+	put_members(out, TAG_PROFILES, part);
+	ifpp_tlv_put_uint(out, TAG_SEQ, mem->next_seq);
+	part = g_byte_array_new();
+	for (guint i = 0; i < mem->notes->len; i++)
+		put_note(part, g_ptr_array_index(mem->notes, i));
+	put_members(out, TAG_NOTES, part);
+	if (mem->loading) {
+		part = g_byte_array_new();
+		put_bytes(part, 0x80, mem->load_transaction);
+		put_bytes(part, 0x06, mem->load_oid);
+		put_members(out, TAG_LOADING, part);
+	}
+	ifpp_tlv_put(out, TAG_DP_ADDRESS, mem->dp_address, strlen(mem->dp_address));
+
+	file = g_byte_array_sized_new(size);
+	put_members(file, TAG_MEMORY, out);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, file->data, file->len, sha);
+	ifpp_tlv_put(file, TAG_DIGEST, sha, sizeof(sha));
+	return file;
+}
+
+gboolean ifpp_chipmem_commit(IfppChipMem *mem, GError **error)
+{
+	IfppChipMemFate fate = IFPP_CHIPMEM_WRITE;
+	GByteArray *file;
+	gboolean ok;
+
+	mem->writes++;
+	if (mem->hook)
+		fate = mem->hook(mem, mem->hook_user);
+	if (fate == IFPP_CHIPMEM_CUT_BEFORE)
+		goto cut;
+
+	file = serialise(mem, error);
+	if (!file)
+		return FALSE;
+	ok = ifpp_file_write(mem->path, file->data, file->len, 0600, error);
+	ifpp_secret_free(file);
+	if (!ok)
+		return FALSE;
+	if (fate != IFPP_CHIPMEM_CUT_AFTER)
+		return TRUE;
+cut:
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "%s: power cut at write %" G_GUINT64_FORMAT,
+		    mem->path, mem->writes);
+	return FALSE;
+}
+
+/* ------------------------------------------------------------------ state */
+
+IfppChipState ifpp_chipmem_state(const IfppChipMem *mem)
+{
+	if (mem->locked)
+		return IFPP_CHIP_LOCKED;
+	return mem->keys->len ? IFPP_CHIP_FACTORY : IFPP_CHIP_DRAINED;
+}
+
+gboolean ifpp_chipmem_add_key(IfppChipMem *mem, IfppEcKey *key, GError **error)
+{
+	g_autoptr(GBytes) tbs = NULL;
+	IfppChipKey *slot;
+	IfppSpan part;
+
+	if (mem->keys->len == IFPP_CHIP_KEYS_MAX) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "a chip holds at most %d one-time keys",
+			    IFPP_CHIP_KEYS_MAX);
+		return FALSE;
+	}
+	g_array_set_size(mem->keys, mem->keys->len + 1);
+	slot = &g_array_index(mem->keys, IfppChipKey, mem->keys->len - 1);
+	ifpp_ec_key_point(key, slot->point);
+	ifpp_key_id(slot->point, slot->key_id);
+	tbs = ifpp_attestation_tbs(slot->key_id, slot->point, mem->eid);
+	part = ifpp_span_bytes(tbs);
+	if (!ifpp_ec_key_export(key, slot->scalar, error) ||
+	    !ifpp_ec_key_sign(mem->sk, &part, 1, slot->attestation, error)) {
+		g_array_set_size(mem->keys, mem->keys->len - 1);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+int ifpp_chipmem_find_key(const IfppChipMem *mem, const guint8 key_id[32])
+{
+	for (guint i = 0; i < mem->keys->len; i++)
+		if (memcmp(g_array_index(mem->keys, IfppChipKey, i).key_id, key_id, 32) == 0)
+			return i;
+	return -1;
+}
+
+gboolean ifpp_chipmem_key_dead(const IfppChipMem *mem, const guint8 key_id[32])
+{
+	for (guint i = 0; i < mem->dead->len; i++)
+		if (memcmp(mem->dead->data + i * 32, key_id, 32) == 0)
+			return TRUE;
+	return FALSE;
+}
+
+void ifpp_chipmem_kill_key(IfppChipMem *mem, guint index)
+{
+	IfppChipKey *key = &g_array_index(mem->keys, IfppChipKey, index);
+	IfppChipKey *last = &g_array_index(mem->keys, IfppChipKey, mem->keys->len - 1);
+
+	g_array_append_vals(mem->dead, key->key_id, 1);
+	/* By hand: g_array_remove_index() would clear first and then move the others over it, unwiped. */
+	memmove(key, key + 1, (guint8 *)last - (guint8 *)key);
+	wipe_key(last);
+	g_array_set_size(mem->keys, mem->keys->len - 1);
+}
+
+IfppChipProfile *ifpp_chipmem_find_iccid(const IfppChipMem *mem, const guint8 iccid[10])
+{
+	for (guint i = 0; i < mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
+
+		if (memcmp(profile->iccid, iccid, 10) == 0)
+			return profile;
+	}
+	return NULL;
+}
+
+IfppChipProfile *ifpp_chipmem_find_aid(const IfppChipMem *mem, IfppSpan aid)
+{
+	for (guint i = 0; i < mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
+
+		if (ifpp_span_equal(aid, IFPP_SPAN(profile->aid)))
+			return profile;
+	}
+	return NULL;
+}
+
+IfppChipProfile *ifpp_chipmem_enabled(const IfppChipMem *mem)
+{
+	for (guint i = 0; i < mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
+
+		if (profile->enabled)
+			return profile;
+	}
+	return NULL;
+}
+
+void ifpp_chipmem_free_aid(const IfppChipMem *mem, guint8 aid[16])
+{
+	static const guint8 first[16] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
+					  0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x10, 0x00 };
+	IfppSpan span = { aid, 16 };
+
+	memcpy(aid, first, 16);
+	while (ifpp_chipmem_find_aid(mem, span))
+		if (++aid[14] == 0)
+			aid[13]++;
+}
+
+guint32 ifpp_chipmem_free_nvm(const IfppChipMem *mem)
+{
+	guint64 used = 0;
+
+	for (guint i = 0; i < mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
+
+		used += g_bytes_get_size(profile->upp) + IFPP_CHIP_PROFILE_COST;
+	}
+	return used < IFPP_CHIP_NVM ? IFPP_CHIP_NVM - used : 0;
+}
+
+void ifpp_chipmem_add_note(IfppChipMem *mem, IfppChipNote *note)
+{
+	if (mem->notes->len == IFPP_CHIP_NOTES_MAX)
+		g_ptr_array_remove_index(mem->notes, 0);
+	g_ptr_array_add(mem->notes, note);
+}
+
+/* ------------------------------------------------------------------ what the chip says about itself */
+
+void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteArray *out)
+{
+	GByteArray *value = g_byte_array_new(), *part = g_byte_array_new();
+
+	for (guint i = 0; i < mem->keys->len; i++) {
+		const IfppChipKey *key = &g_array_index(mem->keys, IfppChipKey, i);
+
+		if (full) {
+			put_key(part, key, FALSE);
+		} else {
+			ifpp_tlv_put_header(part, 0x30, 34);
+			ifpp_tlv_put(part, 0x80, key->key_id, 32);
+		}
+	}
+	ifpp_tlv_put_uint(value, 0x80, 1);
+	ifpp_tlv_put_uint(value, 0x81, ifpp_chipmem_state(mem));
+	put_members(value, 0xA2, part);
+	ifpp_tlv_put_uint(value, 0x83, mem->spent);
+	if (full) {
+		part = g_byte_array_new();
+		g_byte_array_append(part, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
+		g_byte_array_append(part, g_bytes_get_data(mem->cert_euicc, NULL),
+				    g_bytes_get_size(mem->cert_euicc));
+		put_members(value, 0xA4, part);
+	}
+	put_members(out, IFPP_TAG_FACTORY_INFO, value);
+}
+
+/* A9 and AA: subject key identifiers of the CIs this chip can verify and is certified under. */
+static void put_ci_lists(const IfppChipMem *mem, GByteArray *out)
+{
+	guint8 ski[20];
+
+	if (!ifpp_cert_ski(ifpp_span_bytes(mem->ci), ski, NULL))
+		memset(ski, 0, sizeof(ski));
+	for (guint32 tag = 0xA9; tag <= 0xAA; tag++) {
+		ifpp_tlv_put_header(out, tag, 22);
+		ifpp_tlv_put(out, 0x04, ski, sizeof(ski));
+	}
+}
+
+void ifpp_chipmem_put_info1(const IfppChipMem *mem, GByteArray *out)
+{
+	GByteArray *value = g_byte_array_new();
+
+	ifpp_tlv_put(value, 0x82, (guint8[]){ 2, 2, 2 }, 3);
+	put_ci_lists(mem, value);
+	put_members(out, 0xBF20, value);
+}
+
+void ifpp_chipmem_put_info2(const IfppChipMem *mem, GByteArray *out)
+{
+	GByteArray *value = g_byte_array_new(), *part = g_byte_array_new();
+	guint32 nvm = GUINT32_TO_BE(ifpp_chipmem_free_nvm(mem)), ram = GUINT32_TO_BE(64 * 1024);
+	guint8 apps = mem->profiles->len;
+
+	ifpp_tlv_put(value, 0x81, (guint8[]){ 2, 3, 1 }, 3);	/* TCA profile package */
+	ifpp_tlv_put(value, 0x82, (guint8[]){ 2, 2, 2 }, 3);	/* SGP.22 */
+	ifpp_tlv_put(value, 0x83, (guint8[]){ 0, 1, 0 }, 3);	/* firmware */
+	ifpp_tlv_put(part, 0x81, &apps, 1);
+	ifpp_tlv_put(part, 0x82, &nvm, 4);
+	ifpp_tlv_put(part, 0x83, &ram, 4);
+	put_members(value, 0x84, part);
+	/* usim, isim, csim, milenage, tuak128; usim test algorithm; several of each, ber-tlv, dfLink */
+	ifpp_tlv_put(value, 0x85, (guint8[]){ 0x03, 0x7A, 0x80, 0xF8 }, 4);
+	ifpp_tlv_put(value, 0x86, (guint8[]){ 13, 0, 0 }, 3);	/* TS 102 241 */
+	ifpp_tlv_put(value, 0x87, (guint8[]){ 2, 3, 0 }, 3);	/* GlobalPlatform */
+	ifpp_tlv_put(value, 0x88, (guint8[]){ 0x04, 0x90 }, 2);	/* additionalProfile, testProfile */
+	put_ci_lists(mem, value);
+	ifpp_tlv_put(value, 0x8B, (guint8[]){ 2 }, 1);		/* medium eUICC */
+	ifpp_tlv_put(value, 0x99, (guint8[]){ 0x00 }, 1);	/* no policy rule is forbidden */
+	ifpp_tlv_put(value, 0x04, (guint8[]){ 1, 0, 0 }, 3);
+	ifpp_tlv_put(value, 0x0C, "IFPP-TEST", 9);
+	put_members(out, 0xBF22, value);
+}

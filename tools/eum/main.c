@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ifpp-eum: the EUM of the virtual chips, and a test PKI around it. Test keys in plain files, nothing more. */
+#include <errno.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <glib.h>
+
+#include "eid.h"
+#include "error.h"
+#include "personalise.h"
+#include "pki.h"
+
+#define PROGRAM "ifpp-eum"
+#define TEN_YEARS (3650LL * 24 * 3600)
+
+static const char usage[] =
+	"usage: ifpp-eum COMMAND [OPTION...]\n"
+	"\n"
+	"  pki init DIR                 make a test CI root and an EUM under it\n"
+	"  pki dppb DIR                 certify a Key Maker's profile binding key\n"
+	"  pki crl DIR                  make the CI's certificate revocation list\n"
+	"  personalise                  make virtual chips with one-time keys\n"
+	"\n"
+	"ifpp-eum COMMAND --help lists the options of a command.\n"
+	"The keys lie in plain files: this is a PKI for tests, not for products.\n";
+
+static gboolean usage_error(GError **error, const char *what)
+{
+	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
+	return FALSE;
+}
+
+/* Parse the options; what is left must be @n_args words, the command's own arguments. */
+static gboolean parse(GOptionEntry *entries, const char *params, const char *summary, int *argc, char ***argv,
+		      int n_args, GError **error)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new(params);
+	g_autoptr(GError) inner = NULL;
+
+	g_option_context_set_summary(context, summary);
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, &inner))
+		return usage_error(error, inner->message);
+	if (*argc - 1 != n_args)
+		return usage_error(error, *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
+	return TRUE;
+}
+
+static gboolean parse_time(const char *text, gint64 *out, GError **error)
+{
+	g_autoptr(GTimeZone) utc = g_time_zone_new_utc();
+	g_autoptr(GDateTime) time = NULL;
+
+	if (!text)
+		return TRUE;
+	time = g_date_time_new_from_iso8601(text, utc);
+	if (!time) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: not a time like 2026-01-31T12:00:00Z", text);
+		return FALSE;
+	}
+	*out = g_date_time_to_unix(time);
+	return TRUE;
+}
+
+static gboolean cmd_pki_init(int argc, char **argv, GError **error)
+{
+	g_autofree char *name = NULL, *prefix = NULL;
+	GOptionEntry entries[] = {
+		{ "name", 'n', 0, G_OPTION_ARG_STRING, &name, "Organisation in the certificates", "NAME" },
+		{ "eid-prefix", 0, 0, G_OPTION_ARG_STRING, &prefix, "First eight digits of the EUM's EIDs (89049032)",
+		  "DIGITS" },
+		{ NULL }
+	};
+
+	if (!parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.", &argc, &argv, 1,
+		   error))
+		return FALSE;
+	if (!pki_init(argv[1], name ? name : "IFPP Test", prefix ? prefix : "89049032", error))
+		return FALSE;
+	printf("%s: test CI and EUM made; %s/ci.pem is the root to trust\n", argv[1], argv[1]);
+	return TRUE;
+}
+
+static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
+{
+	g_autofree char *public_key = NULL, *csr = NULL, *out = NULL, *oid = NULL;
+	g_autofree char *not_before = NULL, *not_after = NULL;
+	gint64 from = g_get_real_time() / G_USEC_PER_SEC - 24 * 3600, to = from + TEN_YEARS;
+	GOptionEntry entries[] = {
+		{ "public-key", 0, 0, G_OPTION_ARG_FILENAME, &public_key, "Key to certify, PEM", "FILE" },
+		{ "csr", 0, 0, G_OPTION_ARG_FILENAME, &csr, "Certificate request instead, PEM", "FILE" },
+		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "Certificate to write, PEM", "FILE" },
+		{ "oid", 0, 0, G_OPTION_ARG_STRING, &oid, "The SM-DPf's object identifier (2.999.10)", "OID" },
+		{ "not-before", 0, 0, G_OPTION_ARG_STRING, &not_before, "Valid from (yesterday)", "TIME" },
+		{ "not-after", 0, 0, G_OPTION_ARG_STRING, &not_after, "Valid until (ten years)", "TIME" },
+		{ NULL }
+	};
+
+	if (!parse(entries, "pki dppb DIR", "The CI in DIR signs a profile binding certificate.", &argc, &argv, 1,
+		   error))
+		return FALSE;
+	if (!public_key == !csr)
+		return usage_error(error, "give one of --public-key and --csr");
+	if (!out)
+		return usage_error(error, "--out is missing");
+	if (!parse_time(not_before, &from, error) || !parse_time(not_after, &to, error))
+		return FALSE;
+	return pki_dppb(argv[1], csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from, to, error);
+}
+
+static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
+{
+	g_auto(GStrv) revoke = NULL;
+	g_autofree char *out = NULL;
+	int days = 365;
+	GOptionEntry entries[] = {
+		{ "revoke", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &revoke, "A certificate to revoke, PEM; may be repeated",
+		  "FILE" },
+		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "CRL to write, DER", "FILE" },
+		{ "days", 0, 0, G_OPTION_ARG_INT, &days, "Until the next CRL (365)", "N" },
+		{ NULL }
+	};
+
+	if (!parse(entries, "pki crl DIR", "The CI in DIR signs a revocation list.", &argc, &argv, 1, error))
+		return FALSE;
+	if (!out)
+		return usage_error(error, "--out is missing");
+	if (days < 1 || days > 36500)
+		return usage_error(error, "--days is 1 to 36500");
+	return pki_crl(argv[1], revoke, out, days, error);
+}
+
+/* @path itself for one chip, a file named by the EID in the directory @path for many. */
+static char *chip_path(const char *path, const guint8 eid[16], const char *suffix, gboolean many)
+{
+	char digits[IFPP_EID_DIGITS + 1];
+
+	ifpp_eid_format(eid, digits);
+	return many ? g_strdup_printf("%s/%s.%s", path, digits, suffix) : g_strdup(path);
+}
+
+static gboolean cmd_personalise(int argc, char **argv, GError **error)
+{
+	g_autofree char *pki = NULL, *eid_text = NULL, *chip = NULL, *data = NULL;
+	g_autoptr(PkiEum) eum = NULL;
+	int keys = 3, count = 0;
+	guint8 eid[16];
+	GOptionEntry entries[] = {
+		{ "pki", 0, 0, G_OPTION_ARG_FILENAME, &pki, "Directory of the test PKI", "DIR" },
+		{ "eid", 0, 0, G_OPTION_ARG_STRING, &eid_text, "EID of the (first) chip", "DIGITS" },
+		{ "keys", 0, 0, G_OPTION_ARG_INT, &keys, "One-time keys per chip (3)", "N" },
+		{ "chip", 0, 0, G_OPTION_ARG_FILENAME, &chip, "Chip memory to write", "FILE" },
+		{ "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "eUICC data to write", "FILE" },
+		{ "count", 0, 0, G_OPTION_ARG_INT, &count,
+		  "Make N chips with rising EIDs; --chip and --data are directories then", "N" },
+		{ NULL }
+	};
+
+	if (!parse(entries, "personalise", "Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",
+		   &argc, &argv, 0, error))
+		return FALSE;
+	if (!pki || !eid_text || !chip || !data)
+		return usage_error(error, "--pki, --eid, --chip and --data are needed");
+	if (keys < 0 || keys > 256)
+		return usage_error(error, "--keys is 0 to 256");
+	if (count < 0)
+		return usage_error(error, "--count is 1 or more");
+	if (!ifpp_eid_parse(eid_text, eid, error))
+		return FALSE;
+	eum = pki_eum_open(pki, error);
+	if (!eum)
+		return FALSE;
+	for (int i = 0; i < MAX(count, 1); i++) {
+		g_autofree char *chip_file = NULL, *data_file = NULL;
+
+		if (i > 0 && !next_eid(eid))
+			return usage_error(error, "no EID of this EUM is left");
+		chip_file = chip_path(chip, eid, "chip", count > 0);
+		data_file = chip_path(data, eid, "euicc", count > 0);
+		if (!personalise(eum, eid, keys, chip_file, data_file, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static const struct {
+	const char *group;
+	const char *name;
+	gboolean (*run)(int argc, char **argv, GError **error);
+} commands[] = {
+	{ "pki", "init", cmd_pki_init },
+	{ "pki", "dppb", cmd_pki_dppb },
+	{ "pki", "crl", cmd_pki_crl },
+	{ NULL, "personalise", cmd_personalise },
+};
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+
+	setlocale(LC_ALL, "");
+	g_set_prgname(PROGRAM);
+	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+		fputs(usage, stdout);
+		return IFPP_EXIT_OK;
+	}
+	if (argc > 1 && !strcmp(argv[1], "--version")) {
+		puts(PROGRAM " " IFPP_VERSION);
+		return IFPP_EXIT_OK;
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+		int words = commands[i].group ? 2 : 1;
+
+		if (argc <= words || strcmp(argv[words], commands[i].name) ||
+		    (commands[i].group && strcmp(argv[1], commands[i].group)))
+			continue;
+		argv[words] = argv[0];
+		if (commands[i].run(argc - words, argv + words, &error))
+			return IFPP_EXIT_OK;
+		return ifpp_error_exit(PROGRAM, error);
+	}
+	if (argc > 1)
+		g_printerr("%s: %s: no such command. %s --help lists them.\n", PROGRAM, argv[1], PROGRAM);
+	else
+		fputs(usage, stderr);
+	return IFPP_EXIT_USAGE;
+}
