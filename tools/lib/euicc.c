@@ -1,1 +1,428 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+#include "euicc.h"
+
+#include <string.h>
+
+#include "eid.h"
+#include "error.h"
+
+#define CODEC_VERSION 1
+#define STATE_MAX 2
+#define KEYS_MAX 256
+#define SIG_LEN 64
+
+static gboolean fail(GError **error, IfppError code, const char *what)
+{
+	g_set_error_literal(error, IFPP_ERROR, code, what);
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ factory info and eUICC data */
+
+GBytes *ifpp_attestation_tbs(const guint8 key_id[32], const guint8 point[65], const guint8 eid[16])
+{
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put(out, 0x80, key_id, 32);
+	ifpp_tlv_put(out, 0x5F49, point, 65);
+	ifpp_tlv_put(out, 0x5A, eid, 16);
+	return g_byte_array_free_to_bytes(out);
+}
+
+static gboolean parse_key(IfppSpan in, IfppOtk *otk, GError **error)
+{
+	IfppTlv tlv, sig;
+
+	memset(otk, 0, sizeof(*otk));
+	if (!ifpp_tlv_expect(&in, 0x80, "key id", &tlv, error))
+		return FALSE;
+	if (tlv.value.len != sizeof(otk->key_id))
+		return fail(error, IFPP_ERROR_EUICC_DATA, "one-time key: the key id is not 32 bytes");
+	memcpy(otk->key_id, tlv.value.data, sizeof(otk->key_id));
+	if (in.len == 0)
+		return TRUE;
+
+	if (!ifpp_tlv_expect(&in, 0x5F49, "otPK", &tlv, error) ||
+	    !ifpp_tlv_expect(&in, 0x5F37, "attestation", &sig, error))
+		return FALSE;
+	if (tlv.value.len != sizeof(otk->point) || sig.value.len != SIG_LEN || in.len)
+		return fail(error, IFPP_ERROR_EUICC_DATA, "one-time key: otPK or attestation of a wrong length");
+	memcpy(otk->point, tlv.value.data, sizeof(otk->point));
+	memcpy(otk->attestation, sig.value.data, SIG_LEN);
+	otk->full = TRUE;
+	return TRUE;
+}
+
+static gboolean parse_keys(IfppFactoryInfo *info, IfppSpan in, GError **error)
+{
+	IfppTlv tlv;
+	IfppOtk otk;
+
+	while (in.len) {
+		if (info->keys->len == KEYS_MAX)
+			return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: more than 256 one-time keys");
+		if (!ifpp_tlv_expect(&in, 0x30, "one-time key", &tlv, error) ||
+		    !parse_key(tlv.value, &otk, error))
+			return FALSE;
+		if (ifpp_factory_info_find(info, otk.key_id))
+			return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: a one-time key is there twice");
+		g_array_append_val(info->keys, otk);
+	}
+	return TRUE;
+}
+
+static gboolean parse_small(IfppSpan *in, guint32 tag, const char *what, guint64 max, guint *out, GError **error)
+{
+	guint64 value;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_expect(in, tag, what, &tlv, error) || !ifpp_tlv_uint(&tlv, &value, error))
+		return FALSE;
+	if (value > max) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA,
+			    "factory info: %s is %" G_GUINT64_FORMAT ", at most %" G_GUINT64_FORMAT " is known",
+			    what, value, max);
+		return FALSE;
+	}
+	*out = value;
+	return TRUE;
+}
+
+IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
+{
+	g_autoptr(IfppFactoryInfo) info = g_new0(IfppFactoryInfo, 1);
+	IfppTlv all, tlv, eum, euicc;
+
+	info->keys = g_array_new(FALSE, FALSE, sizeof(IfppOtk));
+	if (!ifpp_tlv_expect(&in, IFPP_TAG_FACTORY_INFO, "factory info", &all, error))
+		return NULL;
+	if (in.len) {
+		fail(error, IFPP_ERROR_EUICC_DATA, "factory info: bytes after the end");
+		return NULL;
+	}
+	in = all.value;
+	if (!parse_small(&in, 0x80, "codec version", CODEC_VERSION, &info->version, error) ||
+	    !parse_small(&in, 0x81, "state", STATE_MAX, &info->state, error) ||
+	    !ifpp_tlv_expect(&in, 0xA2, "keys", &tlv, error) || !parse_keys(info, tlv.value, error) ||
+	    !parse_small(&in, 0x83, "spent count", G_MAXUINT32, &info->spent, error))
+		return NULL;
+	if (info->version != CODEC_VERSION) {
+		fail(error, IFPP_ERROR_EUICC_DATA, "factory info: there is no codec version 0");
+		return NULL;
+	}
+	if (in.len) {
+		if (!ifpp_tlv_expect(&in, 0xA4, "certificates", &tlv, error) ||
+		    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUM", &eum, error) ||
+		    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUICC", &euicc, error))
+			return NULL;
+		if (in.len || tlv.value.len) {
+			fail(error, IFPP_ERROR_EUICC_DATA, "factory info: bytes after the certificates");
+			return NULL;
+		}
+		info->cert_eum = g_bytes_new(eum.whole.data, eum.whole.len);
+		info->cert_euicc = g_bytes_new(euicc.whole.data, euicc.whole.len);
+	}
+	return g_steal_pointer(&info);
+}
+
+void ifpp_factory_info_free(IfppFactoryInfo *info)
+{
+	g_array_unref(info->keys);
+	g_clear_pointer(&info->cert_eum, g_bytes_unref);
+	g_clear_pointer(&info->cert_euicc, g_bytes_unref);
+	g_free(info);
+}
+
+const IfppOtk *ifpp_factory_info_find(IfppFactoryInfo *info, const guint8 key_id[32])
+{
+	for (guint i = 0; i < info->keys->len; i++) {
+		const IfppOtk *otk = &g_array_index(info->keys, IfppOtk, i);
+
+		if (memcmp(otk->key_id, key_id, sizeof(otk->key_id)) == 0)
+			return otk;
+	}
+	return NULL;
+}
+
+static gboolean verify_key(const IfppOtk *otk, const guint8 eid[16], const guint8 signer[65], GError **error)
+{
+	g_autoptr(GBytes) tbs = NULL;
+	guint8 key_id[32];
+	IfppSpan span;
+
+	if (!otk->full)
+		return fail(error, IFPP_ERROR_EUICC_DATA, "one-time key: without its point and attestation");
+	if (!ifpp_point_on_curve(IFPP_SPAN(otk->point)))
+		return fail(error, IFPP_ERROR_POINT, "one-time key: not a point of NIST P-256");
+	ifpp_key_id(otk->point, key_id);
+	if (memcmp(key_id, otk->key_id, sizeof(key_id)) != 0)
+		return fail(error, IFPP_ERROR_ATTESTATION, "one-time key: the key id is not of its point");
+	tbs = ifpp_attestation_tbs(otk->key_id, otk->point, eid);
+	span = ifpp_span_bytes(tbs);
+	if (!ifpp_ecdsa_verify(signer, &span, 1, IFPP_SPAN(otk->attestation)))
+		return fail(error, IFPP_ERROR_ATTESTATION, "one-time key: not attested by this chip");
+	return TRUE;
+}
+
+gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, GError **error)
+{
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+	guint8 cert_eid[16], signer[65];
+	IfppSpan cert;
+
+	if (!info->cert_euicc || !info->cert_eum)
+		return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: without the chip's certificates");
+	cert = ifpp_span_bytes(info->cert_euicc);
+	g_ptr_array_add(others, info->cert_eum);
+	if (!ifpp_trust_verify(trust, cert, others, IFPP_ROLE_EUICC, error) ||
+	    !ifpp_cert_eid(cert, cert_eid, error) || !ifpp_cert_point(cert, signer, error))
+		return FALSE;
+	if (memcmp(cert_eid, eid, sizeof(cert_eid)) != 0)
+		return fail(error, IFPP_ERROR_WRONG_EID, "factory info: the certificate is another chip's");
+	for (guint i = 0; i < info->keys->len; i++)
+		if (!verify_key(&g_array_index(info->keys, IfppOtk, i), eid, signer, error))
+			return FALSE;
+	return TRUE;
+}
+
+GBytes *ifpp_euicc_data_build(const guint8 eid[16], IfppSpan ff21, IfppSpan bf22)
+{
+	g_autoptr(GByteArray) in = g_byte_array_new();
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put(in, 0x5A, eid, 16);
+	g_byte_array_append(in, ff21.data, ff21.len);
+	g_byte_array_append(in, bf22.data, bf22.len);
+	ifpp_tlv_put(out, 0x30, in->data, in->len);
+	return g_byte_array_free_to_bytes(out);
+}
+
+gboolean ifpp_euicc_data_parse(IfppSpan file, guint8 eid[16], IfppSpan *ff21, IfppSpan *bf22, GError **error)
+{
+	IfppTlv all, id, info, info2;
+
+	if (!ifpp_tlv_expect(&file, 0x30, "eUICC data", &all, error) ||
+	    !ifpp_tlv_expect(&all.value, 0x5A, "EID", &id, error) ||
+	    !ifpp_tlv_expect(&all.value, IFPP_TAG_FACTORY_INFO, "factory info", &info, error) ||
+	    !ifpp_tlv_expect(&all.value, 0xBF22, "EUICCInfo2", &info2, error))
+		return FALSE;
+	if (file.len || all.value.len)
+		return fail(error, IFPP_ERROR_EUICC_DATA, "eUICC data: bytes after the end");
+	if (id.value.len != IFPP_EID_BYTES || !ifpp_eid_valid(id.value.data))
+		return fail(error, IFPP_ERROR_EUICC_DATA, "eUICC data: its EID is not one");
+	memcpy(eid, id.value.data, IFPP_EID_BYTES);
+	*ff21 = info.whole;
+	*bf22 = info2.whole;
+	return TRUE;
+}
+
+/* ------------------------------------------------------------ installation result */
+
+static gboolean pir_error(GError **error, const char *what)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR, "installation result: %s", what);
+	return FALSE;
+}
+
+/* NotificationMetadata of an installation, SGP.22 5.7.9 */
+static gboolean parse_notification(IfppPir *pir, IfppSpan in, GError **error)
+{
+	static const guint8 install[] = { 0x07, 0x80 };
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_expect(&in, 0x80, "seqNumber", &tlv, error) || !ifpp_tlv_uint(&tlv, &pir->seq, error) ||
+	    !ifpp_tlv_expect(&in, 0x81, "profileManagementOperation", &tlv, error))
+		return FALSE;
+	if (!ifpp_span_equal(tlv.value, IFPP_SPAN(install)))
+		return pir_error(error, "is of another operation than an installation");
+	if (!ifpp_tlv_expect(&in, 0x0C, "notificationAddress", &tlv, error))
+		return FALSE;
+	if (!g_utf8_validate_len((const char *)tlv.value.data, tlv.value.len, NULL))
+		return pir_error(error, "notificationAddress is not UTF-8");
+	pir->address = g_strndup((const char *)tlv.value.data, tlv.value.len);
+	if (ifpp_tlv_take(&in, 0x5A, &tlv)) {
+		if (tlv.value.len != IFPP_ICCID_BYTES)
+			return pir_error(error, "the ICCID is not ten bytes");
+		pir->iccid = tlv.value;
+	}
+	return in.len == 0 || pir_error(error, "bytes after the notification metadata");
+}
+
+static gboolean parse_result(IfppPir *pir, IfppSpan in, GError **error)
+{
+	guint64 value;
+	IfppTlv tlv, field;
+
+	if (ifpp_tlv_take(&in, 0xA0, &tlv)) {
+		if (!ifpp_tlv_expect(&tlv.value, 0x4F, "ISD-P AID", &field, error))
+			return FALSE;
+		if (field.value.len < 5 || field.value.len > 16)
+			return pir_error(error, "the ISD-P AID is not 5 to 16 bytes");
+		pir->aid = field.value;
+		pir->success = TRUE;
+		if (!ifpp_tlv_expect(&tlv.value, 0x04, "simaResponse", &field, error))
+			return FALSE;
+	} else {
+		if (!ifpp_tlv_expect(&in, 0xA1, "errorResult", &tlv, error) ||
+		    !ifpp_tlv_expect(&tlv.value, 0x80, "bppCommandId", &field, error) ||
+		    !ifpp_tlv_uint(&field, &value, error))
+			return FALSE;
+		if (value > 5)
+			return pir_error(error, "bppCommandId is not 0 to 5");
+		pir->command_id = value;
+		if (!ifpp_tlv_expect(&tlv.value, 0x81, "errorReason", &field, error) ||
+		    !ifpp_tlv_uint(&field, &value, error))
+			return FALSE;
+		if (value < 1 || value > 127)
+			return pir_error(error, "errorReason is not 1 to 127");
+		pir->reason = value;
+		ifpp_tlv_take(&tlv.value, 0x82, &field);
+	}
+	return (in.len == 0 && tlv.value.len == 0) || pir_error(error, "bytes after the result");
+}
+
+IfppPir *ifpp_pir_parse(GBytes *bytes, GError **error)
+{
+	g_autoptr(IfppPir) pir = g_new0(IfppPir, 1);
+	IfppSpan in = ifpp_span_bytes(bytes);
+	IfppTlv all, data, tlv;
+
+	pir->bytes = g_bytes_ref(bytes);
+	if (!ifpp_tlv_expect(&in, IFPP_TAG_PIR, "ProfileInstallationResult", &all, error))
+		return NULL;
+	if (in.len) {
+		pir_error(error, "bytes after the end");
+		return NULL;
+	}
+	in = all.value;
+	if (!ifpp_tlv_expect(&in, 0xBF27, "ProfileInstallationResultData", &data, error) ||
+	    !ifpp_tlv_expect(&in, 0x5F37, "euiccSignPIR", &tlv, error))
+		return NULL;
+	if (tlv.value.len != SIG_LEN || in.len) {
+		pir_error(error, "the signature is not 64 bytes at the end");
+		return NULL;
+	}
+	pir->signed_data = data.whole;
+	pir->signature = tlv.value;
+
+	in = data.value;
+	if (!ifpp_tlv_expect(&in, 0x80, "transactionId", &tlv, error))
+		return NULL;
+	if (tlv.value.len < 1 || tlv.value.len > 16) {
+		pir_error(error, "transactionId is not 1 to 16 bytes");
+		return NULL;
+	}
+	pir->transaction_id = tlv.value;
+	if (!ifpp_tlv_expect(&in, 0xBF2F, "NotificationMetadata", &tlv, error) ||
+	    !parse_notification(pir, tlv.value, error))
+		return NULL;
+	ifpp_tlv_take(&in, 0x06, &tlv);		/* smdpOid, optional in older versions */
+	if (!ifpp_tlv_expect(&in, 0xA2, "finalResult", &tlv, error) || !parse_result(pir, tlv.value, error))
+		return NULL;
+	if (in.len) {
+		pir_error(error, "bytes after finalResult");
+		return NULL;
+	}
+	return g_steal_pointer(&pir);
+}
+
+void ifpp_pir_free(IfppPir *pir)
+{
+	g_bytes_unref(pir->bytes);
+	g_free(pir->address);
+	g_free(pir);
+}
+
+gboolean ifpp_pir_verify(IfppPir *pir, IfppSpan cert_euicc, GError **error)
+{
+	guint8 point[65];
+
+	if (!ifpp_cert_point(cert_euicc, point, error))
+		return FALSE;
+	if (!ifpp_ecdsa_verify(point, &pir->signed_data, 1, pir->signature))
+		return fail(error, IFPP_ERROR_PIR_SIGNATURE, "installation result: not signed by this chip");
+	return TRUE;
+}
+
+const char *ifpp_pir_reason_name(guint reason)
+{
+	static const char *const names[] = {
+		"ok",
+		"incorrect-input-values",
+		"invalid-signature",
+		"invalid-transaction-id",
+		"unsupported-crt-values",
+		"unsupported-remote-operation-type",
+		"unsupported-profile-class",
+		"scp03t-structure-error",
+		"scp03t-security-error",
+		"iccid-already-exists",
+		"insufficient-memory",
+		"interruption",
+		"pe-processing-error",
+		"data-mismatch",
+		"invalid-naa-key",
+		"ppr-not-allowed",
+	};
+
+	if (reason < G_N_ELEMENTS(names))
+		return names[reason];
+	return reason == 127 ? "unknown-error" : "unknown";
+}
+
+/* ------------------------------------------------------------ lock receipt */
+
+static gboolean receipt_error(GError **error, const char *what)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "lock receipt: %s", what);
+	return FALSE;
+}
+
+static gboolean parse_receipt(IfppSpan in, IfppReceipt *out, GError **error)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_expect(&in, 0x80, "EID", &tlv, error))
+		return FALSE;
+	if (tlv.value.len != sizeof(out->eid))
+		return fail(error, IFPP_ERROR_RECEIPT, "the EID is not 16 bytes");
+	memcpy(out->eid, tlv.value.data, sizeof(out->eid));
+	if (!ifpp_tlv_expect(&in, 0x81, "challenge", &tlv, error))
+		return FALSE;
+	if (tlv.value.len != sizeof(out->challenge))
+		return fail(error, IFPP_ERROR_RECEIPT, "the challenge is not 16 bytes");
+	memcpy(out->challenge, tlv.value.data, sizeof(out->challenge));
+	if (!ifpp_tlv_expect(&in, 0x82, "lock counter", &tlv, error) ||
+	    !ifpp_tlv_uint(&tlv, &out->lock_counter, error) ||
+	    !ifpp_tlv_expect(&in, 0x83, "spent count", &tlv, error) || !ifpp_tlv_uint(&tlv, &out->spent, error))
+		return FALSE;
+	return in.len == 0 || fail(error, IFPP_ERROR_RECEIPT, "bytes after the spent count");
+}
+
+gboolean ifpp_receipt_verify(IfppSpan value, IfppSpan cert_euicc, const guint8 eid[16],
+			     const guint8 *challenge, IfppReceipt *out, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	IfppReceipt receipt;
+	guint8 point[65];
+	IfppTlv data, sig;
+
+	if (!ifpp_tlv_expect(&value, 0x30, "data", &data, &why) ||
+	    !ifpp_tlv_expect(&value, 0x5F37, "signature", &sig, &why))
+		return receipt_error(error, why->message);
+	if (value.len)
+		return receipt_error(error, "bytes after the signature");
+	if (!ifpp_cert_point(cert_euicc, point, error))
+		return FALSE;
+	if (!ifpp_ecdsa_verify(point, &data.whole, 1, sig.value))
+		return receipt_error(error, "not signed by this chip");
+	if (!parse_receipt(data.value, &receipt, &why))
+		return receipt_error(error, why->message);
+	if (memcmp(receipt.eid, eid, sizeof(receipt.eid)) != 0)
+		return receipt_error(error, "is of another chip");
+	if (challenge && memcmp(receipt.challenge, challenge, sizeof(receipt.challenge)) != 0)
+		return receipt_error(error, "answers another challenge");
+	if (out)
+		*out = receipt;
+	return TRUE;
+}

@@ -52,6 +52,8 @@ gboolean ifpp_cert_eid(IfppSpan der, guint8 eid[16], GError **error);
 /* registeredID of the subjectAltName as DER value bytes of an OID (no tag, length); NULL if none. */
 GBytes *ifpp_cert_registered_id(IfppSpan der);
 gboolean ifpp_cert_ski(IfppSpan der, guint8 ski[20], GError **error);
+/* Issuer and serialNumber TLVs as they stand in the certificate: what a CMS signer identifier repeats. */
+gboolean ifpp_cert_issuer_serial(IfppSpan der, IfppSpan *issuer, IfppSpan *serial, GError **error);
 
 /**
  * ifpp_ecdsa_verify() - ECDSA P-256 with SHA-256 in RSP's plain format
@@ -63,6 +65,8 @@ gboolean ifpp_cert_ski(IfppSpan der, guint8 ski[20], GError **error);
  * Return: TRUE when it verifies; FALSE for anything else, also a point off the curve.
  */
 gboolean ifpp_ecdsa_verify(const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig);
+/* Is this the one DER form of an ECDSA P-256 signature: SEQUENCE of two minimal positive INTEGERs? */
+gboolean ifpp_ecdsa_der_strict(IfppSpan sig);
 gboolean ifpp_point_on_curve(IfppSpan point);	/* 65 bytes, 04, on P-256 */
 
 /* SHA-256 of the 65-byte point: the key id. */

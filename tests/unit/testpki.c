@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "testpki.h"
+
+#include <string.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/pkcs7.h>
+
+#include "eid.h"
+#include "euicc.h"
+#include "package.h"
+
+#define OK(call) g_assert_cmpint(call, >=, 0)
+
+const TestSpec test_spec_ci = { .cn = "Test CI", .role = IFPP_ROLE_CI, .ca = TRUE, .rid = "2.999.1", .serial = 1 };
+const TestSpec test_spec_eum = {
+	.cn = "EUM Test", .org = "RSP Test EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = 1,
+	.prefix = "89049032", .prefix_org = "RSP Test EUM", .rid = "2.999.5", .serial = 2,
+};
+const TestSpec test_spec_euicc = {
+	.cn = "Test eUICC", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 3,
+};
+const TestSpec test_spec_dppb = { .cn = "Test DPpb", .org = "ACME", .role = IFPP_ROLE_DP_PB, .rid = "2.999.10", .serial = 4 };
+
+IfppSpan test_id_span(TestId *id)
+{
+	return ifpp_span_bytes(id->der);
+}
+
+static GBytes *take_datum(gnutls_datum_t *datum)
+{
+	GBytes *bytes = g_bytes_new(datum->data, datum->size);
+
+	gnutls_free(datum->data);
+	return bytes;
+}
+
+static void put_oid(GByteArray *out, guint32 tag, const char *text)
+{
+	g_auto(GStrv) arcs = g_strsplit(text, ".", 0);
+	g_autoptr(GByteArray) value = g_byte_array_new();
+
+	for (guint i = 1; arcs[i]; i++) {
+		guint64 arc = g_ascii_strtoull(arcs[i], NULL, 10);
+		guint8 buf[10];
+		int n = sizeof(buf);
+
+		if (i == 1)
+			arc += 40 * g_ascii_strtoull(arcs[0], NULL, 10);
+		buf[--n] = arc & 0x7F;
+		while (arc >>= 7)
+			buf[--n] = 0x80 | (arc & 0x7F);
+		g_byte_array_append(value, buf + n, sizeof(buf) - n);
+	}
+	ifpp_tlv_put(out, tag, value->data, value->len);
+}
+
+/* Wrap what is in @out into a TLV. */
+static void wrap(GByteArray *out, guint32 tag)
+{
+	g_autoptr(GByteArray) all = g_byte_array_new();
+
+	ifpp_tlv_put(all, tag, out->data, out->len);
+	g_byte_array_set_size(out, 0);
+	g_byte_array_append(out, all->data, all->len);
+}
+
+static void add_extension(gnutls_x509_crt_t crt, const char *oid, GByteArray *value, gboolean critical)
+{
+	OK(gnutls_x509_crt_set_extension_by_oid(crt, oid, value->data, value->len, critical));
+}
+
+static void put_rdn(GByteArray *out, const char *oid, const char *text)
+{
+	g_autoptr(GByteArray) atv = g_byte_array_new();
+
+	put_oid(atv, 0x06, oid);
+	ifpp_tlv_put(atv, 0x13, text, strlen(text));
+	wrap(atv, 0x30);
+	wrap(atv, 0x31);
+	g_byte_array_append(out, atv->data, atv->len);
+}
+
+static void add_name_constraints(gnutls_x509_crt_t crt, const TestSpec *spec)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new();
+
+	if (spec->prefix_org)
+		put_rdn(out, "2.5.4.10", spec->prefix_org);
+	put_rdn(out, "2.5.4.5", spec->prefix);
+	wrap(out, 0x30);
+	wrap(out, 0xA4);
+	wrap(out, 0x30);
+	wrap(out, 0xA0);
+	wrap(out, 0x30);
+	add_extension(crt, "2.5.29.30", out, TRUE);
+}
+
+static void set_dn(gnutls_x509_crt_t crt, const char *oid, const char *text)
+{
+	if (text)
+		OK(gnutls_x509_crt_set_dn_by_oid(crt, oid, 0, text, strlen(text)));
+}
+
+static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
+{
+	g_autofree char *role = g_strdup_printf("2.23.146.1.2.1.%d", spec->role);
+	const char *policy_oid = spec->policy ? spec->policy : role;
+	struct gnutls_x509_policy_st policy = { .oid = (char *)policy_oid };
+	unsigned int usage = spec->ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
+	guint8 key_id[20];
+	gsize size = sizeof(key_id);
+
+	OK(gnutls_x509_crt_set_key_usage(id->crt, spec->usage ? spec->usage : usage));
+	if (*policy_oid)
+		OK(gnutls_x509_crt_set_policy(id->crt, &policy, 1));
+	if (spec->ca)
+		OK(gnutls_x509_crt_set_basic_constraints(id->crt, 1, spec->pathlen - 1));
+	OK(gnutls_x509_crt_get_key_id(id->crt, 0, key_id, &size));
+	if (!spec->no_ski)
+		OK(gnutls_x509_crt_set_subject_key_id(id->crt, key_id, size));
+	OK(gnutls_x509_crt_get_key_id(issuer->crt, 0, key_id, &size));
+	if (!spec->no_aki)
+		OK(gnutls_x509_crt_set_authority_key_id(id->crt, key_id, size));
+	if (spec->prefix)
+		add_name_constraints(id->crt, spec);
+	if (spec->ein) {
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		ifpp_tlv_put(out, 0x13, spec->ein, strlen(spec->ein));
+		wrap(out, 0x30);
+		add_extension(id->crt, "2.23.146.1.2.2.0", out, FALSE);
+	}
+	if (spec->rid) {
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		put_oid(out, 0x88, spec->rid);
+		wrap(out, 0x30);
+		add_extension(id->crt, "2.5.29.17", out, FALSE);
+	}
+	if (spec->extra_oid) {
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		wrap(out, 0x30);
+		add_extension(id->crt, spec->extra_oid, out, spec->extra_critical);
+	}
+}
+
+TestId *test_id_new(const TestSpec *spec, TestId *issuer)
+{
+	TestId *id = g_new0(TestId, 1);
+	gnutls_ecc_curve_t curve = spec->curve ? spec->curve : GNUTLS_ECC_CURVE_SECP256R1;
+	gnutls_datum_t der;
+
+	if (!issuer)
+		issuer = id;
+	OK(gnutls_x509_privkey_init(&id->x509_key));
+	OK(gnutls_x509_privkey_generate(id->x509_key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(curve), 0));
+	OK(gnutls_privkey_init(&id->key));
+	OK(gnutls_privkey_import_x509(id->key, id->x509_key, 0));
+
+	OK(gnutls_x509_crt_init(&id->crt));
+	OK(gnutls_x509_crt_set_version(id->crt, 3));
+	OK(gnutls_x509_crt_set_serial(id->crt, &spec->serial, 1));
+	OK(gnutls_x509_crt_set_key(id->crt, id->x509_key));
+	set_dn(id->crt, "2.5.4.10", spec->org);
+	set_dn(id->crt, "2.5.4.5", spec->serial_number);
+	set_dn(id->crt, "2.5.4.3", spec->cn);
+	OK(gnutls_x509_crt_set_activation_time(id->crt, spec->from ? spec->from : TEST_NOW - 100 * TEST_DAY));
+	OK(gnutls_x509_crt_set_expiration_time(id->crt, spec->to ? spec->to : TEST_NOW + 100 * TEST_DAY));
+	set_extensions(id, spec, issuer);
+	OK(gnutls_x509_crt_privkey_sign(id->crt, issuer->crt, issuer->key, spec->hash ? spec->hash : GNUTLS_DIG_SHA256,
+					0));
+	OK(gnutls_x509_crt_export2(id->crt, GNUTLS_X509_FMT_DER, &der));
+	id->der = take_datum(&der);
+	return id;
+}
+
+void test_id_free(TestId *id)
+{
+	gnutls_x509_crt_deinit(id->crt);
+	gnutls_privkey_deinit(id->key);
+	gnutls_x509_privkey_deinit(id->x509_key);
+	g_bytes_unref(id->der);
+	g_free(id);
+}
+
+void test_id_point(TestId *id, guint8 point[65])
+{
+	gnutls_datum_t x, y;
+
+	OK(gnutls_x509_privkey_export_ecc_raw(id->x509_key, NULL, &x, &y, NULL));
+	memset(point, 0, 65);
+	point[0] = 0x04;
+	/* GnuTLS may put a sign byte in front. */
+	for (guint i = 0; i < 32; i++) {
+		point[32 - i] = i < x.size ? x.data[x.size - 1 - i] : 0;
+		point[64 - i] = i < y.size ? y.data[y.size - 1 - i] : 0;
+	}
+	gnutls_free(x.data);
+	gnutls_free(y.data);
+}
+
+void test_id_sign(TestId *id, IfppSpan data, guint8 sig[64])
+{
+	gnutls_datum_t in = { (guint8 *)data.data, data.len }, der, r, s;
+
+	OK(gnutls_privkey_sign_data2(id->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &in, &der));
+	OK(gnutls_decode_rs_value(&der, &r, &s));
+	for (guint i = 0; i < 32; i++) {
+		sig[31 - i] = i < r.size ? r.data[r.size - 1 - i] : 0;
+		sig[63 - i] = i < s.size ? s.data[s.size - 1 - i] : 0;
+	}
+	gnutls_free(der.data);
+	gnutls_free(r.data);
+	gnutls_free(s.data);
+}
+
+TestPki *test_pki_new(void)
+{
+	TestPki *pki = g_new0(TestPki, 1);
+
+	pki->ci = test_id_new(&test_spec_ci, NULL);
+	pki->eum = test_id_new(&test_spec_eum, pki->ci);
+	pki->euicc = test_id_new(&test_spec_euicc, pki->eum);
+	pki->dppb = test_id_new(&test_spec_dppb, pki->ci);
+	pki->eum_list = g_ptr_array_new();
+	g_ptr_array_add(pki->eum_list, pki->eum->der);
+	pki->trust = ifpp_trust_new();
+	ifpp_trust_set_time(pki->trust, TEST_NOW);
+	g_assert_true(ifpp_trust_add_root(pki->trust, test_id_span(pki->ci), NULL));
+	return pki;
+}
+
+void test_pki_free(TestPki *pki)
+{
+	test_id_free(pki->ci);
+	test_id_free(pki->eum);
+	test_id_free(pki->euicc);
+	test_id_free(pki->dppb);
+	g_ptr_array_unref(pki->eum_list);
+	ifpp_trust_free(pki->trust);
+	g_free(pki);
+}
+
+GBytes *test_crl_new(TestId *issuer, TestId *revoked, gint64 this_update, gint64 next_update)
+{
+	guint8 key_id[20];
+	gsize size = sizeof(key_id);
+	gnutls_x509_crl_t crl;
+	gnutls_datum_t der;
+
+	OK(gnutls_x509_crl_init(&crl));
+	OK(gnutls_x509_crl_set_version(crl, 2));
+	OK(gnutls_x509_crl_set_this_update(crl, this_update));
+	OK(gnutls_x509_crl_set_next_update(crl, next_update));
+	if (revoked)
+		OK(gnutls_x509_crl_set_crt(crl, revoked->crt, this_update));
+	OK(gnutls_x509_crt_get_key_id(issuer->crt, 0, key_id, &size));
+	OK(gnutls_x509_crl_set_authority_key_id(crl, key_id, size));
+	OK(gnutls_x509_crl_set_number(crl, "\1", 1));
+	OK(gnutls_x509_crl_privkey_sign(crl, issuer->crt, issuer->key, GNUTLS_DIG_SHA256, 0));
+	OK(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &der));
+	gnutls_x509_crl_deinit(crl);
+	return take_datum(&der);
+}
+
+GBytes *test_cms_new(TestId *signer, TestId **others, IfppSpan content, unsigned int flags)
+{
+	gnutls_datum_t data = { (guint8 *)content.data, content.len }, der;
+	gnutls_pkcs7_t cms;
+
+	OK(gnutls_pkcs7_init(&cms));
+	OK(gnutls_pkcs7_sign(cms, signer->crt, signer->key, &data, NULL, NULL, GNUTLS_DIG_SHA256, flags));
+	for (; others && *others; others++)
+		OK(gnutls_pkcs7_set_crt(cms, (*others)->crt));
+	OK(gnutls_pkcs7_export2(cms, GNUTLS_X509_FMT_DER, &der));
+	gnutls_pkcs7_deinit(cms);
+	return take_datum(&der);
+}
+
+static void put_hex(GByteArray *out, const char *hex)
+{
+	g_autoptr(GBytes) bytes = ifpp_unhex(hex);
+
+	g_byte_array_append(out, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+}
+
+GBytes *test_bpp_new(TestId *dppb, const guint8 otpk[65])
+{
+	g_autoptr(GByteArray) bf23 = g_byte_array_new();
+	g_autoptr(GByteArray) tbs = g_byte_array_new();
+	g_autoptr(GByteArray) all = g_byte_array_new();
+	guint8 sig[64];
+
+	put_hex(bf23, "8201018010000102030405060708090a0b0c0d0e0fa610800188810110840849465050484f5354"
+		      "5f4941045d88ab0d597dce971d547f7ad3589a0399322e709425c5164016256ad0b8da7239824ec9c2c308249df762847b5e96e7"
+		      "f42d3a66a3588ff0aa663026252fc3a7");
+	g_byte_array_append(tbs, bf23->data, bf23->len);
+	ifpp_tlv_put(tbs, 0x5F49, otpk, 65);
+	test_id_sign(dppb, (IfppSpan){ tbs->data, tbs->len }, sig);
+	ifpp_tlv_put(bf23, 0x5F37, sig, sizeof(sig));
+
+	ifpp_tlv_put(all, 0xBF23, bf23->data, bf23->len);
+	put_hex(all, "a01a8718e6bef49ec8e8058be1f7837c26cba1e74ec41507cb2f2f1e"
+		     "a12a8828bf251d5a0a980010325476981032149104494650509206566563746f729501023347891901c241d9"
+		     "a24a8748d8e8da10e600ed16d94a8f6c68140ade6040768f3a414d741622989cfde3efbf89d501c3cfa9e3aa2ecaa57e10a50d7d"
+		     "5fed328355c5d8f9ec5c4c1666664720b9103f04d24c7255"
+		     "a34a8648250f860c8b5145be186d10bd1149e7e5309a0d27076a9e6560e8b077a675e14bb59714cb14f1f262889d740baf0f79f1"
+		     "ef2e466bc217cf054df37ca4f8b7b67102238f121e1fe99c");
+	wrap(all, 0xBF36);
+	return g_bytes_new(all->data, all->len);
+}
+
+GBytes *test_package_wrap(const guint8 header[64], GBytes *cms)
+{
+	GByteArray *out = g_byte_array_new();
+
+	g_byte_array_append(out, header, IFPP_HEADER_LEN);
+	g_byte_array_append(out, g_bytes_get_data(cms, NULL), g_bytes_get_size(cms));
+	return g_byte_array_free_to_bytes(out);
+}
+
+/*
+ * The header is signed and holds the length of what signs it. DER signatures vary by a byte or
+ * two, so: sign until the length comes out as foretold.
+ */
+GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp)
+{
+	IfppHeader header = { .body_len = 0 };
+	guint8 raw[IFPP_HEADER_LEN];
+
+	memcpy(header.eid, eid, 16);
+	ifpp_key_id(otpk, header.key_id);
+	for (;;) {
+		g_autoptr(GBytes) content = NULL;
+		g_autoptr(GBytes) cms = NULL;
+
+		ifpp_header_write(&header, raw);
+		content = ifpp_package_content(raw, ifpp_span_bytes(bpp));
+		cms = test_cms_new(dppb, others, ifpp_span_bytes(content),
+				   GNUTLS_PKCS7_EMBED_DATA | GNUTLS_PKCS7_INCLUDE_CERT | GNUTLS_PKCS7_INCLUDE_TIME);
+		if (g_bytes_get_size(cms) == header.body_len)
+			return test_package_wrap(raw, cms);
+		header.body_len = g_bytes_get_size(cms);
+	}
+}
+
+void test_eid(guint8 eid[16])
+{
+	g_assert_true(ifpp_eid_parse(TEST_EID, eid, NULL));
+}
+
+TestId *test_otk_new(void)
+{
+	return test_id_new(&(TestSpec){ .cn = "one-time key", .serial = 9 }, NULL);
+}
+
+GBytes *test_factory_info_new(TestPki *pki, guint n, TestId **keys)
+{
+	g_autoptr(GByteArray) list = g_byte_array_new();
+	g_autoptr(GByteArray) certs = g_byte_array_new();
+	g_autoptr(GByteArray) all = g_byte_array_new();
+	guint8 eid[16];
+
+	test_eid(eid);
+	for (guint i = 0; i < n; i++) {
+		g_autoptr(GByteArray) key = g_byte_array_new();
+		g_autoptr(GBytes) tbs = NULL;
+		guint8 point[65], key_id[32], sig[64];
+
+		keys[i] = test_otk_new();
+		test_id_point(keys[i], point);
+		ifpp_key_id(point, key_id);
+		tbs = ifpp_attestation_tbs(key_id, point, eid);
+		test_id_sign(pki->euicc, ifpp_span_bytes(tbs), sig);
+		ifpp_tlv_put(key, 0x80, key_id, 32);
+		ifpp_tlv_put(key, 0x5F49, point, 65);
+		ifpp_tlv_put(key, 0x5F37, sig, 64);
+		ifpp_tlv_put(list, 0x30, key->data, key->len);
+	}
+	ifpp_tlv_put_uint(all, 0x80, 1);
+	ifpp_tlv_put_uint(all, 0x81, 0);
+	ifpp_tlv_put(all, 0xA2, list->data, list->len);
+	ifpp_tlv_put_uint(all, 0x83, 0);
+	g_byte_array_append(certs, g_bytes_get_data(pki->eum->der, NULL), g_bytes_get_size(pki->eum->der));
+	g_byte_array_append(certs, g_bytes_get_data(pki->euicc->der, NULL), g_bytes_get_size(pki->euicc->der));
+	ifpp_tlv_put(all, 0xA4, certs->data, certs->len);
+	wrap(all, IFPP_TAG_FACTORY_INFO);
+	return g_bytes_new(all->data, all->len);
+}
+
+GBytes *test_pir_new(TestId *euicc, gboolean success)
+{
+	g_autoptr(GByteArray) all = g_byte_array_new();
+	guint8 sig[64];
+
+	put_hex(all, success ? "bf275d8010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616d706c652e636f6d"
+			       "5a0a98001032547698103214060388370aa21fa01d4f10a0000005591010ffffffff890000110004093007a005"
+			       "3003800100"
+			     : "bf27468010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616d706c652e636f6d"
+			       "5a0a98001032547698103214060388370aa208a106800100810102");
+	test_id_sign(euicc, (IfppSpan){ all->data, all->len }, sig);
+	ifpp_tlv_put(all, 0x5F37, sig, sizeof(sig));
+	wrap(all, IFPP_TAG_PIR);
+	return g_bytes_new(all->data, all->len);
+}
+
+GBytes *test_receipt_new(TestId *euicc, const guint8 eid[16], const guint8 challenge[16])
+{
+	g_autoptr(GByteArray) all = g_byte_array_new();
+	guint8 sig[64];
+
+	ifpp_tlv_put(all, 0x80, eid, 16);
+	ifpp_tlv_put(all, 0x81, challenge, 16);
+	ifpp_tlv_put_uint(all, 0x82, 1);
+	ifpp_tlv_put_uint(all, 0x83, 3);
+	wrap(all, 0x30);
+	test_id_sign(euicc, (IfppSpan){ all->data, all->len }, sig);
+	ifpp_tlv_put(all, 0x5F37, sig, sizeof(sig));
+	return g_bytes_new(all->data, all->len);
+}
