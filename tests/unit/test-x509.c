@@ -1,0 +1,540 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+
+#include "error.h"
+#include "file.h"
+#include "testpki.h"
+
+static TestPki *pki;
+
+static void expect(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, int code, const char *why)
+{
+	g_autoptr(GError) error = NULL;
+	gboolean ok = ifpp_trust_verify(trust, leaf, others, role, &error);
+
+	if (code == 0) {
+		g_assert_no_error(error);
+		g_assert_true(ok);
+		return;
+	}
+	g_assert_false(ok);
+	g_assert_error(error, IFPP_ERROR, code);
+	if (!strstr(error->message, why))
+		g_error("'%s' does not say '%s'", error->message, why);
+}
+
+static void test_good(void)
+{
+	guint8 eid[16], own[16], ski[20], aki[20], point[65], point2[65];
+	size_t size = sizeof(aki);
+	g_autoptr(GBytes) rid = ifpp_cert_registered_id(test_id_span(pki->dppb));
+	g_autofree char *rid_hex = ifpp_hex(ifpp_span_bytes(rid));
+	GError *error = NULL;
+
+	expect(pki->trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(pki->trust, test_id_span(pki->euicc), pki->eum_list, IFPP_ROLE_EUICC, 0, NULL);
+	expect(pki->trust, test_id_span(pki->eum), NULL, IFPP_ROLE_EUM, 0, NULL);
+
+	test_eid(own);
+	g_assert_true(ifpp_cert_eid(test_id_span(pki->euicc), eid, &error));
+	g_assert_no_error(error);
+	g_assert_cmpmem(eid, 16, own, 16);
+	g_assert_false(ifpp_cert_eid(test_id_span(pki->eum), eid, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_EID);
+	g_clear_error(&error);
+	g_assert_cmpstr(rid_hex, ==, "88370a");		/* 2.999.10 */
+	g_assert_null(ifpp_cert_registered_id(test_id_span(pki->euicc)));
+	g_assert_true(ifpp_cert_ski(test_id_span(pki->ci), ski, NULL));
+	g_assert_cmpint(gnutls_x509_crt_get_authority_key_id(pki->dppb->crt, aki, &size, NULL), ==, 0);
+	g_assert_cmpmem(ski, 20, aki, size);
+	test_id_point(pki->dppb, point);
+	g_assert_true(ifpp_cert_point(test_id_span(pki->dppb), point2, NULL));
+	g_assert_cmpmem(point, 65, point2, 65);
+}
+
+/* Leaves of a wrong kind: the right DPpb with one thing changed. */
+static void test_leaf(void)
+{
+	static const struct {
+		const char *name;
+		TestSpec change;
+		int code;
+		const char *why;
+	} cases[] = {
+		{ "expired", { .to = TEST_NOW - 1 }, IFPP_ERROR_EXPIRED, "expired" },
+		{ "last second", { .to = TEST_NOW }, 0, NULL },
+		{ "not yet", { .from = TEST_NOW + 1 }, IFPP_ERROR_NOT_YET_VALID, "not valid yet" },
+		{ "first second", { .from = TEST_NOW }, 0, NULL },
+		{ "role DPauth", { .role = IFPP_ROLE_DP_AUTH }, IFPP_ERROR_ROLE, "another role" },
+		{ "no policy", { .policy = "" }, IFPP_ERROR_ROLE, "does not have the role" },
+		{ "longer policy", { .policy = "2.23.146.1.2.1.50" }, IFPP_ERROR_ROLE, "another role" },
+		{ "policy below", { .policy = "2.23.146.1.2.1.5.0" }, IFPP_ERROR_ROLE, "another role" },
+		{ "any policy", { .policy = "2.5.29.32.0" }, IFPP_ERROR_ROLE, "does not have the role" },
+		{ "usage", { .usage = GNUTLS_KEY_KEY_AGREEMENT }, IFPP_ERROR_KEY_USAGE, "digitalSignature" },
+		{ "usage of a CA",
+		  { .usage = GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_CERT_SIGN },
+		  IFPP_ERROR_KEY_USAGE, "digitalSignature" },
+		{ "CA", { .ca = TRUE, .usage = GNUTLS_KEY_DIGITAL_SIGNATURE }, IFPP_ERROR_KEY_USAGE, "CA" },
+		{ "P-384", { .curve = GNUTLS_ECC_CURVE_SECP384R1 }, IFPP_ERROR_CHAIN, "P-256" },
+		{ "SHA-384", { .hash = GNUTLS_DIG_SHA384 }, IFPP_ERROR_CHAIN, "SHA-256" },
+		{ "no AKI", { .no_aki = TRUE }, IFPP_ERROR_CHAIN, "authority key identifier" },
+		{ "no SKI", { .no_ski = TRUE }, IFPP_ERROR_CHAIN, "subject key identifier" },
+		{ "unknown extension", { .extra_oid = "1.2.3.4" }, 0, NULL },
+		{ "unknown critical", { .extra_oid = "1.2.3.4", .extra_critical = TRUE }, IFPP_ERROR_CHAIN,
+		  "critical" },
+		{ "constraints", { .prefix = "89049032", .prefix_org = "X" }, IFPP_ERROR_CONSTRAINT, "no EUM" },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		TestSpec spec = cases[i].change;
+		g_autoptr(TestId) id = NULL;
+
+		spec.cn = "Test DPpb";
+		spec.serial = 5;
+		if (!spec.role)
+			spec.role = IFPP_ROLE_DP_PB;
+		id = test_id_new(&spec, pki->ci);
+		g_test_message("%s", cases[i].name);
+		expect(pki->trust, test_id_span(id), NULL, IFPP_ROLE_DP_PB, cases[i].code, cases[i].why);
+	}
+}
+
+/* EUMs and what they may say about chips. */
+static void test_eum(void)
+{
+#define EUM .cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 8
+#define CHIP .cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9
+#define FITS .prefix = "89049032", .prefix_org = "RSP Test EUM"
+	static const struct {
+		const char *name;
+		TestSpec eum, chip;
+		int code;
+		const char *why;
+	} cases[] = {
+		{ "right", { EUM, FITS, .pathlen = 1 }, { CHIP }, 0, NULL },
+		{ "EIN instead", { EUM, .ein = "89049032" }, { CHIP }, 0, NULL },
+		{ "both", { EUM, FITS, .ein = "8904903212345" }, { CHIP }, 0, NULL },
+		{ "neither", { EUM }, { CHIP }, IFPP_ERROR_CONSTRAINT, "does not say" },
+		{ "other prefix", { EUM, .prefix = "89049033", .prefix_org = "RSP Test EUM" }, { CHIP },
+		  IFPP_ERROR_CONSTRAINT, "do not cover" },
+		{ "other EIN", { EUM, .ein = "89049033" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
+		{ "short EIN", { EUM, .ein = "8904903" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
+		{ "EIN not digits", { EUM, .ein = "8904903A" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
+		{ "one of both wrong", { EUM, FITS, .ein = "89049033" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
+		{ "other owner", { EUM, .prefix = "89049032", .prefix_org = "Other" }, { CHIP },
+		  IFPP_ERROR_CONSTRAINT, "do not cover" },
+		{ "no owner", { EUM, .prefix = "89049032" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "do not cover" },
+		{ "chip without owner", { EUM, FITS },
+		  { .cn = "chip", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9 },
+		  IFPP_ERROR_CONSTRAINT, "do not cover" },
+		{ "no EID", { EUM, FITS }, { .cn = "chip", .org = "RSP Test EUM", .role = IFPP_ROLE_EUICC, .serial = 9 },
+		  IFPP_ERROR_CONSTRAINT, "no valid EID" },
+		{ "bad check digits", { EUM, FITS },
+		  { .cn = "chip", .org = "RSP Test EUM", .serial_number = "89049032123451234512345678901236",
+		    .role = IFPP_ROLE_EUICC, .serial = 9 },
+		  IFPP_ERROR_CONSTRAINT, "no valid EID" },
+		{ "EUM is a DPauth", { .cn = "EUM", .role = IFPP_ROLE_DP_AUTH, .ca = TRUE, .serial = 8, FITS }, { CHIP },
+		  IFPP_ERROR_ROLE, "another role" },
+		{ "EUM is a sub-CI", { .cn = "EUM", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 8, FITS }, { CHIP },
+		  IFPP_ERROR_ROLE, "another role" },
+		{ "EUM is no CA",
+		  { .cn = "EUM", .role = IFPP_ROLE_EUM, .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 8, FITS }, { CHIP },
+		  IFPP_ERROR_CHAIN, "not a CA" },
+		{ "EUM may not sign", { EUM, FITS, .usage = GNUTLS_KEY_CRL_SIGN }, { CHIP }, IFPP_ERROR_KEY_USAGE,
+		  "may not sign" },
+		{ "EUM expired", { EUM, FITS, .to = TEST_NOW - 1 }, { CHIP }, IFPP_ERROR_EXPIRED, "'EUM'" },
+		{ "chip is a DPpb", { EUM, FITS },
+		  { .cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_DP_PB, .serial = 9 },
+		  IFPP_ERROR_ROLE, "another role" },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(TestId) eum = test_id_new(&cases[i].eum, pki->ci);
+		g_autoptr(TestId) chip = test_id_new(&cases[i].chip, eum);
+		g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+		g_test_message("%s", cases[i].name);
+		g_ptr_array_add(others, eum->der);
+		expect(pki->trust, test_id_span(chip), others, IFPP_ROLE_EUICC, cases[i].code, cases[i].why);
+	}
+}
+
+static void test_path(void)
+{
+	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 20 };
+	const TestSpec long_spec = { .cn = "sub", .policy = "2.23.146.1.2.1.0.0.1", .ca = TRUE, .serial = 21 };
+	const TestSpec ci_path0 = { .cn = "CI 0", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 1 };
+	g_autoptr(TestId) sub = test_id_new(&sub_spec, pki->ci);
+	g_autoptr(TestId) sub2 = test_id_new(&sub_spec, sub);
+	g_autoptr(TestId) long_sub = test_id_new(&long_spec, pki->ci);
+	g_autoptr(TestId) leaf = test_id_new(&test_spec_dppb, sub);
+	g_autoptr(TestId) leaf2 = test_id_new(&test_spec_dppb, sub2);
+	g_autoptr(TestId) long_leaf = test_id_new(&test_spec_dppb, long_sub);
+	g_autoptr(TestId) from_eum = test_id_new(&test_spec_dppb, pki->eum);
+	g_autoptr(TestId) from_leaf = test_id_new(&test_spec_dppb, pki->dppb);
+	g_autoptr(TestId) ci0 = test_id_new(&ci_path0, NULL);
+	g_autoptr(TestId) sub0 = test_id_new(&sub_spec, ci0);
+	g_autoptr(TestId) leaf0 = test_id_new(&test_spec_dppb, sub0);
+	g_autoptr(IfppTrust) trust0 = ifpp_trust_new();
+	g_autoptr(TestPki) other = test_pki_new();
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+	IfppTrust *trust = pki->trust;
+
+	ifpp_trust_set_time(trust0, TEST_NOW);
+	g_assert_true(ifpp_trust_add_root(trust0, test_id_span(ci0), NULL));
+
+	expect(trust, test_id_span(leaf), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not a configured CI root");
+	g_ptr_array_add(others, sub->der);
+	expect(trust, test_id_span(leaf), others, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(trust, test_id_span(pki->dppb), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not part of the chain");
+	g_ptr_array_add(others, sub2->der);
+	expect(trust, test_id_span(leaf2), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "too long");
+	/* the same certificate twice, a root among them */
+	g_ptr_array_set_size(others, 1);
+	g_ptr_array_add(others, sub->der);
+	expect(trust, test_id_span(leaf), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not part of the chain");
+	others->pdata[1] = pki->ci->der;
+	expect(trust, test_id_span(leaf), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not part of the chain");
+
+	g_ptr_array_set_size(others, 1);
+	others->pdata[0] = long_sub->der;
+	expect(trust, test_id_span(long_leaf), others, IFPP_ROLE_DP_PB, 0, NULL);
+	others->pdata[0] = pki->eum->der;
+	expect(trust, test_id_span(from_eum), others, IFPP_ROLE_DP_PB, IFPP_ERROR_ROLE, "another role");
+	others->pdata[0] = pki->dppb->der;
+	expect(trust, test_id_span(from_leaf), others, IFPP_ROLE_DP_PB, IFPP_ERROR_ROLE, "another role");
+	others->pdata[0] = sub0->der;
+	expect(trust0, test_id_span(leaf0), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "too long");
+
+	expect(trust, test_id_span(other->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not a configured CI root");
+	/* Two roots: each found by its key identifier. */
+	g_assert_true(ifpp_trust_add_root(trust0, test_id_span(pki->ci), NULL));
+	expect(trust0, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+}
+
+static void test_time(void)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+
+	g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+	ifpp_trust_set_time(trust, TEST_NOW + 101 * TEST_DAY);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_EXPIRED, "expired");
+	ifpp_trust_set_time(trust, TEST_NOW - 101 * TEST_DAY);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_NOT_YET_VALID, "not valid yet");
+	ifpp_trust_set_time(trust, -1);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+}
+
+static void test_roots(void)
+{
+	static const struct {
+		const char *name;
+		TestSpec spec;
+		const char *why;
+	} cases[] = {
+		{ "another role", { .cn = "x", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 1 }, "another role" },
+		{ "no role", { .cn = "x", .policy = "", .ca = TRUE, .serial = 1 }, "does not have the role" },
+		{ "no CA", { .cn = "x", .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 1 }, "not a CA" },
+		{ "may not sign", { .cn = "x", .ca = TRUE, .usage = GNUTLS_KEY_CRL_SIGN, .serial = 1 }, "may not sign" },
+	};
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(TestId) id = test_id_new(&cases[i].spec, NULL);
+		g_autoptr(GError) why = NULL;
+
+		g_test_message("%s", cases[i].name);
+		g_assert_false(ifpp_trust_add_root(trust, test_id_span(id), &why));
+		g_assert_error(why, IFPP_ERROR, IFPP_ERROR_CHAIN);
+		g_assert_nonnull(strstr(why->message, cases[i].why));
+	}
+	g_assert_false(ifpp_trust_add_root(trust, test_id_span(pki->eum), &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CHAIN);
+	g_assert_nonnull(strstr(error->message, "not self-signed"));
+}
+
+/* A trust store with the CI and these CRLs. */
+static IfppTrust *with_crls(GBytes *first, GBytes *second)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+
+	ifpp_trust_set_time(trust, TEST_NOW);
+	g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+	g_assert_true(ifpp_trust_add_crl(trust, ifpp_span_bytes(first), NULL));
+	if (second)
+		g_assert_true(ifpp_trust_add_crl(trust, ifpp_span_bytes(second), NULL));
+	return g_steal_pointer(&trust);
+}
+
+static void test_crls(void)
+{
+	const gint64 day = TEST_DAY, now = TEST_NOW;
+	g_autoptr(GBytes) empty = test_crl_new(pki->ci, NULL, now - day, now + day);
+	g_autoptr(GBytes) stale = test_crl_new(pki->ci, NULL, now - 2 * day, now - 1);
+	g_autoptr(GBytes) future = test_crl_new(pki->ci, NULL, now + day, now + 2 * day);
+	g_autoptr(GBytes) revokes = test_crl_new(pki->ci, pki->dppb, now - day, now + day);
+	g_autoptr(GBytes) old_revokes = test_crl_new(pki->ci, pki->dppb, now - 9 * day, now - 8 * day);
+	g_autoptr(GBytes) of_eum = test_crl_new(pki->eum, pki->euicc, now - day, now + day);
+	g_autoptr(GBytes) eum_revoked = test_crl_new(pki->ci, pki->eum, now - day, now + day);
+	static const TestSpec dull = { .cn = "CI", .role = IFPP_ROLE_CI, .ca = TRUE,
+				       .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 1 };
+	g_autoptr(TestId) dull_ci = test_id_new(&dull, NULL);
+	g_autoptr(GBytes) dull_crl = test_crl_new(dull_ci, NULL, now - day, now + day);
+	IfppSpan dppb = test_id_span(pki->dppb), euicc = test_id_span(pki->euicc);
+	g_autoptr(GError) error = NULL;
+	struct {
+		GBytes *first, *second;
+		int code;
+		const char *why;
+	} cases[] = {
+		{ empty, NULL, 0, NULL },
+		{ stale, NULL, IFPP_ERROR_CRL, "out of date" },
+		{ stale, empty, 0, NULL },
+		{ empty, stale, 0, NULL },
+		{ future, NULL, IFPP_ERROR_CRL, "future" },
+		{ revokes, NULL, IFPP_ERROR_REVOKED, "revoked" },
+		{ empty, revokes, IFPP_ERROR_REVOKED, "revoked" },
+		{ old_revokes, empty, IFPP_ERROR_REVOKED, "revoked" },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(IfppTrust) trust = with_crls(cases[i].first, cases[i].second);
+
+		g_test_message("%u", i);
+		expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, cases[i].code, cases[i].why);
+		/* without a clock only revocation counts */
+		ifpp_trust_set_time(trust, -1);
+		expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, cases[i].code == IFPP_ERROR_REVOKED ? cases[i].code : 0,
+		       cases[i].why);
+	}
+	{
+		g_autoptr(IfppTrust) trust = with_crls(of_eum, NULL);
+		g_autoptr(IfppTrust) trust2 = with_crls(eum_revoked, NULL);
+
+		expect(trust, euicc, pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_REVOKED, "'Test eUICC'");
+		expect(trust2, euicc, pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_REVOKED, "'EUM Test'");
+		expect(trust2, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	}
+	/* One that its issuer did not sign, in whatever order it comes; one whose issuer may not */
+	for (gsize i = 0; i < g_bytes_get_size(revokes); i++) {
+		g_autoptr(IfppTrust) trust = ifpp_trust_new();
+		g_autofree guint8 *copy = g_memdup2(g_bytes_get_data(revokes, NULL), g_bytes_get_size(revokes));
+		IfppSpan span = { copy, g_bytes_get_size(revokes) };
+
+		copy[i] ^= 1 << i % 8;
+		ifpp_trust_set_time(trust, TEST_NOW);
+		if (i % 2) {
+			g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+			/* it may name an issuer that we do not know; then it must not revoke */
+			if (ifpp_trust_add_crl(trust, span, NULL))
+				expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+		} else if (ifpp_trust_add_crl(trust, span, NULL) &&
+			   ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL)) {
+			expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+		}
+	}
+	{
+		g_autoptr(IfppTrust) trust = ifpp_trust_new();
+
+		g_assert_true(ifpp_trust_add_root(trust, test_id_span(dull_ci), NULL));
+		g_assert_false(ifpp_trust_add_crl(trust, ifpp_span_bytes(dull_crl), &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CRL);
+		g_assert_nonnull(strstr(error->message, "may not sign"));
+	}
+}
+
+/* Not one changed bit of a certificate passes, whether the signature covers it or not. */
+static void test_flips(void)
+{
+	IfppSpan der = test_id_span(pki->dppb);
+	g_autofree guint8 *copy = g_memdup2(der.data, der.len);
+
+	for (gsize i = 0; i < der.len; i++) {
+		for (int bit = 0; bit < 8; bit++) {
+			copy[i] ^= 1 << bit;
+			g_assert_false(ifpp_trust_verify(pki->trust, (IfppSpan){ copy, der.len }, NULL, IFPP_ROLE_DP_PB,
+							 NULL));
+			copy[i] ^= 1 << bit;
+		}
+		g_assert_false(ifpp_trust_verify(pki->trust, (IfppSpan){ der.data, i }, NULL, IFPP_ROLE_DP_PB, NULL));
+	}
+}
+
+static void put(const char *dir, const char *name, const void *data, gsize len)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(ifpp_file_write(path, data, len, 0600, NULL));
+}
+
+static void test_dir(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("ifpp-test-XXXXXX", NULL);
+	g_autofree char *none = g_build_filename(dir, "none", NULL);
+	g_autoptr(GBytes) crl = test_crl_new(pki->ci, pki->dppb, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
+	g_autoptr(TestPki) other = test_pki_new();
+	g_autoptr(IfppTrust) trust = NULL;
+	g_autoptr(GString) bundle = g_string_new("two roots\n");
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GDir) d = NULL;
+	IfppSpan ci = test_id_span(pki->ci);
+	TestId *both[] = { pki->ci, other->ci };
+	const char *name;
+
+	g_assert_null(ifpp_trust_new_from_dir(none, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
+	g_clear_error(&error);
+	g_assert_null(ifpp_trust_new_from_dir(dir, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CHAIN);
+	g_clear_error(&error);
+	put(dir, "leaf.der", g_bytes_get_data(pki->dppb->der, NULL), g_bytes_get_size(pki->dppb->der));
+	put(dir, "README", "hello", 5);
+	g_assert_null(ifpp_trust_new_from_dir(dir, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CHAIN);
+	g_assert_nonnull(strstr(error->message, "not self-signed"));
+	g_clear_error(&error);
+
+	put(dir, "ci.der", ci.data, ci.len);
+	trust = ifpp_trust_new_from_dir(dir, &error);
+	g_assert_no_error(error);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(trust, test_id_span(other->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not a configured");
+	g_clear_pointer(&trust, ifpp_trust_free);
+
+	for (int i = 0; i < 2; i++) {
+		gnutls_datum_t pem;
+
+		g_assert_cmpint(gnutls_x509_crt_export2(both[i]->crt, GNUTLS_X509_FMT_PEM, &pem), ==, 0);
+		g_string_append_len(bundle, (char *)pem.data, pem.size);
+		gnutls_free(pem.data);
+	}
+	put(dir, "ci.der", "", 0);
+	put(dir, "bundle.pem", bundle->str, bundle->len);
+	trust = ifpp_trust_new_from_dir(dir, &error);
+	g_assert_no_error(error);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(trust, test_id_span(other->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	g_clear_pointer(&trust, ifpp_trust_free);
+
+	put(dir, "a.crl", g_bytes_get_data(crl, NULL), g_bytes_get_size(crl));
+	trust = ifpp_trust_new_from_dir(dir, &error);
+	g_assert_no_error(error);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "revoked");
+	g_clear_pointer(&trust, ifpp_trust_free);
+	{
+		gnutls_datum_t der = { (guint8 *)g_bytes_get_data(crl, NULL), g_bytes_get_size(crl) }, pem;
+
+		g_assert_cmpint(gnutls_pem_base64_encode2("X509 CRL", &der, &pem), ==, 0);
+		put(dir, "a.crl", pem.data, pem.size);
+		gnutls_free(pem.data);
+	}
+	trust = ifpp_trust_new_from_dir(dir, &error);
+	g_assert_no_error(error);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "revoked");
+	/* A CRL that cannot be read is never passed over. */
+	put(dir, "a.crl", "nonsense", 8);
+	g_assert_null(ifpp_trust_new_from_dir(dir, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CRL);
+
+	d = g_dir_open(dir, 0, NULL);
+	while ((name = g_dir_read_name(d))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		g_unlink(path);
+	}
+	g_rmdir(dir);
+}
+
+static void test_ecdsa(void)
+{
+	static const char message[] = "message";
+	IfppSpan parts[] = { { (const guint8 *)message, 3 }, { NULL, 0 }, { (const guint8 *)message + 3, 4 } };
+	IfppSpan whole = { (const guint8 *)message, 7 };
+	guint8 point[65], sig[65] = { 0 }, bad[64];
+
+	test_id_point(pki->dppb, point);
+	/* enough signatures to meet short r and s */
+	for (int i = 0; i < 600; i++) {
+		test_id_sign(pki->dppb, whole, sig);
+		g_assert_true(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ sig, 64 }));
+	}
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 2, (IfppSpan){ sig, 64 }));
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ sig, 63 }));
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ sig, 65 }));
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ NULL, 0 }));
+	memset(bad, 0, 64);
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, IFPP_SPAN(bad)));
+	memset(bad, 0xFF, 64);
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, IFPP_SPAN(bad)));
+	for (int i = 0; i < 64; i++) {
+		sig[i] ^= 1;
+		g_assert_false(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ sig, 64 }));
+		sig[i] ^= 1;
+	}
+
+	g_assert_true(ifpp_point_on_curve(IFPP_SPAN(point)));
+	point[64] ^= 1;
+	g_assert_false(ifpp_point_on_curve(IFPP_SPAN(point)));
+	g_assert_false(ifpp_ecdsa_verify(point, parts, 3, (IfppSpan){ sig, 64 }));
+	point[64] ^= 1;
+	point[0] = 0x02;
+	g_assert_false(ifpp_point_on_curve(IFPP_SPAN(point)));
+	memset(point, 0, 65);
+	point[0] = 0x04;
+	g_assert_false(ifpp_point_on_curve(IFPP_SPAN(point)));
+	memset(point + 1, 0xFF, 64);		/* beyond the field */
+	g_assert_false(ifpp_point_on_curve(IFPP_SPAN(point)));
+	g_assert_false(ifpp_point_on_curve((IfppSpan){ point, 64 }));
+}
+
+static void test_der_strict(void)
+{
+	static const struct {
+		const char *hex;
+		gboolean ok;
+	} cases[] = {
+		{ "3006020101020101", TRUE },	    { "300702020080020101", TRUE },
+		{ "3006020100020101", FALSE },	    { "3006020180020101", FALSE },
+		{ "300702020001020101", FALSE },    { "3006020101020101" "00", FALSE },
+		{ "300702010102010100", FALSE },    { "3003020101", FALSE },
+		{ "3005020002" "0101", FALSE },	    { "", FALSE },
+		{ "308106020101020101", FALSE },    { "3106020101020101", FALSE },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GBytes) bytes = ifpp_unhex(cases[i].hex);
+
+		g_assert_true(ifpp_ecdsa_der_strict(ifpp_span_bytes(bytes)) == cases[i].ok);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int rc;
+
+	g_test_init(&argc, &argv, NULL);
+	pki = test_pki_new();
+	g_test_add_func("/x509/good", test_good);
+	g_test_add_func("/x509/leaf", test_leaf);
+	g_test_add_func("/x509/eum", test_eum);
+	g_test_add_func("/x509/path", test_path);
+	g_test_add_func("/x509/time", test_time);
+	g_test_add_func("/x509/roots", test_roots);
+	g_test_add_func("/x509/crls", test_crls);
+	g_test_add_func("/x509/flips", test_flips);
+	g_test_add_func("/x509/dir", test_dir);
+	g_test_add_func("/x509/ecdsa", test_ecdsa);
+	g_test_add_func("/x509/der-strict", test_der_strict);
+	rc = g_test_run();
+	test_pki_free(pki);
+	return rc;
+}
