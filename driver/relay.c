@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/ifpp-relay, the daemon's end. One open file is one chip's relay: it
+ * attaches the chip, read()s requests and write()s replies; its close detaches.
+ */
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ifpp.h"
+
+/**
+ * struct ifpp_relay - one open file
+ * @lock:	serialises IFPP_RELAY_ATTACH
+ * @dev:	the chip's device once attached
+ */
+struct ifpp_relay {
+	struct mutex lock; /* attach */
+	struct ifpp_dev *dev;
+};
+
+/* NULL before the attach; afterwards the same device for as long as the file is open. */
+static struct ifpp_dev *ifpp_relay_dev(struct file *filp)
+{
+	struct ifpp_relay *relay = filp->private_data;
+
+	return smp_load_acquire(&relay->dev);
+}
+
+static int ifpp_relay_open(struct inode *inode, struct file *filp)
+{
+	struct ifpp_relay *relay;
+
+	relay = kzalloc(sizeof(*relay), GFP_KERNEL);
+	if (!relay)
+		return -ENOMEM;
+	mutex_init(&relay->lock);
+	filp->private_data = relay;
+	return stream_open(inode, filp);
+}
+
+static int ifpp_relay_release(struct inode *inode, struct file *filp)
+{
+	struct ifpp_relay *relay = filp->private_data;
+
+	if (relay->dev)
+		ifpp_detach(relay->dev);
+	kfree(relay);
+	return 0;
+}
+
+static struct ifpp_key *ifpp_relay_keys(const void __user *from, u32 n)
+{
+	if (n > IFPP_KEYS_MAX)
+		return ERR_PTR(-EINVAL);
+	if (!n)
+		return NULL;
+	return memdup_user(from, n * sizeof(struct ifpp_key));
+}
+
+static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __user *uarg)
+{
+	struct ifpp_report rep = {};
+	struct ifpp_attach att;
+	struct ifpp_dev *dev;
+	struct ifpp_key *keys;
+	u32 index;
+	int err;
+
+	if (copy_from_user(&att, uarg, sizeof(att)))
+		return -EFAULT;
+	if (att.flags)
+		return -EOPNOTSUPP;
+	if (att.reserved)
+		return -EINVAL;
+	keys = ifpp_relay_keys(u64_to_user_ptr(att.keys), att.n_keys);
+	if (IS_ERR(keys))
+		return PTR_ERR(keys);
+
+	mutex_lock(&relay->lock);
+	err = -EBUSY;
+	if (relay->dev)
+		goto unlock;
+	/* Until it has been read, the anchor might say that this machine is locked. */
+	err = -EAGAIN;
+	if (!ifpp_host_settled())
+		goto unlock;
+	err = xa_alloc(&ifpp_devs, &index, NULL, XA_LIMIT(0, IFPP_CHIPS_MAX - 1), GFP_KERNEL);
+	if (err) {
+		err = err == -EBUSY ? -ENOSPC : err;
+		goto unlock;
+	}
+	/* Tell the index first: an attach that the daemon does not learn of must not be. */
+	err = -EFAULT;
+	if (put_user(index, &uarg->index))
+		goto erase;
+
+	rep.state = att.state;
+	rep.spent_count = att.spent_count;
+	rep.n_keys = att.n_keys;
+	rep.keys = keys;
+	dev = ifpp_attach(att.eid, &rep, index);
+	err = PTR_ERR_OR_ZERO(dev);
+	if (err)
+		goto erase;
+	smp_store_release(&relay->dev, dev);
+	goto unlock;
+
+erase:
+	xa_erase(&ifpp_devs, index);
+unlock:
+	mutex_unlock(&relay->lock);
+	kfree(keys);
+	return err;
+}
+
+static int ifpp_relay_copy(const struct ifpp_request *req, char __user *buf)
+{
+	struct ifpp_req hdr = {
+		.id = req->id,
+		.type = req->type,
+		.timeout_ms = time_before(jiffies, req->expires) ?
+			      jiffies_to_msecs(req->expires - jiffies) : 0,
+		.len = req->len,
+	};
+
+	if (copy_to_user(buf, &hdr, sizeof(hdr)) ||
+	    copy_to_user(buf + sizeof(hdr), req->data, req->len))
+		return -EFAULT;
+	return 0;
+}
+
+/* The next request with a reference, NULL if there is none, or -EMSGSIZE. */
+static struct ifpp_request *ifpp_relay_take(struct ifpp_dev *dev, size_t count)
+{
+	struct ifpp_request *req;
+
+	mutex_lock(&dev->chip->lock);
+	if (dev->pending && count < sizeof(struct ifpp_req) + dev->req->len)
+		req = ERR_PTR(-EMSGSIZE);
+	else
+		req = ifpp_queue_take(dev);
+	mutex_unlock(&dev->chip->lock);
+	return req;
+}
+
+static ssize_t ifpp_relay_read(struct file *filp, char __user *buf, size_t count, loff_t *pos)
+{
+	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+	struct ifpp_request *req;
+	size_t len;
+	int err, stale;
+
+	if (!dev)
+		return -ENOTCONN;
+
+	for (;;) {
+		req = ifpp_relay_take(dev, count);
+		if (IS_ERR(req))
+			return PTR_ERR(req);
+		if (!req) {
+			if (filp->f_flags & O_NONBLOCK)
+				return -EAGAIN;
+			err = wait_event_interruptible(dev->relay_wait, READ_ONCE(dev->pending));
+			if (err)
+				return err;
+			continue;
+		}
+
+		len = sizeof(struct ifpp_req) + req->len;
+		err = ifpp_relay_copy(req, buf);
+		mutex_lock(&dev->chip->lock);
+		stale = ifpp_queue_taken(dev, req, err);
+		mutex_unlock(&dev->chip->lock);
+		if (err)
+			return err;
+		/* Its time ran out while it was being copied: hand out the next instead. */
+		if (!stale)
+			return len;
+	}
+}
+
+static ssize_t ifpp_relay_write(struct file *filp, const char __user *buf, size_t count,
+				loff_t *pos)
+{
+	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+	struct ifpp_key *keys = NULL;
+	struct ifpp_reply reply;
+	void *answer = NULL;
+	size_t keys_len;
+	int err;
+
+	if (!dev)
+		return -ENOTCONN;
+	if (count < sizeof(reply))
+		return -EINVAL;
+	if (copy_from_user(&reply, buf, sizeof(reply)))
+		return -EFAULT;
+	if (reply.flags & ~IFPP_REPLY_REPORT)
+		return -EOPNOTSUPP;
+	if (reply.reserved || reply.status > 0 || reply.status < -MAX_ERRNO ||
+	    reply.n_keys > IFPP_KEYS_MAX || reply.len > IFPP_PIR_MAX ||
+	    (reply.n_keys && !(reply.flags & IFPP_REPLY_REPORT)))
+		return -EINVAL;
+	keys_len = reply.n_keys * sizeof(*keys);
+	if (count != sizeof(reply) + keys_len + reply.len)
+		return -EINVAL;
+
+	buf += sizeof(reply);
+	keys = ifpp_relay_keys(buf, reply.n_keys);
+	if (IS_ERR(keys))
+		return PTR_ERR(keys);
+	if (reply.len) {
+		answer = memdup_user(buf + keys_len, reply.len);
+		if (IS_ERR(answer)) {
+			err = PTR_ERR(answer);
+			answer = NULL;
+			goto free;
+		}
+	}
+
+	mutex_lock(&dev->chip->lock);
+	err = ifpp_queue_reply(dev, &reply, keys, &answer);
+	mutex_unlock(&dev->chip->lock);
+free:
+	kfree(answer);
+	kfree(keys);
+	return err ?: count;
+}
+
+static __poll_t ifpp_relay_poll(struct file *filp, poll_table *wait)
+{
+	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+
+	if (!dev)
+		return EPOLLERR | EPOLLHUP;
+	poll_wait(filp, &dev->relay_wait, wait);
+	if (READ_ONCE(dev->pending))
+		return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
+	return EPOLLOUT | EPOLLWRNORM;
+}
+
+static long ifpp_relay_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	if (cmd != IFPP_RELAY_ATTACH)
+		return -ENOTTY;
+	return ifpp_relay_attach(filp->private_data, (struct ifpp_attach __user *)arg);
+}
+
+static const struct file_operations ifpp_relay_fops = {
+	.owner		= THIS_MODULE,
+	.open		= ifpp_relay_open,
+	.release	= ifpp_relay_release,
+	.read		= ifpp_relay_read,
+	.write		= ifpp_relay_write,
+	.poll		= ifpp_relay_poll,
+	.unlocked_ioctl	= ifpp_relay_ioctl,
+	.compat_ioctl	= compat_ptr_ioctl,
+};
+
+static struct miscdevice ifpp_relay_misc = {
+	.minor	= MISC_DYNAMIC_MINOR,
+	.name	= "ifpp-relay",
+	.mode	= 0600,
+	.fops	= &ifpp_relay_fops,
+};
+
+/**
+ * ifpp_relay_device() - the device that speaks for the machine in uevents
+ */
+struct device *ifpp_relay_device(void)
+{
+	return ifpp_relay_misc.this_device;
+}
+
+int __init ifpp_relay_init(void)
+{
+	return misc_register(&ifpp_relay_misc);
+}
+
+void ifpp_relay_exit(void)
+{
+	misc_deregister(&ifpp_relay_misc);
+}
