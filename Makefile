@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What can be done here. Nothing but make, git and (for the virtual machines) root is needed:
+# the rest is fetched through apt into a Debian root of its own, once (see tests/env).
+
+enter := tests/env/enter
+parts := style unit kunit kselftest model fuzz vm
+
+all:		## build everything and stage it in build/stage
+	@tests/env/buildroot
+	@$(enter) tests/env/stage build/stage
+
+demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
+	@tests/vm/demo $(UPP)
+
+check:		## every test there is
+	@tests/check $(parts)
+
+# check-style check-unit check-kunit check-kselftest check-model check-fuzz check-vm
+$(addprefix check-,$(parts)): check-%:
+	@tests/check $*
+
+bench:		## tables of what things cost, and build/bench.json
+	@tests/env/buildroot
+	@$(enter) tests/bench/run
+
+docs:		## the manual, in build/docs
+	@tests/env/buildroot
+	@tests/env/ksrc >/dev/null
+	@$(enter) Documentation/build build/docs
+
+ynl:		## generate the netlink code from Documentation/netlink/specs
+	@tests/env/buildroot
+	@ksrc=$$(tests/env/ksrc) && $(enter) tests/env/ynl "$$ksrc"
+
+# On a product or a station this is all that is needed, with the packages that meson.build asks
+# for; the kernel module is DKMS's (dkms.conf).
+DESTDIR ?=
+install:	## install the userspace and the module's source for DKMS
+	meson setup build/install --prefix=/usr --sysconfdir=/etc --localstatedir=/var \
+		--libexecdir=libexec $(if $(wildcard build/install/build.ninja),--reconfigure)
+	DESTDIR="$(abspath $(DESTDIR))" meson install -C build/install
+	tests/env/install-source "$(DESTDIR)"
+
+deb:		## a Debian package of the same, in build/
+	@tests/env/buildroot
+	@$(enter) tests/env/deb
+
+clean:		## what was built here; the cache of roots stays
+	rm -rf build
+
+help:		## this
+	@sed -n 's/^\([a-z]*\):\t*## /  make \1\t/p' Makefile
+	@echo '  make check-PART	one of: $(parts)'
+
+.PHONY: all demo check $(addprefix check-,$(parts)) bench docs ynl install deb clean help
