@@ -1,1 +1,273 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+/* Outer structure of a profile package: which elements, in which order, and the header. */
+#include "upp.h"
+#include "eid.h"
+#include "error.h"
+
+#include <string.h>
+
+enum {
+	HEADER = 0xA0, PUK = 0xA3, AKA = 0xA4, CDMA = 0xA5, END = 0xAA, MF = 0xB0, CD = 0xB1, TELECOM = 0xB2,
+	USIM = 0xB3, OPT_USIM = 0xB4, ISIM = 0xB5, OPT_ISIM = 0xB6, PHONEBOOK = 0xB7, GSM_ACCESS = 0xB8,
+	CSIM = 0xB9, OPT_CSIM = 0xBA, EAP = 0xBB, DF_5GS = 0xBC, DF_SAIP = 0xBD, DF_SNPN = 0xBE,
+	DF_5GPROSE = 0xBF1F, IOT = 0xBF20, OPT_IOT = 0xBF21,
+};
+
+static const struct element {
+	guint32 tag;
+	const char *name;
+	gboolean once;
+	guint32 parent;	 /* must come with it */
+	guint32 parent2; /* or with this one */
+} elements[] = {
+	{ HEADER, "header", TRUE },
+	{ 0xA1, "genericFileManagement" },
+	{ 0xA2, "pinCodes" },
+	{ PUK, "pukCodes" },
+	{ AKA, "akaParameter" },
+	{ CDMA, "cdmaParameter" },
+	{ 0xA6, "securityDomain" },
+	{ 0xA7, "rfm" },
+	{ 0xA8, "application" },
+	{ 0xA9, "nonStandard" },
+	{ END, "end", TRUE },
+	{ MF, "mf", TRUE },
+	{ CD, "cd", TRUE },
+	{ TELECOM, "telecom", TRUE },
+	{ USIM, "usim", TRUE },
+	{ OPT_USIM, "opt-usim", TRUE, USIM },
+	{ ISIM, "isim", TRUE },
+	{ OPT_ISIM, "opt-isim", TRUE, ISIM },
+	{ PHONEBOOK, "phonebook", FALSE, TELECOM, USIM },
+	{ GSM_ACCESS, "gsm-access", FALSE, USIM },
+	{ CSIM, "csim", TRUE },
+	{ OPT_CSIM, "opt-csim", TRUE, CSIM },
+	{ EAP, "eap", FALSE, USIM, ISIM },
+	{ DF_5GS, "df-5gs", TRUE, USIM },
+	{ DF_SAIP, "df-saip", TRUE, USIM },
+	{ DF_SNPN, "df-snpn", FALSE, USIM },
+	{ DF_5GPROSE, "df-5gprose", FALSE, USIM },
+	{ IOT, "iot" },
+	{ OPT_IOT, "opt-iot", FALSE, IOT },
+};
+
+/* eUICC-Mandatory-services whose element must be there; 8D to 8F also allow several. */
+static const struct {
+	guint8 service;
+	guint32 element;
+	gboolean multiple;
+} services[] = {
+	{ 0x81, USIM }, { 0x82, ISIM }, { 0x83, CSIM }, { 0x84, AKA }, { 0x85, AKA }, { 0x86, CDMA },
+	{ 0x87, USIM }, { 0x88, ISIM }, { 0x8D, USIM, TRUE }, { 0x8E, ISIM, TRUE }, { 0x8F, CSIM, TRUE },
+	{ 0x90, AKA }, { 0x91, AKA },
+};
+
+#define MAX_ID 32767
+
+typedef struct {
+	IfppUpp *upp;
+	guint counts[G_N_ELEMENTS(elements)];
+	gboolean multiple[G_N_ELEMENTS(elements)];
+	IfppSpan services;
+	guint8 ids[(MAX_ID + 1) / 8];
+} Walk;
+
+static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean refuse(GError **error, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: %s", text);
+	return FALSE;
+}
+
+static guint find(guint32 tag)
+{
+	guint i;
+
+	for (i = 0; i < G_N_ELEMENTS(elements) && elements[i].tag != tag; i++)
+		;
+	return i;
+}
+
+/* ICCID in reading order, padded with F, to the swapped form of EF.ICCID and metadata. */
+static gboolean read_iccid(IfppSpan value, guint8 iccid[10])
+{
+	gboolean padding = FALSE;
+	guint digits = 0;
+
+	if (value.len != 10)
+		return FALSE;
+	for (guint i = 0; i < 20; i++) {
+		guint nibble = i % 2 ? value.data[i / 2] & 15 : value.data[i / 2] >> 4;
+
+		if (nibble == 15)
+			padding = TRUE;
+		else if (nibble > 9 || padding)
+			return FALSE;
+		else
+			digits++;
+	}
+	memcpy(iccid, value.data, 10);
+	ifpp_nibble_swap(iccid, 10);
+	return digits >= 18;
+}
+
+static gboolean one_byte(IfppSpan *in, guint32 tag, const char *what, guint8 *out, GError **error)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(in, tag, &tlv) || tlv.value.len != 1)
+		return refuse(error, "header: %s missing or not one byte", what);
+	*out = tlv.value.data[0];
+	return TRUE;
+}
+
+static gboolean read_header(Walk *walk, IfppSpan in, GError **error)
+{
+	IfppUpp *upp = walk->upp;
+	IfppTlv tlv;
+
+	if (!one_byte(&in, 0x80, "major version", &upp->version_major, error) ||
+	    !one_byte(&in, 0x81, "minor version", &upp->version_minor, error))
+		return FALSE;
+	if (ifpp_tlv_take(&in, 0x82, &tlv)) {
+		if (!tlv.value.len || tlv.value.len > 100 ||
+		    !g_utf8_validate_len((const char *)tlv.value.data, tlv.value.len, NULL))
+			return refuse(error, "header: profileType is not 1 to 100 bytes of UTF-8");
+		upp->profile_type = g_strndup((const char *)tlv.value.data, tlv.value.len);
+	} else {
+		upp->profile_type = g_strdup("");
+	}
+	if (!ifpp_tlv_take(&in, 0x83, &tlv) || !read_iccid(tlv.value, upp->iccid))
+		return refuse(error, "header: ICCID missing or not 18 to 20 digits");
+	ifpp_tlv_take(&in, 0x84, &tlv);
+	if (!ifpp_tlv_take(&in, 0xA5, &tlv))
+		return refuse(error, "header: mandatory services missing");
+	walk->services = tlv.value;
+	if (!ifpp_tlv_take(&in, 0xA6, &tlv))
+		return refuse(error, "header: mandatory templates missing");
+	return TRUE;
+}
+
+/* PEHeader A0 { 80 mandated?, 81 identification }; the identification must be its own. */
+static gboolean read_pe_header(Walk *walk, const IfppTlv *pe, const char *name, gsize offset, GError **error)
+{
+	IfppSpan in = pe->value;
+	IfppTlv header, tlv;
+	guint64 id;
+
+	if (!ifpp_tlv_take(&in, 0xA0, &header))
+		return refuse(error, "%s at byte %zu: has no header", name, offset);
+	in = header.value;
+	if (ifpp_tlv_take(&in, 0x80, &tlv) && tlv.value.len)
+		return refuse(error, "%s at byte %zu: mandated is not NULL", name, offset);
+	if (!ifpp_tlv_take(&in, 0x81, &tlv) || in.len || !ifpp_tlv_uint(&tlv, &id, NULL) || id > MAX_ID)
+		return refuse(error, "%s at byte %zu: has no identification from 0 to %d", name, offset, MAX_ID);
+	if (walk->ids[id / 8] & 1 << id % 8)
+		return refuse(error, "%s at byte %zu: identification %u is not its own", name, offset, (guint)id);
+	walk->ids[id / 8] |= 1 << id % 8;
+	return TRUE;
+}
+
+static gboolean check_services(Walk *walk, GError **error)
+{
+	IfppSpan in = walk->services;
+
+	while (in.len) {
+		IfppTlv tlv;
+
+		if (!ifpp_tlv_next(&in, &tlv, NULL) || tlv.value.len)
+			return refuse(error, "header: mandatory services: not a list of NULLs");
+		for (guint i = 0; i < G_N_ELEMENTS(services); i++) {
+			guint at = find(services[i].element);
+
+			if (services[i].service != tlv.tag)
+				continue;
+			if (!walk->counts[at])
+				return refuse(error, "mandatory service %02X has no element %s", tlv.tag,
+					      elements[at].name);
+			walk->multiple[at] |= services[i].multiple;
+		}
+	}
+	return TRUE;
+}
+
+static gboolean check_counts(Walk *walk, GError **error)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(elements); i++) {
+		const struct element *e = &elements[i];
+
+		if (!walk->counts[i])
+			continue;
+		if (e->once && walk->counts[i] > 1 && !walk->multiple[i])
+			return refuse(error, "%u elements %s", walk->counts[i], e->name);
+		if (e->parent && !walk->counts[find(e->parent)] &&
+		    (!e->parent2 || !walk->counts[find(e->parent2)]))
+			return refuse(error, "%s without %s", e->name, elements[find(e->parent)].name);
+	}
+	return TRUE;
+}
+
+static gboolean walk_elements(Walk *walk, IfppSpan in, GError **error)
+{
+	const guint8 *start = in.data;
+	const char *name = NULL;
+	guint32 last = 0;
+	guint n = 0;
+
+	for (; in.len; n++) {
+		gsize offset = in.data - start;
+		g_autoptr(GError) local = NULL;
+		IfppTlv pe;
+		guint at;
+
+		if (last == END)
+			return refuse(error, "byte %zu: %zu bytes after the end element", offset, in.len);
+		if (!ifpp_tlv_next(&in, &pe, &local))
+			return refuse(error, "element %u at byte %zu: %s", n + 1, offset, local->message);
+		at = find(pe.tag);
+		if (at == G_N_ELEMENTS(elements))
+			return refuse(error, "element %u at byte %zu: unknown tag %02X", n + 1, offset, pe.tag);
+		name = elements[at].name;
+		if ((n == 0) != (pe.tag == HEADER))
+			return refuse(error, "element %u at byte %zu: %s, but %s", n + 1, offset, name,
+				      n ? "a header comes first only" : "the header comes first");
+		if ((n == 1) != (pe.tag == MF))
+			return refuse(error, "element %u at byte %zu: %s, but mf comes second", n + 1, offset,
+				      name);
+		if (n ? !read_pe_header(walk, &pe, name, offset, error) : !read_header(walk, pe.value, error))
+			return FALSE;
+		walk->counts[at]++;
+		last = pe.tag;
+	}
+	if (!n)
+		return refuse(error, "is empty");
+	if (last != END)
+		return refuse(error, "ends with %s instead of an end element", name);
+	walk->upp->n_elements = n;
+	return TRUE;
+}
+
+IfppUpp *ifpp_upp_parse(IfppSpan upp, GError **error)
+{
+	g_autoptr(IfppUpp) out = g_new0(IfppUpp, 1);
+	g_autofree Walk *walk = g_new0(Walk, 1);
+
+	walk->upp = out;
+	if (!walk_elements(walk, upp, error) || !check_services(walk, error) || !check_counts(walk, error))
+		return NULL;
+	return g_steal_pointer(&out);
+}
+
+void ifpp_upp_free(IfppUpp *upp)
+{
+	if (!upp)
+		return;
+	g_free(upp->profile_type);
+	g_free(upp);
+}
