@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ifpp-codec-1: private-class tags FF21 to FF24 over STORE DATA. */
+#include "codec.h"
+#include "error.h"
+
+static GBytes *finish(guint32 tag, GByteArray *body)
+{
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put(out, tag, body->data, body->len);
+	return g_byte_array_free_to_bytes(out);
+}
+
+static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error)
+{
+	IfppSpan in = ifpp_span_bytes(response);
+
+	if (!in.len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered nothing", what);
+		return FALSE;
+	}
+	if (!ifpp_tlv_expect(&in, tag, what, out, error))
+		return FALSE;
+	if (in.len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what, in.len);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean result(IfppTlv *outer, const char *what, guint64 *code, GError **error)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_find(outer->value, 0x80, &tlv)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: no result in the answer", what);
+		return FALSE;
+	}
+	return ifpp_tlv_uint(&tlv, code, error);
+}
+
+static GBytes *get_info(gboolean full)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	ifpp_tlv_put_uint(body, 0x80, full ? 1 : 0);
+	return finish(IFPP_TAG_FACTORY_INFO, body);
+}
+
+static IfppFactoryInfo *parse_info(GBytes *response, GError **error)
+{
+	IfppTlv outer;
+
+	if (!whole(response, IFPP_TAG_FACTORY_INFO, "GetFactoryInfo", &outer, error))
+		return NULL;
+	return ifpp_factory_info_parse(outer.whole, error);
+}
+
+static GBytes *prepare_load(const guint8 key_id[32], GPtrArray *chain)
+{
+	g_autoptr(GByteArray) certs = g_byte_array_new();
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	for (guint i = 0; i < chain->len; i++) {
+		IfppSpan der = ifpp_span_bytes(chain->pdata[i]);
+
+		g_byte_array_append(certs, der.data, der.len);
+	}
+	ifpp_tlv_put(body, 0x80, key_id, 32);
+	ifpp_tlv_put(body, 0xa1, certs->data, certs->len);
+	return finish(IFPP_TAG_PREPARE_LOAD, body);
+}
+
+static gboolean parse_prepare(GBytes *response, GError **error)
+{
+	/* The chip's own verdict on the chain and the key; anything else is IFPP_ERROR_CHIP. */
+	static const int codes[] = { [1] = IFPP_ERROR_CHAIN, [5] = IFPP_ERROR_ROLE, [8] = IFPP_ERROR_UNKNOWN_KEY,
+				     [9] = IFPP_ERROR_SPENT_KEY };
+	IfppTlv outer;
+	guint64 code;
+
+	if (!whole(response, IFPP_TAG_PREPARE_LOAD, "PrepareFactoryLoad", &outer, error) ||
+	    !result(&outer, "PrepareFactoryLoad", &code, error))
+		return FALSE;
+	if (!code)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, code < G_N_ELEMENTS(codes) && codes[code] ? codes[code] : IFPP_ERROR_CHIP,
+		    "PrepareFactoryLoad: the chip refused with %u", (guint)code);
+	return FALSE;
+}
+
+static GBytes *delete_keys(void)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	return finish(IFPP_TAG_DELETE_KEYS, body);
+}
+
+static gboolean parse_delete(GBytes *response, guint *deleted, GError **error)
+{
+	IfppTlv outer, tlv;
+	guint64 code, n;
+
+	if (!whole(response, IFPP_TAG_DELETE_KEYS, "DeleteOneTimeKeys", &outer, error) ||
+	    !result(&outer, "DeleteOneTimeKeys", &code, error))
+		return FALSE;
+	/* 1: there was nothing to delete */
+	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) || n > G_MAXUINT16) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "DeleteOneTimeKeys: the chip refused with %u",
+			    (guint)code);
+		return FALSE;
+	}
+	*deleted = n;
+	return TRUE;
+}
+
+static GBytes *lock(const guint8 challenge[16])
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	ifpp_tlv_put(body, 0x80, challenge, 16);
+	return finish(IFPP_TAG_LOCK, body);
+}
+
+static GBytes *parse_lock(GBytes *response, GError **error)
+{
+	IfppTlv outer;
+
+	if (!whole(response, IFPP_TAG_LOCK, "LockFactoryServices", &outer, error))
+		return NULL;
+	return g_bytes_new(outer.value.data, outer.value.len);
+}
+
+const Codec codec1 = {
+	.name = "ifpp-codec-1",
+	.get_info = get_info,
+	.parse_info = parse_info,
+	.prepare_load = prepare_load,
+	.parse_prepare = parse_prepare,
+	.delete_keys = delete_keys,
+	.parse_delete = parse_delete,
+	.lock = lock,
+	.parse_lock = parse_lock,
+};

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* STORE DATA runs over one logical channel. */
+#define G_LOG_DOMAIN "ifppd"
+
+#include <string.h>
+
+#include "error.h"
+#include "es10.h"
+
+#define RESPONSE_MAX (64 * 1024)
+#define LAST_BLOCK_FACTOR 6	/* the chip works after the last block: installation takes its time */
+
+static const guint8 isd_r[] = { 0xa0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xff,
+				0xff, 0xff, 0xff, 0x89, 0x00, 0x00, 0x01, 0x00 };
+
+struct _Es10 {
+	Uim *uim;
+	guint sw;
+	Es10Count count;
+};
+
+typedef struct {
+	Es10 *es10;
+	const char *what;
+	GBytes *command;
+	gint64 deadline;
+	gsize offset;		/* of the block in flight */
+	gsize block_len;
+	guint block_size;	/* for this command */
+	guint p2;
+	gboolean le_fixed;
+	GByteArray *apdu;	/* in flight */
+	GByteArray *response;
+} Send;
+
+static const guint block_sizes[] = { 255, 240, 120, 63 };
+
+static void send_free(gpointer data)
+{
+	Send *ctx = data;
+
+	g_bytes_unref(ctx->command);
+	g_byte_array_unref(ctx->apdu);
+	g_byte_array_unref(ctx->response);
+	g_free(ctx);
+}
+
+/* GlobalPlatform class byte of a channel. */
+static guint8 cla(guint channel)
+{
+	return channel < 4 ? 0x80 | channel : 0xc0 | (channel - 4);
+}
+
+static void send_apdu(GTask *task);
+
+static gboolean last_block(Send *ctx)
+{
+	return ctx->offset + ctx->block_len >= g_bytes_get_size(ctx->command);
+}
+
+static void send_block(GTask *task)
+{
+	Send *ctx = g_task_get_task_data(task);
+	gsize size;
+	const guint8 *data = g_bytes_get_data(ctx->command, &size);
+	guint8 head[5];
+
+	ctx->block_len = MIN(size - ctx->offset, ctx->block_size);
+	head[0] = cla(uim_channel(ctx->es10->uim));
+	head[1] = 0xe2;
+	head[2] = last_block(ctx) ? 0x91 : 0x11;
+	head[3] = ctx->p2;
+	head[4] = ctx->block_len;
+	g_byte_array_set_size(ctx->apdu, 0);
+	g_byte_array_append(ctx->apdu, head, sizeof(head));
+	g_byte_array_append(ctx->apdu, data + ctx->offset, ctx->block_len);
+	/* Le on the last block only: it spares a GET RESPONSE where the modem allows it. */
+	if (last_block(ctx))
+		g_byte_array_append(ctx->apdu, (const guint8 *)"", 1);
+	ctx->le_fixed = FALSE;
+	send_apdu(task);
+}
+
+static void send_get_response(GTask *task, guint8 le)
+{
+	Send *ctx = g_task_get_task_data(task);
+	const guint8 apdu[] = { cla(uim_channel(ctx->es10->uim)), 0xc0, 0, 0, le };
+
+	g_byte_array_set_size(ctx->apdu, 0);
+	g_byte_array_append(ctx->apdu, apdu, sizeof(apdu));
+	ctx->le_fixed = FALSE;
+	send_apdu(task);
+}
+
+/* A smaller block, when the modem or chip refused the first one of a command: nothing has happened yet. */
+static gboolean step_down(Send *ctx)
+{
+	if (ctx->offset || ctx->response->len || ctx->block_len < block_sizes[G_N_ELEMENTS(block_sizes) - 1])
+		return FALSE;
+	for (guint i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
+		if (block_sizes[i] < ctx->block_size && block_sizes[i] < ctx->block_len) {
+			ctx->block_size = block_sizes[i];
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+static void on_response(GObject *source, GAsyncResult *res, gpointer user)
+{
+	g_autoptr(GTask) task = user;
+	Send *ctx = g_task_get_task_data(task);
+	Es10 *es10 = ctx->es10;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(GBytes) bytes = uim_transmit_finish(res, &error);
+	gboolean store = ctx->apdu->data[1] == 0xe2;
+	const guint8 *data;
+	gsize len;
+	guint sw;
+
+	if (!bytes) {
+		if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_MODEM) && store && step_down(ctx)) {
+			g_debug("%s: %s; trying blocks of %u", ctx->what, error->message, ctx->block_size);
+			send_block(g_steal_pointer(&task));
+			return;
+		}
+		g_prefix_error(&error, "%s: ", ctx->what);
+		g_task_return_error(task, g_steal_pointer(&error));
+		return;
+	}
+	data = g_bytes_get_data(bytes, &len);
+	sw = data[len - 2] << 8 | data[len - 1];
+	if (sw == 0x6700 && store && step_down(ctx)) {
+		g_debug("%s: 6700; trying blocks of %u", ctx->what, ctx->block_size);
+		send_block(g_steal_pointer(&task));
+		return;
+	}
+	if (ctx->response->len + len > RESPONSE_MAX) {
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: an endless answer", ctx->what);
+		return;
+	}
+	g_byte_array_append(ctx->response, data, len - 2);
+	if ((sw >> 8) == 0x61) {
+		send_get_response(g_steal_pointer(&task), sw & 0xff);
+		return;
+	}
+	if ((sw >> 8) == 0x6c && !ctx->le_fixed && (!store || last_block(ctx))) {
+		ctx->apdu->data[ctx->apdu->len - 1] = sw & 0xff;
+		ctx->le_fixed = TRUE;
+		send_apdu(g_steal_pointer(&task));
+		return;
+	}
+	es10->sw = sw;
+	if (sw != 0x9000 && (sw >> 8) != 0x91) {
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered %04X", ctx->what,
+					sw);
+		return;
+	}
+	if (ctx->block_size < uim_block(es10->uim))
+		uim_set_block(es10->uim, ctx->block_size);
+	if (!last_block(ctx) && !ctx->response->len) {
+		ctx->offset += ctx->block_len;
+		ctx->p2++;
+		send_block(g_steal_pointer(&task));
+		return;
+	}
+	g_task_return_pointer(task, g_bytes_new(ctx->response->data, ctx->response->len),
+			      (GDestroyNotify)g_bytes_unref);
+}
+
+static void send_apdu(GTask *task)
+{
+	Send *ctx = g_task_get_task_data(task);
+	Es10 *es10 = ctx->es10;
+	gint64 left = ctx->deadline - g_get_monotonic_time();
+	guint timeout = uim_timeout(es10->uim);
+
+	if (left <= 0) {
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_TIMEOUT, "%s: out of time", ctx->what);
+		g_object_unref(task);
+		return;
+	}
+	if (last_block(ctx))
+		timeout *= LAST_BLOCK_FACTOR;
+	timeout = MIN(timeout, (left + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC);
+	es10->count.apdus++;
+	es10->count.bytes += ctx->apdu->len;
+	uim_transmit_async(es10->uim, ctx->apdu->data, ctx->apdu->len, timeout, g_task_get_cancellable(task),
+			   on_response, task);
+}
+
+void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline, GCancellable *cancellable,
+		     GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = g_task_new(NULL, cancellable, cb, user);
+	Send *ctx = g_new0(Send, 1);
+
+	ctx->es10 = es10;
+	ctx->what = what;
+	ctx->command = g_bytes_new(command.data, command.len);
+	ctx->deadline = deadline;
+	ctx->block_size = uim_block(es10->uim);
+	ctx->apdu = g_byte_array_new();
+	ctx->response = g_byte_array_new();
+	g_task_set_task_data(task, ctx, send_free);
+	es10->sw = 0;
+	/* P2 counts the blocks in one byte. */
+	if (command.len > 256 * (gsize)ctx->block_size) {
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_TOO_LARGE,
+					"%s: %zu bytes do not fit into 256 blocks", what, command.len);
+		g_object_unref(task);
+		return;
+	}
+	send_block(task);
+}
+
+GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_pointer(G_TASK(res), error);
+}
+
+void es10_open_async(Es10 *es10, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+{
+	uim_channel_open_async(es10->uim, IFPP_SPAN(isd_r), cancellable, cb, user);
+}
+
+gboolean es10_open_finish(GAsyncResult *res, GError **error)
+{
+	return uim_channel_open_finish(res, error);
+}
+
+guint es10_sw(Es10 *es10)
+{
+	return es10->sw;
+}
+
+Es10Count es10_count(Es10 *es10)
+{
+	return es10->count;
+}
+
+Es10 *es10_new(Uim *uim)
+{
+	Es10 *es10 = g_new0(Es10, 1);
+
+	es10->uim = uim;
+	return es10;
+}
+
+void es10_free(Es10 *es10)
+{
+	g_free(es10);
+}
+
+/* ------------------------------------------------------- SGP.22 commands */
+
+static GBytes *command(guint32 tag, guint32 inner, const void *value, gsize len)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	g_autoptr(GByteArray) out = g_byte_array_new();
+
+	if (inner)
+		ifpp_tlv_put(body, inner, value, len);
+	ifpp_tlv_put(out, tag, body->data, body->len);
+	return g_bytes_new(out->data, out->len);
+}
+
+/* The one TLV that a response must be. */
+static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error)
+{
+	IfppSpan in = ifpp_span_bytes(response);
+
+	if (!in.len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered nothing", what);
+		return FALSE;
+	}
+	if (!ifpp_tlv_expect(&in, tag, what, out, error))
+		return FALSE;
+	if (in.len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what, in.len);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+GBytes *es10_get_eid(void)
+{
+	const guint8 tag = 0x5a;
+
+	return command(0xbf3e, 0x5c, &tag, 1);
+}
+
+gboolean es10_get_eid_parse(GBytes *response, guint8 eid[16], GError **error)
+{
+	IfppTlv outer, tlv;
+
+	if (!whole(response, 0xbf3e, "GetEID", &outer, error))
+		return FALSE;
+	if (!ifpp_tlv_find(outer.value, 0x5a, &tlv) || tlv.value.len != 16) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "GetEID: no EID in the answer");
+		return FALSE;
+	}
+	memcpy(eid, tlv.value.data, 16);
+	return TRUE;
+}
+
+GBytes *es10_get_info2(void)
+{
+	return command(0xbf22, 0, NULL, 0);
+}
+
+GBytes *es10_list_results(void)
+{
+	return command(0xbf2b, 0, NULL, 0);
+}
+
+GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
+{
+	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	IfppTlv outer, list;
+	IfppSpan in;
+
+	if (!whole(response, 0xbf2b, "RetrieveNotificationsList", &outer, error))
+		return NULL;
+	in = outer.value;
+	if (!in.len)
+		return g_steal_pointer(&out);
+	if (ifpp_tlv_take(&in, 0x81, &list))	/* an error code: there is no list */
+		return g_steal_pointer(&out);
+	if (!ifpp_tlv_expect(&in, 0xa0, "RetrieveNotificationsList", &list, error))
+		return NULL;
+	for (in = list.value; in.len;) {
+		IfppTlv tlv;
+
+		if (!ifpp_tlv_next(&in, &tlv, error))
+			return NULL;
+		if (tlv.tag == IFPP_TAG_PIR)
+			g_ptr_array_add(out, g_bytes_new(tlv.whole.data, tlv.whole.len));
+	}
+	return g_steal_pointer(&out);
+}
+
+GBytes *es10_remove(guint64 seq)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	g_autoptr(GByteArray) out = g_byte_array_new();
+
+	ifpp_tlv_put_uint(body, 0x80, seq);
+	ifpp_tlv_put(out, 0xbf30, body->data, body->len);
+	return g_bytes_new(out->data, out->len);
+}
+
+gboolean es10_remove_parse(GBytes *response, GError **error)
+{
+	IfppTlv outer, tlv;
+	guint64 result;
+
+	if (!whole(response, 0xbf30, "RemoveNotificationFromList", &outer, error))
+		return FALSE;
+	if (!ifpp_tlv_find(outer.value, 0x80, &tlv) || !ifpp_tlv_uint(&tlv, &result, NULL) || result > 1) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "RemoveNotificationFromList: refused");
+		return FALSE;
+	}
+	return TRUE;
+}

@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * ifppd: between one modem and /dev/ifpp-relay. One process per modem, one main loop, one
+ * request at a time.
+ */
+#define G_LOG_DOMAIN "ifppd"
+
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <glib-unix.h>
+#include <systemd/sd-daemon.h>
+
+#include "chip.h"
+#include "error.h"
+#include "netlink.h"
+#include "relay.h"
+#include "uim.h"
+
+typedef struct {
+	GMainLoop *loop;
+	GCancellable *cancellable;
+	Uim *uim;
+	Chip *chip;
+	Relay *relay;
+	RelayRequest *request;		/* in hand */
+	IfppNetlink *netlink;
+	guint32 index;			/* of /dev/ifppN */
+	guint linger;			/* seconds */
+	gboolean busy;			/* an operation will call back */
+	gboolean stopping;		/* end as soon as nothing is in hand */
+	gboolean closing;
+	GError *error;			/* to exit with */
+} App;
+
+static void app_close(App *app);
+
+/* End with @error (taken), or in peace; at once when nothing is in hand. */
+static void app_stop(App *app, GError *error)
+{
+	app->stopping = TRUE;
+	if (error && !app->error)
+		app->error = error;
+	else
+		g_clear_error(&error);
+	if (!app->busy)
+		app_close(app);
+}
+
+static void on_closed(GObject *source, GAsyncResult *res, gpointer user)
+{
+	App *app = user;
+
+	uim_close_finish(res);
+	g_main_loop_quit(app->loop);
+}
+
+static void app_close(App *app)
+{
+	if (app->closing)
+		return;
+	app->closing = TRUE;
+	sd_notify(0, "STOPPING=1");
+	g_clear_pointer(&app->relay, relay_free);
+	uim_close_async(app->uim, on_closed, app);
+}
+
+static void on_gone(gpointer user)
+{
+	App *app = user;
+
+	/* libqmi is still in the middle of it: what is in hand fails by itself. */
+	g_cancellable_cancel(app->cancellable);
+	app_stop(app, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the modem is gone"));
+}
+
+static gboolean on_signal(gpointer user)
+{
+	App *app = user;
+
+	/* A load in hand is finished: cutting it costs a one-time key. Who asks twice means it. */
+	if (app->stopping || !app->request)
+		g_cancellable_cancel(app->cancellable);
+	app_stop(app, NULL);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_watchdog(gpointer user)
+{
+	sd_notify(0, "WATCHDOG=1");
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_linger(gpointer user)
+{
+	app_stop(user, NULL);
+	return G_SOURCE_REMOVE;
+}
+
+static void status(App *app, const char *doing)
+{
+	g_autoptr(GArray) keys = chip_keys(app->chip, FALSE);
+
+	sd_notifyf(0, "STATUS=%s: %s, %u keys left%s%s", chip_name(app->chip), ifpp_state_name(chip_state(app->chip)),
+		   keys->len, doing ? ", " : "", doing ? doing : "");
+}
+
+/* Locked and proven: nothing is left to do here, now or ever. */
+static void maybe_done(App *app)
+{
+	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
+		return;
+	g_message("%s is locked and its receipt is stored, the work is done", chip_name(app->chip));
+	g_timeout_add_seconds(app->linger, on_linger, app);
+}
+
+/* -------------------------------------------------------------- requests */
+
+static void on_reply(GObject *source, GAsyncResult *res, gpointer user)
+{
+	App *app = user;
+	g_autoptr(ChipReply) done = chip_run_finish(app->chip, res);
+	g_autoptr(RelayRequest) request = g_steal_pointer(&app->request);
+	g_autoptr(GArray) keys = chip_keys(app->chip, FALSE);
+	g_autoptr(GError) error = NULL;
+	struct ifpp_reply reply = {
+		.id = request->req.id,
+		.type = request->req.type,
+		.status = done->status,
+		.reason = done->reason,
+		.apdus = done->apdus,
+		.apdu_bytes = done->apdu_bytes,
+		.verify_ns = done->verify_ns,
+		.chip_ns = done->chip_ns,
+		.deleted = done->deleted,
+	};
+
+	app->busy = FALSE;
+	if (done->report) {
+		reply.flags = IFPP_REPLY_REPORT;
+		reply.state = chip_state(app->chip);
+		reply.spent_count = chip_spent(app->chip);
+		reply.n_keys = keys->len;
+	}
+	if (!relay_reply(app->relay, &reply, (struct ifpp_key *)keys->data, done->data, &error))
+		g_warning("%s", error->message);
+	if (app->stopping) {
+		app_close(app);
+		return;
+	}
+	if (!done->report) {
+		/* A fresh start asks again with everything new: client, channel, report. */
+		app_stop(app, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "%s: does not answer", chip_name(app->chip)));
+		return;
+	}
+	status(app, NULL);
+	maybe_done(app);
+}
+
+static void on_request(RelayRequest *request, const GError *error, gpointer user)
+{
+	static const char *const doing[] = { "", "loading", "deleting keys", "locking", "asking" };
+	App *app = user;
+
+	if (!request) {
+		app_stop(app, g_error_copy(error));
+		return;
+	}
+	app->request = request;
+	app->busy = TRUE;
+	status(app, request->req.type < G_N_ELEMENTS(doing) ? doing[request->req.type] : NULL);
+	chip_run_async(app->chip, request->req.type, request->data, request->req.timeout_ms, app->cancellable,
+		       on_reply, app);
+}
+
+/* --------------------------------------------------------------- netlink */
+
+static void on_event(const IfppNlEvent *event, gpointer user)
+{
+	App *app = user;
+
+	if (event->command == IFPP_CMD_DEV_CHANGE_NTF && event->dev.index == app->index && !app->request)
+		sd_notifyf(0, "STATUS=%s: %s, %u keys left", chip_name(app->chip), ifpp_state_name(event->dev.state),
+			   event->dev.keys_unspent);
+	else if (event->command == IFPP_CMD_TAMPER_NTF &&
+		 !memcmp(event->tamper.eid, chip_eid(app->chip), IFPP_EID_LEN))
+		g_warning("%s: the kernel suspects tampering", chip_name(app->chip));
+}
+
+static void netlink_follow(App *app)
+{
+	g_autoptr(GError) error = NULL;
+
+	app->netlink = ifpp_netlink_new(&error);
+	if (!app->netlink || !ifpp_netlink_watch(app->netlink, on_event, app, &error))
+		g_info("no events from the kernel: %s", error->message);
+}
+
+/* ----------------------------------------------------------------- start */
+
+static void on_started(GObject *source, GAsyncResult *res, gpointer user)
+{
+	App *app = user;
+	struct ifpp_attach attach = { 0 };
+	g_autoptr(GArray) keys = NULL;
+	GError *error = NULL;
+
+	app->busy = FALSE;
+	if (!chip_start_finish(app->chip, res, &error)) {
+		if (app->stopping)
+			g_clear_error(&error);
+		app_stop(app, error);
+		return;
+	}
+	if (app->stopping) {
+		app_close(app);
+		return;
+	}
+	keys = chip_keys(app->chip, TRUE);
+	memcpy(attach.eid, chip_eid(app->chip), IFPP_EID_LEN);
+	attach.state = chip_state(app->chip);
+	attach.spent_count = chip_spent(app->chip);
+	attach.n_keys = keys->len;
+	if (!relay_attach(app->relay, &attach, (struct ifpp_key *)keys->data, &error)) {
+		app_stop(app, error);
+		return;
+	}
+	app->index = attach.index;
+	g_message("%s on %s is ifpp%u: %s", chip_name(app->chip), uim_model(app->uim), app->index,
+		  ifpp_state_name(attach.state));
+	netlink_follow(app);
+	status(app, NULL);
+	sd_notify(0, "READY=1");
+	relay_watch(app->relay, on_request, app);
+	maybe_done(app);
+}
+
+static void on_modem(GObject *source, GAsyncResult *res, gpointer user)
+{
+	App *app = user;
+	GError *error = NULL;
+
+	app->busy = FALSE;
+	if (!uim_open_finish(res, &error)) {
+		if (app->stopping)
+			g_clear_error(&error);
+		app_stop(app, error);
+		return;
+	}
+	if (app->stopping) {
+		app_close(app);
+		return;
+	}
+	sd_notifyf(0, "STATUS=%s: asking the chip", uim_model(app->uim));
+	app->busy = TRUE;
+	chip_start_async(app->chip, app->cancellable, on_started, app);
+}
+
+static int run(App *app)
+{
+	guint64 watchdog = 0;
+
+	app->loop = g_main_loop_new(NULL, FALSE);
+	app->cancellable = g_cancellable_new();
+	g_unix_signal_add(SIGTERM, on_signal, app);
+	g_unix_signal_add(SIGINT, on_signal, app);
+	if (sd_watchdog_enabled(0, &watchdog) > 0)
+		g_timeout_add(MAX(watchdog / 2000, 100), on_watchdog, NULL);
+
+	app->busy = TRUE;
+	uim_open_async(app->uim, app->cancellable, on_modem, app);
+	g_main_loop_run(app->loop);
+	if (app->error)
+		return ifpp_error_exit("ifppd", app->error);
+	return IFPP_EXIT_OK;
+}
+
+static void app_clear(App *app)
+{
+	g_clear_pointer(&app->netlink, ifpp_netlink_free);
+	g_clear_pointer(&app->request, relay_request_free);
+	g_clear_pointer(&app->relay, relay_free);
+	g_clear_pointer(&app->chip, chip_free);
+	g_clear_pointer(&app->uim, uim_free);
+	g_clear_object(&app->cancellable);
+	g_clear_pointer(&app->loop, g_main_loop_unref);
+	g_clear_error(&app->error);
+}
+
+int main(int argc, char **argv)
+{
+	g_autofree char *device = NULL;
+	g_autofree char *trust = NULL;
+	g_autofree char *state_dir = NULL;
+	g_autofree char *relay = NULL;
+	int slot = 0, timeout = 10, linger = 5;
+	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE;
+	const GOptionEntry entries[] = {
+		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI port of the modem", "/dev/cdc-wdm0" },
+		{ "slot", 0, 0, G_OPTION_ARG_INT, &slot, "Physical SIM slot (default: the active one)", "N" },
+		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs (default /etc/ifpp/ci)", "DIR" },
+		{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir, "Outbox and memory (default /var/lib/ifpp)",
+		  "DIR" },
+		{ "relay", 0, 0, G_OPTION_ARG_FILENAME, &relay,
+		  "The driver's relay, or a socket that speaks like it (default /dev/ifpp-relay)", "PATH" },
+		{ "timeout", 0, 0, G_OPTION_ARG_INT, &timeout, "Wait this long for the modem (default 10)",
+		  "SECONDS" },
+		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger, "Stay this long once the chip is locked (default 5)",
+		  "SECONDS" },
+		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
+		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log", NULL },
+		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
+		{ NULL }
+	};
+	g_autoptr(GOptionContext) context = g_option_context_new("- serve one modem's eUICC to the ifpp driver");
+	g_autoptr(GError) error = NULL;
+	UimOptions options;
+	App app = { 0 };
+	int code;
+
+	setlocale(LC_ALL, "");
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s", error->message);
+
+		return ifpp_error_exit("ifppd", usage);
+	}
+	if (version) {
+		g_print("ifppd %s\n", IFPP_VERSION);
+		return IFPP_EXIT_OK;
+	}
+	if (argc > 1 || !device || slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
+		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
+						      !device ? "no --device given" :
+						      argc > 1 ? "too many arguments" : "a number out of range");
+
+		return ifpp_error_exit("ifppd", usage);
+	}
+
+	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
+	if (!app.relay)
+		return ifpp_error_exit("ifppd", error);
+	options = (UimOptions){
+		.device = device,
+		.state_dir = state_dir ? state_dir : "/var/lib/ifpp",
+		.slot = slot,
+		.timeout = timeout,
+		.proxy = proxy,
+	};
+	app.linger = linger;
+	app.uim = uim_new(&options, on_gone, &app);
+	app.chip = chip_new(app.uim, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
+	code = run(&app);
+	app_clear(&app);
+	return code;
+}
