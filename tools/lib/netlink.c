@@ -261,7 +261,7 @@ IfppNetlink *ifpp_netlink_new(GError **error)
 	setsockopt(nl_socket_get_fd(nl->request), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	nl->family = genl_ctrl_resolve(nl->request, IFPP_FAMILY_NAME);
 	if (nl->family < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the ifpp driver: it is not loaded");
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the ifpp driver: it is not loaded; modprobe ifpp loads it");
 		return NULL;
 	}
 	return g_steal_pointer(&nl);

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* list, info and keys: what is there. */
+#include "ctl.h"
+#include "explain.h"
+#include "inspect.h"
+
+#include <eid.h>
+#include <netlink.h>
+#include <string.h>
+
+static const char *state_means(guint32 state)
+{
+	switch (state) {
+	case IFPP_STATE_FACTORY:
+		return "one-time keys are left, packages can be loaded";
+	case IFPP_STATE_DRAINED:
+		return "no one-time key is left, not locked yet";
+	case IFPP_STATE_LOCKING:
+		return "being locked, irrevocably; finish it with ifppctl lock";
+	case IFPP_STATE_LOCKED:
+		return "locked for life";
+	default:
+		return "a state this program does not know";
+	}
+}
+
+static const char *anchor_means(guint32 anchor)
+{
+	switch (anchor) {
+	case IFPP_ANCHOR_NONE:
+		return "no anchor: a host lock would end at the next reboot";
+	case IFPP_ANCHOR_CLEAN:
+		return "anchor ready: a host lock survives reboots";
+	case IFPP_ANCHOR_BURNT:
+		return "anchor burnt: locked across reboots";
+	case IFPP_ANCHOR_UNREADABLE:
+		return "anchor unreadable, which counts as burnt";
+	case IFPP_ANCHOR_CMDLINE:
+		return "locked by the kernel command line";
+	default:
+		return "anchor in a state this program does not know";
+	}
+}
+
+const char *ctl_anchor_name(guint32 anchor)
+{
+	static const char *const names[] = { "none", "clean", "burnt", "unreadable", "cmdline" };
+
+	return anchor < G_N_ELEMENTS(names) ? names[anchor] : "unknown";
+}
+
+void ctl_json_dev(JsonBuilder *b, const IfppNlDev *dev)
+{
+	g_autofree char *node = g_strdup_printf("ifpp%u", dev->index);
+
+	ctl_json_string(b, "device", node);
+	ctl_json_eid(b, dev->eid);
+	ctl_json_string(b, "state", ifpp_state_name(dev->state));
+	ctl_json_bool(b, "online", dev->online);
+	ctl_json_int(b, "keys_unspent", dev->keys_unspent);
+	ctl_json_int(b, "keys_unknown", dev->keys_unknown);
+	ctl_json_int(b, "keys_spent", dev->keys_spent);
+	ctl_json_int(b, "loads", dev->loads);
+	ctl_json_int(b, "installed", dev->installed);
+	ctl_json_int(b, "failed", dev->failed);
+	ctl_json_int(b, "refused", dev->refused);
+}
+
+void ctl_json_host(JsonBuilder *b, const IfppNlHost *host)
+{
+	ctl_json_string(b, "state", ifpp_state_name(host->state));
+	ctl_json_string(b, "anchor", ctl_anchor_name(host->anchor));
+	ctl_json_int(b, "chips", host->chips);
+	ctl_json_int(b, "chips_locked", host->chips_locked);
+}
+
+void ctl_say_host(CtlOutput *out, const IfppNlHost *host)
+{
+	ctl_say(out, "This machine: %s, %s; %u chip%s on record, %u locked.",
+		host->state == IFPP_STATE_FACTORY ? "not locked" : ifpp_state_name(host->state),
+		anchor_means(host->anchor), host->chips, host->chips == 1 ? "" : "s", host->chips_locked);
+}
+
+int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
+{
+	g_autoptr(IfppNetlink) nl = NULL;
+	g_autoptr(GArray) devs = NULL;
+	CtlOutput *out = &ctl->out;
+	IfppNlHost host;
+
+	if (!ctl_parse(ctl, &argc, &argv, NULL, "", "Chips that are here, and this machine's lock.", error))
+		return 0;
+	nl = ifpp_netlink_new(error);
+	devs = nl ? ifpp_netlink_dump(nl, error) : NULL;
+	if (!devs || !ifpp_netlink_host_get(nl, &host, error))
+		return 0;
+
+	if (devs->len)
+		ctl_say(out, "%-8s %-32s  %-8s %14s %10s %7s", "CHIP", "EID", "STATE", "KEYS LEFT/ALL", "INSTALLED",
+			"FAILED");
+	else
+		ctl_say(out, "No chip is here. A modem that is plugged in appears when its daemon has read its chip: "
+			"systemctl status 'ifppd@*'");
+	for (guint i = 0; i < devs->len; i++) {
+		IfppNlDev *dev = &g_array_index(devs, IfppNlDev, i);
+		g_autofree char *node = g_strdup_printf("ifpp%u", dev->index);
+		g_autofree char *keys = g_strdup_printf("%u/%u", dev->keys_unspent, dev->keys_unspent +
+							dev->keys_unknown + dev->keys_spent);
+		char eid[33];
+
+		ctl_show_eid(out, dev->eid, eid);
+		ctl_say(out, "%-8s %-32s  %-8s %14s %10" G_GUINT64_FORMAT " %7" G_GUINT64_FORMAT, node, eid,
+			ifpp_state_name(dev->state), keys, dev->installed, dev->failed);
+		if (out->json) {
+			JsonBuilder *b = ctl_json_new("device");
+
+			ctl_json_dev(b, dev);
+			ctl_json_print(b);
+		}
+	}
+	ctl_say_host(out, &host);
+	if (out->json) {
+		JsonBuilder *b = ctl_json_new("host");
+
+		ctl_json_host(b, &host);
+		ctl_json_print(b);
+	}
+	return IFPP_EXIT_OK;
+}
+
+int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
+{
+	g_autoptr(CtlChip) chip = NULL;
+	CtlOutput *out = &ctl->out;
+	struct ifpp_info *info;
+	char eid[33];
+
+	if (!ctl_parse(ctl, &argc, &argv, NULL, "[CHIP]", "What the driver knows of one chip.", error))
+		return 0;
+	if (argc > 2) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "info: one chip at a time");
+		return 0;
+	}
+	if (argc == 2) {
+		g_free(ctl->device);
+		ctl->device = g_strdup(argv[1]);
+	}
+	chip = ctl_chip_open(ctl, error);
+	if (!chip)
+		return 0;
+	info = &chip->info;
+
+	if (out->json) {
+		JsonBuilder *b = ctl_json_new("info");
+		IfppNlDev dev = {
+			.index = info->index, .state = info->state, .keys_unspent = info->keys_unspent,
+			.keys_unknown = info->keys_unknown, .keys_spent = info->keys_spent,
+			.online = (info->flags & IFPP_INFO_ONLINE) != 0, .loads = info->loads,
+			.installed = info->installed, .failed = info->failed, .refused = info->refused,
+		};
+
+		memcpy(dev.eid, info->eid, sizeof(dev.eid));
+		ctl_json_dev(b, &dev);
+		ctl_json_string(b, "host_state", ifpp_state_name(info->host_state));
+		ctl_json_int(b, "package_max", info->pkg_max);
+		ctl_json_print(b);
+		return IFPP_EXIT_OK;
+	}
+	ctl_show_eid(out, info->eid, eid);
+	ctl_say(out, "%s", chip->node);
+	ctl_say(out, "  EID           %s", eid);
+	ctl_say(out, "  State         %s: %s", ifpp_state_name(info->state), state_means(info->state));
+	ctl_say(out, "  One-time keys %u left, %u spent%s", info->keys_unspent, info->keys_spent,
+		info->keys_unknown ? ", others unknown until the chip is asked" : "");
+	ctl_say(out, "  Loads         %" G_GUINT64_FORMAT " sent to the chip's daemon: %" G_GUINT64_FORMAT
+		" installed, %" G_GUINT64_FORMAT " failed; %" G_GUINT64_FORMAT " refused before", (guint64)info->loads,
+		(guint64)info->installed, (guint64)info->failed, (guint64)info->refused);
+	ctl_say(out, "  Daemon        %s", info->flags & IFPP_INFO_ONLINE ? "serves the chip" : "is gone");
+	ctl_say(out, "  Package size  at most %u bytes", info->pkg_max);
+	ctl_say(out, "  This machine  %s", info->host_state == IFPP_STATE_FACTORY ? "not locked" :
+		ifpp_state_name(info->host_state));
+	return IFPP_EXIT_OK;
+}
+
+static int list_keys(Ctl *ctl, CtlChip *chip, GError **error)
+{
+	static const char *const states[] = { "unspent", "unknown", "spent" };
+	g_autoptr(GArray) keys = NULL;
+	int err = ctl_device_keys(chip->device, &keys);
+
+	if (err) {
+		ctl_set_errno(error, err, chip->node);
+		return 0;
+	}
+	for (guint i = 0; i < keys->len; i++) {
+		struct ifpp_key *key = &g_array_index(keys, struct ifpp_key, i);
+		g_autofree char *id = ifpp_hex(IFPP_SPAN(key->id));
+		const char *state = key->state < G_N_ELEMENTS(states) ? states[key->state] : "?";
+
+		ctl_say(&ctl->out, "%s  %s", id, state);
+		if (ctl->out.json) {
+			JsonBuilder *b = ctl_json_new("key");
+
+			ctl_json_string(b, "device", chip->node);
+			ctl_json_eid(b, chip->info.eid);
+			ctl_json_string(b, "key_id", id);
+			ctl_json_string(b, "state", state);
+			ctl_json_print(b);
+		}
+	}
+	if (!keys->len)
+		ctl_say(&ctl->out, "%s: the driver knows of no one-time key.", chip->node);
+	return IFPP_EXIT_OK;
+}
+
+static int delete_keys(Ctl *ctl, CtlChip *chip, GError **error)
+{
+	g_autofree char *what = g_strdup_printf("%s: its %u unused one-time keys will be deleted; no further package "
+						"can be loaded.", chip->node, chip->info.keys_unspent);
+	guint32 deleted;
+	int err;
+
+	if (!ctl_confirm(ctl, what, error))
+		return 0;
+	ctl_catch_signals();
+	ctl_progress(&ctl->out, "%s: deleting its one-time keys ...", chip->node);
+	err = ctl_device_delete_keys(chip->device, &deleted);
+	ctl_progress_end(&ctl->out);
+	if (err) {
+		ctl_set_errno(error, err, chip->node);
+		return 0;
+	}
+	ctl_say(&ctl->out, "%s: %u one-time keys deleted, none is left.", chip->node, deleted);
+	if (ctl->out.json) {
+		JsonBuilder *b = ctl_json_new("keys-deleted");
+
+		ctl_json_string(b, "device", chip->node);
+		ctl_json_eid(b, chip->info.eid);
+		ctl_json_int(b, "deleted", deleted);
+		ctl_json_print(b);
+	}
+	return IFPP_EXIT_OK;
+}
+
+int ctl_cmd_keys(Ctl *ctl, int argc, char **argv, GError **error)
+{
+	g_autoptr(CtlChip) chip = NULL;
+	gboolean delete;
+
+	if (!ctl_parse(ctl, &argc, &argv, NULL, "list|delete",
+		       "One-time keys of a chip: list them, or delete every unused one.", error))
+		return 0;
+	delete = argc == 2 && g_str_equal(argv[1], "delete");
+	if (!delete && (argc != 2 || !g_str_equal(argv[1], "list"))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "keys: say list or delete");
+		return 0;
+	}
+	chip = ctl_chip_open(ctl, error);
+	if (!chip)
+		return 0;
+	return delete ? delete_keys(ctl, chip, error) : list_keys(ctl, chip, error);
+}

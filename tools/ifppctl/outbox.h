@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Reading the daemon's outbox: results, lock receipts and chips' public data. */
+#ifndef IFPPCTL_OUTBOX_H
+#define IFPPCTL_OUTBOX_H
+
+#include <glib.h>
+
+#define CTL_STATE_DIR "/var/lib/ifpp"
+#define CTL_OUTBOX CTL_STATE_DIR "/outbox"
+
+typedef struct {
+	guint8 key_id[32];
+	char *transaction_id;	/* hex */
+	gint status;
+	guint reason;
+	guint apdus, apdu_bytes;
+	guint64 verify_ns, chip_ns;
+	char *time;
+	char *pir;		/* base64, as it is in the file */
+} CtlResult;
+
+typedef struct {
+	char *challenge;	/* hex */
+	char *receipt;		/* base64 */
+	char *time;
+} CtlReceipt;
+
+void ctl_result_free(CtlResult *result);
+void ctl_receipt_free(CtlReceipt *receipt);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlResult, ctl_result_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlReceipt, ctl_receipt_free)
+
+/*
+ * Each returns NULL without an error when there is no such file. IFPP_ERROR_PIR: the file is
+ * there and not what it should be.
+ */
+CtlResult *ctl_outbox_result(const char *outbox, const guint8 eid[16], const guint8 key_id[32], GError **error);
+CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error);
+GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error);
+
+/* EIDs that have a directory, as digits, sorted. */
+GPtrArray *ctl_outbox_units(const char *outbox, GError **error);
+/* Key ids, 64 hex digits, that have a result file, sorted. */
+GPtrArray *ctl_outbox_keys(const char *outbox, const char *eid);
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "output.h"
+
+#include <eid.h>
+#include <stdio.h>
+#include <string.h>
+
+void ctl_progress_end(CtlOutput *out)
+{
+	if (out->progress)
+		fputs("\r\033[K", stdout);
+	out->progress = FALSE;
+	fflush(stdout);
+}
+
+void ctl_say(CtlOutput *out, const char *format, ...)
+{
+	va_list args;
+
+	if (out->json)
+		return;
+	ctl_progress_end(out);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+	fflush(stdout);
+}
+
+void ctl_progress(CtlOutput *out, const char *format, ...)
+{
+	va_list args;
+
+	if (out->json || !out->terminal)
+		return;
+	fputs("\r\033[K", stdout);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	fflush(stdout);
+	out->progress = TRUE;
+}
+
+void ctl_show_eid(CtlOutput *out, const guint8 eid[16], char text[33])
+{
+	if (out->terminal || out->show_ids)
+		ifpp_eid_format(eid, text);
+	else
+		ifpp_eid_mask(eid, text);
+}
+
+char *ctl_show_path(CtlOutput *out, const char *path)
+{
+	char *shown = g_strdup(path);
+
+	if (out->terminal || out->show_ids)
+		return shown;
+	for (char *p = shown; *p; p++) {
+		gsize n = strspn(p, "0123456789");
+
+		/* As ifpp_eid_mask(): eight digits, dots, two digits. */
+		if (n == IFPP_EID_DIGITS)
+			memset(p + 8, '.', IFPP_EID_DIGITS - 10);
+		if (n)
+			p += n - 1;
+	}
+	return shown;
+}
+
+void ctl_short_key(const guint8 key_id[32], char text[17])
+{
+	for (int i = 0; i < 8; i++)
+		g_snprintf(text + 2 * i, 3, "%02x", key_id[i]);
+}
+
+JsonBuilder *ctl_json_new(const char *type)
+{
+	JsonBuilder *b = json_builder_new();
+
+	json_builder_begin_object(b);
+	if (type)
+		ctl_json_string(b, "type", type);
+	return b;
+}
+
+void ctl_json_string(JsonBuilder *b, const char *name, const char *value)
+{
+	json_builder_set_member_name(b, name);
+	if (value)
+		json_builder_add_string_value(b, value);
+	else
+		json_builder_add_null_value(b);
+}
+
+void ctl_json_int(JsonBuilder *b, const char *name, gint64 value)
+{
+	json_builder_set_member_name(b, name);
+	json_builder_add_int_value(b, value);
+}
+
+void ctl_json_bool(JsonBuilder *b, const char *name, gboolean value)
+{
+	json_builder_set_member_name(b, name);
+	json_builder_add_boolean_value(b, value);
+}
+
+void ctl_json_hex(JsonBuilder *b, const char *name, IfppSpan value)
+{
+	g_autofree char *text = ifpp_hex(value);
+
+	ctl_json_string(b, name, text);
+}
+
+void ctl_json_base64(JsonBuilder *b, const char *name, IfppSpan value)
+{
+	g_autofree char *text = g_base64_encode(value.data, value.len);
+
+	ctl_json_string(b, name, text);
+}
+
+void ctl_json_eid(JsonBuilder *b, const guint8 eid[16])
+{
+	char text[33];
+
+	ifpp_eid_format(eid, text);
+	ctl_json_string(b, "eid", text);
+}
+
+char *ctl_json_text(JsonBuilder *b)
+{
+	g_autoptr(JsonNode) root = NULL;
+	char *text;
+
+	json_builder_end_object(b);
+	root = json_builder_get_root(b);
+	g_object_unref(b);
+	text = json_to_string(root, FALSE);
+	return text;
+}
+
+void ctl_json_print(JsonBuilder *b)
+{
+	g_autofree char *text = ctl_json_text(b);
+
+	puts(text);
+	fflush(stdout);
+}
+
+char *ctl_now(void)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+
+	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+}

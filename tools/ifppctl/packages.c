@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "packages.h"
+
+#include <eid.h>
+#include <error.h>
+#include <file.h>
+#include <string.h>
+
+GDir *ctl_dir_open(const char *path, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	GDir *dir = g_dir_open(path, 0, &local);
+
+	if (dir)
+		return dir;
+	if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "%s: you may not read this directory", path);
+	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: there is no such directory", path);
+	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is not a directory", path);
+	else
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: %s", path, local->message);
+	return NULL;
+}
+
+GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
+
+	if (!file)
+		return NULL;
+	if (!g_bytes_get_size(file)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH, "%s: is empty", path);
+		return NULL;
+	}
+	if (!ifpp_header_parse(ifpp_span_bytes(file), header, error)) {
+		g_prefix_error(error, "%s: ", path);
+		return NULL;
+	}
+	return g_steal_pointer(&file);
+}
+
+static void package_free(gpointer data)
+{
+	CtlPackage *package = data;
+
+	g_free(package->path);
+	g_clear_error(&package->error);
+	g_free(package);
+}
+
+static int by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The EID that a name of the usual form begins with. */
+static gboolean name_eid(const char *name, guint8 eid[16])
+{
+	g_autofree char *digits = NULL;
+
+	if (strspn(name, "0123456789") != IFPP_EID_DIGITS || name[IFPP_EID_DIGITS] != '-')
+		return FALSE;
+	digits = g_strndup(name, IFPP_EID_DIGITS);
+	return ifpp_eid_parse(digits, eid, NULL);
+}
+
+GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error)
+{
+	g_autoptr(GPtrArray) packages = g_ptr_array_new_with_free_func(package_free);
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GDir) d = ctl_dir_open(dir, error);
+	const char *name;
+
+	if (!d)
+		return NULL;
+	while ((name = g_dir_read_name(d)))
+		if (g_str_has_suffix(name, ".ifpp") && name[0] != '.')
+			g_ptr_array_add(names, g_strdup(name));
+	g_ptr_array_sort(names, by_name);
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autoptr(GBytes) file = NULL;
+		guint8 named[16];
+		gboolean is_named = name_eid(names->pdata[i], named);
+		CtlPackage *package;
+
+		if (eid && is_named && memcmp(named, eid, 16))
+			continue;
+		package = g_new0(CtlPackage, 1);
+		g_ptr_array_add(packages, package);
+		package->path = g_build_filename(dir, names->pdata[i], NULL);
+		file = ctl_package_read(package->path, &package->header, &package->error);
+		if (file && is_named && memcmp(named, package->header.eid, 16))
+			g_set_error(&package->error, IFPP_ERROR, IFPP_ERROR_WRONG_EID,
+				    "%s: sealed for another chip than its name tells", package->path);
+		else if (file && eid && memcmp(package->header.eid, eid, 16))
+			g_ptr_array_remove_index(packages, packages->len - 1);
+	}
+	return g_steal_pointer(&packages);
+}

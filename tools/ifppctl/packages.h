@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A directory of sealed packages: which are whose. */
+#ifndef IFPPCTL_PACKAGES_H
+#define IFPPCTL_PACKAGES_H
+
+#include <package.h>
+
+typedef struct {
+	char *path;
+	IfppHeader header;	/* only when @error is NULL */
+	GError *error;		/* why this file is no package, or NULL */
+} CtlPackage;
+
+/**
+ * ctl_packages_scan() - the packages in a directory, by name
+ * @dir: the directory; files *.ifpp in it, nothing below it
+ * @eid: only those for this chip, or NULL for all
+ * @error: IFPP_ERROR_IO, ACCESS: the directory itself
+ *
+ * The header decides whose a package is. A file whose name begins with another EID, as
+ * ifpp-smdpf names them, is passed over unread: a station's directory may hold
+ * thousands. One whose header denies its own name is broken, not somebody else's.
+ *
+ * Return: of CtlPackage.
+ */
+GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error);
+
+/* Read one file and its header. IFPP_ERROR_IO, ACCESS, TOO_LARGE, LENGTH, HEADER */
+GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error);
+
+/* g_dir_open() with our errors: IFPP_ERROR_IO, ACCESS */
+GDir *ctl_dir_open(const char *path, GError **error);
+
+#endif

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* provision: bring one chip to its target, however often it takes. */
+#include "ctl.h"
+#include "explain.h"
+#include "load.h"
+#include "lock.h"
+
+#include <eid.h>
+#include <errno.h>
+#include <netlink.h>
+
+typedef struct {
+	guint packages, installed, done, failed;
+	int exit;		/* of the first thing that went wrong */
+} Tally;
+
+static void count(Tally *tally, CtlOutcome outcome, int exit)
+{
+	tally->packages++;
+	tally->installed += outcome == CTL_INSTALLED;
+	tally->done += outcome == CTL_DONE;
+	tally->failed += outcome == CTL_REFUSED || outcome == CTL_FAILED;
+	if (!tally->exit)
+		tally->exit = exit;
+}
+
+/* Returns FALSE when the other packages would meet the same. */
+static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, const char *outbox, Tally *tally)
+{
+	const IfppHeader *header = &package->header;
+	g_auto(CtlLoad) load = { 0 };
+	g_autoptr(GBytes) file = NULL;
+	g_autoptr(GError) error = NULL;
+	IfppHeader again;
+	gboolean found = FALSE;
+	int key;
+
+	if (package->error) {
+		count(tally, CTL_REFUSED, ctl_error_exit(package->error));
+		return TRUE;
+	}
+
+	/* A key that can still be used is loaded, whatever was written down about it. */
+	key = ctl_key_state(chip, header->key_id);
+	if (key != IFPP_KEY_UNSPENT && key != IFPP_KEY_UNKNOWN)
+		found = ctl_load_lookup(outbox, chip, package->path, header, &load);
+	if (!found) {
+		file = ctl_package_read(package->path, &again, &error);
+		if (!file) {
+			count(tally, CTL_REFUSED, ctl_error_exit(error));
+			return TRUE;
+		}
+		ctl_load(ctl, chip, package->path, file, &again, &load);
+		if (load.err == EKEYEXPIRED && !load.result.status) {
+			/* Spent meanwhile, by a load whose result somebody else read: it is in the outbox. */
+			g_auto(CtlLoad) earlier = { 0 };
+
+			if (ctl_load_lookup(outbox, chip, package->path, header, &earlier)) {
+				CtlLoad swap = load;
+
+				load = earlier;
+				earlier = swap;
+			}
+		}
+	}
+	count(tally, load.outcome, ctl_load_tell(ctl, chip, package->path, header, &load));
+	return !load.err || load.result.status || load.stored || !ctl_errno_is_final(load.err);
+}
+
+/* Locked is also proven: the receipt is in the outbox. */
+static gboolean lock_chip(Ctl *ctl, CtlChip *chip, const char *outbox, GError **error)
+{
+	g_autoptr(CtlReceipt) receipt = NULL;
+	struct ifpp_info info;
+	int err = ctl_device_info(chip->device, &info);
+
+	if (err) {
+		ctl_set_errno(error, err, chip->node);
+		return FALSE;
+	}
+	if (info.state == IFPP_STATE_LOCKED)
+		receipt = ctl_outbox_receipt(outbox, info.eid, NULL);
+	if (receipt) {
+		ctl_say(&ctl->out, "%s: locked already, the receipt of %s is in the outbox.", chip->node,
+			receipt->time);
+		return TRUE;
+	}
+	return ctl_lock(ctl, chip, outbox, error);
+}
+
+/*
+ * Lock, if the chip has what it should have. One that is being locked already can only be
+ * finished; one that got nothing is more likely at the wrong place than meant to stay empty.
+ */
+static void finish(Ctl *ctl, CtlChip *chip, const char *source, const char *outbox, Tally *tally)
+{
+	g_autoptr(GError) error = NULL;
+	int exit;
+
+	if (chip->info.state < IFPP_STATE_LOCKING && tally->installed + tally->done < tally->packages) {
+		ctl_say(&ctl->out, "%s: not locked, because not every package is installed.", chip->node);
+		return;
+	}
+	if (chip->info.state < IFPP_STATE_LOCKING && !tally->packages)
+		g_set_error(&error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because %s has no package for it. "
+			    "Put its packages there; to lock it empty use ifppctl lock", chip->node, source);
+	else if (lock_chip(ctl, chip, outbox, &error))
+		return;
+	exit = ctl_error_exit(error);
+	if (!tally->exit)
+		tally->exit = exit;
+}
+
+static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
+{
+	struct ifpp_info info;
+	char eid[33];
+
+	/* The daemon leaves once its chip is locked; the driver still knows the record. */
+	if (ctl_device_info(chip->device, &info))
+		info = chip->info;
+	if (ctl->out.json) {
+		JsonBuilder *b = ctl_json_new("provision");
+
+		ctl_json_string(b, "device", chip->node);
+		ctl_json_eid(b, info.eid);
+		ctl_json_string(b, "state", ifpp_state_name(info.state));
+		ctl_json_int(b, "packages", tally->packages);
+		ctl_json_int(b, "installed", tally->installed);
+		ctl_json_int(b, "done", tally->done);
+		ctl_json_int(b, "failed", tally->failed);
+		ctl_json_int(b, "left", tally->packages - tally->installed - tally->done - tally->failed);
+		ctl_json_int(b, "keys_left", info.keys_unspent);
+		ctl_json_int(b, "exit", tally->exit);
+		ctl_json_print(b);
+	}
+	ctl_show_eid(&ctl->out, info.eid, eid);
+	ctl_say(&ctl->out, "%s: EID %s: %u of %u packages installed%s, %u failed; %u one-time keys left; chip %s.",
+		chip->node, eid, tally->installed + tally->done, tally->packages, tally->done ? " (some before)" : "",
+		tally->failed, info.keys_unspent, ifpp_state_name(info.state));
+}
+
+int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
+{
+	g_autofree char *source = NULL, *outbox = g_strdup(CTL_OUTBOX);
+	gboolean lock = FALSE;
+	const GOptionEntry entries[] = {
+		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &source, "Directory of sealed packages", "DIR" },
+		{ "lock", 'l', 0, G_OPTION_ARG_NONE, &lock, "Lock the chip when all its packages are installed", NULL },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(CtlChip) chip = NULL;
+	g_autoptr(GPtrArray) packages = NULL;
+	Tally tally = { 0 };
+	guint i;
+
+	if (!ctl_parse(ctl, &argc, &argv, entries, "",
+		       "Bring a chip to its target: load every package in a directory that is sealed for it and not "
+		       "loaded yet, then lock it if told to. Run it as often as you like.", error))
+		return 0;
+	if (!source || argc > 1) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "provision: %s",
+			    source ? "it takes options only" : "say where the packages are with --source DIR");
+		return 0;
+	}
+	chip = ctl_chip_open(ctl, error);
+	packages = chip ? ctl_packages_scan(source, chip->info.eid, error) : NULL;
+	if (!packages)
+		return 0;
+
+	ctl_catch_signals();
+	for (i = 0; i < packages->len && !ctl_interrupted(); i++)
+		if (!one_package(ctl, chip, packages->pdata[i], outbox, &tally))
+			break;
+	tally.packages = packages->len;
+
+	if (!packages->len)
+		ctl_say(&ctl->out, "%s: no package for this chip in %s.", chip->node, source);
+	if (lock && !ctl_interrupted())
+		finish(ctl, chip, source, outbox, &tally);
+	if (ctl_interrupted() && !tally.exit)
+		tally.exit = IFPP_EXIT_BUSY;
+	tell(ctl, chip, &tally);
+	return tally.exit;
+}

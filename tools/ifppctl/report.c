@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "report.h"
+#include "ctl.h"
+#include "explain.h"
+#include "outbox.h"
+
+#include <eid.h>
+#include <file.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What is known of one unit, collected before it is written. */
+typedef struct {
+	guint8 eid[16];
+	GPtrArray *keys;	/* of hex key ids with a result file */
+	GPtrArray *packages;	/* of const CtlPackage */
+} Unit;
+
+static void unit_free(gpointer data)
+{
+	Unit *unit = data;
+
+	g_clear_pointer(&unit->keys, g_ptr_array_unref);
+	g_ptr_array_unref(unit->packages);
+	g_free(unit);
+}
+
+static int by_text(gconstpointer a, gconstpointer b, gpointer user)
+{
+	return strcmp(a, b);
+}
+
+static Unit *get_unit(GTree *units, const guint8 eid[16])
+{
+	char digits[33];
+	Unit *unit;
+
+	ifpp_eid_format(eid, digits);
+	unit = g_tree_lookup(units, digits);
+	if (!unit) {
+		unit = g_new0(Unit, 1);
+		memcpy(unit->eid, eid, 16);
+		unit->packages = g_ptr_array_new();
+		g_tree_insert(units, g_strdup(digits), unit);
+	}
+	return unit;
+}
+
+typedef struct {
+	JsonBuilder *b;
+	const char *outbox;
+	CtlReportTotals *totals;
+	GPtrArray *damaged;	/* of char *, this unit's */
+} Writer;
+
+static void note_damaged(Writer *w, GError *error)
+{
+	g_ptr_array_add(w->damaged, g_strdup(error->message));
+	w->totals->damaged++;
+	g_error_free(error);
+}
+
+static void write_result(Writer *w, const CtlResult *r)
+{
+	JsonBuilder *b = w->b;
+
+	json_builder_begin_object(b);
+	ctl_json_hex(b, "key_id", IFPP_SPAN(r->key_id));
+	ctl_json_string(b, "transaction_id", r->transaction_id);
+	ctl_json_int(b, "status", r->status);
+	ctl_json_int(b, "reason", r->reason);
+	ctl_json_string(b, "reason_name", ctl_reason_name(r->reason));
+	ctl_json_string(b, "pir", r->pir);
+	ctl_json_int(b, "apdus", r->apdus);
+	ctl_json_int(b, "apdu_bytes", r->apdu_bytes);
+	ctl_json_int(b, "verify_ns", r->verify_ns);
+	ctl_json_int(b, "chip_ns", r->chip_ns);
+	ctl_json_string(b, "time", r->time);
+	json_builder_end_object(b);
+	w->totals->results++;
+	w->totals->installed += !r->status;
+}
+
+static void write_results(Writer *w, const Unit *unit)
+{
+	json_builder_set_member_name(w->b, "results");
+	json_builder_begin_array(w->b);
+	for (guint i = 0; unit->keys && i < unit->keys->len; i++) {
+		g_autoptr(GBytes) key = ifpp_unhex(unit->keys->pdata[i]);
+		g_autoptr(CtlResult) result = NULL;
+		GError *error = NULL;
+
+		result = ctl_outbox_result(w->outbox, unit->eid, g_bytes_get_data(key, NULL), &error);
+		if (error)
+			note_damaged(w, error);
+		else if (result)
+			write_result(w, result);
+	}
+	json_builder_end_array(w->b);
+}
+
+static gboolean has_result(const Unit *unit, const guint8 key_id[32])
+{
+	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
+
+	for (guint i = 0; unit->keys && i < unit->keys->len; i++)
+		if (g_str_equal(unit->keys->pdata[i], hex))
+			return TRUE;
+	return FALSE;
+}
+
+static void write_pending(Writer *w, const Unit *unit)
+{
+	json_builder_set_member_name(w->b, "pending");
+	json_builder_begin_array(w->b);
+	for (guint i = 0; i < unit->packages->len; i++) {
+		const CtlPackage *package = unit->packages->pdata[i];
+		g_autofree char *name = g_path_get_basename(package->path);
+
+		if (has_result(unit, package->header.key_id))
+			continue;
+		json_builder_begin_object(w->b);
+		ctl_json_string(w->b, "file", name);
+		ctl_json_hex(w->b, "key_id", IFPP_SPAN(package->header.key_id));
+		json_builder_end_object(w->b);
+		w->totals->pending++;
+	}
+	json_builder_end_array(w->b);
+}
+
+static void write_lock(Writer *w, const Unit *unit)
+{
+	GError *error = NULL;
+	g_autoptr(CtlReceipt) receipt = ctl_outbox_receipt(w->outbox, unit->eid, &error);
+
+	if (error)
+		note_damaged(w, error);
+	json_builder_set_member_name(w->b, "lock");
+	if (!receipt) {
+		json_builder_add_null_value(w->b);
+		return;
+	}
+	json_builder_begin_object(w->b);
+	ctl_json_string(w->b, "challenge", receipt->challenge);
+	ctl_json_string(w->b, "receipt", receipt->receipt);
+	ctl_json_string(w->b, "time", receipt->time);
+	json_builder_end_object(w->b);
+	w->totals->locked++;
+}
+
+static gboolean write_unit(gpointer key, gpointer value, gpointer user)
+{
+	Writer *w = user;
+	const Unit *unit = value;
+	GError *error = NULL;
+	g_autoptr(GBytes) data = ctl_outbox_euicc_data(w->outbox, unit->eid, &error);
+
+	w->damaged = g_ptr_array_new_with_free_func(g_free);
+	if (error)
+		note_damaged(w, error);
+	json_builder_begin_object(w->b);
+	ctl_json_eid(w->b, unit->eid);
+	if (data)
+		ctl_json_base64(w->b, "euicc_data", ifpp_span_bytes(data));
+	else
+		ctl_json_string(w->b, "euicc_data", NULL);
+	write_results(w, unit);
+	write_pending(w, unit);
+	write_lock(w, unit);
+	if (w->damaged->len) {
+		json_builder_set_member_name(w->b, "damaged");
+		json_builder_begin_array(w->b);
+		for (guint i = 0; i < w->damaged->len; i++)
+			json_builder_add_string_value(w->b, w->damaged->pdata[i]);
+		json_builder_end_array(w->b);
+	}
+	json_builder_end_object(w->b);
+	w->totals->units++;
+	g_clear_pointer(&w->damaged, g_ptr_array_unref);
+	return FALSE;
+}
+
+JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
+		     GError **error)
+{
+	g_autoptr(GTree) units = g_tree_new_full(by_text, NULL, g_free, unit_free);
+	g_autoptr(GPtrArray) eids = ctl_outbox_units(outbox, error);
+	g_autoptr(GPtrArray) files = NULL;
+	g_autoptr(JsonBuilder) b = NULL;
+	Writer w = { .outbox = outbox, .totals = totals };
+	guint n_broken = 0;
+
+	memset(totals, 0, sizeof(*totals));
+	if (!eids)
+		return NULL;
+	if (packages) {
+		files = ctl_packages_scan(packages, NULL, error);
+		if (!files)
+			return NULL;
+	}
+
+	for (guint i = 0; i < eids->len; i++) {
+		guint8 eid[16];
+
+		ifpp_eid_parse(eids->pdata[i], eid, NULL);
+		get_unit(units, eid)->keys = ctl_outbox_keys(outbox, eids->pdata[i]);
+	}
+	for (guint i = 0; files && i < files->len; i++) {
+		CtlPackage *package = files->pdata[i];
+
+		if (!package->error)
+			g_ptr_array_add(get_unit(units, package->header.eid)->packages, package);
+		else
+			n_broken++;
+	}
+
+	b = w.b = json_builder_new();
+	json_builder_begin_object(b);
+	ctl_json_string(b, "format", "ifpp-report");
+	ctl_json_int(b, "version", 1);
+	ctl_json_string(b, "created", created);
+	json_builder_set_member_name(b, "units");
+	json_builder_begin_array(b);
+	g_tree_foreach(units, write_unit, &w);
+	json_builder_end_array(b);
+	if (n_broken) {
+		json_builder_set_member_name(b, "damaged");
+		json_builder_begin_array(b);
+		for (guint i = 0; i < files->len; i++) {
+			CtlPackage *package = files->pdata[i];
+
+			if (package->error)
+				json_builder_add_string_value(b, package->error->message);
+		}
+		json_builder_end_array(b);
+		totals->damaged += n_broken;
+	}
+	json_builder_end_object(b);
+	return json_builder_get_root(b);
+}
+
+int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
+{
+	g_autofree char *outbox = g_strdup(CTL_OUTBOX), *packages = NULL, *file = NULL;
+	const GOptionEntry entries[] = {
+		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &file, "Where to write it; - is standard output", "FILE" },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "packages", 0, 0, G_OPTION_ARG_FILENAME, &packages, "Packages, to tell those without a result",
+		  "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(JsonNode) report = NULL;
+	g_autofree char *text = NULL, *created = ctl_now();
+	CtlReportTotals t;
+
+	if (!ctl_parse(ctl, &argc, &argv, entries, "",
+		       "Write the Profile Loading Report for the Key Maker, who verifies it with ifpp-smdpf "
+		       "verify-report.", error))
+		return 0;
+	if (!file || argc > 1) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "report: %s",
+			    file ? "it takes options only" : "say where to write it with -o FILE");
+		return 0;
+	}
+	if (!packages && g_file_test(CTL_STATE_DIR "/packages", G_FILE_TEST_IS_DIR))
+		packages = g_strdup(CTL_STATE_DIR "/packages");
+	report = ctl_report(outbox, packages, created, &t, error);
+	if (!report)
+		return 0;
+	text = json_to_string(report, TRUE);
+	if (g_str_equal(file, "-")) {
+		puts(text);
+	} else {
+		g_autofree char *line = g_strconcat(text, "\n", NULL);
+
+		if (!ifpp_file_write(file, line, strlen(line), 0640, error))
+			return 0;
+		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
+			"locked.", file, t.units, t.results, t.installed, t.pending, t.locked);
+		if (ctl->out.json) {
+			JsonBuilder *b = ctl_json_new("report");
+
+			ctl_json_string(b, "file", file);
+			ctl_json_int(b, "units", t.units);
+			ctl_json_int(b, "results", t.results);
+			ctl_json_int(b, "installed", t.installed);
+			ctl_json_int(b, "pending", t.pending);
+			ctl_json_int(b, "locked", t.locked);
+			ctl_json_int(b, "damaged", t.damaged);
+			ctl_json_print(b);
+		}
+	}
+	if (t.damaged) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: %u records or packages cannot be read; the report "
+			    "lists them as damaged. Restore them from a copy, or account for those units by hand", file,
+			    t.damaged);
+		return 0;
+	}
+	return IFPP_EXIT_OK;
+}

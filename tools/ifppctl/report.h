@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The Profile Loading Report: what came of every package, for the Key Maker. */
+#ifndef IFPPCTL_REPORT_H
+#define IFPPCTL_REPORT_H
+
+#include <json-glib/json-glib.h>
+
+typedef struct {
+	guint units, results, installed, pending, locked, damaged;
+} CtlReportTotals;
+
+/**
+ * ctl_report() - every unit that the outbox or the packages know of
+ * @outbox: the daemon's results
+ * @packages: directory of sealed packages, for those without a result; NULL: none
+ * @created: time of the report, ISO 8601
+ * @totals: filled
+ * @error: IFPP_ERROR_IO, ACCESS: a directory cannot be read
+ *
+ * A record that cannot be read does not hide the others: it is listed as damaged, with the reason.
+ * Documentation/report.rst has the format.
+ */
+JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
+		     GError **error);
+
+#endif
