@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The daemon's parts that need no modem: codec, ledger of reports, outbox. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include "codec.h"
+#include "eid.h"
+#include "error.h"
+#include "es10.h"
+#include "outbox.h"
+#include "verify.h"
+
+static GBytes *hex(const char *text)
+{
+	GBytes *bytes = ifpp_unhex(text);
+
+	g_assert_nonnull(bytes);
+	return bytes;
+}
+
+static void assert_hex(GBytes *bytes, const char *want)
+{
+	g_autofree char *got = ifpp_hex(ifpp_span_bytes(bytes));
+
+	g_assert_cmpstr(got, ==, want);
+	g_bytes_unref(bytes);
+}
+
+static void test_requests(void)
+{
+	g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	guint8 key_id[32], challenge[16];
+
+	memset(key_id, 0xab, sizeof(key_id));
+	memset(challenge, 0xcd, sizeof(challenge));
+	g_ptr_array_add(chain, hex("3003020101"));
+	g_ptr_array_add(chain, hex("3000"));
+	assert_hex(codec1.get_info(FALSE), "ff2103800100");
+	assert_hex(codec1.get_info(TRUE), "ff2103800101");
+	assert_hex(codec1.prepare_load(key_id, chain),
+		   "ff222b8020abababababababababababababababababababababababababababababababab"
+		   "a10730030201013000");
+	assert_hex(codec1.delete_keys(), "ff2300");
+	assert_hex(codec1.lock(challenge), "ff24128010cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
+	assert_hex(es10_get_eid(), "bf3e035c015a");
+	assert_hex(es10_list_results(), "bf2b00");
+	assert_hex(es10_remove(0), "bf3003800100");
+	assert_hex(es10_remove(255), "bf3004800200ff");
+}
+
+static int prepare_code(const char *response)
+{
+	g_autoptr(GBytes) bytes = hex(response);
+	g_autoptr(GError) error = NULL;
+
+	if (codec1.parse_prepare(bytes, &error))
+		return 0;
+	g_assert_nonnull(error);
+	g_assert_true(error->domain == IFPP_ERROR);
+	return error->code;
+}
+
+static void test_responses(void)
+{
+	g_autoptr(GBytes) deleted = hex("ff2306800100810103");
+	g_autoptr(GBytes) none = hex("ff2306800101810100");
+	g_autoptr(GBytes) refused = hex("ff2303800102");
+	g_autoptr(GBytes) lock = hex("ff24023000");
+	g_autoptr(GBytes) receipt = NULL;
+	guint n = 0;
+
+	g_assert_cmpint(prepare_code("ff2203800100"), ==, 0);
+	g_assert_cmpint(prepare_code("ff2203800101"), ==, IFPP_ERROR_CHAIN);
+	g_assert_cmpint(prepare_code("ff2203800108"), ==, IFPP_ERROR_UNKNOWN_KEY);
+	g_assert_cmpint(prepare_code("ff2203800109"), ==, IFPP_ERROR_SPENT_KEY);
+	g_assert_cmpint(prepare_code("ff220380017f"), ==, IFPP_ERROR_CHIP);
+	g_assert_cmpint(prepare_code("ff220380010000"), ==, IFPP_ERROR_TLV);
+	g_assert_cmpint(prepare_code("ff2200"), ==, IFPP_ERROR_CHIP);
+	g_assert_cmpint(prepare_code("ff2303800100"), ==, IFPP_ERROR_TLV);
+	g_assert_cmpint(prepare_code(""), ==, IFPP_ERROR_CHIP);
+
+	g_assert_true(codec1.parse_delete(deleted, &n, NULL));
+	g_assert_cmpuint(n, ==, 3);
+	g_assert_true(codec1.parse_delete(none, &n, NULL));
+	g_assert_cmpuint(n, ==, 0);
+	g_assert_false(codec1.parse_delete(refused, &n, NULL));
+	receipt = codec1.parse_lock(lock, NULL);
+	g_assert_nonnull(receipt);
+	assert_hex(g_steal_pointer(&receipt), "3000");
+}
+
+static void test_results_list(void)
+{
+	static const struct { const char *response; int n; } cases[] = {
+		{ "bf2b02a000", 0 },
+		{ "bf2b03810101", 0 },
+		{ "bf2b00", 0 },
+		{ "bf2b05a003bf3700", 1 },
+		{ "bf2b0aa008bf37003000bf3700", 2 },	/* another kind of notification between */
+		{ "bf2b04a003bf37", -1 },		/* a list longer than what holds it */
+		{ "bf2b04a002bf37", -1 },
+		{ "bf2b00ff", -1 },
+		{ "", -1 },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GBytes) bytes = hex(cases[i].response);
+		g_autoptr(GError) error = NULL;
+		g_autoptr(GPtrArray) list = es10_list_results_parse(bytes, &error);
+
+		g_assert_cmpint(list ? (int)list->len : -1, ==, cases[i].n);
+		g_assert_true(list || error);
+	}
+}
+
+/* Keys are named by single letters. */
+static IfppFactoryInfo *info(guint state, guint spent, const char *keys)
+{
+	IfppFactoryInfo *out = g_new0(IfppFactoryInfo, 1);
+
+	out->version = 1;
+	out->state = state;
+	out->spent = spent;
+	out->keys = g_array_new(FALSE, TRUE, sizeof(IfppOtk));
+	for (; *keys; keys++) {
+		IfppOtk otk = { 0 };
+
+		memset(otk.key_id, *keys, sizeof(otk.key_id));
+		g_array_append_val(out->keys, otk);
+	}
+	return out;
+}
+
+static void test_progress(void)
+{
+	static const struct { guint state, spent; const char *keys; gboolean ok; } after[] = {
+		{ 0, 1, "abc", TRUE },	/* nothing happened */
+		{ 0, 2, "ac", TRUE },	/* one load */
+		{ 0, 3, "b", TRUE },
+		{ 1, 4, "", TRUE },	/* all spent */
+		{ 1, 1, "", TRUE },	/* all deleted */
+		{ 2, 2, "", TRUE },	/* one spent, the rest gone with the lock */
+		{ 0, 1, "ab", FALSE },	/* a key vanished unspent */
+		{ 0, 2, "abc", FALSE },	/* spent, and still there */
+		{ 0, 0, "abc", FALSE },
+		{ 0, 1, "abd", FALSE },	/* a key out of nowhere */
+		{ 1, 5, "", FALSE },	/* more spent than there were */
+		{ 1, 1, "abc", FALSE },	/* drained with keys */
+		{ 0, 4, "", FALSE },	/* factory without */
+		{ 2, 1, "abc", FALSE },
+	};
+	g_autoptr(IfppFactoryInfo) before = info(0, 1, "abc");
+	g_autoptr(IfppFactoryInfo) locked = info(2, 1, "");
+	g_autoptr(IfppFactoryInfo) drained = info(1, 1, "");
+
+	for (guint i = 0; i < G_N_ELEMENTS(after); i++) {
+		g_autoptr(IfppFactoryInfo) now = info(after[i].state, after[i].spent, after[i].keys);
+		g_autoptr(GError) error = NULL;
+
+		g_assert_cmpint(verify_progress(before, now, &error), ==, after[i].ok);
+		g_assert_true(after[i].ok || g_error_matches(error, IFPP_ERROR, IFPP_ERROR_CHIP));
+	}
+	g_assert_false(verify_progress(locked, drained, NULL));
+	g_assert_true(verify_progress(drained, locked, NULL));
+	g_assert_true(verify_progress(NULL, locked, NULL));
+}
+
+static void test_errno(void)
+{
+	for (int code = IFPP_ERROR_HEADER; code <= IFPP_ERROR_INTERNAL; code++) {
+		g_autoptr(GError) error = g_error_new(IFPP_ERROR, code, "x");
+
+		g_assert_cmpint(verify_errno(error), >, 0);
+		g_assert_cmpint(verify_errno(error), <, 4096);
+	}
+}
+
+/* ---------------------------------------------------------------- outbox */
+
+static const guint8 eid[16] = { 0x89, 0x04, 0x90, 0x32, 0x12, 0x34, 0x51, 0x23,
+				0x45, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x35 };
+
+static void remove_tree(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+
+		remove_tree(child);
+	}
+	g_remove(path);
+}
+
+static guint count_files(const char *state, const char *suffix)
+{
+	char digits[33];
+	g_autofree char *path = NULL;
+	g_autoptr(GDir) dir = NULL;
+	const char *name;
+	guint n = 0;
+
+	ifpp_eid_format(eid, digits);
+	path = g_build_filename(state, "outbox", digits, NULL);
+	dir = g_dir_open(path, 0, NULL);
+	g_assert_nonnull(dir);
+	while ((name = g_dir_read_name(dir)))
+		n += g_str_has_suffix(name, suffix);
+	return n;
+}
+
+static void test_outbox(void)
+{
+	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
+	guint8 a[32], b[32], challenge[16], got[16];
+	g_autoptr(GBytes) pir = hex("bf3700");
+	g_autoptr(GBytes) receipt = hex("3000");
+	g_autoptr(GBytes) read = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(Outbox) outbox = NULL;
+	OutboxResult *result;
+
+	memset(a, 'a', sizeof(a));
+	memset(b, 'b', sizeof(b));
+	memset(challenge, 0x77, sizeof(challenge));
+	outbox = outbox_open(state, eid, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(outbox_results(outbox)->len, ==, 0);
+
+	/* Two loads are begun; one is stored, of the other nobody knows. */
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), &error));
+	g_assert_true(outbox_reserve(outbox, b, IFPP_SPAN("txb"), &error));
+	g_assert_cmpuint(count_files(state, ".pending"), ==, 2);
+	g_assert_cmpuint(count_files(state, ".reserve"), ==, 2);
+	result = outbox_find_transaction(outbox, IFPP_SPAN("txa"));
+	g_assert_nonnull(result);
+	g_assert_false(result->stored);
+	result->status = -EREMOTEIO;
+	result->reason = 8;
+	result->apdus = 12;
+	result->chip_ns = G_GUINT64_CONSTANT(5000000000);
+	result->pir = g_bytes_ref(pir);
+	g_assert_true(outbox_store(outbox, result, &error));
+	g_assert_no_error(error);
+	g_assert_cmpuint(count_files(state, ".pending"), ==, 1);
+	g_assert_cmpuint(count_files(state, ".reserve"), ==, 1);
+	g_assert_cmpuint(count_files(state, ".result"), ==, 1);
+
+	/* A successor finds the same. */
+	outbox_free(g_steal_pointer(&outbox));
+	outbox = outbox_open(state, eid, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(outbox_results(outbox)->len, ==, 2);
+	result = outbox_find(outbox, a);
+	g_assert_true(result && result->stored);
+	g_assert_cmpint(result->status, ==, -EREMOTEIO);
+	g_assert_cmpuint(result->reason, ==, 8);
+	g_assert_cmpuint(result->apdus, ==, 12);
+	g_assert_cmpuint(result->chip_ns, ==, G_GUINT64_CONSTANT(5000000000));
+	g_assert_true(g_bytes_equal(result->pir, pir));
+	result = outbox_find_transaction(outbox, IFPP_SPAN("txb"));
+	g_assert_true(result && !result->stored);
+	g_assert_false(result == outbox_find(outbox, a));
+
+	/* The chip says b never happened; a stored result cannot be cancelled. */
+	outbox_cancel(outbox, b);
+	outbox_cancel(outbox, a);
+	g_assert_null(outbox_find(outbox, b));
+	g_assert_nonnull(outbox_find(outbox, a));
+	g_assert_cmpuint(count_files(state, ".pending"), ==, 0);
+	g_assert_cmpuint(count_files(state, ".reserve"), ==, 0);
+	g_assert_cmpuint(count_files(state, ".result"), ==, 1);
+
+	g_assert_null(outbox_receipt(outbox, got));
+	g_assert_true(outbox_store_receipt(outbox, challenge, receipt, &error));
+	read = outbox_receipt(outbox, got);
+	g_assert_nonnull(read);
+	g_assert_true(g_bytes_equal(read, receipt));
+	g_assert_cmpmem(got, 16, challenge, 16);
+
+	g_assert_false(outbox_has_euicc_data(outbox));
+	g_assert_true(outbox_store_euicc_data(outbox, pir, &error));
+	g_assert_true(outbox_has_euicc_data(outbox));
+	remove_tree(state);
+}
+
+/* A crash between result and clean-up leaves both files: the result counts, once. */
+static void test_outbox_twice(void)
+{
+	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
+	g_autofree char *junk = NULL;
+	g_autoptr(Outbox) outbox = outbox_open(state, eid, NULL);
+	char digits[33];
+	guint8 a[32];
+	OutboxResult *result;
+
+	memset(a, 'a', sizeof(a));
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), NULL));
+	g_assert_true(outbox_store(outbox, outbox_find(outbox, a), NULL));
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), NULL));
+	ifpp_eid_format(eid, digits);
+	junk = g_build_filename(state, "outbox", digits, "junk.result", NULL);
+	g_assert_true(g_file_set_contents(junk, "[Result]\nKeyId=zz\n", -1, NULL));
+	outbox_free(g_steal_pointer(&outbox));
+
+	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*junk.result: not readable*");
+	outbox = outbox_open(state, eid, NULL);
+	g_test_assert_expected_messages();
+	g_assert_cmpuint(outbox_results(outbox)->len, ==, 1);
+	result = outbox_find(outbox, a);
+	g_assert_true(result && result->stored);
+	remove_tree(state);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/daemon/codec/requests", test_requests);
+	g_test_add_func("/daemon/codec/responses", test_responses);
+	g_test_add_func("/daemon/es10/results", test_results_list);
+	g_test_add_func("/daemon/verify/progress", test_progress);
+	g_test_add_func("/daemon/verify/errno", test_errno);
+	g_test_add_func("/daemon/outbox/store", test_outbox);
+	g_test_add_func("/daemon/outbox/twice", test_outbox_twice);
+	return g_test_run();
+}
