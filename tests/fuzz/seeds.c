@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Fill a directory with keys for the fuzz targets and with sound inputs to start from. */
+#include <stdio.h>
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "euicc.h"
+#include "file.h"
+#include "package.h"
+#include "testpki.h"
+
+static const char *top;
+
+static void put(const char *sub, const char *name, const void *data, gsize len)
+{
+	g_autofree char *dir = g_build_filename(top, sub, NULL);
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+	g_autoptr(GError) error = NULL;
+
+	if (g_mkdir_with_parents(dir, 0777) < 0 || !ifpp_file_write(path, data, len, 0666, &error))
+		g_error("%s", error ? error->message : dir);
+}
+
+static void put_bytes(const char *sub, const char *name, GBytes *bytes)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(bytes, &len);
+
+	put(sub, name, data, len);
+}
+
+static void put_package(TestPki *pki, TestId *signer, TestId **others, const char *name, const guint8 otpk[65])
+{
+	g_autoptr(GBytes) bpp = test_bpp_new(signer, otpk);
+	g_autoptr(GBytes) file = NULL;
+	g_autoptr(GBytes) body = NULL;
+	guint8 eid[16];
+
+	test_eid(eid);
+	file = test_package_new(signer, others, eid, otpk, bpp);
+	body = g_bytes_new_from_bytes(file, IFPP_HEADER_LEN, g_bytes_get_size(file) - IFPP_HEADER_LEN);
+	put_bytes("package", name, file);
+	put_bytes("cms", name, body);
+	put_bytes("bpp", name, bpp);
+	put_bytes("tlv", name, body);
+}
+
+int main(int argc, char **argv)
+{
+	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 20 };
+	static const char now[] = G_STRINGIFY(TEST_NOW);
+	guint8 eid[16], otpk[65], challenge[16] = { 1, 2, 3, 4 };
+	g_autoptr(TestPki) pki = NULL;
+	g_autoptr(TestId) sub = NULL;
+	g_autoptr(TestId) sub_dppb = NULL;
+	g_autoptr(TestId) otk = NULL;
+	g_autoptr(GBytes) bf22 = ifpp_unhex("bf220a81030203018203020202");
+	g_autoptr(GBytes) locked = ifpp_unhex("ff210b800101810102a200830103");
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: seeds DIRECTORY\n");
+		return 2;
+	}
+	top = argv[1];
+	pki = test_pki_new();
+	sub = test_id_new(&sub_spec, pki->ci);
+	sub_dppb = test_id_new(&test_spec_dppb, sub);
+	test_eid(eid);
+	{
+		g_autoptr(GBytes) ff21 = test_factory_info_new(pki, 1, &otk);
+		g_autoptr(GBytes) data = ifpp_euicc_data_build(eid, ifpp_span_bytes(ff21), ifpp_span_bytes(bf22));
+		g_autoptr(GBytes) ok = test_pir_new(pki->euicc, TRUE);
+		g_autoptr(GBytes) failed = test_pir_new(pki->euicc, FALSE);
+		g_autoptr(GBytes) receipt = test_receipt_new(pki->euicc, eid, challenge);
+		g_autoptr(GBytes) crl = test_crl_new(pki->ci, pki->dppb, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
+		TestId *others[] = { sub, NULL };
+
+		test_id_point(otk, otpk);
+		put_package(pki, pki->dppb, NULL, "direct", otpk);
+		put_package(pki, sub_dppb, others, "sub-ca", otpk);
+		put_bytes("euicc", "data", data);
+		put_bytes("euicc", "info", ff21);
+		put_bytes("euicc", "locked", locked);
+		put_bytes("tlv", "data", data);
+		put_bytes("pir", "ok", ok);
+		put_bytes("pir", "failed", failed);
+		put_bytes("receipt", "receipt", receipt);
+		put_bytes("x509", "crl", crl);
+	}
+	put_bytes("x509", "dppb", pki->dppb->der);
+	put_bytes("x509", "euicc", pki->euicc->der);
+	put_bytes("x509", "eum", pki->eum->der);
+	put_bytes("x509", "ci", pki->ci->der);
+
+	put_bytes("keys", "ci", pki->ci->der);
+	put_bytes("keys", "eum", pki->eum->der);
+	put_bytes("keys", "euicc", pki->euicc->der);
+	put_bytes("keys", "dppb", pki->dppb->der);
+	put("keys", "otpk", otpk, sizeof(otpk));
+	put("keys", "eid", eid, sizeof(eid));
+	put("keys", "now", now, sizeof(now));
+	return 0;
+}
