@@ -38,7 +38,8 @@ static void put_package(TestPki *pki, TestId *signer, TestId **others, const cha
 	guint8 eid[16];
 
 	test_eid(eid);
-	file = test_package_new(signer, others, eid, otpk, bpp);
+	file = others ? test_package_new_with_attributes(signer, others, eid, otpk, bpp)
+		      : test_package_new(signer, NULL, eid, otpk, bpp);
 	body = g_bytes_new_from_bytes(file, IFPP_HEADER_LEN, g_bytes_get_size(file) - IFPP_HEADER_LEN);
 	put_bytes("package", name, file);
 	put_bytes("cms", name, body);

@@ -10,7 +10,7 @@
 static TestPki *pki;
 static TestId *otk;
 static guint8 eid[16], otpk[65];
-static GBytes *bpp, *good;
+static GBytes *bpp, *good, *attributes;
 
 /* What the daemon does with a package: TRUE only if it may go to the chip. */
 static gboolean accepted(GBytes *file, IfppTrust *trust, GError **error)
@@ -36,6 +36,8 @@ static void test_good(void)
 	GError *error = NULL;
 
 	g_assert_true(accepted(good, pki->trust, &error));
+	g_assert_no_error(error);
+	g_assert_true(accepted(attributes, pki->trust, &error));
 	g_assert_no_error(error);
 	package = ifpp_package_open(good, pki->trust, &error);
 	g_assert_no_error(error);
@@ -183,7 +185,7 @@ static void test_strict(void)
 		{ IFPP_ERROR_CMS_STRICT, "encapsulated content" },
 		{ IFPP_ERROR_CMS_STRICT, "certificates" },
 		{ IFPP_ERROR_TLV, "package content" },
-		{ IFPP_ERROR_HEADER_MISMATCH, "not the one that was signed" },	/* without signed attributes */
+		{ IFPP_ERROR_HEADER_MISMATCH, "not the one that was signed" },
 		{ IFPP_ERROR_CMS, "not a CMS SignedData" },
 	};
 
@@ -198,10 +200,10 @@ static void test_strict(void)
  * Every value of every byte: what is not covered by a signature is fixed, so not one of them may
  * pass. The point where a change is noticed does not matter, only that it is.
  */
-static void test_every_mutation(void)
+static void test_every_mutation(gconstpointer package)
 {
 	gsize len;
-	const guint8 *bytes = g_bytes_get_data(good, &len);
+	const guint8 *bytes = g_bytes_get_data((GBytes *)package, &len);
 	guint8 *copy = g_memdup2(bytes, len);
 	guint step = g_test_quick() ? 0 : 1;
 	guint tried = 0;
@@ -237,15 +239,18 @@ int main(int argc, char **argv)
 	test_id_point(otk, otpk);
 	bpp = test_bpp_new(pki->dppb, otpk);
 	good = test_package_new(pki->dppb, NULL, eid, otpk, bpp);
+	attributes = test_package_new_with_attributes(pki->dppb, NULL, eid, otpk, bpp);
 
 	g_test_add_func("/package/good", test_good);
 	g_test_add_func("/package/sub-ca", test_sub_ca);
 	g_test_add_func("/package/header", test_header);
 	g_test_add_func("/package/signers", test_signers);
 	g_test_add_func("/package/strict", test_strict);
-	g_test_add_func("/package/every-mutation", test_every_mutation);
+	g_test_add_data_func("/package/every-mutation", good, test_every_mutation);
+	g_test_add_data_func("/package/every-mutation-attributes", attributes, test_every_mutation);
 	rc = g_test_run();
 	g_bytes_unref(good);
+	g_bytes_unref(attributes);
 	g_bytes_unref(bpp);
 	test_id_free(otk);
 	test_pki_free(pki);

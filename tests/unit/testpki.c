@@ -325,7 +325,8 @@ GBytes *test_package_wrap(const guint8 header[64], GBytes *cms)
  * The header is signed and holds the length of what signs it. DER signatures vary by a byte or
  * two, so: sign until the length comes out as foretold.
  */
-GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp)
+static GBytes *package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp,
+			   unsigned int flags)
 {
 	IfppHeader header = { .body_len = 0 };
 	guint8 raw[IFPP_HEADER_LEN];
@@ -339,11 +340,22 @@ GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], co
 		ifpp_header_write(&header, raw);
 		content = ifpp_package_content(raw, ifpp_span_bytes(bpp));
 		cms = test_cms_new(dppb, others, ifpp_span_bytes(content),
-				   GNUTLS_PKCS7_EMBED_DATA | GNUTLS_PKCS7_INCLUDE_CERT | GNUTLS_PKCS7_INCLUDE_TIME);
+				   GNUTLS_PKCS7_EMBED_DATA | GNUTLS_PKCS7_INCLUDE_CERT | flags);
 		if (g_bytes_get_size(cms) == header.body_len)
 			return test_package_wrap(raw, cms);
 		header.body_len = g_bytes_get_size(cms);
 	}
+}
+
+GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp)
+{
+	return package_new(dppb, others, eid, otpk, bpp, 0);
+}
+
+GBytes *test_package_new_with_attributes(TestId *dppb, TestId **others, const guint8 eid[16],
+					 const guint8 otpk[65], GBytes *bpp)
+{
+	return package_new(dppb, others, eid, otpk, bpp, GNUTLS_PKCS7_INCLUDE_TIME);
 }
 
 void test_eid(guint8 eid[16])

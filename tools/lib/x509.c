@@ -50,9 +50,9 @@ typedef struct {
 typedef struct {
 	GBytes *bytes;
 	Signed s;
-	IfppSpan issuer, serial, subject;
-	gnutls_x509_crt_t crt;
+	IfppSpan issuer, serial, subject, spki;
 	gnutls_pubkey_t key;
+	gnutls_x509_crt_t crt;		/* NULL until cert_decode() */
 	guint8 ski[ID_LEN], aki[ID_LEN];
 	gboolean has_aki;
 	gboolean used;
@@ -377,6 +377,7 @@ static gboolean split_cert(IfppSpan der, Cert *cert, GError **error)
 	cert->issuer = issuer.whole;
 	cert->serial = serial.whole;
 	cert->subject = subject.whole;
+	cert->spki = spki.whole;
 	cert->name = cert_name(cert->subject, serial.value);
 	return check_extensions(list.value, known, G_N_ELEMENTS(known), error);
 }
@@ -390,44 +391,71 @@ static gboolean key_is_p256(gnutls_pubkey_t key)
 	       curve == GNUTLS_ECC_CURVE_SECP256R1 && gnutls_pubkey_verify_params(key) >= 0;
 }
 
+/* keyIdentifier of SubjectKeyIdentifier (@tag 04) or, one level down, of AuthorityKeyIdentifier (80). */
+static gboolean key_identifier(Cert *cert, IfppSpan oid, guint32 tag, guint8 id[ID_LEN])
+{
+	IfppSpan value;
+	IfppTlv tlv;
+
+	if (!find_extension(cert->s.extensions, oid, &value))
+		return FALSE;
+	if (tag == 0x80) {
+		if (!ifpp_tlv_take(&value, 0x30, &tlv) || value.len)
+			return FALSE;
+		value = tlv.value;
+	}
+	if (!ifpp_tlv_find(value, tag, &tlv) || tlv.value.len != ID_LEN)
+		return FALSE;
+	memcpy(id, tlv.value.data, ID_LEN);
+	return TRUE;
+}
+
 /* A certificate that nothing is proven about yet. Every failure is IFPP_ERROR_CHAIN. */
 static Cert *cert_new(IfppSpan der, GError **error)
 {
 	g_autoptr(Cert) cert = g_new0(Cert, 1);
 	g_autoptr(GError) why = NULL;
-	gnutls_datum_t data;
-	gsize size = ID_LEN;
+	gnutls_datum_t spki;
 	int rc;
 
 	cert->bytes = g_bytes_new(der.data, der.len);
-	der = ifpp_span_bytes(cert->bytes);
-	if (!split_cert(der, cert, &why)) {
+	if (!split_cert(ifpp_span_bytes(cert->bytes), cert, &why)) {
 		fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert->name ? cert->name : "certificate", why->message);
 		return NULL;
 	}
-	data = datum(der);
-	if (gnutls_x509_crt_init(&cert->crt) < 0 || gnutls_pubkey_init(&cert->key) < 0)
+	if (gnutls_pubkey_init(&cert->key) < 0)
 		g_error("out of memory");
-	rc = gnutls_x509_crt_import(cert->crt, &data, GNUTLS_X509_FMT_DER);
-	if (rc >= 0)
-		rc = gnutls_pubkey_import_x509(cert->key, cert->crt, 0);
+	spki = datum(cert->spki);
+	rc = gnutls_pubkey_import(cert->key, &spki, GNUTLS_X509_FMT_DER);
 	if (rc < 0) {
-		fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
+		fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name, gnutls_strerror(rc));
 		return NULL;
 	}
 	if (!key_is_p256(cert->key)) {
 		fail(error, IFPP_ERROR_CHAIN, "%s: its key is not on NIST P-256", cert->name);
 		return NULL;
 	}
-	rc = gnutls_x509_crt_get_subject_key_id(cert->crt, cert->ski, &size, NULL);
-	if (rc < 0 || size != ID_LEN) {
+	if (!key_identifier(cert, IFPP_SPAN(oid_ski), 0x04, cert->ski)) {
 		fail(error, IFPP_ERROR_CHAIN, "%s: has no subject key identifier of 20 bytes", cert->name);
 		return NULL;
 	}
-	size = ID_LEN;
-	rc = gnutls_x509_crt_get_authority_key_id(cert->crt, cert->aki, &size, NULL);
-	cert->has_aki = rc >= 0 && size == ID_LEN;
+	cert->has_aki = key_identifier(cert, IFPP_SPAN(oid_aki), 0x80, cert->aki);
 	return g_steal_pointer(&cert);
+}
+
+/* The rest of it, which only a certificate in a path needs. */
+static gboolean cert_decode(Cert *cert, GError **error)
+{
+	gnutls_datum_t data = datum(ifpp_span_bytes(cert->bytes));
+	int rc;
+
+	if (cert->crt)
+		return TRUE;
+	if (gnutls_x509_crt_init(&cert->crt) < 0)
+		g_error("out of memory");
+	rc = gnutls_x509_crt_import(cert->crt, &data, GNUTLS_X509_FMT_DER);
+	return rc >= 0 ||
+	       fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
 }
 
 static gboolean signed_by(const Signed *s, Cert *issuer)
@@ -774,7 +802,7 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 	g_autoptr(Cert) cert = cert_new(der, error);
 	g_autoptr(GError) why = NULL;
 
-	if (!cert)
+	if (!cert || !cert_decode(cert, error))
 		return FALSE;
 	if ((cert->has_aki && memcmp(cert->aki, cert->ski, ID_LEN) != 0) || !signed_by(&cert->s, cert))
 		return fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
@@ -992,7 +1020,7 @@ gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, I
 		IfppSpan unused;
 
 		cert = chain->pdata[i];
-		if (!check_role(cert, wanted, i > 0 && !eum && !root, error) ||
+		if (!cert_decode(cert, error) || !check_role(cert, wanted, i > 0 && !eum && !root, error) ||
 		    !check_usage(cert, ca, MAX((int)i - 1, 0), error) || !check_dates(cert, now, error))
 			return FALSE;
 		if (!root && !check_revocation(trust, cert, chain->pdata[i + 1], now, error))
