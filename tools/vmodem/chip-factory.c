@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The factory's side of the chip: ifpp-codec-1, FF21 to FF24 (Documentation/chip-codec.rst). */
+#include "chip-priv.h"
+
+#include <string.h>
+
+#include "error.h"
+
+/* Result of PrepareFactoryLoad; 1 to 7 mean what they mean in ES10b AuthenticateServer. */
+enum {
+	PREPARE_OK = 0,
+	PREPARE_INVALID_CERTIFICATE = 1,
+	PREPARE_UNSUPPORTED_CURVE = 3,
+	PREPARE_INVALID_OID = 5,
+	PREPARE_UNKNOWN_KEY = 8,
+	PREPARE_SPENT_KEY = 9,
+};
+
+static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
+{
+	ifpp_tlv_put_header(out, tag, 3);
+	ifpp_tlv_put(out, 0x80, &result, 1);
+	return SW_OK;
+}
+
+static guint16 factory_info(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	guint64 detail;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || !ifpp_tlv_uint(&tlv, &detail, NULL) || detail > 1)
+		return SW_WRONG_DATA;
+	ifpp_chipmem_put_factory_info(chip->mem, detail == 1, out);
+	return SW_OK;
+}
+
+/* A chip has no clock and no CRL; it knows its CI. */
+static guint8 check_chain(Chip *chip, IfppSpan certs, guint8 point[65], GBytes **oid)
+{
+	g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GError) error = NULL;
+	IfppTlv leaf, tlv;
+
+	if (!ifpp_tlv_take(&certs, 0x30, &leaf))
+		return PREPARE_INVALID_CERTIFICATE;
+	while (certs.len) {
+		if (!ifpp_tlv_take(&certs, 0x30, &tlv))
+			return PREPARE_INVALID_CERTIFICATE;
+		g_ptr_array_add(others, g_bytes_new(tlv.whole.data, tlv.whole.len));
+	}
+	ifpp_trust_set_time(trust, -1);
+	if (!ifpp_trust_add_root(trust, ifpp_span_bytes(chip->mem->ci), &error) ||
+	    !ifpp_trust_verify(trust, leaf.whole, others, IFPP_ROLE_DP_PB, &error))
+		return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_ROLE) ? PREPARE_INVALID_OID :
+									    PREPARE_INVALID_CERTIFICATE;
+	if (!ifpp_cert_point(leaf.whole, point, NULL))
+		return PREPARE_UNSUPPORTED_CURVE;
+	*oid = ifpp_cert_registered_id(leaf.whole);
+	return *oid ? PREPARE_OK : PREPARE_INVALID_OID;
+}
+
+static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	const guint8 *point;
+	IfppTlv id, chain;
+	ChipLoad *load = &chip->load;
+	g_autoptr(GBytes) oid = NULL;
+	guint8 dp_point[65], result;
+	int key;
+
+	if (chip->mem->locked || chip_load_running(chip))
+		return SW_CONDITIONS;
+	if (!ifpp_tlv_take(&value, 0x80, &id) || id.value.len != 32 || !ifpp_tlv_take(&value, 0xA1, &chain) ||
+	    value.len)
+		return SW_WRONG_DATA;
+	chip_load_clear(chip);
+	key = ifpp_chipmem_find_key(chip->mem, id.value.data);
+	if (key < 0)
+		return put_result(out, IFPP_TAG_PREPARE_LOAD,
+				  ifpp_chipmem_key_dead(chip->mem, id.value.data) ? PREPARE_SPENT_KEY :
+										    PREPARE_UNKNOWN_KEY);
+	result = check_chain(chip, chain.value, dp_point, &oid);
+	if (result != PREPARE_OK)
+		return put_result(out, IFPP_TAG_PREPARE_LOAD, result);
+
+	point = g_array_index(chip->mem->keys, IfppChipKey, key).point;
+	load->stage = LOAD_PREPARED;
+	load->channel = channel;
+	load->factory = TRUE;
+	memcpy(load->otpk, point, sizeof(load->otpk));
+	memcpy(load->dp_point, dp_point, sizeof(load->dp_point));
+	load->oid = g_steal_pointer(&oid);
+	return put_result(out, IFPP_TAG_PREPARE_LOAD, PREPARE_OK);
+}
+
+static guint delete_all(Chip *chip)
+{
+	guint n = chip->mem->keys->len;
+
+	while (chip->mem->keys->len)
+		ifpp_chipmem_kill_key(chip->mem, chip->mem->keys->len - 1);
+	return n;
+}
+
+static guint16 delete_keys(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	GByteArray *members;
+	guint n;
+
+	if (chip->mem->locked || chip_load_running(chip))
+		return SW_CONDITIONS;
+	if (value.len)
+		return SW_WRONG_DATA;
+	chip_load_clear(chip);
+	n = delete_all(chip);
+	if (n && !chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	members = g_byte_array_new();
+	ifpp_tlv_put_uint(members, 0x80, n ? 0 : 1);	/* 1: nothing to delete */
+	ifpp_tlv_put_uint(members, 0x81, n);
+	chip_put(out, IFPP_TAG_DELETE_KEYS, members);
+	return SW_OK;
+}
+
+static guint16 lock_services(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	GByteArray *fields, *receipt;
+	IfppTlv challenge;
+	guint8 sig[64];
+	IfppSpan part;
+
+	if (chip_load_running(chip))
+		return SW_CONDITIONS;
+	if (!ifpp_tlv_take(&value, 0x80, &challenge) || challenge.value.len != 16 || value.len)
+		return SW_WRONG_DATA;
+	if (!chip->mem->locked) {
+		chip_load_clear(chip);
+		delete_all(chip);
+		chip->mem->locked = TRUE;
+		chip->mem->lock_counter++;
+		if (!chip_commit(chip))
+			return SW_MEMORY_FAILURE;
+	}
+	/* Once locked, this changes nothing: it proves the lock again over a new challenge. */
+	fields = g_byte_array_new();
+	ifpp_tlv_put(fields, 0x80, chip->mem->eid, 16);
+	ifpp_tlv_put_span(fields, 0x81, challenge.value);
+	ifpp_tlv_put_uint(fields, 0x82, chip->mem->lock_counter);
+	ifpp_tlv_put_uint(fields, 0x83, chip->mem->spent);
+	receipt = g_byte_array_new();
+	chip_put(receipt, 0x30, fields);
+	part = chip_span(receipt);
+	if (!chip_sign(chip, &part, 1, sig)) {
+		g_byte_array_unref(receipt);
+		return SW_MEMORY_FAILURE;
+	}
+	ifpp_tlv_put(receipt, 0x5F37, sig, sizeof(sig));
+	chip_put(out, IFPP_TAG_LOCK, receipt);
+	return SW_OK;
+}
+
+guint16 chip_factory(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out)
+{
+	switch (command->tag) {
+	case IFPP_TAG_FACTORY_INFO:
+		return factory_info(chip, command->value, out);
+	case IFPP_TAG_PREPARE_LOAD:
+		return prepare_load(chip, channel, command->value, out);
+	case IFPP_TAG_DELETE_KEYS:
+		return delete_keys(chip, command->value, out);
+	case IFPP_TAG_LOCK:
+		return lock_services(chip, command->value, out);
+	}
+	return SW_NO_REFERENCE;
+}

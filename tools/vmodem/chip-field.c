@@ -1,0 +1,584 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Field services: ES10c, ES10a, the lists of ES10b (SGP.22 5.7), and who may be served when. */
+#include "chip-priv.h"
+
+#include <string.h>
+
+#define ROOT_DS "testrootsmds.example.com"
+
+#define EVENT_ENABLE 0x40
+#define EVENT_DISABLE 0x20
+#define EVENT_DELETE 0x10
+
+#define PPR_NO_DISABLE 0x40	/* BIT STRING: bit 0 is update control */
+#define PPR_NO_DELETE 0x20
+
+enum {
+	RESULT_OK = 0,
+	RESULT_NOT_FOUND = 1,		/* nothing to delete, as the case may be */
+	RESULT_WRONG_STATE = 2,
+	RESULT_POLICY = 3,
+};
+
+static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
+{
+	ifpp_tlv_put_header(out, tag, 3);
+	ifpp_tlv_put(out, 0x80, &result, 1);
+	return SW_OK;
+}
+
+/* BIT STRING of one event: the unused bits are those below it. */
+static void put_event(GByteArray *out, guint32 tag, guint8 event)
+{
+	ifpp_tlv_put(out, tag, (guint8[]){ g_bit_nth_lsf(event, -1), event }, 2);
+}
+
+/* First byte of a BIT STRING, 0 when it is empty. */
+static guint8 bits(const IfppTlv *tlv)
+{
+	return tlv->value.len >= 2 ? tlv->value.data[1] : 0;
+}
+
+/* ------------------------------------------------------------------ notifications */
+
+/* Calls for every notificationAddress in B6 whose events include @event, until @func has enough. */
+static void for_each_address(IfppSpan metadata, guint8 event, gboolean (*func)(IfppSpan address, gpointer user),
+			     gpointer user)
+{
+	IfppTlv list, entry, events, address;
+
+	if (!ifpp_tlv_find(metadata, 0xB6, &list))
+		return;
+	while (ifpp_tlv_take(&list.value, 0x30, &entry))
+		if (ifpp_tlv_take(&entry.value, 0x80, &events) && (bits(&events) & event) &&
+		    ifpp_tlv_take(&entry.value, 0x81, &address) && !func(address.value, user))
+			return;
+}
+
+static gboolean take_address(IfppSpan address, gpointer user)
+{
+	*(char **)user = g_strndup((const char *)address.data, address.len);
+	return FALSE;
+}
+
+char *chip_notify_address(IfppSpan metadata, guint8 event)
+{
+	char *address = NULL;
+
+	for_each_address(metadata, event, take_address, &address);
+	return address;
+}
+
+static void put_note_metadata(GByteArray *out, guint64 seq, guint8 event, IfppSpan address, const guint8 *iccid)
+{
+	GByteArray *part = g_byte_array_new();
+
+	ifpp_tlv_put_uint(part, 0x80, seq);
+	put_event(part, 0x81, event);
+	ifpp_tlv_put_span(part, 0x0C, address);
+	if (iccid)
+		ifpp_tlv_put(part, 0x5A, iccid, 10);
+	chip_put(out, 0xBF2F, part);
+}
+
+typedef struct {
+	Chip *chip;
+	IfppChipProfile *profile;
+	guint8 event;
+	gboolean failed;
+} Notify;
+
+/* OtherSignedNotification: 30 { BF2F, 5F37 over BF2F, CERT.EUICC, CERT.EUM } */
+static gboolean add_note(IfppSpan address, gpointer user)
+{
+	Notify *notify = user;
+	IfppChipMem *mem = notify->chip->mem;
+	GByteArray *part = g_byte_array_new(), *whole = g_byte_array_new();
+	IfppChipNote *note;
+	IfppSpan span;
+	guint8 sig[64];
+
+	put_note_metadata(part, mem->next_seq, notify->event, address, notify->profile->iccid);
+	span = chip_span(part);
+	if (!chip_sign(notify->chip, &span, 1, sig)) {
+		notify->failed = TRUE;
+		g_byte_array_unref(part);
+		g_byte_array_unref(whole);
+		return FALSE;
+	}
+	ifpp_tlv_put(part, 0x5F37, sig, sizeof(sig));
+	g_byte_array_append(part, g_bytes_get_data(mem->cert_euicc, NULL), g_bytes_get_size(mem->cert_euicc));
+	g_byte_array_append(part, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
+	chip_put(whole, 0x30, part);
+
+	note = g_new0(IfppChipNote, 1);
+	note->seq = mem->next_seq++;
+	note->events = notify->event;
+	note->address = g_strndup((const char *)address.data, address.len);
+	note->has_iccid = TRUE;
+	memcpy(note->iccid, notify->profile->iccid, 10);
+	note->bytes = g_byte_array_free_to_bytes(whole);
+	ifpp_chipmem_add_note(mem, note);
+	return TRUE;
+}
+
+static gboolean notify_all(Chip *chip, IfppChipProfile *profile, guint8 event)
+{
+	Notify notify = { chip, profile, event, FALSE };
+
+	for_each_address(ifpp_span_bytes(profile->metadata), event, add_note, &notify);
+	return !notify.failed;
+}
+
+/* BF28 { 81 event bits ? } */
+static guint16 list_notifications(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	GByteArray *list = g_byte_array_new(), *members = g_byte_array_new();
+	guint8 filter = 0xF0;
+	IfppTlv tlv;
+
+	if (ifpp_tlv_take(&value, 0x81, &tlv))
+		filter = bits(&tlv);
+	for (guint i = 0; i < chip->mem->notes->len; i++) {
+		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
+
+		if (note->events & filter)
+			put_note_metadata(list, note->seq, note->events,
+					  (IfppSpan){ (guint8 *)note->address, strlen(note->address) },
+					  note->has_iccid ? note->iccid : NULL);
+	}
+	chip_put(members, 0xA0, list);
+	chip_put(out, 0xBF28, members);
+	return SW_OK;
+}
+
+/* BF2B { A0 { 80 seqNumber | 81 event bits } ? } */
+static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	GByteArray *list = g_byte_array_new(), *members = g_byte_array_new();
+	gboolean by_seq = FALSE;
+	guint8 filter = 0xF0;
+	guint64 seq = 0;
+	IfppTlv search, tlv;
+
+	if (ifpp_tlv_take(&value, 0xA0, &search)) {
+		if (ifpp_tlv_take(&search.value, 0x81, &tlv))
+			filter = bits(&tlv);
+		else if (ifpp_tlv_take(&search.value, 0x80, &tlv) && ifpp_tlv_uint(&tlv, &seq, NULL))
+			by_seq = TRUE;
+	}
+	for (guint i = 0; i < chip->mem->notes->len; i++) {
+		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
+
+		if (by_seq ? note->seq == seq : (note->events & filter) != 0)
+			g_byte_array_append(list, g_bytes_get_data(note->bytes, NULL), g_bytes_get_size(note->bytes));
+	}
+	if (list->len) {
+		chip_put(members, 0xA0, list);
+	} else {
+		g_byte_array_unref(list);
+		ifpp_tlv_put_uint(members, 0x81, 1);	/* noResultAvailable */
+	}
+	chip_put(out, 0xBF2B, members);
+	return SW_OK;
+}
+
+/* BF30 { 80 seqNumber } */
+static guint16 remove_notification(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	guint64 seq;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || !ifpp_tlv_uint(&tlv, &seq, NULL))
+		return SW_WRONG_DATA;
+	for (guint i = 0; i < chip->mem->notes->len; i++) {
+		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
+
+		if (note->seq != seq)
+			continue;
+		g_ptr_array_remove_index(chip->mem->notes, i);
+		if (!chip_commit(chip))
+			return SW_MEMORY_FAILURE;
+		return put_result(out, 0xBF30, RESULT_OK);
+	}
+	return put_result(out, 0xBF30, RESULT_NOT_FOUND);
+}
+
+/* ------------------------------------------------------------------ profiles */
+
+/* 4F AID or 5A ICCID; 18 digits may come without their padding. */
+static gboolean parse_id(IfppSpan *in, Chip *chip, IfppChipProfile **profile)
+{
+	guint8 iccid[10];
+	IfppTlv tlv;
+
+	if (ifpp_tlv_take(in, 0x4F, &tlv)) {
+		*profile = ifpp_chipmem_find_aid(chip->mem, tlv.value);
+		return TRUE;
+	}
+	if (!ifpp_tlv_take(in, 0x5A, &tlv) || tlv.value.len < 9 || tlv.value.len > 10)
+		return FALSE;
+	memset(iccid, 0xFF, sizeof(iccid));
+	memcpy(iccid, tlv.value.data, tlv.value.len);
+	*profile = ifpp_chipmem_find_iccid(chip->mem, iccid);
+	return TRUE;
+}
+
+static guint8 policy_rules(IfppChipProfile *profile)
+{
+	IfppTlv tlv;
+
+	return ifpp_tlv_find(ifpp_span_bytes(profile->metadata), 0x99, &tlv) ? bits(&tlv) : 0;
+}
+
+static gboolean wanted(IfppSpan tags, gboolean have_list, guint32 tag, gboolean by_default)
+{
+	if (!have_list)
+		return by_default;
+	while (tags.len) {
+		guint32 t = tags.data[0];
+		gsize n = 1;
+
+		if ((t & 0x1F) == 0x1F && tags.len > 1) {
+			t = t << 8 | tags.data[1];
+			n = 2;
+		}
+		if (t == tag)
+			return TRUE;
+		tags.data += n;
+		tags.len -= n;
+	}
+	return FALSE;
+}
+
+/* E3: tags in the order of ProfileInfo, those asked for or the usual ones. */
+static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags, gboolean have_list)
+{
+	static const struct {
+		guint32 tag;
+		gboolean by_default;
+	} order[] = {
+		{ 0x5A, TRUE }, { 0x4F, TRUE }, { 0x9F70, TRUE }, { 0x90, TRUE }, { 0x91, TRUE }, { 0x92, TRUE },
+		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE }, { 0x99, FALSE },
+		{ 0xBF76, FALSE },
+	};
+	GByteArray *e3 = g_byte_array_new();
+	guint8 enabled = profile->enabled;
+	IfppTlv tlv;
+
+	for (guint i = 0; i < G_N_ELEMENTS(order); i++) {
+		if (!wanted(tags, have_list, order[i].tag, order[i].by_default))
+			continue;
+		switch (order[i].tag) {
+		case 0x5A:
+			ifpp_tlv_put(e3, 0x5A, profile->iccid, 10);
+			break;
+		case 0x4F:
+			ifpp_tlv_put(e3, 0x4F, profile->aid, 16);
+			break;
+		case 0x9F70:
+			ifpp_tlv_put(e3, 0x9F70, &enabled, 1);
+			break;
+		case 0x90:
+			if (profile->nickname)
+				ifpp_tlv_put(e3, 0x90, profile->nickname, strlen(profile->nickname));
+			break;
+		case 0x95:
+			ifpp_tlv_put_uint(e3, 0x95, profile->profile_class);
+			break;
+		default:
+			if (ifpp_tlv_find(ifpp_span_bytes(profile->metadata), order[i].tag, &tlv))
+				g_byte_array_append(e3, tlv.whole.data, tlv.whole.len);
+		}
+	}
+	chip_put(out, 0xE3, e3);
+}
+
+/* BF2D { A0 { 5A | 4F | 95 } ?, 5C tagList ? } */
+static guint16 profiles_info(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	GByteArray *list, *members;
+	IfppChipProfile *only = NULL;
+	gboolean by_id = FALSE, have_list;
+	IfppTlv search, tags = { 0 }, tlv;
+	guint64 cls = 3;
+
+	if (ifpp_tlv_take(&value, 0xA0, &search)) {
+		if (ifpp_tlv_take(&search.value, 0x95, &tlv)) {
+			if (!ifpp_tlv_uint(&tlv, &cls, NULL))
+				cls = 4;	/* matches none */
+		} else if (parse_id(&search.value, chip, &only)) {
+			by_id = TRUE;
+		} else {
+			goto bad;
+		}
+	}
+	have_list = ifpp_tlv_take(&value, 0x5C, &tags);
+	if (value.len)
+		goto bad;
+	list = g_byte_array_new();
+	for (guint i = 0; i < chip->mem->profiles->len; i++) {
+		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
+
+		if ((!by_id || profile == only) && (cls == 3 || profile->profile_class == cls))
+			put_profile(list, profile, tags.value, have_list);
+	}
+	members = g_byte_array_new();
+	chip_put(members, 0xA0, list);
+	chip_put(out, 0xBF2D, members);
+	return SW_OK;
+bad:
+	ifpp_tlv_put(out, 0xBF2D, (guint8[]){ 0x81, 0x01, 0x01 }, 3);	/* incorrectInputValues */
+	return SW_OK;
+}
+
+/* Set the state and tell who wants to know; the caller commits. */
+static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled)
+{
+	profile->enabled = enabled;
+	return notify_all(chip, profile, enabled ? EVENT_ENABLE : EVENT_DISABLE);
+}
+
+/* BF31, BF32: { A0 { 4F | 5A }, 81 refreshFlag } */
+static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *out)
+{
+	gboolean enable = command->tag == 0xBF31, ok = TRUE;
+	IfppSpan value = command->value;
+	IfppChipProfile *profile, *current;
+	IfppTlv id, refresh;
+
+	if (!ifpp_tlv_take(&value, 0xA0, &id) || !parse_id(&id.value, chip, &profile) || id.value.len)
+		return SW_WRONG_DATA;
+	if (!ifpp_tlv_take(&value, 0x81, &refresh) || refresh.value.len != 1 || value.len)
+		return SW_WRONG_DATA;
+	if (!profile)
+		return put_result(out, command->tag, RESULT_NOT_FOUND);
+	if (profile->enabled == enable)
+		return put_result(out, command->tag, RESULT_WRONG_STATE);
+	current = ifpp_chipmem_enabled(chip->mem);
+	if (current && (policy_rules(current) & PPR_NO_DISABLE))
+		return put_result(out, command->tag, RESULT_POLICY);
+	if (current)
+		ok = set_state(chip, current, FALSE);
+	if (ok && enable)
+		ok = set_state(chip, profile, TRUE);
+	if (!ok || !chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	if (refresh.value.data[0])
+		chip->refresh = TRUE;
+	return put_result(out, command->tag, RESULT_OK);
+}
+
+static guint16 delete_profile(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	IfppChipProfile *profile;
+
+	if (!parse_id(&value, chip, &profile) || value.len)
+		return SW_WRONG_DATA;
+	if (!profile)
+		return put_result(out, 0xBF33, RESULT_NOT_FOUND);
+	if (profile->enabled)
+		return put_result(out, 0xBF33, RESULT_WRONG_STATE);
+	if (policy_rules(profile) & PPR_NO_DELETE)
+		return put_result(out, 0xBF33, RESULT_POLICY);
+	if (!notify_all(chip, profile, EVENT_DELETE))
+		return SW_MEMORY_FAILURE;
+	g_ptr_array_remove(chip->mem->profiles, profile);
+	if (!chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF33, RESULT_OK);
+}
+
+/* BF29 { 5A, 90 } */
+static guint16 set_nickname(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	IfppChipProfile *profile;
+	IfppTlv tlv;
+
+	if (!parse_id(&value, chip, &profile) || !ifpp_tlv_take(&value, 0x90, &tlv) || value.len ||
+	    tlv.value.len > 64 || !g_utf8_validate((const char *)tlv.value.data, tlv.value.len, NULL))
+		return SW_WRONG_DATA;
+	if (!profile)
+		return put_result(out, 0xBF29, RESULT_NOT_FOUND);
+	g_clear_pointer(&profile->nickname, g_free);
+	if (tlv.value.len)
+		profile->nickname = g_strndup((const char *)tlv.value.data, tlv.value.len);
+	if (!chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF29, RESULT_OK);
+}
+
+/* BF34 { 82 bits: operational profiles, field-loaded test profiles, default SM-DP+ address } */
+static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	gboolean changed = FALSE;
+	guint8 what;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x82, &tlv) || value.len)
+		return SW_WRONG_DATA;
+	what = bits(&tlv);
+	for (guint i = chip->mem->profiles->len; i-- > 0;) {
+		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
+		guint8 bit = profile->profile_class == 2 ? 0x80 : profile->profile_class == 0 ? 0x40 : 0;
+
+		if (!(what & bit))
+			continue;
+		if (!notify_all(chip, profile, EVENT_DELETE))
+			return SW_MEMORY_FAILURE;
+		chip->refresh |= profile->enabled;
+		g_ptr_array_remove_index(chip->mem->profiles, i);
+		changed = TRUE;
+	}
+	if ((what & 0x20) && *chip->mem->dp_address) {
+		chip->mem->dp_address[0] = '\0';
+		changed = TRUE;
+	}
+	if (changed && !chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF34, changed ? RESULT_OK : RESULT_NOT_FOUND);
+}
+
+/* ------------------------------------------------------------------ the rest */
+
+static guint16 configured_addresses(Chip *chip, GByteArray *out)
+{
+	GByteArray *members = g_byte_array_new();
+
+	if (*chip->mem->dp_address)
+		ifpp_tlv_put(members, 0x80, chip->mem->dp_address, strlen(chip->mem->dp_address));
+	ifpp_tlv_put(members, 0x81, ROOT_DS, strlen(ROOT_DS));
+	chip_put(out, 0xBF3C, members);
+	return SW_OK;
+}
+
+static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || tlv.value.len > 255)
+		return SW_WRONG_DATA;
+	g_free(chip->mem->dp_address);
+	chip->mem->dp_address = g_strndup((const char *)tlv.value.data, tlv.value.len);
+	if (!chip_commit(chip))
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF3F, RESULT_OK);
+}
+
+/* One rule: any operator may use PPR1 and PPR2, without asking the user. */
+static guint16 rules_authorisation_table(GByteArray *out)
+{
+	/* A0 { 30 { 80 PPR1 PPR2, A1 { 30 { 80 EEEEEE } }, 82 no flags } } */
+	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, 0x60, 0xA1, 0x07, 0x30, 0x05, 0x80,
+				      0x03, 0xEE, 0xEE, 0xEE, 0x82, 0x01, 0x00 };
+
+	ifpp_tlv_put(out, 0xBF43, rat, sizeof(rat));
+	return SW_OK;
+}
+
+/* BF3E { 5C 01 5A } */
+static guint16 get_eid(Chip *chip, IfppSpan value, GByteArray *out)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x5C, &tlv) || value.len || tlv.value.len != 1 || tlv.value.data[0] != 0x5A)
+		return SW_WRONG_DATA;
+	ifpp_tlv_put_header(out, 0xBF3E, 18);
+	ifpp_tlv_put(out, 0x5A, chip->mem->eid, 16);
+	return SW_OK;
+}
+
+guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out)
+{
+	IfppSpan value = command->value;
+
+	switch (command->tag) {
+	case 0xBF20:
+		ifpp_chipmem_put_info1(chip->mem, out);
+		return SW_OK;
+	case 0xBF22:
+		ifpp_chipmem_put_info2(chip->mem, out);
+		return SW_OK;
+	case 0xBF28:
+		return list_notifications(chip, value, out);
+	case 0xBF29:
+		return set_nickname(chip, value, out);
+	case 0xBF2B:
+		return retrieve_notifications(chip, value, out);
+	case 0xBF2D:
+		return profiles_info(chip, value, out);
+	case 0xBF30:
+		return remove_notification(chip, value, out);
+	case 0xBF31:
+	case 0xBF32:
+		return enable_disable(chip, command, out);
+	case 0xBF33:
+		return delete_profile(chip, value, out);
+	case 0xBF34:
+		return memory_reset(chip, value, out);
+	case 0xBF3C:
+		return configured_addresses(chip, out);
+	case 0xBF3E:
+		return get_eid(chip, value, out);
+	case 0xBF3F:
+		return set_dp_address(chip, value, out);
+	case 0xBF43:
+		return rules_authorisation_table(out);
+	}
+	return SW_NO_REFERENCE;
+}
+
+/* Reading who the chip is, and the factory's own results, is open at all times (EUICCF04 and codec 1). */
+static gboolean always_open(guint32 tag)
+{
+	switch (tag) {
+	case 0xBF20:
+	case 0xBF22:
+	case 0xBF28:
+	case 0xBF2B:
+	case 0xBF2D:
+	case 0xBF30:
+	case 0xBF3E:
+		return TRUE;
+	}
+	return (tag & 0xFF00) == 0xFF00;
+}
+
+/* SGP.22 5.7.6: what does not disturb a load between two of its segments. */
+static gboolean harmless(guint32 tag)
+{
+	return tag == IFPP_TAG_FACTORY_INFO || tag == 0xBF20 || tag == 0xBF22 || tag == 0xBF2E || tag == 0xBF3E ||
+	       tag == 0xBF41;
+}
+
+guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out)
+{
+	IfppSpan rest = command;
+	gsize hdr, len;
+	guint32 tag;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_header(command, &tag, &hdr, &len, NULL))
+		return SW_WRONG_DATA;
+	if (chip_load_tag(tag))
+		return chip_load_segment(chip, channel, command, out);
+	if (!ifpp_tlv_next(&rest, &tlv, NULL) || rest.len)
+		return SW_WRONG_DATA;
+	if (chip_load_running(chip) && !harmless(tag))
+		return SW_CONDITIONS;
+	if (chip->mem->keys->len && !always_open(tag))
+		return SW_CONDITIONS;
+	switch (tag) {
+	case IFPP_TAG_FACTORY_INFO:
+	case IFPP_TAG_PREPARE_LOAD:
+	case IFPP_TAG_DELETE_KEYS:
+	case IFPP_TAG_LOCK:
+		return chip_factory(chip, channel, &tlv, out);
+	case 0xBF21:
+	case 0xBF2E:
+	case 0xBF38:
+	case 0xBF41:
+		return chip_session(chip, channel, &tlv, out);
+	}
+	return chip_field(chip, &tlv, out);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Inside the chip: what its files share. */
+#ifndef VMODEM_CHIP_PRIV_H
+#define VMODEM_CHIP_PRIV_H
+
+#include "chip.h"
+
+#define CHIP_RUN_MAX 32768	/* longest ES10 command, STORE DATA blocks joined */
+
+typedef enum {
+	APP_NONE,
+	APP_ISDR,
+	APP_USIM,
+} ChipApp;
+
+typedef struct {
+	gboolean open;
+	ChipApp app;
+	GByteArray *run;	/* STORE DATA blocks so far */
+	guint next_block;
+	GByteArray *response;	/* waits for GET RESPONSE */
+	gsize taken;
+} ChipChannel;
+
+/* Where a load stands: which segment may come next. */
+typedef enum {
+	LOAD_IDLE,
+	LOAD_PREPARED,		/* BF36 with BF23 */
+	LOAD_CONFIGURE,		/* A0 { 87 } */
+	LOAD_METADATA,		/* A1 header */
+	LOAD_METADATA_88,
+	LOAD_KEYS_OR_PROFILE,	/* A2 { 87 }, or A3 header */
+	LOAD_PROFILE,		/* A3 header */
+	LOAD_PROFILE_86,
+} LoadStage;
+
+/* bppCommandId of the ProfileInstallationResult */
+typedef enum {
+	BPP_INITIALISE = 0,
+	BPP_CONFIGURE = 1,
+	BPP_METADATA = 2,
+	BPP_REPLACE_KEYS = 4,
+	BPP_ELEMENTS = 5,
+} BppCommand;
+
+/* errorReason of the ProfileInstallationResult; 0: installed */
+typedef enum {
+	PIR_OK = 0,
+	PIR_INPUT = 1,
+	PIR_SIGNATURE = 2,
+	PIR_TRANSACTION = 3,
+	PIR_CRT = 4,
+	PIR_OPERATION = 5,
+	PIR_CLASS = 6,
+	PIR_STRUCTURE = 7,
+	PIR_SECURITY = 8,
+	PIR_ICCID_EXISTS = 9,
+	PIR_NO_MEMORY = 10,
+	PIR_INTERRUPTED = 11,
+	PIR_ELEMENT = 12,
+	PIR_ICCID_MISMATCH = 13,
+} PirReason;
+
+/* One BoundProfilePackage on its way in; lives in RAM. */
+typedef struct {
+	LoadStage stage;
+	guint channel;
+	/* set by who prepared it */
+	gboolean factory;		/* by FF22: the key is one of the memory's */
+	guint8 otpk[65];
+	IfppEcKey *otsk;		/* by PrepareDownload; from the memory otherwise */
+	guint8 dp_point[65];		/* of CERT.DPpb */
+	GBytes *oid;			/* smdpOid, DER value */
+	GBytes *want_transaction;	/* NULL: any */
+	char *address;			/* NULL: out of the metadata */
+	/* running */
+	GBytes *transaction;
+	gsize total_left;		/* bytes of BF36 to come */
+	gsize part_left;		/* bytes of the A1 or A3 to come */
+	IfppBsp bsp;
+	GByteArray *metadata;		/* BF25 */
+	GByteArray *upp;
+	gboolean has_iccid;
+	guint8 iccid[10];
+	guint profile_class;
+} ChipLoad;
+
+/* ES10b mutual authentication, for an ordinary download. */
+typedef struct {
+	gboolean has_challenge;
+	guint8 challenge[16];
+	gboolean authenticated;
+	GBytes *transaction;
+	char *address;
+	GBytes *oid;			/* of CERT.DPauth */
+	guint8 signature[64];		/* euiccSignature1 */
+} ChipSession;
+
+struct _Chip {
+	char *path;
+	IfppChipMem *mem;		/* NULL: no power */
+	ChipChannel channels[CHIP_CHANNELS];
+	guint max_channels;
+	ChipLoad load;
+	ChipSession session;
+	gboolean refresh;
+	gboolean broken;		/* a write failed: RAM is ahead of the file */
+	gboolean cut;			/* power is gone, as the hook wanted */
+	IfppChipMemHook hook;
+	gpointer hook_user;
+	ChipStats stats;
+};
+
+/* Make RAM durable. FALSE: answer SW_MEMORY_FAILURE and touch nothing more. */
+gboolean chip_commit(Chip *chip);
+gboolean chip_sign(Chip *chip, const IfppSpan *parts, gsize n_parts, guint8 sig[64]);
+/* A constructed TLV around @members, which is freed. */
+void chip_put(GByteArray *out, guint32 tag, GByteArray *members);
+static inline IfppSpan chip_span(const GByteArray *array)
+{
+	return (IfppSpan){ array->data, array->len };
+}
+
+/* One whole ES10 command, or BPP segment, to the ISD-R. Appends the response to @out, returns the status word. */
+guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out);
+
+/* chip-factory.c: FF21 to FF24 */
+guint16 chip_factory(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
+
+/* chip-load.c */
+gboolean chip_load_running(const Chip *chip);
+/* Is this the tag of a segment? */
+gboolean chip_load_tag(guint32 tag);
+guint16 chip_load_segment(Chip *chip, guint channel, IfppSpan segment, GByteArray *out);
+/* The channel was closed or reset under a load: sign what became of it. FALSE: as chip_commit() */
+gboolean chip_load_interrupt(Chip *chip);
+/* After power-up: sign the result of a load that was cut off. */
+gboolean chip_load_recover(Chip *chip);
+void chip_load_clear(Chip *chip);
+
+/* chip-session.c: BF2E, BF38, BF21, BF41 */
+guint16 chip_session(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
+void chip_session_clear(Chip *chip);
+
+/* chip-field.c: ES10c and what is left of ES10a and ES10b */
+guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out);
+/* The profile's notificationAddress for an event; NULL if nobody wants to know. */
+char *chip_notify_address(IfppSpan metadata, guint8 event);
+
+#endif

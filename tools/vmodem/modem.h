@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A modem that speaks QMI (CTL, DMS, UIM) in front of the chip. Transport is somebody else's business. */
+#ifndef VMODEM_MODEM_H
+#define VMODEM_MODEM_H
+
+#include "chip.h"
+#include "faults.h"
+
+typedef struct _Modem Modem;
+/* One way in: a socket connection, or the USB port. */
+typedef struct _ModemLink ModemLink;
+
+typedef enum {
+	MODEM_RESET,		/* the firmware restarts: gone, and back */
+	MODEM_UNPLUG,		/* gone */
+	MODEM_PLUG,		/* back */
+} ModemEvent;
+
+typedef void (*ModemSendFunc)(const guint8 *frame, gsize len, gpointer user);
+typedef void (*ModemEventFunc)(ModemEvent event, gpointer user);
+
+/* @chip is taken. */
+Modem *modem_new(Chip *chip);
+void modem_free(Modem *modem);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
+/* Told from the main loop, never from inside a call, so that links may be freed in it. */
+void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user);
+/* Client ids per service, as small as on real modems. Default 16. */
+void modem_set_max_clients(Modem *modem, guint max);
+
+/* @send gets one whole QMUX frame per call. */
+ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user);
+/* Client ids stay allocated, as they do when a process with /dev/cdc-wdm0 open is killed. */
+void modem_link_free(ModemLink *link);
+/* Any piece of the stream. FALSE: not QMUX, the stream is lost. */
+gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len);
+
+/* Every client and channel is dropped, the chip starts cold, the links go (event MODEM_RESET). */
+void modem_reset(Modem *modem);
+/* The whole unit loses power at once, and gets it back. */
+void modem_power_cut(Modem *modem);
+void modem_unplug(Modem *modem);
+void modem_plug(Modem *modem);
+gboolean modem_plugged(const Modem *modem);
+
+Chip *modem_chip(Modem *modem);
+Faults *modem_faults(Modem *modem);
+guint modem_clients(const Modem *modem);	/* allocated client ids */
+
+typedef struct {
+	guint64 requests;		/* QMI messages from hosts */
+	guint64 send_apdus;		/* UIM Send APDU among them */
+	guint64 resets;
+	guint64 faults;			/* that struck */
+} ModemStats;
+
+const ModemStats *modem_stats(const Modem *modem);
+
+#endif
