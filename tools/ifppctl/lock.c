@@ -171,10 +171,10 @@ static int lock_host(Ctl *ctl, GError **error)
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	gboolean host = FALSE;
-	g_autofree char *outbox = g_strdup(CTL_OUTBOX);
+	g_autofree char *given = NULL;
 	const GOptionEntry entries[] = {
 		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, "This machine: every chip it has or ever gets", NULL },
-		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
@@ -199,5 +199,5 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 	if (chip->info.state < IFPP_STATE_LOCKING && !ctl_confirm(ctl, what, error))
 		return 0;
 	ctl_catch_signals();
-	return ctl_lock(ctl, chip, outbox, error) ? IFPP_EXIT_OK : 0;
+	return ctl_lock(ctl, chip, given ?: CTL_OUTBOX, error) ? IFPP_EXIT_OK : 0;
 }

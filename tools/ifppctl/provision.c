@@ -142,16 +142,17 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *source = NULL, *outbox = g_strdup(CTL_OUTBOX);
+	g_autofree char *source = NULL, *given = NULL;
 	gboolean lock = FALSE;
 	const GOptionEntry entries[] = {
 		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &source, "Directory of sealed packages", "DIR" },
 		{ "lock", 'l', 0, G_OPTION_ARG_NONE, &lock, "Lock the chip when all its packages are installed", NULL },
-		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
 	g_autoptr(GPtrArray) packages = NULL;
+	const char *outbox;
 	Tally tally = { 0 };
 	guint i;
 
@@ -164,6 +165,7 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 			    source ? "it takes options only" : "say where the packages are with --source DIR");
 		return 0;
 	}
+	outbox = given ?: CTL_OUTBOX;
 	chip = ctl_chip_open(ctl, error);
 	packages = chip ? ctl_packages_scan(source, chip->info.eid, error) : NULL;
 	if (!packages)

@@ -241,10 +241,10 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *outbox = g_strdup(CTL_OUTBOX), *packages = NULL, *file = NULL;
+	g_autofree char *given = NULL, *packages = NULL, *file = NULL;
 	const GOptionEntry entries[] = {
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &file, "Where to write it; - is standard output", "FILE" },
-		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		{ "packages", 0, 0, G_OPTION_ARG_FILENAME, &packages, "Packages, to tell those without a result",
 		  "DIR" },
 		G_OPTION_ENTRY_NULL
@@ -264,7 +264,7 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 	}
 	if (!packages && g_file_test(CTL_STATE_DIR "/packages", G_FILE_TEST_IS_DIR))
 		packages = g_strdup(CTL_STATE_DIR "/packages");
-	report = ctl_report(outbox, packages, created, &t, error);
+	report = ctl_report(given ?: CTL_OUTBOX, packages, created, &t, error);
 	if (!report)
 		return 0;
 	text = json_to_string(report, TRUE);

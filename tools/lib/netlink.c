@@ -147,7 +147,7 @@ gboolean ifpp_netlink_parse_event(struct nlmsghdr *hdr, IfppNlEvent *event)
 	if (!genlmsg_valid_hdr(hdr, 0))
 		return FALSE;
 
-	event->command = genlmsg_hdr(nlmsg_data(hdr))->cmd;
+	event->command = genlmsg_hdr(hdr)->cmd;
 	switch (event->command) {
 	case IFPP_CMD_DEV_ADD_NTF:
 	case IFPP_CMD_DEV_DEL_NTF:

@@ -1,0 +1,805 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ifppctl against a driver of our own: the calls of device.h are answered here. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "ctl.h"
+#include "eid.h"
+#include "explain.h"
+#include "file.h"
+#include "monitor.h"
+#include "outbox.h"
+#include "packages.h"
+#include "report.h"
+
+#define EID "89049032123451234512345678901235"
+#define OTHER_EID "89049032000000000000000000000000"
+#define N_KEYS 3
+
+/* -------------------------------------------------------------- the driver */
+
+struct _CtlDevice {
+	int dummy;
+};
+
+static struct {
+	struct ifpp_info info;
+	struct ifpp_key keys[N_KEYS];
+	gboolean in_flight;
+	struct ifpp_result result;
+	int submit_err[4];	/* of the next submits, 0 ends */
+	int wait_err;		/* of the next wait */
+	int unknown_turns;	/* waits until an unknown key turns out spent */
+	gint32 status;		/* of the next loads */
+	guint32 reason;
+	int lock_err;
+	gboolean lock_lies;
+	guint submits, locks;
+	gboolean store;		/* the daemon keeps what it should */
+	char *outbox;
+} fake;
+
+static char *base;	/* of this test's files */
+
+static void put_record(const char *name, const char *group, const char *rest)
+{
+	g_autofree char *dir = g_build_filename(fake.outbox, EID, NULL);
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+	g_autofree char *text = g_strdup_printf("[%s]\nVersion=1\nEID=" EID "\n%s", group, rest);
+
+	g_mkdir_with_parents(dir, 0755);
+	g_assert_true(ifpp_file_write(path, text, strlen(text), 0644, NULL));
+}
+
+static void put_result(const guint8 *key_id, int status, guint reason)
+{
+	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
+	g_autofree char *name = g_strconcat(hex, ".result", NULL);
+	g_autofree char *rest = g_strdup_printf("KeyId=%s\nTransactionId=0102\nStatus=%d\nReason=%u\nApdus=55\n"
+		"ApduBytes=13000\nVerifyNs=7\nChipNs=9\nTime=2026-11-23T00:00:00Z\nPIR=vzcA\n", hex, status, reason);
+
+	put_record(name, "Result", rest);
+}
+
+CtlDevice *ctl_device_open(const char *node, GError **error)
+{
+	if (g_str_equal(node, "/dev/ifpp0"))
+		return g_new0(CtlDevice, 1);
+	ctl_set_errno(error, EACCES, node);
+	return NULL;
+}
+
+void ctl_device_free(CtlDevice *device)
+{
+	g_free(device);
+}
+
+static struct ifpp_key *find_key(const guint8 *id)
+{
+	for (guint i = 0; i < N_KEYS; i++)
+		if (!memcmp(fake.keys[i].id, id, IFPP_KEY_ID_LEN))
+			return &fake.keys[i];
+	return NULL;
+}
+
+int ctl_device_info(CtlDevice *device, struct ifpp_info *info)
+{
+	fake.info.keys_unspent = 0;
+	for (guint i = 0; i < N_KEYS; i++)
+		fake.info.keys_unspent += fake.keys[i].state == IFPP_KEY_UNSPENT;
+	*info = fake.info;
+	return 0;
+}
+
+int ctl_device_keys(CtlDevice *device, GArray **keys)
+{
+	*keys = g_array_new(FALSE, FALSE, sizeof(struct ifpp_key));
+	g_array_append_vals(*keys, fake.keys, N_KEYS);
+	return 0;
+}
+
+int ctl_device_submit(CtlDevice *device, GBytes *package)
+{
+	const struct ifpp_pkg_hdr *hdr = g_bytes_get_data(package, NULL);
+	struct ifpp_key *key = find_key(hdr->key_id);
+	int err = fake.submit_err[0];
+
+	memmove(fake.submit_err, fake.submit_err + 1, sizeof(fake.submit_err) - sizeof(int));
+	fake.submits++;
+	if (err)
+		return err;
+	if (fake.info.state >= IFPP_STATE_LOCKING)
+		return EPERM;
+	if (memcmp(hdr->eid, fake.info.eid, IFPP_EID_LEN))
+		return EXDEV;
+	if (!key || key->state == IFPP_KEY_UNKNOWN)
+		return EKEYREJECTED;
+	if (key->state == IFPP_KEY_SPENT)
+		return EKEYEXPIRED;
+
+	fake.result = (struct ifpp_result){ .status = fake.status, .reason = fake.reason, .apdus = 55 };
+	if (fake.reason >= IFPP_ERROR_HEADER) {
+		fake.result.apdus = 0;
+	} else {
+		key->state = IFPP_KEY_SPENT;
+		if (fake.store)
+			put_result(key->id, fake.status, fake.reason);
+	}
+	fake.in_flight = TRUE;
+	return 0;
+}
+
+int ctl_device_result(CtlDevice *device, struct ifpp_result *result)
+{
+	if (!fake.in_flight)
+		return ENODATA;
+	fake.in_flight = FALSE;
+	*result = fake.result;
+	return 0;
+}
+
+int ctl_device_wait(CtlDevice *device, short events, int timeout_ms)
+{
+	int err = fake.wait_err;
+
+	fake.wait_err = 0;
+	if (events & POLLPRI && fake.unknown_turns && --fake.unknown_turns == 0)
+		for (guint i = 0; i < N_KEYS; i++)
+			if (fake.keys[i].state == IFPP_KEY_UNKNOWN)
+				fake.keys[i].state = IFPP_KEY_SPENT;
+	return err;
+}
+
+int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
+{
+	*deleted = 0;
+	for (guint i = 0; i < N_KEYS; i++)
+		if (fake.keys[i].state == IFPP_KEY_UNSPENT) {
+			fake.keys[i].state = IFPP_KEY_SPENT;
+			++*deleted;
+		}
+	fake.info.state = MAX(fake.info.state, IFPP_STATE_DRAINED);
+	return 0;
+}
+
+int ctl_device_lock(CtlDevice *device, const guint8 challenge[IFPP_CHALLENGE_LEN], GBytes **receipt)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	guint8 signature[64] = { 0 };
+
+	fake.locks++;
+	fake.info.state = MAX(fake.info.state, IFPP_STATE_LOCKING);
+	if (fake.lock_err)
+		return fake.lock_err;
+	fake.info.state = IFPP_STATE_LOCKED;
+	ifpp_tlv_put(body, 0x80, fake.info.eid, IFPP_EID_LEN);
+	ifpp_tlv_put(body, 0x81, fake.lock_lies ? signature : challenge, IFPP_CHALLENGE_LEN);
+	ifpp_tlv_put(out, 0x30, body->data, body->len);
+	ifpp_tlv_put(out, 0x5F37, signature, sizeof(signature));
+	*receipt = g_bytes_new(out->data, out->len);
+	if (fake.store)
+		put_record("lock.receipt", "Receipt", "Challenge=00\nReceipt=MAA=\nTime=2026-11-23T00:00:01Z\n");
+	return 0;
+}
+
+void ctl_catch_signals(void)
+{
+}
+
+gboolean ctl_interrupted(void)
+{
+	return FALSE;
+}
+
+/* ------------------------------------------------------------- the station */
+
+typedef struct {
+	int exit;
+	char *out, *err;
+} Ran;
+
+static void ran_clear(Ran *ran)
+{
+	g_free(ran->out);
+	g_free(ran->err);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Ran, ran_clear)
+
+/* Run a subcommand as main() would, with what it prints kept. */
+static Ran run(gboolean json, int (*command)(Ctl *, int, char **, GError **), ...)
+{
+	g_autofree char *out_path = g_build_filename(base, "stdout", NULL);
+	g_autofree char *err_path = g_build_filename(base, "stderr", NULL);
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	g_autoptr(GError) error = NULL;
+	Ctl ctl = { .out.json = json, .device = g_strdup("ifpp0") };
+	int saved[2], exit;
+	Ran ran = { 0 };
+	va_list args;
+	char *arg;
+
+	g_ptr_array_add(argv, (char *)"command");
+	va_start(args, command);
+	while ((arg = va_arg(args, char *)))
+		g_ptr_array_add(argv, arg);
+	va_end(args);
+	g_ptr_array_add(argv, NULL);
+
+	fflush(NULL);
+	for (int i = 0; i < 2; i++) {
+		int fd = open(i ? err_path : out_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+
+		saved[i] = dup(i + 1);
+		dup2(fd, i + 1);
+		close(fd);
+	}
+	exit = command(&ctl, argv->len - 1, (char **)argv->pdata, &error);
+	ran.exit = error ? ctl_error_exit(error) : exit;
+	fflush(NULL);
+	for (int i = 0; i < 2; i++) {
+		dup2(saved[i], i + 1);
+		close(saved[i]);
+	}
+	g_file_get_contents(out_path, &ran.out, NULL, NULL);
+	g_file_get_contents(err_path, &ran.err, NULL, NULL);
+	g_free(ctl.device);
+	/* An error is one line that begins with the program's name. */
+	if (*ran.err) {
+		g_auto(GStrv) lines = g_strsplit(ran.err, "\n", -1);
+
+		for (guint i = 0; lines[i] && *lines[i]; i++)
+			g_assert_true(g_str_has_prefix(lines[i], "ifppctl: "));
+	}
+	return ran;
+}
+
+#define assert_has(text, part) do { \
+		if (!strstr(text, part)) \
+			g_error("'%s' does not say '%s'", text, part); \
+	} while (0)
+
+static char *put_package(const char *eid_digits, int key, const char *name)
+{
+	guint8 file[IFPP_HEADER_LEN + 10] = { 0 };
+	IfppHeader header = { .body_len = 10 };
+	char *path;
+
+	g_assert_true(ifpp_eid_parse(eid_digits, header.eid, NULL));
+	memset(header.key_id, key, sizeof(header.key_id));
+	ifpp_header_write(&header, file);
+	path = name ? g_build_filename(base, "packages", name, NULL) :
+	       g_strdup_printf("%s/packages/%s-%02x%02x%02x%02x%02x%02x%02x%02x.ifpp", base, eid_digits, key, key, key,
+			       key, key, key, key, key);
+	g_assert_true(ifpp_file_write(path, file, sizeof(file), 0644, NULL));
+	return path;
+}
+
+static char *other_eid(void)
+{
+	char *digits = g_strdup(OTHER_EID);
+
+	ifpp_eid_check_digits(digits);
+	return digits;
+}
+
+static void remove_tree(const char *path)
+{
+	GDir *dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+
+		if (g_file_test(child, G_FILE_TEST_IS_DIR))
+			remove_tree(child);
+		else
+			g_unlink(child);
+	}
+	if (dir)
+		g_dir_close(dir);
+	g_rmdir(path);
+}
+
+/* A fresh chip with keys 1, 2 and 3, an empty outbox and no packages. */
+static void reset(void)
+{
+	g_autofree char *packages = NULL;
+
+	if (base)
+		remove_tree(base);
+	else
+		base = g_dir_make_tmp("test-ifppctl.XXXXXX", NULL);
+	g_free(fake.outbox);
+	memset(&fake, 0, sizeof(fake));
+	fake.outbox = g_build_filename(base, "outbox", NULL);
+	fake.store = TRUE;
+	packages = g_build_filename(base, "packages", NULL);
+	g_mkdir_with_parents(packages, 0755);
+	g_mkdir_with_parents(fake.outbox, 0755);
+	g_assert_true(ifpp_eid_parse(EID, fake.info.eid, NULL));
+	fake.info.flags = IFPP_INFO_ONLINE;
+	for (guint i = 0; i < N_KEYS; i++)
+		memset(fake.keys[i].id, i + 1, IFPP_KEY_ID_LEN);
+}
+
+static Ran provision(gboolean json, const char *more)
+{
+	g_autofree char *packages = g_build_filename(base, "packages", NULL);
+
+	return run(json, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, more, NULL);
+}
+
+static Ran load(const char *file)
+{
+	return run(FALSE, ctl_cmd_load, file, NULL);
+}
+
+static void test_explain(void)
+{
+	static const struct {
+		int err, exit;
+	} table[] = {
+		{ EPERM, IFPP_EXIT_LOCKED }, { EXDEV, IFPP_EXIT_REFUSED }, { ENOKEY, IFPP_EXIT_REFUSED },
+		{ EKEYREJECTED, IFPP_EXIT_REFUSED }, { EKEYEXPIRED, IFPP_EXIT_REFUSED },
+		{ EBADMSG, IFPP_EXIT_INPUT }, { EMSGSIZE, IFPP_EXIT_INPUT }, { EBUSY, IFPP_EXIT_BUSY },
+		{ EAGAIN, IFPP_EXIT_BUSY }, { ENOTCONN, IFPP_EXIT_NO_DEVICE }, { ENODEV, IFPP_EXIT_NO_DEVICE },
+		{ EREMOTEIO, IFPP_EXIT_CHIP }, { ETIMEDOUT, IFPP_EXIT_CHIP },
+	};
+	g_autoptr(GError) other = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autoptr(GError) error = NULL;
+
+		ctl_set_errno(&error, table[i].err, "THING");
+		g_assert_error(error, CTL_ERROR, table[i].exit);
+		g_assert_true(g_str_has_prefix(error->message, "THING: "));
+		/* What is wrong, then what to do, and no C library's wording of either. */
+		assert_has(error->message, ". ");
+		g_assert_null(strstr(error->message, g_strerror(table[i].err)));
+	}
+	ctl_set_errno(&other, EXFULL, "THING");
+	g_assert_error(other, CTL_ERROR, IFPP_EXIT_FAILED);
+}
+
+static void test_reasons(void)
+{
+	g_autoptr(GError) daemon = NULL, chip = NULL, none = NULL;
+
+	ctl_set_result(&daemon, -EBADMSG, IFPP_ERROR_CMS_SIGNATURE, "THING");
+	g_assert_error(daemon, IFPP_ERROR, IFPP_ERROR_CMS_SIGNATURE);
+	assert_has(daemon->message, "cms-signature");
+	ctl_set_result(&chip, -EREMOTEIO, 8, "THING");
+	g_assert_error(chip, CTL_ERROR, IFPP_EXIT_CHIP);
+	assert_has(chip->message, ctl_reason_name(8));
+	ctl_set_result(&none, -ETIMEDOUT, 0, "THING");
+	g_assert_error(none, CTL_ERROR, IFPP_EXIT_CHIP);
+	g_assert_cmpstr(ctl_reason_name(0), ==, "ok");
+}
+
+static void test_scan(void)
+{
+	g_autoptr(GPtrArray) mine = NULL, all = NULL;
+	g_autofree char *packages = NULL, *foreign = other_eid(), *broken = NULL, *liar = NULL;
+	g_autofree char *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+	GError *error = NULL;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	a = put_package(EID, 2, NULL);
+	b = put_package(EID, 1, NULL);
+	c = put_package(foreign, 1, NULL);
+	d = put_package(EID, 3, "odd name.ifpp");
+	g_free(put_package(foreign, 3, "other.ifpp"));
+	/* Named for this chip, sealed for another: somebody renamed it. */
+	liar = put_package(foreign, 2, EID "-0000000000000000.ifpp");
+	broken = g_build_filename(packages, "broken.ifpp", NULL);
+	g_file_set_contents(broken, "IFPP", 4, NULL);
+
+	mine = ctl_packages_scan(packages, fake.info.eid, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(mine->len, ==, 5);
+	g_assert_error(((CtlPackage *)mine->pdata[0])->error, IFPP_ERROR, IFPP_ERROR_WRONG_EID);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[0])->path, ==, liar);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[1])->path, ==, b);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[2])->path, ==, a);
+	g_assert_error(((CtlPackage *)mine->pdata[3])->error, IFPP_ERROR, IFPP_ERROR_LENGTH);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[4])->path, ==, d);
+
+	all = ctl_packages_scan(packages, NULL, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(all->len, ==, 7);
+
+	g_assert_null(ctl_packages_scan(broken, NULL, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
+	g_clear_error(&error);
+}
+
+static void test_load(void)
+{
+	g_autofree char *one = NULL, *two = NULL, *three = NULL, *foreign = other_eid(), *wrong = NULL;
+	g_auto(Ran) ok = { 0 }, replay = { 0 }, clone = { 0 }, refused = { 0 }, failed = { 0 }, locked = { 0 };
+
+	reset();
+	one = put_package(EID, 1, NULL);
+	two = put_package(EID, 2, NULL);
+	three = put_package(EID, 3, NULL);
+	wrong = put_package(foreign, 1, NULL);
+
+	ok = load(one);
+	g_assert_cmpint(ok.exit, ==, IFPP_EXIT_OK);
+	assert_has(ok.out, "installed, 55 APDUs");
+	/* A log does not tell EIDs. */
+	g_assert_null(strstr(ok.out, EID));
+	replay = load(one);
+	g_assert_cmpint(replay.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(replay.err, "spent");
+	clone = load(wrong);
+	g_assert_cmpint(clone.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(clone.err, "another chip");
+
+	fake.status = -EKEYREJECTED;
+	fake.reason = IFPP_ERROR_REVOKED;
+	refused = load(two);
+	g_assert_cmpint(refused.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(refused.err, "revoked");
+	g_assert_cmpuint(fake.keys[1].state, ==, IFPP_KEY_UNSPENT);
+
+	fake.status = -EREMOTEIO;
+	fake.reason = 8;
+	failed = load(three);
+	g_assert_cmpint(failed.exit, ==, IFPP_EXIT_CHIP);
+	assert_has(failed.err, ctl_reason_name(8));
+
+	fake.info.state = IFPP_STATE_LOCKED;
+	locked = load(two);
+	g_assert_cmpint(locked.exit, ==, IFPP_EXIT_LOCKED);
+	assert_has(locked.err, "for ever");
+}
+
+static void test_load_waits(void)
+{
+	g_autofree char *one = NULL, *two = NULL, *three = NULL;
+	g_auto(Ran) busy = { 0 }, unread = { 0 }, gone = { 0 }, spent = { 0 };
+
+	reset();
+	one = put_package(EID, 1, NULL);
+	two = put_package(EID, 2, NULL);
+	three = put_package(EID, 3, NULL);
+
+	/* Others are loading: twice in the way, then free. */
+	fake.submit_err[0] = fake.submit_err[1] = EAGAIN;
+	busy = load(one);
+	g_assert_cmpint(busy.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(fake.submits, ==, 3);
+
+	/* A result nobody read is read, and is not taken for ours. */
+	fake.submit_err[0] = EBUSY;
+	fake.in_flight = TRUE;
+	fake.result.status = -EREMOTEIO;
+	unread = load(two);
+	g_assert_cmpint(unread.exit, ==, IFPP_EXIT_OK);
+
+	/* The key was in doubt and turns out spent. */
+	fake.keys[2].state = IFPP_KEY_UNKNOWN;
+	fake.unknown_turns = 2;
+	spent = load(three);
+	g_assert_cmpint(spent.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(spent.err, "spent");
+
+	fake.keys[2].state = IFPP_KEY_UNSPENT;
+	fake.wait_err = ENODEV;
+	gone = load(three);
+	g_assert_cmpint(gone.exit, ==, IFPP_EXIT_NO_DEVICE);
+	assert_has(gone.err, "gone");
+}
+
+static void test_bad_files(void)
+{
+	static const struct {
+		const char *name, *content, *says;
+	} bad[] = {
+		{ "empty.ifpp", "", "is empty" },
+		{ "text.ifpp", "this is a text that is long enough to be a header of a package, or is it? It is now.", "" },
+		{ "short.ifpp", "IFPP", "" },
+	};
+
+	reset();
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *path = g_build_filename(base, bad[i].name, NULL);
+		g_auto(Ran) ran = { 0 };
+
+		g_file_set_contents(path, bad[i].content, -1, NULL);
+		ran = load(path);
+		g_assert_cmpint(ran.exit, ==, IFPP_EXIT_INPUT);
+		assert_has(ran.err, bad[i].name);
+		assert_has(ran.err, bad[i].says);
+	}
+	{
+		g_autofree char *whole = put_package(EID, 1, NULL);
+		g_auto(Ran) dir = load(base), none = load("/no/such.ifpp"), cut = { 0 };
+
+		g_assert_cmpint(dir.exit, ==, IFPP_EXIT_INPUT);
+		assert_has(dir.err, "a directory");
+		g_assert_cmpint(none.exit, ==, IFPP_EXIT_INPUT);
+		assert_has(none.err, "/no/such.ifpp");
+		g_assert_cmpint(truncate(whole, 70), ==, 0);
+		cut = load(whole);
+		g_assert_cmpint(cut.exit, ==, IFPP_EXIT_INPUT);
+	}
+	{
+		g_auto(Ran) rights = run(FALSE, ctl_cmd_info, "/dev/ifpp9", NULL);
+
+		g_assert_cmpint(rights.exit, ==, IFPP_EXIT_ACCESS);
+		assert_has(rights.err, "group ifpp");
+	}
+	g_assert_cmpuint(fake.submits, ==, 0);
+}
+
+static void test_provision(void)
+{
+	g_autofree char *a = NULL, *b = NULL, *c = NULL, *foreign = other_eid();
+	g_auto(Ran) first = { 0 }, again = { 0 }, lock = { 0 }, relock = { 0 }, late = { 0 };
+
+	reset();
+	a = put_package(EID, 1, NULL);
+	b = put_package(EID, 2, NULL);
+	c = put_package(foreign, 3, NULL);
+
+	first = provision(TRUE, NULL);
+	g_assert_cmpint(first.exit, ==, IFPP_EXIT_OK);
+	assert_has(first.out, "\"outcome\":\"installed\"");
+	assert_has(first.out, "\"type\":\"provision\"");
+	assert_has(first.out, "\"installed\":2,\"done\":0,\"failed\":0");
+	g_assert_cmpuint(fake.submits, ==, 2);
+
+	/* The client was killed, or the unit came back: nothing is loaded twice. */
+	again = provision(TRUE, NULL);
+	g_assert_cmpint(again.exit, ==, IFPP_EXIT_OK);
+	assert_has(again.out, "\"installed\":0,\"done\":2,\"failed\":0");
+	g_assert_cmpuint(fake.submits, ==, 2);
+
+	lock = provision(FALSE, "--lock");
+	g_assert_cmpint(lock.exit, ==, IFPP_EXIT_OK);
+	assert_has(lock.out, "locked for life");
+	relock = provision(FALSE, "--lock");
+	g_assert_cmpint(relock.exit, ==, IFPP_EXIT_OK);
+	assert_has(relock.out, "locked already");
+	g_assert_cmpuint(fake.locks, ==, 1);
+
+	/* A package that comes after the lock is told, not silently left. */
+	g_free(put_package(EID, 3, NULL));
+	late = provision(FALSE, NULL);
+	g_assert_cmpint(late.exit, ==, IFPP_EXIT_LOCKED);
+	g_assert_cmpuint(fake.submits, ==, 3);
+}
+
+static void test_provision_failures(void)
+{
+	g_autofree char *a = NULL, *b = NULL, *bad = NULL;
+	g_auto(Ran) nothing = { 0 }, failed = { 0 }, again = { 0 }, unproven = { 0 }, lie = { 0 }, lost = { 0 };
+	g_auto(Ran) no_dir = { 0 };
+
+	/* No package at all: more likely the wrong directory than a chip meant to stay empty. */
+	reset();
+	nothing = provision(FALSE, "--lock");
+	g_assert_cmpint(nothing.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(nothing.err, "not locked");
+	g_assert_cmpuint(fake.locks, ==, 0);
+
+	/* One fails in the chip, the other is loaded all the same; no lock. */
+	a = put_package(EID, 1, NULL);
+	fake.status = -EREMOTEIO;
+	fake.reason = 8;
+	failed = provision(FALSE, "--lock");
+	g_assert_cmpint(failed.exit, ==, IFPP_EXIT_CHIP);
+	fake.status = 0;
+	fake.reason = 0;
+	b = put_package(EID, 2, NULL);
+	bad = g_build_filename(base, "packages", EID "-bad.ifpp", NULL);
+	g_file_set_contents(bad, "x", 1, NULL);
+	again = provision(FALSE, "--lock");
+	g_assert_cmpint(again.exit, ==, IFPP_EXIT_CHIP);
+	assert_has(again.err, "loaded at 2026");
+	assert_has(again.out, "installed, 55 APDUs");
+	assert_has(again.out, "not locked");
+	assert_has(again.out, "1 of 3 packages installed, 2 failed");
+	g_assert_cmpuint(fake.locks, ==, 0);
+
+	/* A lock that began is finished, whatever else is missing. */
+	fake.info.state = IFPP_STATE_LOCKING;
+	fake.lock_err = ETIMEDOUT;
+	unproven = provision(FALSE, "--lock");
+	g_assert_cmpuint(fake.locks, ==, 1);
+	assert_has(unproven.err, "cannot be undone");
+	fake.lock_err = 0;
+	fake.lock_lies = TRUE;
+	fake.store = FALSE;
+	lie = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(lie.exit, ==, IFPP_EXIT_REFUSED);
+	fake.lock_lies = FALSE;
+	lost = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(lost.exit, ==, IFPP_EXIT_IO);
+	assert_has(lost.err, "no lock receipt");
+
+	no_dir = run(FALSE, ctl_cmd_provision, "--source", "/no/such/dir", NULL);
+	g_assert_cmpint(no_dir.exit, ==, IFPP_EXIT_INPUT);
+}
+
+static void test_keys(void)
+{
+	g_auto(Ran) list = { 0 }, delete = { 0 }, wrong = { 0 };
+
+	reset();
+	fake.keys[0].state = IFPP_KEY_SPENT;
+	list = run(TRUE, ctl_cmd_keys, "list", NULL);
+	g_assert_cmpint(list.exit, ==, IFPP_EXIT_OK);
+	assert_has(list.out, "\"state\":\"spent\"");
+	assert_has(list.out, "\"state\":\"unspent\"");
+	delete = run(TRUE, ctl_cmd_keys, "delete", NULL);
+	g_assert_cmpint(delete.exit, ==, IFPP_EXIT_OK);
+	assert_has(delete.out, "\"deleted\":2");
+	wrong = run(TRUE, ctl_cmd_keys, "frobnicate", NULL);
+	g_assert_cmpint(wrong.exit, ==, IFPP_EXIT_USAGE);
+}
+
+static void test_report(void)
+{
+	g_autofree char *packages = NULL, *file = NULL, *text = NULL, *foreign = other_eid(), *bad = NULL;
+	g_autoptr(JsonNode) report = NULL;
+	g_auto(Ran) ran = { 0 }, damaged = { 0 };
+	JsonArray *units;
+	JsonObject *unit, *result;
+	CtlReportTotals t;
+	GError *error = NULL;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	file = g_build_filename(base, "report.json", NULL);
+	g_free(put_package(EID, 1, NULL));
+	g_free(put_package(EID, 2, NULL));
+	g_free(put_package(foreign, 9, NULL));
+	put_result(fake.keys[0].id, 0, 0);
+	put_record("lock.receipt", "Receipt", "Challenge=0011\nReceipt=MAA=\nTime=2026-11-23T00:00:01Z\n");
+
+	report = ctl_report(fake.outbox, packages, "NOW", &t, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(t.units, ==, 2);
+	g_assert_cmpuint(t.results, ==, 1);
+	g_assert_cmpuint(t.installed, ==, 1);
+	g_assert_cmpuint(t.pending, ==, 2);
+	g_assert_cmpuint(t.locked, ==, 1);
+	g_assert_cmpuint(t.damaged, ==, 0);
+	g_assert_cmpstr(json_object_get_string_member(json_node_get_object(report), "format"), ==, "ifpp-report");
+	units = json_object_get_array_member(json_node_get_object(report), "units");
+	/* The unit that nobody has seen is there as well. */
+	unit = json_array_get_object_element(units, 0);
+	g_assert_cmpstr(json_object_get_string_member(unit, "eid"), ==, foreign);
+	g_assert_true(json_object_get_null_member(unit, "lock"));
+	unit = json_array_get_object_element(units, 1);
+	g_assert_cmpstr(json_object_get_string_member(unit, "eid"), ==, EID);
+	result = json_array_get_object_element(json_object_get_array_member(unit, "results"), 0);
+	g_assert_cmpstr(json_object_get_string_member(result, "pir"), ==, "vzcA");
+	g_assert_cmpstr(json_object_get_string_member(result, "reason_name"), ==, "ok");
+	g_assert_cmpint(json_object_get_int_member(result, "apdus"), ==, 55);
+	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(unit, "pending")), ==, 1);
+	g_assert_cmpstr(json_object_get_string_member(json_object_get_object_member(unit, "lock"), "challenge"), ==,
+			"0011");
+
+	ran = run(FALSE, ctl_cmd_report, "--outbox", fake.outbox, "--packages", packages, "-o", file, NULL);
+	g_assert_cmpint(ran.exit, ==, IFPP_EXIT_OK);
+	assert_has(ran.out, "2 units, 1 results (1 installed), 2 packages without a result, 1 units locked");
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+
+	/* What cannot be read is accounted for, and the rest is still there. */
+	bad = g_strdup_printf("%s/%s/%064d.result", fake.outbox, EID, 7);
+	g_file_set_contents(bad, "nonsense", -1, NULL);
+	damaged = run(FALSE, ctl_cmd_report, "--outbox", fake.outbox, "--packages", packages, "-o", file, NULL);
+	g_assert_cmpint(damaged.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(damaged.err, "1 records or packages cannot be read");
+	g_free(text);
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	assert_has(text, "damaged");
+	assert_has(text, "vzcA");
+}
+
+static void test_outbox_unsound(void)
+{
+	static const char *const bad[] = {
+		"KeyId=00\nStatus=0\nPIR=vzcA\n",				/* another key */
+		"Status=0\nPIR=vzcA\n",
+		"KeyId=%s\nPIR=vzcA\n",						/* no status */
+		"KeyId=%s\nStatus=0\n",						/* success without proof */
+		"KeyId=%s\nStatus=0\nPIR=v z\n",				/* not base64 */
+	};
+
+	reset();
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *hex = ifpp_hex(IFPP_SPAN(fake.keys[0].id));
+		g_autofree char *name = g_strconcat(hex, ".result", NULL);
+		g_auto(GStrv) parts = g_strsplit(bad[i], "%s", 2);
+		g_autofree char *rest = g_strjoinv(hex, parts);
+		g_autoptr(GError) error = NULL;
+
+		put_record(name, "Result", rest);
+		g_assert_null(ctl_outbox_result(fake.outbox, fake.info.eid, fake.keys[0].id, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_PIR);
+	}
+	g_assert_null(ctl_outbox_result(fake.outbox, fake.info.eid, fake.keys[1].id, NULL));
+}
+
+static void test_monitor(void)
+{
+	CtlOutput out = { .show_ids = TRUE };
+	g_autoptr(CtlBoard) board = ctl_board_new(&out);
+	g_autofree char *text = NULL, *line = NULL, *json = NULL, *quiet = NULL, *gone = NULL;
+	IfppNlEvent add = { .command = IFPP_CMD_DEV_ADD_NTF }, done = { .command = IFPP_CMD_LOAD_DONE_NTF };
+	IfppNlEvent tamper = { .command = IFPP_CMD_TAMPER_NTF };
+	CtlOutput log = { 0 };
+
+	reset();
+	add.dev.index = 4;
+	add.dev.keys_unspent = 3;
+	memcpy(add.dev.eid, fake.info.eid, 16);
+	ctl_board_event(board, &add);
+	done.load.index = 4;
+	done.load.duration_ns = 2000000000;
+	memset(done.load.key_id, 0xAB, 32);
+	ctl_board_event(board, &done);
+	done.load.status = -EREMOTEIO;
+	done.load.reason = IFPP_ERROR_REVOKED;
+	ctl_board_event(board, &done);
+	ctl_board_event(board, &done);
+	add.command = IFPP_CMD_DEV_CHANGE_NTF;
+	add.dev.state = IFPP_STATE_LOCKED;
+	ctl_board_event(board, &add);
+	tamper.tamper.kind = IFPP_TAMPER_KIND_KEY_RESURRECTED;
+	ctl_board_event(board, &tamper);
+
+	text = ctl_board_text(board, 7200);
+	assert_has(text, "ifpp4    " EID "  LOCKED      3  key abababababababab failed: revoked");
+	assert_has(text, "1 installed, 2 failed, 1 chips locked; 2.0 s per load, 0 installed per hour; TAMPERING 1 x");
+	assert_has(text, "  2 x revoked");
+	add.command = IFPP_CMD_DEV_DEL_NTF;
+	ctl_board_event(board, &add);
+	gone = ctl_board_text(board, 7200);
+	assert_has(gone, EID "  gone");
+
+	line = ctl_event_line(&out, &add);
+	g_assert_cmpstr(line, ==, "ifpp4: EID " EID ": gone, LOCKED");
+	quiet = ctl_event_line(&log, &add);
+	g_assert_null(strstr(quiet, EID));
+	json = ctl_event_json(&tamper);
+	assert_has(json, "\"event\":\"tamper\"");
+	assert_has(json, "\"kind\":\"key-resurrected\"");
+}
+
+int main(int argc, char **argv)
+{
+	int ret;
+
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/ifppctl/explain/errno", test_explain);
+	g_test_add_func("/ifppctl/explain/reasons", test_reasons);
+	g_test_add_func("/ifppctl/packages", test_scan);
+	g_test_add_func("/ifppctl/load/outcomes", test_load);
+	g_test_add_func("/ifppctl/load/waits", test_load_waits);
+	g_test_add_func("/ifppctl/load/bad-files", test_bad_files);
+	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
+	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
+	g_test_add_func("/ifppctl/keys", test_keys);
+	g_test_add_func("/ifppctl/report", test_report);
+	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);
+	g_test_add_func("/ifppctl/monitor", test_monitor);
+	ret = g_test_run();
+	remove_tree(base);
+	g_free(base);
+	g_free(fake.outbox);
+	return ret;
+}

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Events as the driver sends them, and as it never would. */
+#include <string.h>
+
+#include <netlink/attr.h>
+#include <netlink/genl/genl.h>
+#include <netlink/msg.h>
+
+#include "netlink.h"
+
+static const guint8 eid[IFPP_EID_LEN] = { 0x89, 0x04, 0x90, 0x32 };
+static const guint8 key_id[IFPP_KEY_ID_LEN] = { 0xAB, 1, 2, 3 };
+
+typedef struct nl_msg Msg;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Msg, nlmsg_free)
+
+static Msg *begin(int command)
+{
+	Msg *msg = nlmsg_alloc();
+
+	g_assert_nonnull(genlmsg_put(msg, 1, 0, 0x20, 0, 0, command, IFPP_FAMILY_VERSION));
+	return msg;
+}
+
+static Msg *dev(int command)
+{
+	Msg *msg = begin(command);
+
+	nla_put_u32(msg, IFPP_A_DEV_INDEX, 7);
+	nla_put(msg, IFPP_A_DEV_EID, sizeof(eid), eid);
+	nla_put_u32(msg, IFPP_A_DEV_STATE, IFPP_STATE_LOCKING);
+	nla_put_u32(msg, IFPP_A_DEV_KEYS_UNSPENT, 1);
+	nla_put_u32(msg, IFPP_A_DEV_KEYS_UNKNOWN, 2);
+	nla_put_u32(msg, IFPP_A_DEV_KEYS_SPENT, 3);
+	nla_put_u32(msg, IFPP_A_DEV_ONLINE, 1);
+	nla_put_u32(msg, IFPP_A_DEV_LOADS, 4);
+	nla_put_u64(msg, IFPP_A_DEV_INSTALLED, G_GUINT64_CONSTANT(0x100000005));
+	return msg;
+}
+
+static void test_dev(void)
+{
+	static const int commands[] = { IFPP_CMD_DEV_ADD_NTF, IFPP_CMD_DEV_DEL_NTF, IFPP_CMD_DEV_CHANGE_NTF };
+	IfppNlEvent event;
+
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+		g_autoptr(Msg) msg = dev(commands[i]);
+
+		g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(msg), &event));
+		g_assert_cmpuint(event.command, ==, commands[i]);
+		g_assert_cmpuint(event.dev.index, ==, 7);
+		g_assert_cmpmem(event.dev.eid, 16, eid, 16);
+		g_assert_cmpuint(event.dev.state, ==, IFPP_STATE_LOCKING);
+		g_assert_cmpuint(event.dev.keys_unspent, ==, 1);
+		g_assert_cmpuint(event.dev.keys_unknown, ==, 2);
+		g_assert_cmpuint(event.dev.keys_spent, ==, 3);
+		g_assert_true(event.dev.online);
+		/* Both widths of the kernel's uint, and one that was left out. */
+		g_assert_cmpuint(event.dev.loads, ==, 4);
+		g_assert_cmpuint(event.dev.installed, ==, G_GUINT64_CONSTANT(0x100000005));
+		g_assert_cmpuint(event.dev.failed, ==, 0);
+	}
+}
+
+static void test_others(void)
+{
+	g_autoptr(Msg) host = begin(IFPP_CMD_HOST_CHANGE_NTF);
+	g_autoptr(Msg) load = begin(IFPP_CMD_LOAD_DONE_NTF);
+	g_autoptr(Msg) tamper = begin(IFPP_CMD_TAMPER_NTF);
+	IfppNlEvent event;
+
+	nla_put_u32(host, IFPP_A_HOST_STATE, IFPP_STATE_LOCKED);
+	nla_put_u32(host, IFPP_A_HOST_ANCHOR, IFPP_ANCHOR_BURNT);
+	nla_put_u32(host, IFPP_A_HOST_CHIPS, 3);
+	nla_put_u32(host, IFPP_A_HOST_CHIPS_LOCKED, 2);
+	g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(host), &event));
+	g_assert_cmpuint(event.host.state, ==, IFPP_STATE_LOCKED);
+	g_assert_cmpuint(event.host.anchor, ==, IFPP_ANCHOR_BURNT);
+	g_assert_cmpuint(event.host.chips, ==, 3);
+	g_assert_cmpuint(event.host.chips_locked, ==, 2);
+
+	nla_put_u32(load, IFPP_A_LOAD_INDEX, 5);
+	nla_put(load, IFPP_A_LOAD_EID, sizeof(eid), eid);
+	nla_put(load, IFPP_A_LOAD_KEY_ID, sizeof(key_id), key_id);
+	nla_put_s32(load, IFPP_A_LOAD_STATUS, -121);
+	nla_put_u32(load, IFPP_A_LOAD_REASON, 8);
+	nla_put_u32(load, IFPP_A_LOAD_DURATION, 4000000000u);
+	g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(load), &event));
+	g_assert_cmpuint(event.load.index, ==, 5);
+	g_assert_cmpmem(event.load.key_id, 32, key_id, 32);
+	g_assert_cmpint(event.load.status, ==, -121);
+	g_assert_cmpuint(event.load.reason, ==, 8);
+	g_assert_cmpuint(event.load.duration_ns, ==, 4000000000u);
+
+	nla_put(tamper, IFPP_A_TAMPER_EID, sizeof(eid), eid);
+	nla_put_u32(tamper, IFPP_A_TAMPER_KIND, IFPP_TAMPER_KIND_KEY_LOST);
+	g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(tamper), &event));
+	g_assert_cmpuint(event.tamper.kind, ==, IFPP_TAMPER_KIND_KEY_LOST);
+}
+
+static void test_unsound(void)
+{
+	static const int lengths[] = { 0, 4, 15, 17 };
+	g_autoptr(Msg) no_eid = begin(IFPP_CMD_DEV_ADD_NTF);
+	g_autoptr(Msg) no_status = begin(IFPP_CMD_LOAD_DONE_NTF);
+	g_autoptr(Msg) request = dev(IFPP_CMD_DEV_GET);
+	g_autoptr(Msg) other = dev(200);
+	g_autoptr(Msg) whole = dev(IFPP_CMD_DEV_ADD_NTF);
+	IfppNlEvent event;
+
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(request), &event));
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(other), &event));
+
+	nla_put_u32(no_eid, IFPP_A_DEV_INDEX, 0);
+	nla_put_u32(no_eid, IFPP_A_DEV_STATE, 0);
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(no_eid), &event));
+	nla_put(no_status, IFPP_A_LOAD_EID, sizeof(eid), eid);
+	nla_put(no_status, IFPP_A_LOAD_KEY_ID, sizeof(key_id), key_id);
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(no_status), &event));
+
+	for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+		g_autoptr(Msg) msg = begin(IFPP_CMD_TAMPER_NTF);
+		guint8 wrong[32] = { 0 };
+
+		nla_put(msg, IFPP_A_TAMPER_EID, lengths[i], wrong);
+		g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(msg), &event));
+	}
+
+	/* Cut anywhere, it is never read past its end; ASan watches. */
+	for (guint32 len = nlmsg_hdr(whole)->nlmsg_len; len-- > 0;) {
+		g_autofree struct nlmsghdr *copy = g_memdup2(nlmsg_hdr(whole), MAX(len, sizeof(*copy)));
+
+		copy->nlmsg_len = len;
+		ifpp_netlink_parse_event(copy, &event);
+	}
+}
+
+static void test_names(void)
+{
+	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_FACTORY), ==, "FACTORY");
+	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_DRAINED), ==, "DRAINED");
+	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_LOCKING), ==, "LOCKING");
+	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_LOCKED), ==, "LOCKED");
+	g_assert_cmpstr(ifpp_state_name(4), ==, "UNKNOWN");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/netlink/dev", test_dev);
+	g_test_add_func("/netlink/host-load-tamper", test_others);
+	g_test_add_func("/netlink/unsound", test_unsound);
+	g_test_add_func("/netlink/names", test_names);
+	return g_test_run();
+}
