@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Structure of profile packages, the built-in one and personalised copies of it. */
+#include <string.h>
+
+#include "bsp.h"
+#include "eid.h"
+#include "error.h"
+#include "profile.h"
+#include "upp.h"
+
+#define MF "b012a0058000810101810667810f010201a201ff"
+#define USIM "b307a0058000810102"
+#define AKA "a407a0058000810103"
+#define END "aa07a0058000810104"
+
+/* Header with the given list of mandatory services. */
+static GByteArray *make(const char *services, const char *rest)
+{
+	g_autoptr(GByteArray) header = g_byte_array_new();
+	g_autoptr(GBytes) start = ifpp_unhex("800102810103830a8949449999999990023f");
+	g_autoptr(GBytes) list = ifpp_unhex(services);
+	g_autoptr(GBytes) tail = ifpp_unhex(rest);
+	GByteArray *out = g_byte_array_new();
+	IfppSpan span;
+
+	span = ifpp_span_bytes(start);
+	g_byte_array_append(header, span.data, span.len);
+	ifpp_tlv_put_span(header, 0xA5, ifpp_span_bytes(list));
+	ifpp_tlv_put(header, 0xA6, "\x06\x06\x67\x81\x0f\x01\x02\x01", 8);
+	ifpp_tlv_put(out, 0xA0, header->data, header->len);
+	span = ifpp_span_bytes(tail);
+	g_byte_array_append(out, span.data, span.len);
+	return out;
+}
+
+static void expect(const char *services, const char *rest, const char *refusal)
+{
+	g_autoptr(GByteArray) upp = make(services, rest);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppUpp) parsed = ifpp_upp_parse((IfppSpan){ upp->data, upp->len }, &error);
+
+	if (!refusal) {
+		g_assert_no_error(error);
+		return;
+	}
+	g_assert_null(parsed);
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_UPP);
+	if (!strstr(error->message, refusal))
+		g_error("'%s' does not say '%s'", error->message, refusal);
+}
+
+static void structure(void)
+{
+	expect("8100", MF USIM END, NULL);
+	expect("81009100", MF USIM AKA END, NULL);
+	expect("", MF END, NULL);
+	expect("8100", MF END, "service 81 has no element usim");
+	expect("9100", MF USIM END, "service 91 has no element akaParameter");
+	expect("810100", MF USIM END, "list of NULLs");
+	expect("8100", USIM MF END, "mf comes second");
+	expect("8100", MF USIM, "instead of an end");
+	expect("8100", MF USIM END "aa07a0058000810105", "after the end");
+	expect("8100", MF USIM USIM END, "identification 2");
+	expect("8100", MF USIM "b307a0058000810107" END, "2 elements usim");
+	expect("81008d00", MF USIM "b307a0058000810107" END, NULL);
+	expect("8100", MF USIM "b407a0058000810107" END, NULL);
+	expect("", MF "b407a0058000810107" END, "opt-usim without usim");
+	expect("", MF "b607a0058000810107" END, "opt-isim without isim");
+	expect("", MF "b007a0058000810107" END, "mf comes second");
+	expect("", MF "b307a00580008101" END, "at byte");
+	expect("", MF "b302a100" END, "has no header");
+	expect("", MF "b308a006800100810102" END, "mandated is not NULL");
+	expect("", MF "b308a00680008102800" "1" END, "no identification");
+	expect("", MF "e000" END, "unknown tag E0");
+}
+
+static void broken(void)
+{
+	static const struct {
+		const char *hex, *refusal;
+	} bad[] = {
+		{ "", "empty" },
+		{ MF END, "the header comes first" },
+		{ "a000", "major version" },
+		{ "a003800102", "minor version" },
+		{ "a006800102810103", "ICCID" },
+		{ "a012800102810103830a89494499999999900b3f", "ICCID" },
+		{ "a012800102810103830a894944999999fff0023f", "ICCID" },
+		{ "a012800102810103830a8949449999999990023f", "services missing" },
+		{ "a0148001028101038200830a8949449999999990023f", "profileType" },
+		{ "a0", "at byte 0" },
+		{ "3000", "unknown tag 30" },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autoptr(GBytes) bytes = ifpp_unhex(bad[i].hex);
+		g_autoptr(GError) error = NULL;
+
+		g_assert_null(ifpp_upp_parse(ifpp_span_bytes(bytes), &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_UPP);
+		if (!strstr(error->message, bad[i].refusal))
+			g_error("'%s' does not say '%s'", error->message, bad[i].refusal);
+	}
+}
+
+static void builtin(void)
+{
+	GByteArray *upp = profile_builtin(1234567, NULL);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppUpp) parsed = ifpp_upp_parse((IfppSpan){ upp->data, upp->len }, &error);
+	guint8 iccid[10];
+	char text[21];
+
+	g_assert_no_error(error);
+	g_assert_cmpuint(parsed->n_elements, ==, 7);
+	g_assert_cmpuint(parsed->version_major, ==, 2);
+	g_assert_cmpuint(parsed->version_minor, ==, 3);
+	g_assert_cmpstr(parsed->profile_type, ==, "IFPP minimal");
+	profile_builtin_iccid(1234567, iccid);
+	g_assert_cmpmem(iccid, 10, parsed->iccid, 10);
+	ifpp_iccid_format(iccid, text);
+	g_assert_cmpstr(text, ==, "89999000000012345671");
+	ifpp_secret_free(upp);
+}
+
+/* Every truncation is refused, no byte changed anywhere makes the parser fall over. */
+static void mutations(void)
+{
+	GByteArray *upp = profile_builtin(1, NULL);
+
+	for (guint len = 0; len < upp->len; len++) {
+		g_autofree guint8 *copy = g_memdup2(upp->data, len);
+
+		g_assert_null(ifpp_upp_parse((IfppSpan){ copy, len }, NULL));
+	}
+	for (guint i = 0; i < upp->len; i++) {
+		for (guint v = 1; v < 256; v += 7) {
+			upp->data[i] ^= v;
+			ifpp_upp_free(ifpp_upp_parse((IfppSpan){ upp->data, upp->len }, NULL));
+			upp->data[i] ^= v;
+		}
+	}
+	ifpp_secret_free(upp);
+}
+
+static gboolean contains(GByteArray *haystack, const char *hex)
+{
+	g_autoptr(GBytes) needle = ifpp_unhex(hex);
+	IfppSpan n = ifpp_span_bytes(needle);
+
+	return memmem(haystack->data, haystack->len, n.data, n.len) != NULL;
+}
+
+static void personalise(void)
+{
+	static const struct {
+		const char *iccid, *header, *file, *imsi, *file_imsi, *acc;
+	} cases[] = {
+		{ "89000123456789012341", "830a89000123456789012341", "830a98001032547698103214",
+		  "001010123456063", "8309080910101032540636", "83020008" },
+		{ "8949449999999990023", "830a8949449999999990023f", "830a989444999999990920f3",
+		  "26242012345678", "83090821262410325476f8", "83020100" },
+		{ "894944999999999002", "830a894944999999999002ff", "830a989444999999990920ff", "999990",
+		  "830904919999f0ffffffff", "83020001" },
+	};
+	static const guint8 ki[16] = "0123456789abcdef", opc[16] = "fedcba9876543210";
+	GByteArray *template = profile_builtin(0, NULL);
+	IfppSpan span = { template->data, template->len };
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const ProfileRecord record = { cases[i].iccid, cases[i].imsi, ki, opc };
+		g_autoptr(GError) error = NULL;
+		GByteArray *out = profile_personalise(span, &record, &error);
+		g_autoptr(IfppUpp) parsed = NULL;
+
+		g_assert_no_error(error);
+		g_assert_true(contains(out, cases[i].header));
+		g_assert_true(contains(out, cases[i].file));
+		g_assert_true(contains(out, cases[i].file_imsi));
+		g_assert_true(contains(out, cases[i].acc));
+		g_assert_nonnull(memmem(out->data, out->len, ki, 16));
+		g_assert_nonnull(memmem(out->data, out->len, opc, 16));
+		parsed = ifpp_upp_parse((IfppSpan){ out->data, out->len }, &error);
+		g_assert_no_error(error);
+		g_assert_cmpuint(out->len, ==, template->len);
+		ifpp_secret_free(out);
+	}
+	ifpp_secret_free(template);
+}
+
+static void personalise_refusals(void)
+{
+	g_autoptr(GByteArray) bare = make("", MF END);
+	GByteArray *template = profile_builtin(0, NULL);
+	IfppSpan span = { template->data, template->len }, bare_span = { bare->data, bare->len };
+	static const guint8 key[16] = {};
+	const struct {
+		IfppSpan template;
+		ProfileRecord record;
+		int code;
+	} cases[] = {
+		{ span, { .iccid = "8900012345678901" }, IFPP_ERROR_ICCID },
+		{ span, { .iccid = "8900012345678901234x" }, IFPP_ERROR_ICCID },
+		{ span, { .imsi = "99999" }, IFPP_ERROR_USAGE },
+		{ span, { .imsi = "9999999999999999" }, IFPP_ERROR_USAGE },
+		{ span, { .imsi = "99999a" }, IFPP_ERROR_USAGE },
+		{ bare_span, { .iccid = "89000123456789012341" }, IFPP_ERROR_UPP },
+		{ bare_span, { .imsi = "001010123456063" }, IFPP_ERROR_UPP },
+		{ bare_span, { .ki = key }, IFPP_ERROR_UPP },
+		{ bare_span, { .opc = key }, IFPP_ERROR_UPP },
+		{ { bare->data, bare->len - 1 }, {}, IFPP_ERROR_UPP },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_null(profile_personalise(cases[i].template, &cases[i].record, &error));
+		g_assert_error(error, IFPP_ERROR, cases[i].code);
+	}
+	ifpp_secret_free(template);
+}
+
+static void luhn(void)
+{
+	g_assert_cmpint(profile_luhn("8900012345678901234"), ==, '1');
+	g_assert_cmpint(profile_luhn("894944999999999002"), ==, '3');
+	g_assert_cmpint(profile_luhn("0"), ==, '0');
+}
+
+static void metadata(void)
+{
+	g_autoptr(GByteArray) out = NULL;
+	g_autofree char *hex = NULL;
+	guint8 iccid[10];
+
+	ifpp_iccid_parse("89000123456789012341", iccid, NULL);
+	out = profile_metadata(iccid, "IFPP", "Vector", PROFILE_OPERATIONAL);
+	hex = ifpp_hex((IfppSpan){ out->data, out->len });
+	g_assert_cmpstr(hex, ==, "bf251d5a0a980010325476981032149104494650509206566563746f72950102");
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/upp/structure", structure);
+	g_test_add_func("/upp/broken", broken);
+	g_test_add_func("/upp/builtin", builtin);
+	g_test_add_func("/upp/mutations", mutations);
+	g_test_add_func("/upp/personalise", personalise);
+	g_test_add_func("/upp/personalise/refusals", personalise_refusals);
+	g_test_add_func("/upp/luhn", luhn);
+	g_test_add_func("/upp/metadata", metadata);
+	return g_test_run();
+}

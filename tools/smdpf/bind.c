@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "bind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+
+#include "eid.h"
+#include "envelope.h"
+#include "error.h"
+#include "euicc.h"
+#include "file.h"
+#include "ledger.h"
+#include "seal.h"
+#include "upp.h"
+
+#define BATCH 64		/* packages between two visits to the ledger */
+#define EUICC_DATA_MAX (256 * 1024)
+#define SHOW_MAX 32		/* packages listed one by one */
+#define PPK_LEN 48
+
+static const guint8 configure[] = { 0xBF, 0x24, 0x00 };
+
+/* One package on its way. */
+typedef struct {
+	LedgerEntry entry;
+	guint8 otpk[65];
+	GByteArray *upp;	/* clear: freed as soon as it is sealed */
+	char *upp_name;		/* UTF-8, from the profile's header */
+	GBytes *package;
+	gboolean old;		/* sealed by an earlier run */
+	gboolean there;		/* and still where it should be */
+} Item;
+
+typedef struct {
+	guint8 eid[16];
+	GArray *keys;		/* IfppOtk */
+} Chip;
+
+typedef struct {
+	Home *home;
+	gnutls_privkey_t key;
+	const BindOptions *options;
+	Ledger *ledger;
+	char *packages_dir;
+	guint8 order[8];
+	guint8 host_id[8];
+	GPtrArray *profiles;	/* file names */
+	gboolean pool;		/* several profiles: each goes out once */
+	guint next_profile;
+	GHashTable *seen;	/* EIDs of this run */
+	guint64 sealed, again, elsewhere, total, listed;
+	gint64 started;
+	int exit_code;
+} Run;
+
+static void item_free(gpointer p)
+{
+	Item *item = p;
+
+	ifpp_secret_free(item->upp);
+	g_free(item->upp_name);
+	g_clear_pointer(&item->package, g_bytes_unref);
+	g_free(item);
+}
+
+static void chip_free(gpointer p)
+{
+	Chip *chip = p;
+
+	g_array_unref(chip->keys);
+	g_free(chip);
+}
+
+/* Say it and go on with the next chip. */
+static void complain(Run *run, const char *what, GError *error)
+{
+	int code;
+
+	g_prefix_error(&error, "%s: ", what);
+	code = ifpp_error_exit("ifpp-smdpf", error);
+	if (run->exit_code == IFPP_EXIT_OK)
+		run->exit_code = code;
+	g_error_free(error);
+}
+
+static char *item_file(const Item *item)
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ item->entry.key_id, 8 });
+	char eid[33];
+
+	ifpp_eid_format(item->entry.eid, eid);
+	return g_strdup_printf("%s-%s.ifpp", eid, id);
+}
+
+/* ------------------------------------------------------------ files in bulk */
+
+static gboolean io_error(const char *path, GError **error)
+{
+	g_set_error(error, IFPP_ERROR,
+		    errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
+		    errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
+							 IFPP_ERROR_IO,
+		    "%s: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+static gboolean write_plain(const char *path, GBytes *bytes, GError **error)
+{
+	const guint8 *data = g_bytes_get_data(bytes, NULL);
+	gsize len = g_bytes_get_size(bytes);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return io_error(path, error);
+	while (len) {
+		ssize_t n = write(fd, data, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			io_error(path, error);
+			close(fd);
+			g_unlink(path);
+			return FALSE;
+		}
+		data += n;
+		len -= n;
+	}
+	return close(fd) == 0 || io_error(path, error);
+}
+
+static gboolean sync_path(const char *path, int (*sync)(int), GError **error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	gboolean ok;
+
+	if (fd < 0)
+		return io_error(path, error);
+	ok = sync(fd) == 0 || io_error(path, error);
+	close(fd);
+	return ok;
+}
+
+static char *tmp_path(const char *dir, const char *prefix, const char *name)
+{
+	return g_strdup_printf("%s/%s%s", dir, prefix, name);
+}
+
+static gboolean wanted(const Item *item, gboolean old_too)
+{
+	return item->package && !item->there && (old_too || !item->old);
+}
+
+/*
+ * Put the packages of a batch into @dir: all written, one sync for all, then all renamed.
+ * After a crash a name stands for a whole package or for none.
+ */
+static gboolean put_batch(GPtrArray *items, const char *tmp_dir, const char *prefix, const char *dir,
+			  gboolean old_too, GError **error)
+{
+	gboolean any = FALSE;
+
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+		g_autofree char *name = item_file(item);
+		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
+
+		if (!wanted(item, old_too))
+			continue;
+		any = TRUE;
+		if (!write_plain(tmp, item->package, error))
+			goto undo;
+	}
+	if (!any)
+		return TRUE;
+	if (!sync_path(tmp_dir, syncfs, error))
+		goto undo;
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+		g_autofree char *name = item_file(item);
+		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		if (wanted(item, old_too) && rename(tmp, path) < 0) {
+			io_error(path, error);
+			goto undo;
+		}
+	}
+	return sync_path(dir, fsync, error);
+
+undo:
+	for (guint i = 0; i < items->len; i++) {
+		g_autofree char *name = item_file(items->pdata[i]);
+		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
+
+		g_unlink(tmp);
+	}
+	return FALSE;
+}
+
+/* Half-written files of processes that died, in the directory where packages go. */
+static void sweep(Run *run)
+{
+	g_autoptr(GDir) dir = g_dir_open(run->options->out, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *other = NULL, *path = NULL;
+
+		if (!g_str_has_prefix(name, ".smdpf-") || strlen(name) < 24)
+			continue;
+		other = g_strndup(name + 7, 16);
+		path = g_build_filename(run->options->out, name, NULL);
+		if (!ledger_run_alive(run->ledger, other))
+			g_unlink(path);
+	}
+}
+
+/* ------------------------------------------------------------ input */
+
+static int by_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Files as given; directories stand for what in them has one of the suffixes. */
+static GPtrArray *expand(char **names, const char *suffix1, const char *suffix2, GError **error)
+{
+	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
+
+	for (guint i = 0; names[i]; i++) {
+		g_autoptr(GPtrArray) found = NULL;
+		g_autoptr(GDir) dir = NULL;
+		const char *name;
+
+		if (!g_file_test(names[i], G_FILE_TEST_IS_DIR)) {
+			g_ptr_array_add(out, g_strdup(names[i]));
+			continue;
+		}
+		found = g_ptr_array_new();
+		dir = g_dir_open(names[i], 0, NULL);
+		while (dir && (name = g_dir_read_name(dir)))
+			if (g_str_has_suffix(name, suffix1) || g_str_has_suffix(name, suffix2))
+				g_ptr_array_add(found, g_build_filename(names[i], name, NULL));
+		g_ptr_array_sort(found, by_name);
+		if (!found->len) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: no *%s in it", names[i], suffix1);
+			return NULL;
+		}
+		for (guint j = 0; j < found->len; j++)
+			g_ptr_array_add(out, found->pdata[j]);
+	}
+	return g_steal_pointer(&out);
+}
+
+/* DPFF10: nothing is sealed to a key that its chip did not attest. */
+static Chip *read_chip(Run *run, const char *path, GError **error)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, error);
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	guint8 eid[16];
+	char text[33];
+	Chip *chip;
+
+	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
+	    !(info = ifpp_factory_info_parse(ff21, error)) ||
+	    !ifpp_factory_info_verify(info, eid, run->home->trust, error))
+		return NULL;
+	ifpp_eid_format(eid, text);
+	if (!g_hash_table_add(run->seen, g_strdup(text))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "the same chip again");
+		return NULL;
+	}
+	chip = g_new0(Chip, 1);
+	memcpy(chip->eid, eid, sizeof(eid));
+	chip->keys = g_array_ref(info->keys);
+	return chip;
+}
+
+/* ------------------------------------------------------------ choosing */
+
+/* May this ICCID go to this chip? Test profiles may be on many chips, others on one. */
+static gboolean iccid_free(Run *run, GPtrArray *items, const guint8 iccid[10], const guint8 eid[16])
+{
+	gboolean test = run->options->class == PROFILE_TEST && !run->pool;
+	LedgerEntry *entry = ledger_iccid(run->ledger, iccid);
+
+	if (entry && (!test || !memcmp(entry->eid, eid, 16)))
+		return FALSE;
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+
+		if (!item->old && !memcmp(item->entry.iccid, iccid, 10) &&
+		    (!test || !memcmp(item->entry.eid, eid, 16)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean load_profile(Item *item, const char *path, GError **error)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
+	g_autoptr(IfppUpp) upp = NULL;
+	IfppSpan span;
+
+	if (!file)
+		return FALSE;
+	span = ifpp_span_bytes(file);
+	upp = ifpp_upp_parse(span, error);
+	if (!upp) {
+		g_prefix_error(error, "%s: ", path);
+		return FALSE;
+	}
+	item->upp = g_byte_array_sized_new(span.len);
+	g_byte_array_append(item->upp, span.data, span.len);
+	gnutls_memset((guint8 *)span.data, 0, span.len);
+	memcpy(item->entry.iccid, upp->iccid, 10);
+	item->upp_name = g_steal_pointer(&upp->profile_type);
+	return TRUE;
+}
+
+/* Give the item its profile and so its ICCID. */
+static gboolean choose_profile(Run *run, GPtrArray *items, Item *item, GError **error)
+{
+	char text[21];
+
+	if (!run->profiles) {
+		guint64 serial = ledger_serial(run->ledger);
+
+		for (guint i = 0; i < items->len; i++)
+			serial += !((Item *)items->pdata[i])->old;
+		item->upp = profile_builtin(run->home->series * 1000000000ull + serial, error);
+		if (!item->upp)
+			return FALSE;
+		profile_builtin_iccid(run->home->series * 1000000000ull + serial, item->entry.iccid);
+		item->upp_name = g_strdup("IFPP minimal");
+		return TRUE;
+	}
+	while (run->next_profile < run->profiles->len) {
+		if (!load_profile(item, run->profiles->pdata[run->next_profile], error))
+			return FALSE;
+		run->next_profile += run->pool;
+		if (iccid_free(run, items, item->entry.iccid, item->entry.eid))
+			return TRUE;
+		if (!run->pool) {
+			ifpp_iccid_format(item->entry.iccid, text);
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+				    "the profile with ICCID %s is sealed to another key already "
+				    "(only --class test may be on several chips)",
+				    text);
+			return FALSE;
+		}
+		g_clear_pointer(&item->upp, ifpp_secret_free);
+		g_clear_pointer(&item->upp_name, g_free);
+	}
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already");
+	return FALSE;
+}
+
+static gboolean load_old(Run *run, Item *item, GError **error)
+{
+	g_autofree char *name = item_file(item);
+	g_autofree char *path = g_build_filename(run->packages_dir, name, NULL);
+	g_autofree char *out = g_build_filename(run->options->out, name, NULL);
+	g_autoptr(GBytes) have = NULL;
+
+	item->package = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
+	if (!item->package)
+		return FALSE;
+	have = ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL);
+	item->there = have && g_bytes_equal(have, item->package);
+	return TRUE;
+}
+
+/* What this order has for the chip already, then fresh keys until there is enough. */
+static gboolean plan_chip(Run *run, Chip *chip, GPtrArray *items, GError **error)
+{
+	int missing = run->options->count;
+
+	for (LedgerEntry *entry = ledger_chip(run->ledger, chip->eid); entry && missing; entry = entry->next) {
+		Item *item;
+
+		if (memcmp(entry->order, run->order, sizeof(run->order)) ||
+		    !ledger_find(run->ledger, entry->key_id))
+			continue;
+		missing--;
+		if (entry->state == LEDGER_RESERVED) {
+			run->elsewhere++;
+			continue;
+		}
+		item = g_new0(Item, 1);
+		item->entry = *entry;
+		item->old = TRUE;
+		g_ptr_array_add(items, item);
+		if (!load_old(run, item, error))
+			return FALSE;
+	}
+	for (guint i = 0; i < chip->keys->len && missing; i++) {
+		const IfppOtk *otk = &g_array_index(chip->keys, IfppOtk, i);
+		Item *item;
+
+		if (!otk->full || ledger_find(run->ledger, otk->key_id))
+			continue;
+		item = g_new0(Item, 1);
+		memcpy(item->entry.key_id, otk->key_id, 32);
+		memcpy(item->entry.eid, chip->eid, 16);
+		memcpy(item->entry.order, run->order, 8);
+		memcpy(item->otpk, otk->point, 65);
+		gnutls_rnd(GNUTLS_RND_RANDOM, item->entry.transaction, 16);
+		if (!choose_profile(run, items, item, error)) {
+			item_free(item);
+			return FALSE;
+		}
+		ledger_reserve(run->ledger, &item->entry);
+		g_ptr_array_add(items, item);
+		missing--;
+	}
+	if (missing) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+			    "no free one-time key left, %d of %d packages missing", missing, run->options->count);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+/* ------------------------------------------------------------ sealing */
+
+static gboolean sign(const IfppSpan *parts, gsize n_parts, guint8 sig[64], gpointer user, GError **error)
+{
+	return ifpp_ecdsa_sign(user, parts, n_parts, sig, error);
+}
+
+static gboolean seal_item(Run *run, Item *item, GError **error)
+{
+	const BindOptions *o = run->options;
+	const char *name = o->profile_name ? o->profile_name : *item->upp_name ? item->upp_name : "Profile";
+	g_autofree char *short_name = g_utf8_make_valid(name, MIN(strlen(name), 64));
+	g_autoptr(GByteArray) metadata = NULL;
+	g_autoptr(GBytes) bpp = NULL;
+	guint8 ppk[PPK_LEN];
+	IfppSealInput in = {
+		.upp = { item->upp->data, item->upp->len },
+		.configure = IFPP_SPAN(configure),
+		.transaction_id = IFPP_SPAN(item->entry.transaction),
+		.host_id = IFPP_SPAN(run->host_id),
+		.ppk = o->session_keys ? NULL : ppk,
+		.eid = item->entry.eid,
+		.otpk = item->otpk,
+		.sign = sign,
+		.sign_user = run->key,
+	};
+
+	metadata = profile_metadata(item->entry.iccid, o->spn, short_name, o->class);
+	in.metadata = (IfppSpan){ metadata->data, metadata->len };
+	/* fresh for each profile: a PPK set used twice would give its key stream away */
+	if (gnutls_rnd(GNUTLS_RND_KEY, ppk, sizeof(ppk)) < 0) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "no randomness");
+		return FALSE;
+	}
+	bpp = ifpp_seal(&in, error);
+	gnutls_memset(ppk, 0, sizeof(ppk));
+	g_clear_pointer(&item->upp, ifpp_secret_free);
+	if (!bpp)
+		return FALSE;
+	item->package = envelope_seal(item->entry.eid, item->entry.key_id, ifpp_span_bytes(bpp), run->home->chain,
+				      run->key, error);
+	return item->package != NULL;
+}
+
+static gboolean bind_batch(Run *run, GPtrArray *items, GError **error)
+{
+	gboolean ok;
+
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+
+		if (!item->old && !seal_item(run, item, error))
+			return FALSE;
+	}
+	if (!put_batch(items, ledger_run_dir(run->ledger), "", run->packages_dir, FALSE, error))
+		return FALSE;
+	if (!ledger_lock(run->ledger, error))
+		return FALSE;
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+
+		if (!item->old)
+			ledger_bind(run->ledger, item->entry.key_id, item->package);
+	}
+	ok = ledger_commit(run->ledger, error);
+	ledger_unlock(run->ledger);
+	return ok;
+}
+
+static gboolean deliver(Run *run, GPtrArray *items, GError **error)
+{
+	g_autofree char *prefix = g_strdup_printf(".smdpf-%s-", ledger_run_name(run->ledger));
+
+	return put_batch(items, run->options->out, prefix, run->options->out, TRUE, error);
+}
+
+/* ------------------------------------------------------------ the run */
+
+static void show(Run *run, Item *item)
+{
+	g_autofree char *name = item_file(item), *id = ifpp_hex(IFPP_SPAN(item->entry.key_id));
+	const char *state = item->old ? "again" : "sealed";
+	char eid[33], iccid[21];
+
+	ifpp_eid_format(item->entry.eid, eid);
+	ifpp_iccid_format(item->entry.iccid, iccid);
+	if (run->options->json)
+		printf("{\"eid\":\"%s\",\"key_id\":\"%s\",\"iccid\":\"%s\",\"file\":\"%s\",\"state\":\"%s\"}\n", eid, id,
+		       iccid, name, state);
+	else if (run->listed++ < SHOW_MAX)
+		printf("%-6s %s  key %.16s  ICCID %-20s  %s\n", state, eid, id, iccid, name);
+	else if (run->listed == SHOW_MAX + 1)
+		printf("...\n");
+}
+
+static void progress(Run *run, guint64 done)
+{
+	gint64 elapsed = g_get_monotonic_time() - run->started;
+
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " packages, %.0f a second ", done,
+			run->total, elapsed ? done * 1e6 / elapsed : 0.0);
+}
+
+static gboolean run_batch(Run *run, GPtrArray *chips, GPtrArray *names, GError **error)
+{
+	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
+	gboolean ok;
+
+	if (!ledger_lock(run->ledger, error))
+		return FALSE;
+	for (guint i = 0; i < chips->len; i++) {
+		GError *refusal = NULL;
+
+		if (!plan_chip(run, chips->pdata[i], items, &refusal))
+			complain(run, names->pdata[i], refusal);
+	}
+	ok = ledger_commit(run->ledger, error);
+	ledger_unlock(run->ledger);
+
+	if (!ok || !bind_batch(run, items, error) || !deliver(run, items, error))
+		return FALSE;
+	for (guint i = 0; i < items->len; i++) {
+		Item *item = items->pdata[i];
+
+		if (!item->package)
+			continue;
+		run->sealed += !item->old;
+		run->again += item->old;
+		show(run, item);
+	}
+	return TRUE;
+}
+
+/* The same profile source, metadata and mode is the same order. */
+static gboolean compute_order(Run *run, GError **error)
+{
+	const BindOptions *o = run->options;
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	g_autofree char *text = NULL;
+	guint8 digest[32];
+	gsize len = sizeof(digest);
+
+	text = g_strdup_printf("%s\n%s\n%s\n%d\n%d\n", o->order ? o->order : "", o->spn,
+			       o->profile_name ? o->profile_name : "", o->class, o->session_keys);
+	g_checksum_update(sum, (const guint8 *)text, -1);
+	for (guint i = 0; o->upp && o->upp[i]; i++) {
+		if (g_file_test(o->upp[i], G_FILE_TEST_IS_DIR)) {
+			g_autofree char *path = g_canonicalize_filename(o->upp[i], NULL);
+
+			g_checksum_update(sum, (const guint8 *)path, -1);
+		} else {
+			g_autoptr(GBytes) file = ifpp_file_read(o->upp[i], IFPP_PACKAGE_MAX, error);
+			IfppSpan span;
+
+			if (!file)
+				return FALSE;
+			span = ifpp_span_bytes(file);
+			g_checksum_update(sum, span.data, span.len);
+			gnutls_memset((guint8 *)span.data, 0, span.len);
+		}
+	}
+	g_checksum_get_digest(sum, digest, &len);
+	memcpy(run->order, digest, sizeof(run->order));
+	return TRUE;
+}
+
+static gboolean prepare(Run *run, GPtrArray **files, GError **error)
+{
+	const BindOptions *o = run->options;
+	guint8 ski[20];
+	gboolean ok;
+
+	run->packages_dir = home_path(run->home, "packages");
+	*files = expand(o->euicc, ".euicc", ".euicc", error);
+	if (!*files)
+		return FALSE;
+	run->total = (guint64)(*files)->len * o->count;
+	if (o->upp) {
+		run->profiles = expand(o->upp, ".der", ".upp", error);
+		if (!run->profiles)
+			return FALSE;
+		run->pool = run->profiles->len > 1;
+	}
+	if (!ifpp_cert_ski(ifpp_span_bytes(run->home->chain->pdata[0]), ski, error) || !compute_order(run, error))
+		return FALSE;
+	memcpy(run->host_id, ski, sizeof(run->host_id));
+
+	if (g_mkdir_with_parents(o->out, 0755) < 0)
+		return io_error(o->out, error);
+	run->ledger = ledger_open(run->home, error);
+	if (!run->ledger || !ledger_lock(run->ledger, error))
+		return FALSE;
+	sweep(run);
+	ok = ledger_commit(run->ledger, error);
+	ledger_unlock(run->ledger);
+	return ok;
+}
+
+static void summary(Run *run)
+{
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+	if (run->options->json)
+		return;
+	printf("%" G_GUINT64_FORMAT " packages in %s: %" G_GUINT64_FORMAT " sealed now, %" G_GUINT64_FORMAT
+	       " from before\n",
+	       run->sealed + run->again, run->options->out, run->sealed, run->again);
+	if (run->elsewhere)
+		fprintf(stderr,
+			"ifpp-smdpf: %" G_GUINT64_FORMAT " more packages are being sealed by another process. "
+			"Run this again when it is done.\n",
+			run->elsewhere);
+}
+
+gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, int *exit_code, GError **error)
+{
+	g_autoptr(GPtrArray) files = NULL, chips = NULL, names = NULL;
+	Run run = { .home = home, .key = key, .options = options };
+	guint batch = MAX(1, BATCH / options->count);
+	gboolean ok;
+
+	run.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	run.started = g_get_monotonic_time();
+	chips = g_ptr_array_new_with_free_func(chip_free);
+	names = g_ptr_array_new();
+	ok = prepare(&run, &files, error);
+	for (guint i = 0; ok && i < files->len; i++) {
+		GError *refusal = NULL;
+		Chip *chip = read_chip(&run, files->pdata[i], &refusal);
+
+		if (chip) {
+			g_ptr_array_add(chips, chip);
+			g_ptr_array_add(names, files->pdata[i]);
+		} else {
+			complain(&run, files->pdata[i], refusal);
+		}
+		if (chips->len == batch || i + 1 == files->len) {
+			ok = run_batch(&run, chips, names, error);
+			g_ptr_array_set_size(chips, 0);
+			g_ptr_array_set_size(names, 0);
+			progress(&run, (guint64)(i + 1) * options->count);
+		}
+	}
+	if (ok)
+		summary(&run);
+	if (run.elsewhere && run.exit_code == IFPP_EXIT_OK)
+		run.exit_code = IFPP_EXIT_BUSY;
+	*exit_code = run.exit_code;
+
+	g_clear_pointer(&run.ledger, ledger_free);
+	g_clear_pointer(&run.profiles, g_ptr_array_unref);
+	g_hash_table_unref(run.seen);
+	g_free(run.packages_dir);
+	return ok;
+}

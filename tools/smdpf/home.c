@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "home.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/x509.h>
+
+#include "error.h"
+#include "file.h"
+
+#define CONF "smdpf.conf"
+#define PUBLIC_KEY "dppb.pub.pem"
+#define CERTIFICATE "dppb.pem"
+#define CI_DIR "ci"
+#define FILE_MAX (1024 * 1024)
+#define CERTS_MAX 8
+
+char *home_path(const Home *home, const char *name)
+{
+	return g_build_filename(home->dir, name, NULL);
+}
+
+void home_free(Home *home)
+{
+	if (!home)
+		return;
+	g_free(home->dir);
+	g_free(home->key_url);
+	g_free(home->module);
+	g_clear_pointer(&home->chain, g_ptr_array_unref);
+	g_clear_pointer(&home->trust, ifpp_trust_free);
+	g_free(home);
+}
+
+Home *home_open(const char *dir, GError **error)
+{
+	g_autoptr(Home) home = g_new0(Home, 1);
+	g_autoptr(GKeyFile) conf = g_key_file_new();
+	g_autofree char *path = NULL;
+	g_autoptr(GBytes) text = NULL;
+	int series;
+
+	home->dir = g_strdup(dir);
+	path = home_path(home, CONF);
+	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not a Key Maker's home (ifpp-smdpf init makes one)",
+			    dir);
+		return NULL;
+	}
+	text = ifpp_file_read(path, FILE_MAX, error);
+	if (!text)
+		return NULL;
+	if (!g_key_file_load_from_bytes(conf, text, 0, NULL) ||
+	    !(home->key_url = g_key_file_get_string(conf, "Key", "URL", NULL))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: damaged", path);
+		return NULL;
+	}
+	home->module = g_key_file_get_string(conf, "Key", "Module", NULL);
+	series = g_key_file_get_integer(conf, "Profiles", "Series", NULL);
+	home->series = CLAMP(series, 0, 99999);
+	return g_steal_pointer(&home);
+}
+
+static gboolean make_dir(const char *path, GError **error)
+{
+	if (g_mkdir_with_parents(path, 0700) == 0)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR,
+		    errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS :
+		    errno == ENOSPC		      ? IFPP_ERROR_NO_SPACE :
+							IFPP_ERROR_IO,
+		    "%s: cannot make it: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+Home *home_init(const char *dir, const char *key_url, const char *module, GError **error)
+{
+	static const char *const dirs[] = { CI_DIR, "packages", "run" };
+	g_autofree char *conf_path = g_build_filename(dir, CONF, NULL);
+	g_autoptr(GKeyFile) conf = g_key_file_new();
+	g_autoptr(Home) home = NULL;
+	g_autofree char *text = NULL;
+	guint16 series = 0;
+	gsize len;
+
+	if (g_file_test(conf_path, G_FILE_TEST_EXISTS)) {
+		home = home_open(dir, error);
+		if (!home)
+			return NULL;
+		if (g_strcmp0(home->key_url, key_url)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: is the home of another key, %s", dir,
+				    home->key_url);
+			return NULL;
+		}
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(dirs); i++) {
+		g_autofree char *path = g_build_filename(dir, dirs[i], NULL);
+
+		if (!make_dir(path, error))
+			return NULL;
+	}
+	if (home)
+		return g_steal_pointer(&home);
+
+	gnutls_rnd(GNUTLS_RND_NONCE, &series, sizeof(series));
+	g_key_file_set_string(conf, "Key", "URL", key_url);
+	if (module)
+		g_key_file_set_string(conf, "Key", "Module", module);
+	g_key_file_set_integer(conf, "Profiles", "Series", series);
+	text = g_key_file_to_data(conf, &len, NULL);
+	if (!ifpp_file_write(conf_path, text, len, 0600, error))
+		return NULL;
+	return home_open(dir, error);
+}
+
+static gboolean gnutls_ok(int ret, const char *what, GError **error)
+{
+	if (ret >= 0)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "%s: %s", what, gnutls_strerror(ret));
+	return FALSE;
+}
+
+gboolean home_point(gnutls_pubkey_t pub, guint8 point[65], GError **error)
+{
+	gnutls_datum_t x = {}, y = {};
+	gnutls_ecc_curve_t curve;
+	gboolean ok;
+
+	if (!gnutls_ok(gnutls_pubkey_export_ecc_raw2(pub, &curve, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ), "public key",
+		       error))
+		return FALSE;
+	ok = curve == GNUTLS_ECC_CURVE_SECP256R1 && x.size <= 32 && y.size <= 32;
+	if (ok) {
+		memset(point, 0, 65);
+		point[0] = 0x04;
+		memcpy(point + 33 - x.size, x.data, x.size);
+		memcpy(point + 65 - y.size, y.data, y.size);
+	} else {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_POINT, "public key: not on P-256");
+	}
+	gnutls_free(x.data);
+	gnutls_free(y.data);
+	return ok;
+}
+
+gboolean home_store_public_key(Home *home, gnutls_pubkey_t pub, GError **error)
+{
+	g_autofree char *path = home_path(home, PUBLIC_KEY);
+	gnutls_datum_t pem = {};
+	gboolean ok;
+
+	if (!gnutls_ok(gnutls_pubkey_export2(pub, GNUTLS_X509_FMT_PEM, &pem), "public key", error))
+		return FALSE;
+	ok = ifpp_file_write(path, pem.data, pem.size, 0644, error);
+	gnutls_free(pem.data);
+	return ok;
+}
+
+/* Certificates of a PEM or DER file, in the order of the file, as DER. */
+static GPtrArray *read_certificates(const char *path, GError **error)
+{
+	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_autoptr(GBytes) file = ifpp_file_read(path, FILE_MAX, error);
+	gnutls_x509_crt_t *list = NULL;
+	gnutls_datum_t data;
+	unsigned int n = 0;
+	gsize len;
+	int ret;
+
+	if (!file)
+		return NULL;
+	data.data = (guint8 *)g_bytes_get_data(file, &len);
+	data.size = len;
+	ret = gnutls_x509_crt_list_import2(&list, &n, &data, GNUTLS_X509_FMT_PEM, 0);
+	if (ret < 0)
+		ret = gnutls_x509_crt_list_import2(&list, &n, &data, GNUTLS_X509_FMT_DER, 0);
+	if (ret < 0 || n == 0 || n > CERTS_MAX) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: %s", path,
+			    n > CERTS_MAX ? "too many certificates" : "not a certificate in PEM or DER");
+		n = ret < 0 ? 0 : n;
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		gnutls_datum_t der = {};
+
+		if (gnutls_x509_crt_export2(list[i], GNUTLS_X509_FMT_DER, &der) >= 0)
+			g_ptr_array_add(out, g_bytes_new(der.data, der.size));
+		gnutls_free(der.data);
+		gnutls_x509_crt_deinit(list[i]);
+	}
+	gnutls_free(list);
+	return n && n <= CERTS_MAX ? g_steal_pointer(&out) : NULL;
+}
+
+/* Prove the first of @chain with the rest of it. */
+static gboolean verify_chain(GPtrArray *chain, IfppTrust *trust, GError **error)
+{
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+	for (guint i = 1; i < chain->len; i++)
+		g_ptr_array_add(others, chain->pdata[i]);
+	return ifpp_trust_verify(trust, ifpp_span_bytes(chain->pdata[0]), others, IFPP_ROLE_DP_PB, error);
+}
+
+static gboolean same_key(const Home *home, IfppSpan cert, GError **error)
+{
+	g_autofree char *path = home_path(home, PUBLIC_KEY);
+	g_autoptr(GBytes) pem = ifpp_file_read(path, FILE_MAX, error);
+	guint8 own[65], certified[65];
+	gnutls_datum_t data;
+	gnutls_pubkey_t pub;
+	gboolean ok;
+
+	if (!pem)
+		return FALSE;
+	data = (gnutls_datum_t){ (guint8 *)g_bytes_get_data(pem, NULL), g_bytes_get_size(pem) };
+	if (!gnutls_ok(gnutls_pubkey_init(&pub), path, error))
+		return FALSE;
+	ok = gnutls_ok(gnutls_pubkey_import(pub, &data, GNUTLS_X509_FMT_PEM), path, error) &&
+	     home_point(pub, own, error);
+	gnutls_pubkey_deinit(pub);
+	if (!ok || !ifpp_cert_point(cert, certified, error))
+		return FALSE;
+	if (memcmp(own, certified, sizeof(own))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ROLE, "is for another key than %s", path);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+/* Copy into the home's trust directory, named after what is in it. */
+static gboolean store_trusted(Home *home, GBytes *bytes, const char *suffix, GError **error)
+{
+	g_autofree char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, bytes);
+	g_autofree char *path = g_strdup_printf("%s/" CI_DIR "/%.16s.%s", home->dir, hash, suffix);
+
+	return ifpp_file_write(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0644, error);
+}
+
+gboolean home_store_certificate(Home *home, const char *file, char **ci_files, char **crl_files, GError **error)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GPtrArray) chain = read_certificates(file, error);
+	g_autoptr(GPtrArray) roots = g_ptr_array_new_with_free_func((GDestroyNotify)g_ptr_array_unref);
+	g_autoptr(GPtrArray) crls = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_autofree char *path = home_path(home, CERTIFICATE);
+	g_autoptr(GString) pem = g_string_new(NULL);
+
+	if (!chain)
+		return FALSE;
+	for (guint i = 0; ci_files && ci_files[i]; i++) {
+		GPtrArray *certs = read_certificates(ci_files[i], error);
+
+		if (!certs)
+			return FALSE;
+		g_ptr_array_add(roots, certs);
+		for (guint j = 0; j < certs->len; j++) {
+			if (!ifpp_trust_add_root(trust, ifpp_span_bytes(certs->pdata[j]), error)) {
+				g_prefix_error(error, "%s: ", ci_files[i]);
+				return FALSE;
+			}
+		}
+	}
+	for (guint i = 0; crl_files && crl_files[i]; i++) {
+		GBytes *crl = ifpp_file_read(crl_files[i], FILE_MAX, error);
+
+		if (!crl)
+			return FALSE;
+		g_ptr_array_add(crls, crl);
+		if (!ifpp_trust_add_crl(trust, ifpp_span_bytes(crl), error)) {
+			g_prefix_error(error, "%s: ", crl_files[i]);
+			return FALSE;
+		}
+	}
+	if (!same_key(home, ifpp_span_bytes(chain->pdata[0]), error) || !verify_chain(chain, trust, error)) {
+		g_prefix_error(error, "%s: ", file);
+		return FALSE;
+	}
+
+	for (guint i = 0; i < roots->len; i++) {
+		GPtrArray *certs = roots->pdata[i];
+
+		for (guint j = 0; j < certs->len; j++)
+			if (!store_trusted(home, certs->pdata[j], "der", error))
+				return FALSE;
+	}
+	for (guint i = 0; i < crls->len; i++)
+		if (!store_trusted(home, crls->pdata[i], "crl", error))
+			return FALSE;
+	for (guint i = 0; i < chain->len; i++) {
+		IfppSpan der = ifpp_span_bytes(chain->pdata[i]);
+		gnutls_datum_t in = { (guint8 *)der.data, der.len }, out = {};
+
+		if (!gnutls_ok(gnutls_pem_base64_encode2("CERTIFICATE", &in, &out), file, error))
+			return FALSE;
+		g_string_append_len(pem, (const char *)out.data, out.size);
+		gnutls_free(out.data);
+	}
+	return ifpp_file_write(path, pem->str, pem->len, 0644, error);
+}
+
+gboolean home_load_trust(Home *home, GError **error)
+{
+	g_autofree char *path = home_path(home, CERTIFICATE), *ci = home_path(home, CI_DIR);
+
+	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO,
+			    "%s: has no certificate yet (ifpp-smdpf certificate stores it)", home->dir);
+		return FALSE;
+	}
+	home->chain = read_certificates(path, error);
+	if (!home->chain)
+		return FALSE;
+	home->trust = ifpp_trust_new_from_dir(ci, error);
+	if (!home->trust)
+		return FALSE;
+	if (!verify_chain(home->chain, home->trust, error)) {
+		g_prefix_error(error, "%s: ", path);
+		return FALSE;
+	}
+	return TRUE;
+}

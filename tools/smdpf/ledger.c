@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "ledger.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+
+#include "error.h"
+
+struct _Ledger {
+	char *path;
+	char *runs;		/* DIR/run */
+	char *run_name;
+	char *run_dir;
+	guint8 run[8];
+	int fd;
+	int run_fd;
+	gint64 offset;		/* up to here the file is in memory */
+	guint64 lines;
+	guint64 serial;
+	GString *pending;	/* lines not yet on the disk */
+	GHashTable *keys;	/* key_id → entry, owner */
+	GHashTable *chips;	/* eid → first entry */
+	GHashTable *iccids;	/* iccid → last entry */
+};
+
+static guint hash_bytes(gconstpointer p)
+{
+	guint32 value;
+
+	memcpy(&value, p, sizeof(value));
+	return value;
+}
+
+/* EIDs and ICCIDs begin alike and differ at the end. */
+static guint hash_eid(gconstpointer p)
+{
+	return hash_bytes((const guint8 *)p + 11) ^ hash_bytes((const guint8 *)p + 7) * 31;
+}
+
+static guint hash_iccid(gconstpointer p)
+{
+	return hash_bytes((const guint8 *)p + 6) ^ hash_bytes((const guint8 *)p + 2) * 31;
+}
+
+static gboolean equal_key(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, 32);
+}
+
+static gboolean equal_eid(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, 16);
+}
+
+static gboolean equal_iccid(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, 10);
+}
+
+static gboolean io_error(const char *path, GError **error)
+{
+	g_set_error(error, IFPP_ERROR,
+		    errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
+		    errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
+							 IFPP_ERROR_IO,
+		    "%s: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ lines */
+
+static gboolean hex_field(char **line, guint8 *out, gsize len)
+{
+	g_autoptr(GBytes) bytes = NULL;
+	char *word = *line ? strsep(line, " ") : NULL;
+
+	if (!word || strlen(word) != 2 * len || !(bytes = ifpp_unhex(word)))
+		return FALSE;
+	memcpy(out, g_bytes_get_data(bytes, NULL), len);
+	return TRUE;
+}
+
+static gboolean apply_reserve(Ledger *ledger, char *line)
+{
+	LedgerEntry in = {}, *entry;
+
+	if (!hex_field(&line, in.key_id, 32) || !hex_field(&line, in.eid, 16) || !hex_field(&line, in.iccid, 10) ||
+	    !hex_field(&line, in.order, 8) || !hex_field(&line, in.transaction, 16) ||
+	    !hex_field(&line, in.run, 8) || line)
+		return FALSE;
+	ledger->serial++;
+	entry = g_hash_table_lookup(ledger->keys, in.key_id);
+	if (entry) {
+		/* again only after its process died */
+		if (entry->state != LEDGER_RESERVED || memcmp(entry->eid, in.eid, 16) ||
+		    !memcmp(entry->run, in.run, 8))
+			return FALSE;
+		in.next = entry->next;
+		if (g_hash_table_lookup(ledger->iccids, entry->iccid) == entry)
+			g_hash_table_remove(ledger->iccids, entry->iccid);
+		*entry = in;
+	} else {
+		entry = g_memdup2(&in, sizeof(in));
+		entry->next = g_hash_table_lookup(ledger->chips, in.eid);
+		g_hash_table_insert(ledger->keys, entry->key_id, entry);
+		g_hash_table_replace(ledger->chips, entry->eid, entry);
+	}
+	g_hash_table_replace(ledger->iccids, entry->iccid, entry);
+	return TRUE;
+}
+
+static gboolean apply(Ledger *ledger, char *line)
+{
+	char *word = strsep(&line, " ");
+	LedgerEntry *entry;
+	guint8 key_id[32];
+
+	if (!strcmp(word, "reserve"))
+		return apply_reserve(ledger, line);
+	if (!hex_field(&line, key_id, 32) || !(entry = g_hash_table_lookup(ledger->keys, key_id)))
+		return FALSE;
+	if (!strcmp(word, "bound")) {
+		guint8 hash[32];
+
+		if (!hex_field(&line, hash, 32) || line || entry->state != LEDGER_RESERVED)
+			return FALSE;
+		entry->state = LEDGER_BOUND;
+		return TRUE;
+	}
+	if (entry->state == LEDGER_RESERVED)
+		return FALSE;
+	if (!strcmp(word, "installed") && !line) {
+		entry->state = LEDGER_INSTALLED;
+		return TRUE;
+	}
+	if (!strcmp(word, "failed") && line) {
+		guint64 reason;
+
+		if (!g_ascii_string_to_unsigned(line, 10, 1, 127, &reason, NULL))
+			return FALSE;
+		entry->state = LEDGER_FAILED;
+		entry->reason = reason;
+		return TRUE;
+	}
+	return FALSE;
+}
+
+/* Apply whole lines of @text; the length of what was applied, or -1. */
+static gssize apply_lines(Ledger *ledger, char *text, gsize len, GError **error)
+{
+	char *p = text, *end = text + len, *nl;
+
+	while ((nl = memchr(p, '\n', end - p))) {
+		*nl = '\0';
+		ledger->lines++;
+		if (strlen(p) != (gsize)(nl - p) || !apply(ledger, p)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO,
+				    "%s: line %" G_GUINT64_FORMAT " is damaged; restore it from a backup",
+				    ledger->path, ledger->lines);
+			return -1;
+		}
+		p = nl + 1;
+	}
+	return p - text;
+}
+
+/* Read what was added since. A last line without its end was never acted on: cut it off. */
+static gboolean catch_up(Ledger *ledger, GError **error)
+{
+	g_autofree char *buf = g_malloc(65536);
+	gsize have = 0;
+
+	for (;;) {
+		ssize_t n = pread(ledger->fd, buf + have, 65536 - have, ledger->offset + have);
+		gssize used;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return io_error(ledger->path, error);
+		if (n == 0)
+			break;
+		have += n;
+		used = apply_lines(ledger, buf, have, error);
+		if (used < 0)
+			return FALSE;
+		ledger->offset += used;
+		have -= used;
+		memmove(buf, buf + used, have);
+		if (have == 65536) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is not a ledger", ledger->path);
+			return FALSE;
+		}
+	}
+	if (have && ftruncate(ledger->fd, ledger->offset) < 0)
+		return io_error(ledger->path, error);
+	return TRUE;
+}
+
+static void add_line(Ledger *ledger, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void add_line(Ledger *ledger, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g_string_append_vprintf(ledger->pending, format, args);
+	va_end(args);
+	g_string_append_c(ledger->pending, '\n');
+}
+
+#define HEX(bytes) ifpp_hex((IfppSpan){ bytes, sizeof(bytes) })
+
+void ledger_reserve(Ledger *ledger, const LedgerEntry *entry)
+{
+	g_autofree char *key_id = HEX(entry->key_id), *eid = HEX(entry->eid), *iccid = HEX(entry->iccid);
+	g_autofree char *order = HEX(entry->order), *transaction = HEX(entry->transaction);
+
+	add_line(ledger, "reserve %s %s %s %s %s %s", key_id, eid, iccid, order, transaction, ledger->run_name);
+}
+
+void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package)
+{
+	g_autofree char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
+	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
+
+	add_line(ledger, "bound %s %s", id, hash);
+}
+
+void ledger_result(Ledger *ledger, const guint8 key_id[32], guint reason)
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
+
+	if (reason)
+		add_line(ledger, "failed %s %u", id, reason);
+	else
+		add_line(ledger, "installed %s", id);
+}
+
+gboolean ledger_commit(Ledger *ledger, GError **error)
+{
+	gsize len = ledger->pending->len, done = 0;
+	gssize used;
+
+	while (done < len) {
+		ssize_t n = pwrite(ledger->fd, ledger->pending->str + done, len - done, ledger->offset + done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			io_error(ledger->path, error);
+			goto undo;
+		}
+		done += n;
+	}
+	if (len && fdatasync(ledger->fd) < 0) {
+		io_error(ledger->path, error);
+		goto undo;
+	}
+	used = apply_lines(ledger, ledger->pending->str, len, error);
+	g_string_truncate(ledger->pending, 0);
+	if (used < 0)
+		return FALSE;
+	ledger->offset += used;
+	return TRUE;
+
+undo:
+	g_string_truncate(ledger->pending, 0);
+	if (ftruncate(ledger->fd, ledger->offset) < 0)
+		g_prefix_error(error, "%s: cannot take back what was written: ", ledger->path);
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ processes */
+
+static void remove_run_dir(const char *path)
+{
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+
+		g_unlink(file);
+	}
+	g_rmdir(path);
+}
+
+/* Forget processes that are gone. Their half-made packages go with them. */
+static void bury_dead(Ledger *ledger)
+{
+	g_autoptr(GDir) dir = g_dir_open(ledger->runs, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(ledger->runs, name, NULL);
+		int fd;
+
+		if (!strcmp(name, ledger->run_name))
+			continue;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			remove_run_dir(path);
+		close(fd);
+	}
+}
+
+gboolean ledger_run_alive(Ledger *ledger, const char *run)
+{
+	g_autofree char *path = g_build_filename(ledger->runs, run, NULL);
+
+	return g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
+const char *ledger_run_dir(Ledger *ledger)
+{
+	return ledger->run_dir;
+}
+
+const char *ledger_run_name(Ledger *ledger)
+{
+	return ledger->run_name;
+}
+
+/* ------------------------------------------------------------ the ledger */
+
+gboolean ledger_lock(Ledger *ledger, GError **error)
+{
+	int ret;
+
+	do
+		ret = flock(ledger->fd, LOCK_EX);
+	while (ret < 0 && errno == EINTR);
+	if (ret < 0)
+		return io_error(ledger->path, error);
+	if (!catch_up(ledger, error)) {
+		ledger_unlock(ledger);
+		return FALSE;
+	}
+	bury_dead(ledger);
+	return TRUE;
+}
+
+void ledger_unlock(Ledger *ledger)
+{
+	g_string_truncate(ledger->pending, 0);
+	flock(ledger->fd, LOCK_UN);
+}
+
+static void sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+}
+
+Ledger *ledger_open(const Home *home, GError **error)
+{
+	g_autoptr(Ledger) ledger = g_new0(Ledger, 1);
+
+	ledger->fd = ledger->run_fd = -1;
+	ledger->path = home_path(home, "ledger");
+	ledger->runs = home_path(home, "run");
+	ledger->pending = g_string_new(NULL);
+	ledger->keys = g_hash_table_new_full(hash_bytes, equal_key, NULL, g_free);
+	ledger->chips = g_hash_table_new(hash_eid, equal_eid);
+	ledger->iccids = g_hash_table_new(hash_iccid, equal_iccid);
+	gnutls_rnd(GNUTLS_RND_NONCE, ledger->run, sizeof(ledger->run));
+	ledger->run_name = HEX(ledger->run);
+
+	ledger->fd = open(ledger->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (ledger->fd < 0) {
+		io_error(ledger->path, error);
+		return NULL;
+	}
+	sync_dir(home->dir);
+	if (!ledger_lock(ledger, error))
+		return NULL;
+	/* Under the lock, so that nobody takes the new directory for a dead one's. */
+	ledger->run_dir = g_build_filename(ledger->runs, ledger->run_name, NULL);
+	if (g_mkdir(ledger->run_dir, 0700) == 0)
+		ledger->run_fd = open(ledger->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ledger->run_fd < 0 || flock(ledger->run_fd, LOCK_EX | LOCK_NB) < 0) {
+		io_error(ledger->run_dir, error);
+		return NULL;
+	}
+	ledger_unlock(ledger);
+	return g_steal_pointer(&ledger);
+}
+
+void ledger_free(Ledger *ledger)
+{
+	if (!ledger)
+		return;
+	if (ledger->run_fd >= 0) {
+		remove_run_dir(ledger->run_dir);
+		close(ledger->run_fd);
+	}
+	if (ledger->fd >= 0)
+		close(ledger->fd);
+	g_hash_table_unref(ledger->iccids);
+	g_hash_table_unref(ledger->chips);
+	g_hash_table_unref(ledger->keys);
+	g_string_free(ledger->pending, TRUE);
+	g_free(ledger->run_dir);
+	g_free(ledger->run_name);
+	g_free(ledger->runs);
+	g_free(ledger->path);
+	g_free(ledger);
+}
+
+/* A reservation counts while its process lives. */
+static gboolean counts(Ledger *ledger, LedgerEntry *entry)
+{
+	g_autofree char *run = NULL;
+
+	if (entry->state != LEDGER_RESERVED || !memcmp(entry->run, ledger->run, sizeof(ledger->run)))
+		return TRUE;
+	run = HEX(entry->run);
+	return ledger_run_alive(ledger, run);
+}
+
+LedgerEntry *ledger_find(Ledger *ledger, const guint8 key_id[32])
+{
+	LedgerEntry *entry = g_hash_table_lookup(ledger->keys, key_id);
+
+	return entry && counts(ledger, entry) ? entry : NULL;
+}
+
+LedgerEntry *ledger_chip(Ledger *ledger, const guint8 eid[16])
+{
+	return g_hash_table_lookup(ledger->chips, eid);
+}
+
+LedgerEntry *ledger_iccid(Ledger *ledger, const guint8 iccid[10])
+{
+	LedgerEntry *entry = g_hash_table_lookup(ledger->iccids, iccid);
+
+	return entry && entry->state != LEDGER_FAILED && counts(ledger, entry) ? entry : NULL;
+}
+
+guint64 ledger_serial(Ledger *ledger)
+{
+	return ledger->serial;
+}
+
+void ledger_foreach(Ledger *ledger, void (*func)(LedgerEntry *entry, gpointer user), gpointer user)
+{
+	GHashTableIter iter;
+	gpointer entry;
+
+	g_hash_table_iter_init(&iter, ledger->keys);
+	while (g_hash_table_iter_next(&iter, NULL, &entry))
+		func(entry, user);
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* ifpp-smdpf: the Key Maker (SM-DPf). */
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+
+#include "bind.h"
+#include "error.h"
+#include "home.h"
+#include "report.h"
+#include "token.h"
+
+#define PROGRAM "ifpp-smdpf"
+#define COUNT_MAX 256
+
+static const char usage[] =
+	"usage: ifpp-smdpf COMMAND [OPTION...]\n"
+	"\n"
+	"  init             make a home, and the signing key in a PKCS#11 token\n"
+	"  certificate      store the certificate that a CI issued for the key\n"
+	"  seal             seal profiles to the one-time keys of chips\n"
+	"  verify-report    check what the factory says became of the packages\n"
+	"\n"
+	"ifpp-smdpf COMMAND --help lists the options of a command.\n"
+	"The PIN comes from --pin-file, from IFPP_PIN in the environment, or is asked for.\n";
+
+static gboolean usage_error(GError **error, const char *what)
+{
+	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
+	return FALSE;
+}
+
+/* Parse the options; what is left must be @n_args words, the command's own arguments. */
+static gboolean parse(GOptionEntry *entries, const char *params, const char *summary, int *argc, char ***argv,
+		      int n_args, GError **error)
+{
+	g_autoptr(GOptionContext) context = g_option_context_new(params);
+	g_autoptr(GError) inner = NULL;
+
+	g_option_context_set_summary(context, summary);
+	g_option_context_add_main_entries(context, entries, NULL);
+	if (!g_option_context_parse(context, argc, argv, &inner))
+		return usage_error(error, inner->message);
+	if (*argc - 1 != n_args)
+		return usage_error(error, *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
+	return TRUE;
+}
+
+static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *url = NULL, *module = NULL, *pin_file = NULL, *path = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "key", 0, 0, G_OPTION_ARG_STRING, &url, "Where the key is or is to be", "pkcs11:token=…;object=…" },
+		{ "module", 0, 0, G_OPTION_ARG_FILENAME, &module, "PKCS#11 module that p11-kit does not know", "FILE" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ NULL }
+	};
+	g_autoptr(Home) home = NULL;
+	gnutls_privkey_t key;
+	gnutls_pubkey_t pub;
+	gboolean created, ok;
+
+	if (!parse(entries, NULL, "Makes the home, and an ECDSA P-256 key inside the token if it has none of that name.",
+		   &argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || !url)
+		return usage_error(error, "--home and --key are needed");
+	if (!token_check_url(url, error) || !token_init(module, pin_file, error) ||
+	    !token_generate(url, &created, error))
+		return FALSE;
+	key = token_open(url, &pub, error);
+	if (!key)
+		return FALSE;
+	home = home_init(dir, url, module, error);
+	ok = home && home_store_public_key(home, pub, error);
+	gnutls_pubkey_deinit(pub);
+	gnutls_privkey_deinit(key);
+	if (!ok)
+		return FALSE;
+	path = home_path(home, "dppb.pub.pem");
+	printf("%s: key %s. Have a CI certify %s as DPpb, then run ifpp-smdpf certificate.\n", dir,
+	       created ? "made in the token" : "found in the token", path);
+	return TRUE;
+}
+
+static gboolean cmd_certificate(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL;
+	g_auto(GStrv) ci = NULL, crl = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "ci", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ci, "CI root to trust, for this certificate and for chips",
+		  "FILE" },
+		{ "crl", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &crl, "The CI's certificate revocation list", "FILE" },
+		{ NULL }
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!parse(entries, "CERT", "Stores CERT.DPpb, with its sub-CAs after it if there are any.", &argc, &argv, 1,
+		   error))
+		return FALSE;
+	if (!dir || !ci)
+		return usage_error(error, "--home and --ci are needed");
+	home = home_open(dir, error);
+	if (!home || !home_store_certificate(home, argv[1], ci, crl, error))
+		return FALSE;
+	printf("%s: certificate stored. Ready to seal.\n", dir);
+	return TRUE;
+}
+
+static gboolean parse_word(const char *text, const char *const *words, const char *what, int *out, GError **error)
+{
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(text, words[i])) {
+			*out = i;
+			return TRUE;
+		}
+	}
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s %s: not known", what, text);
+	return FALSE;
+}
+
+/* No core dump, no swap: clear profiles and one-time secrets pass through this process. */
+static void keep_secrets(void)
+{
+	const struct rlimit none = {};
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		g_info("memory stays swappable: %s", g_strerror(errno));
+}
+
+static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
+{
+	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
+	static const char *const modes[] = { "ppk", "session", NULL };
+	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
+	g_autofree char *order = NULL, *out = NULL;
+	g_auto(GStrv) euicc = NULL, upp = NULL;
+	BindOptions options = { .count = 1, .class = PROFILE_OPERATIONAL };
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "euicc", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &euicc, "eUICC data of a chip, or a directory of *.euicc",
+		  "FILE" },
+		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp,
+		  "Clear profile in DER, or a directory of *.der; default: a built-in minimal one", "FILE" },
+		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
+		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
+		{ "profile-name", 0, 0, G_OPTION_ARG_STRING, &name, "Profile's name (from its header)", "NAME" },
+		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, test or provisioning (operational)", "CLASS" },
+		{ "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "ppk or session keys (ppk)", "MODE" },
+		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go", "DIR" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per package", NULL },
+		{ NULL }
+	};
+	g_autoptr(Home) home = NULL;
+	gnutls_privkey_t key;
+	gnutls_pubkey_t pub;
+	int word = 0;
+	gboolean ok;
+
+	if (!parse(entries, NULL,
+		   "Seals profiles to chips, each to a one-time key that has never been used. The same order\n"
+		   "again gives the same packages: run it again after an interruption.",
+		   &argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || !euicc || !out)
+		return usage_error(error, "--home, --euicc and --out are needed");
+	if (options.count < 1 || options.count > COUNT_MAX)
+		return usage_error(error, "--count: not from 1 to 256");
+	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
+		return usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
+	if (name && (strlen(name) > 64 || !g_utf8_validate(name, -1, NULL)))
+		return usage_error(error, "--profile-name: not 64 bytes of UTF-8 at most");
+	if (class) {
+		if (!parse_word(class, classes, "--class", &word, error))
+			return FALSE;
+		options.class = word;
+	}
+	if (mode) {
+		if (!parse_word(mode, modes, "--mode", &word, error))
+			return FALSE;
+		options.session_keys = word;
+	}
+	options.euicc = euicc;
+	options.upp = upp;
+	options.spn = spn ? spn : "IFPP";
+	options.profile_name = name;
+	options.order = order;
+	options.out = out;
+
+	keep_secrets();
+	home = home_open(dir, error);
+	if (!home || !home_load_trust(home, error) || !token_init(home->module, pin_file, error))
+		return FALSE;
+	key = token_open(home->key_url, &pub, error);
+	if (!key)
+		return FALSE;
+	gnutls_pubkey_deinit(pub);
+	ok = bind_all(home, key, &options, exit_code, error);
+	gnutls_privkey_deinit(key);
+	return ok;
+}
+
+static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError **error)
+{
+	gboolean json = FALSE, complete = FALSE;
+	g_autofree char *dir = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per line", NULL },
+		{ "complete", 0, 0, G_OPTION_ARG_NONE, &complete, "Also fail when a package is not installed", NULL },
+		{ NULL }
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!parse(entries, "REPORT", "Verifies every result and lock receipt with the chip's own certificate.", &argc,
+		   &argv, 1, error))
+		return FALSE;
+	if (!dir)
+		return usage_error(error, "--home is needed");
+	home = home_open(dir, error);
+	return home && home_load_trust(home, error) && report_verify(home, argv[1], json, complete, exit_code, error);
+}
+
+static const struct {
+	const char *name;
+	gboolean (*run)(int argc, char **argv, int *exit_code, GError **error);
+} commands[] = {
+	{ "init", cmd_init },
+	{ "certificate", cmd_certificate },
+	{ "seal", cmd_seal },
+	{ "verify-report", cmd_verify_report },
+};
+
+int main(int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	int exit_code = IFPP_EXIT_OK;
+
+	setlocale(LC_ALL, "");
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return IFPP_EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		fputs(usage, stdout);
+		return IFPP_EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf(PROGRAM " " IFPP_VERSION "\n");
+		return IFPP_EXIT_OK;
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+		gboolean ok;
+
+		if (strcmp(argv[1], commands[i].name))
+			continue;
+		g_set_prgname(PROGRAM);
+		ok = commands[i].run(argc - 1, argv + 1, &exit_code, &error);
+		token_deinit();
+		return ok ? exit_code : ifpp_error_exit(PROGRAM, error);
+	}
+	g_set_error(&error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no such command", argv[1]);
+	return ifpp_error_exit(PROGRAM, error);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Clear profiles: a built-in minimal one, and a subscriber's data put into a template. */
+#ifndef SMDPF_PROFILE_H
+#define SMDPF_PROFILE_H
+
+#include "tlv.h"
+
+/* What makes one subscriber's profile out of a template; NULL fields stay as the template has them. */
+typedef struct {
+	const char *iccid;	/* 18 to 20 digits */
+	const char *imsi;	/* 6 to 15 digits */
+	const guint8 *ki;	/* 16 bytes, into every AKA element */
+	const guint8 *opc;	/* 16 bytes, likewise */
+} ProfileRecord;
+
+/**
+ * profile_personalise() - a copy of a template with a subscriber's data in it
+ * @template: a UPP; its structure is checked
+ * @record: what to put in
+ * @error: IFPP_ERROR_UPP: the template is not sound or has no place for it, ICCID, USAGE
+ *
+ * ICCID goes into header and EF.ICCID, IMSI into EF.IMSI and EF.ACC. Lengths stay the same.
+ *
+ * Return: the profile; free it with ifpp_secret_free().
+ */
+GByteArray *profile_personalise(IfppSpan template, const ProfileRecord *record, GError **error);
+
+/**
+ * profile_builtin() - the smallest sound profile: MF, USIM, PINs, test algorithm with its published key
+ * @serial: makes ICCID (89999…, Luhn digit) and IMSI (99970…) unique; at most 14 digits
+ * @error: IFPP_ERROR_INTERNAL
+ */
+GByteArray *profile_builtin(guint64 serial, GError **error);
+
+/* The ICCID that profile_builtin() gives to @serial, nibble-swapped. */
+void profile_builtin_iccid(guint64 serial, guint8 iccid[10]);
+
+typedef enum {
+	PROFILE_TEST = 0,
+	PROFILE_PROVISIONING = 1,
+	PROFILE_OPERATIONAL = 2,
+} ProfileClass;
+
+/* The BF25 of StoreMetadata. */
+GByteArray *profile_metadata(const guint8 iccid[10], const char *spn, const char *name, ProfileClass class);
+
+/* Luhn check digit ('0'..'9') that belongs after @digits. */
+char profile_luhn(const char *digits);
+
+#endif

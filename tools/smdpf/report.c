@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <json-glib/json-glib.h>
+
+#include "eid.h"
+#include "error.h"
+#include "euicc.h"
+#include "file.h"
+#include "ledger.h"
+
+#define REPORT_MAX (1024u * 1024 * 1024)
+
+typedef enum {
+	INSTALLED,	/* proven */
+	FAILED,		/* proven: the chip says why */
+	NOT_LOADED,	/* the factory says so, nothing signed */
+	FOREIGN,	/* a key this Key Maker never bound */
+	DUPLICATE,	/* a second result for one key */
+	FORGED,		/* does not verify */
+	MISSING,	/* sealed, but the report does not mention it */
+	N_OUTCOMES,
+} Outcome;
+
+static const char *const outcome_names[] = { "installed", "failed", "not-loaded", "foreign",
+					     "duplicate", "forged", "missing" };
+
+typedef struct {
+	Home *home;
+	Ledger *ledger;
+	gboolean json;
+	GHashTable *reported;	/* key ids seen in this report */
+	guint counts[N_OUTCOMES];
+	guint units, bad_units, locked, bad_locks;
+} Check;
+
+/* A chip of the report, once proven. */
+typedef struct {
+	char eid_text[33];
+	guint8 eid[16];
+	IfppFactoryInfo *info;	/* NULL when its certificate does not verify */
+} Unit;
+
+static const char *member_string(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ?
+		       json_node_get_string(node) :
+		       NULL;
+}
+
+static gint64 member_int(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 ?
+		       json_node_get_int(node) :
+		       0;
+}
+
+static JsonObject *member_object(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+}
+
+static GBytes *member_base64(JsonObject *object, const char *name)
+{
+	const char *text = member_string(object, name);
+	guchar *data;
+	gsize len;
+
+	if (!text || !*text)
+		return NULL;
+	data = g_base64_decode(text, &len);
+	return g_bytes_new_take(data, len);
+}
+
+static void print_json(JsonBuilder *builder)
+{
+	g_autoptr(JsonNode) root = json_builder_get_root(builder);
+	g_autofree char *text = json_to_string(root, FALSE);
+
+	puts(text);
+}
+
+static void add_string(JsonBuilder *builder, const char *name, const char *value)
+{
+	json_builder_set_member_name(builder, name);
+	if (value)
+		json_builder_add_string_value(builder, value);
+	else
+		json_builder_add_null_value(builder);
+}
+
+/* One line for a package, whatever became of it. */
+static void tell(Check *check, Outcome outcome, const char *eid, const char *key_id, const LedgerEntry *entry,
+		 const char *why)
+{
+	char iccid[21] = "";
+
+	check->counts[outcome]++;
+	if (entry)
+		ifpp_iccid_format(entry->iccid, iccid);
+	if (check->json) {
+		g_autoptr(JsonBuilder) builder = json_builder_new();
+
+		json_builder_begin_object(builder);
+		add_string(builder, "type", "package");
+		add_string(builder, "eid", eid);
+		add_string(builder, "key_id", key_id);
+		add_string(builder, "iccid", entry ? iccid : NULL);
+		add_string(builder, "outcome", outcome_names[outcome]);
+		add_string(builder, "why", why);
+		json_builder_end_object(builder);
+		print_json(builder);
+	} else {
+		printf("%-10s  %-32s  %-16.16s  %-20s  %s\n", outcome_names[outcome], eid, key_id, iccid,
+		       why ? why : "");
+	}
+}
+
+static void tell_unit(Check *check, const char *eid, const char *lock, const char *why)
+{
+	if (check->json) {
+		g_autoptr(JsonBuilder) builder = json_builder_new();
+
+		json_builder_begin_object(builder);
+		add_string(builder, "type", "chip");
+		add_string(builder, "eid", eid);
+		add_string(builder, "lock", lock);
+		add_string(builder, "why", why);
+		json_builder_end_object(builder);
+		print_json(builder);
+	} else if (why || strcmp(lock, "none")) {
+		printf("%-10s  %-32s  %s\n", strcmp(lock, "proven") ? lock : "locked", eid, why ? why : "");
+	}
+}
+
+/* The signature, and that the result is of this chip and of the package this home sealed. */
+static gboolean check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, guint *reason, GError **error)
+{
+	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, error);
+
+	if (!pir || !ifpp_pir_verify(pir, ifpp_span_bytes(unit->info->cert_euicc), error))
+		return FALSE;
+	*reason = pir->reason;
+	if (!entry)
+		return TRUE;
+	if (memcmp(entry->eid, unit->eid, 16) || !ifpp_span_equal(pir->transaction_id, IFPP_SPAN(entry->transaction))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "the result is of another package");
+		return FALSE;
+	}
+	if (pir->iccid.len && !ifpp_span_equal(pir->iccid, IFPP_SPAN(entry->iccid))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "the result is of another profile");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static void check_result(Check *check, Unit *unit, JsonObject *result)
+{
+	const char *text = member_string(result, "key_id");
+	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL, pir = member_base64(result, "pir");
+	g_autofree char *key_hex = NULL, *why = NULL;
+	g_autoptr(GError) error = NULL;
+	LedgerEntry *entry;
+	guint reason = 0;
+
+	if (!id || g_bytes_get_size(id) != 32) {
+		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
+		return;
+	}
+	key_hex = ifpp_hex(ifpp_span_bytes(id));
+	entry = ledger_find(check->ledger, g_bytes_get_data(id, NULL));
+	if (entry && entry->state == LEDGER_RESERVED)
+		entry = NULL;
+	if (!g_hash_table_add(check->reported, g_strdup(key_hex))) {
+		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "a second result for this key");
+		return;
+	}
+	if (!pir) {
+		const char *name = member_string(result, "reason_name");
+
+		if (!entry) {
+			tell(check, FOREIGN, unit->eid_text, key_hex, NULL, name);
+		} else if (memcmp(entry->eid, unit->eid, 16)) {
+			tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
+		} else if (member_int(result, "status") == 0) {
+			tell(check, FORGED, unit->eid_text, key_hex, entry, "said to be installed, without proof");
+		} else {
+			why = g_strdup_printf("%s (the factory's word)", name ? name : "unknown reason");
+			tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
+		}
+		return;
+	}
+	if (!unit->info) {
+		tell(check, FORGED, unit->eid_text, key_hex, entry, "its chip is not proven");
+		return;
+	}
+	if (!check_pir(unit, pir, entry, &reason, &error)) {
+		tell(check, FORGED, unit->eid_text, key_hex, entry, error->message);
+		return;
+	}
+	if (!entry) {
+		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, ifpp_pir_reason_name(reason));
+		return;
+	}
+	if ((entry->state == LEDGER_INSTALLED && reason) || (entry->state == LEDGER_FAILED && !reason)) {
+		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "an earlier report proves the opposite");
+		return;
+	}
+	if (entry->state == LEDGER_BOUND)
+		ledger_result(check->ledger, entry->key_id, reason);
+	tell(check, reason ? FAILED : INSTALLED, unit->eid_text, key_hex, entry,
+	     reason ? ifpp_pir_reason_name(reason) : NULL);
+}
+
+static void check_lock(Check *check, Unit *unit, JsonObject *lock)
+{
+	const char *challenge = lock ? member_string(lock, "challenge") : NULL;
+	g_autoptr(GBytes) receipt = lock ? member_base64(lock, "receipt") : NULL;
+	g_autoptr(GBytes) expect = challenge ? ifpp_unhex(challenge) : NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (!lock) {
+		tell_unit(check, unit->eid_text, "none", NULL);
+		return;
+	}
+	if (!receipt || !expect || g_bytes_get_size(expect) != 16)
+		g_set_error(&error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "lock receipt without challenge or bytes");
+	else if (!unit->info)
+		g_set_error(&error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "its chip is not proven");
+	else
+		ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(unit->info->cert_euicc), unit->eid,
+				    g_bytes_get_data(expect, NULL), NULL, &error);
+	if (error) {
+		check->bad_locks++;
+		tell_unit(check, unit->eid_text, "forged", error->message);
+	} else {
+		check->locked++;
+		tell_unit(check, unit->eid_text, "proven", NULL);
+	}
+}
+
+/* The chip's own data, as the factory exported it: certificates up to a CI root, attested keys. */
+static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError **error)
+{
+	g_autoptr(GBytes) data = member_base64(object, "euicc_data");
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	const char *text = member_string(object, "eid");
+	IfppSpan ff21, bf22;
+	guint8 eid[16];
+
+	g_strlcpy(unit->eid_text, text ? text : "", sizeof(unit->eid_text));
+	if (!text || !ifpp_eid_parse(text, unit->eid, error)) {
+		if (!text)
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_EID, "a unit without EID");
+		return FALSE;
+	}
+	if (!data) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA, "no eUICC data");
+		return FALSE;
+	}
+	if (!ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, error) ||
+	    !(info = ifpp_factory_info_parse(ff21, error)) ||
+	    !ifpp_factory_info_verify(info, unit->eid, check->home->trust, error))
+		return FALSE;
+	unit->info = g_steal_pointer(&info);
+	return TRUE;
+}
+
+static void check_unit(Check *check, JsonNode *node)
+{
+	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+	g_autoptr(GError) error = NULL;
+	JsonNode *results;
+	Unit unit = {};
+
+	check->units++;
+	if (!object || !prove_unit(check, object, &unit, &error)) {
+		check->bad_units++;
+		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
+	}
+	if (!object)
+		return;
+	results = json_object_get_member(object, "results");
+	if (results && JSON_NODE_HOLDS_ARRAY(results)) {
+		JsonArray *array = json_node_get_array(results);
+
+		for (guint i = 0; i < json_array_get_length(array); i++) {
+			JsonNode *result = json_array_get_element(array, i);
+
+			if (JSON_NODE_HOLDS_OBJECT(result))
+				check_result(check, &unit, json_node_get_object(result));
+			else
+				tell(check, FORGED, unit.eid_text, "", NULL, "not a result");
+		}
+	}
+	check_lock(check, &unit, member_object(object, "lock"));
+	g_clear_pointer(&unit.info, ifpp_factory_info_free);
+}
+
+static void find_missing(LedgerEntry *entry, gpointer user)
+{
+	g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
+	Check *check = user;
+	char eid[33];
+
+	if (entry->state != LEDGER_BOUND || g_hash_table_contains(check->reported, key_hex))
+		return;
+	ifpp_eid_format(entry->eid, eid);
+	tell(check, MISSING, eid, key_hex, entry, NULL);
+}
+
+static void summary(Check *check)
+{
+	if (check->json) {
+		g_autoptr(JsonBuilder) builder = json_builder_new();
+
+		json_builder_begin_object(builder);
+		add_string(builder, "type", "summary");
+		for (guint i = 0; i < N_OUTCOMES; i++) {
+			json_builder_set_member_name(builder, outcome_names[i]);
+			json_builder_add_int_value(builder, check->counts[i]);
+		}
+		json_builder_set_member_name(builder, "chips");
+		json_builder_add_int_value(builder, check->units);
+		json_builder_set_member_name(builder, "chips_unproven");
+		json_builder_add_int_value(builder, check->bad_units);
+		json_builder_set_member_name(builder, "locks_proven");
+		json_builder_add_int_value(builder, check->locked);
+		json_builder_set_member_name(builder, "locks_forged");
+		json_builder_add_int_value(builder, check->bad_locks);
+		json_builder_end_object(builder);
+		print_json(builder);
+		return;
+	}
+	printf("\n%u chips", check->units);
+	for (guint i = 0; i < N_OUTCOMES; i++)
+		if (check->counts[i] || i == INSTALLED)
+			printf(", %u %s", check->counts[i], outcome_names[i]);
+	printf(", %u locks proven", check->locked);
+	if (check->bad_locks)
+		printf(", %u lock receipts forged", check->bad_locks);
+	if (check->bad_units)
+		printf(", %u chips unproven", check->bad_units);
+	printf("\n");
+}
+
+static JsonArray *load(const char *file, JsonParser *parser, GError **error)
+{
+	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
+	g_autoptr(GError) why = NULL;
+	JsonObject *root = NULL;
+	JsonNode *node;
+
+	if (!text)
+		return NULL;
+	if (!json_parser_load_from_data(parser, g_bytes_get_data(text, NULL), g_bytes_get_size(text), &why)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not JSON: %s", file, why->message);
+		return NULL;
+	}
+	node = json_parser_get_root(parser);
+	if (node && JSON_NODE_HOLDS_OBJECT(node))
+		root = json_node_get_object(node);
+	if (!root || g_strcmp0(member_string(root, "format"), "ifpp-report") || member_int(root, "version") != 1 ||
+	    !(node = json_object_get_member(root, "units")) || !JSON_NODE_HOLDS_ARRAY(node)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not a Profile Loading Report of version 1", file);
+		return NULL;
+	}
+	return json_node_get_array(node);
+}
+
+gboolean report_verify(Home *home, const char *file, gboolean json, gboolean complete, int *exit_code, GError **error)
+{
+	g_autoptr(JsonParser) parser = json_parser_new_immutable();
+	JsonArray *units = load(file, parser, error);
+	Check check = { .home = home, .json = json };
+	gboolean ok;
+
+	if (!units)
+		return FALSE;
+	check.ledger = ledger_open(home, error);
+	if (!check.ledger)
+		return FALSE;
+	check.reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	ok = ledger_lock(check.ledger, error);
+	if (ok) {
+		if (!json)
+			printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
+		for (guint i = 0; i < json_array_get_length(units); i++)
+			check_unit(&check, json_array_get_element(units, i));
+		ledger_foreach(check.ledger, find_missing, &check);
+		ok = ledger_commit(check.ledger, error);
+		ledger_unlock(check.ledger);
+	}
+	if (ok)
+		summary(&check);
+
+	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.bad_units || check.bad_locks)
+		*exit_code = IFPP_EXIT_REFUSED;
+	else if (complete && (check.counts[FAILED] || check.counts[NOT_LOADED] || check.counts[MISSING]))
+		*exit_code = IFPP_EXIT_FAILED;
+	else
+		*exit_code = IFPP_EXIT_OK;
+	g_hash_table_unref(check.reported);
+	ledger_free(check.ledger);
+	return ok;
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "token.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <gnutls/crypto.h>
+#include <gnutls/pkcs11.h>
+
+#include "error.h"
+#include "file.h"
+
+#define PIN_MAX 256
+
+static char pin[PIN_MAX];
+static gboolean have_pin, pin_refused, pin_missing;
+
+/* Read a line from the terminal without showing it. */
+static gboolean ask_pin(const char *label)
+{
+	struct termios old, quiet;
+	gboolean ok = FALSE;
+	gsize len = 0;
+	int fd;
+
+	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return FALSE;
+	if (tcgetattr(fd, &old) == 0) {
+		quiet = old;
+		quiet.c_lflag &= ~(ECHO | ECHONL);
+		dprintf(fd, "PIN of token %s: ", label);
+		tcsetattr(fd, TCSAFLUSH, &quiet);
+		while (len < PIN_MAX - 1 && read(fd, pin + len, 1) == 1 && pin[len] != '\n')
+			len++;
+		pin[len] = '\0';
+		tcsetattr(fd, TCSAFLUSH, &old);
+		dprintf(fd, "\n");
+		ok = len > 0;
+	}
+	close(fd);
+	return ok;
+}
+
+static int pin_callback(void *user, int attempt, const char *url, const char *label, unsigned int flags, char *out,
+			size_t out_max)
+{
+	/* A second question means that the first answer was wrong. Tokens lock: never repeat it. */
+	if (attempt > 0 || (have_pin && flags & GNUTLS_PIN_WRONG)) {
+		pin_refused = TRUE;
+		return -1;
+	}
+	if (!have_pin)
+		have_pin = ask_pin(label);
+	if (!have_pin) {
+		pin_missing = TRUE;
+		return -1;
+	}
+	if (strlen(pin) >= out_max) {
+		pin_refused = TRUE;
+		return -1;
+	}
+	strcpy(out, pin);
+	return 0;
+}
+
+static gboolean load_pin(const char *file, GError **error)
+{
+	char *env = getenv("IFPP_PIN");
+	g_autoptr(GBytes) bytes = NULL;
+	const char *text = env;
+	gsize len = 0;
+
+	if (file) {
+		bytes = ifpp_file_read(file, 4096, error);
+		if (!bytes) {
+			g_prefix_error(error, "PIN: ");
+			return FALSE;
+		}
+		text = g_bytes_get_data(bytes, &len);
+		for (gsize i = 0; i < len; i++)
+			if (text[i] == '\n' || text[i] == '\r')
+				len = i;
+	} else if (env) {
+		len = strlen(env);
+	} else {
+		return TRUE;
+	}
+	if (len && len < PIN_MAX) {
+		memcpy(pin, text, len);
+		pin[len] = '\0';
+		have_pin = TRUE;
+	}
+	if (bytes && g_bytes_get_size(bytes))
+		gnutls_memset((void *)g_bytes_get_data(bytes, NULL), 0, g_bytes_get_size(bytes));
+	if (env) {
+		gnutls_memset(env, 0, strlen(env));
+		unsetenv("IFPP_PIN");
+	}
+	if (!have_pin)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "%s: holds no PIN", file ? file : "IFPP_PIN");
+	return have_pin;
+}
+
+gboolean token_init(const char *module, const char *pin_file, GError **error)
+{
+	int ret;
+
+	if (!load_pin(pin_file, error))
+		return FALSE;
+	ret = gnutls_pkcs11_init(module ? GNUTLS_PKCS11_FLAG_MANUAL : GNUTLS_PKCS11_FLAG_AUTO, NULL);
+	if (ret >= 0 && module)
+		ret = gnutls_pkcs11_add_provider(module, NULL);
+	if (ret < 0) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "%s: %s", module ? module : "PKCS#11",
+			    gnutls_strerror(ret));
+		return FALSE;
+	}
+	gnutls_pkcs11_set_pin_function(pin_callback, NULL);
+	return TRUE;
+}
+
+void token_deinit(void)
+{
+	gnutls_memset(pin, 0, sizeof(pin));
+	have_pin = FALSE;
+	gnutls_pkcs11_deinit();
+}
+
+/* Value of one attribute of a pkcs11: URL, unescaped. */
+static char *url_attribute(const char *url, const char *name)
+{
+	g_auto(GStrv) parts = NULL;
+	gsize len = strlen(name);
+
+	if (!g_str_has_prefix(url, "pkcs11:"))
+		return NULL;
+	parts = g_strsplit_set(url + strlen("pkcs11:"), ";?&", -1);
+	for (guint i = 0; parts[i]; i++)
+		if (!strncmp(parts[i], name, len) && parts[i][len] == '=')
+			return g_uri_unescape_string(parts[i] + len + 1, NULL);
+	return NULL;
+}
+
+gboolean token_check_url(const char *url, GError **error)
+{
+	g_autofree char *object = url_attribute(url, "object");
+	g_autofree char *token = url_attribute(url, "token");
+	g_autofree char *value = url_attribute(url, "pin-value");
+
+	if (value) {
+		gnutls_memset(value, 0, strlen(value));
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
+			    "key URL: holds a PIN for everybody to see; use --pin-file");
+		return FALSE;
+	}
+	if (!object || !*object || !token || !*token) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
+			    "key URL %s: not of the form pkcs11:token=NAME;object=NAME", url);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+/* GnuTLS has one code for a token without the object, another for no such token. */
+static gboolean not_found(int ret)
+{
+	return ret == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE || ret == GNUTLS_E_PKCS11_REQUESTED_OBJECT_NOT_AVAILBLE;
+}
+
+/* One sentence for the ways in which a token refuses. */
+static void refuse(int ret, const char *url, GError **error)
+{
+	g_autofree char *token = url_attribute(url, "token");
+	g_autofree char *object = url_attribute(url, "object");
+	g_autofree char *token_url = NULL;
+	char label[64];
+	size_t len = sizeof(label);
+
+	if (pin_missing) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
+			    "token %s: no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)", token);
+		return;
+	}
+	if (pin_refused || ret == GNUTLS_E_PKCS11_PIN_ERROR) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: wrong PIN", token);
+		return;
+	}
+	if (ret == GNUTLS_E_PKCS11_PIN_LOCKED) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: PIN is locked", token);
+		return;
+	}
+	{
+		g_autofree char *escaped = g_uri_escape_string(token, NULL, FALSE);
+
+		token_url = g_strdup_printf("pkcs11:token=%s", escaped);
+	}
+	if (gnutls_pkcs11_token_get_info(token_url, GNUTLS_PKCS11_TOKEN_LABEL, label, &len) < 0)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", token);
+	else if (not_found(ret))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: has no private key %s", token, object);
+	else
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: %s", token, gnutls_strerror(ret));
+}
+
+/* The whole point of a token: the key must be unable to leave it. */
+static gboolean check_kept(const char *url, GError **error)
+{
+	g_autofree char *private_url = g_strdup_printf("%s;type=private", url);
+	gnutls_pkcs11_obj_t obj;
+	unsigned int flags = 0;
+	gboolean sensitive;
+	int ret;
+
+	ret = gnutls_pkcs11_obj_init(&obj);
+	if (ret >= 0) {
+		ret = gnutls_pkcs11_obj_import_url(obj, strstr(url, "type=") ? url : private_url,
+						   GNUTLS_PKCS11_OBJ_FLAG_LOGIN);
+		if (ret >= 0)
+			ret = gnutls_pkcs11_obj_get_flags(obj, &flags);
+		gnutls_pkcs11_obj_deinit(obj);
+	}
+	if (ret < 0) {
+		refuse(ret, url, error);
+		return FALSE;
+	}
+	sensitive = flags & GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE;
+	if (!sensitive || !(flags & GNUTLS_PKCS11_OBJ_FLAG_NEVER_EXTRACTABLE)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s; have the token generate one", url,
+			    sensitive ? "is or was extractable from the token" : "is readable in the token");
+		return FALSE;
+	}
+	return TRUE;
+}
+
+gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
+{
+	gnutls_privkey_t key = NULL;
+	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
+	int ret;
+
+	if (!token_check_url(url, error))
+		return NULL;
+	*pub = NULL;
+	ret = gnutls_privkey_init(&key);
+	if (ret >= 0)
+		ret = gnutls_privkey_import_url(key, url, 0);
+	if (ret >= 0)
+		ret = gnutls_pubkey_init(pub);
+	if (ret >= 0)
+		ret = gnutls_pubkey_import_privkey(*pub, key, 0, 0);
+	if (ret < 0) {
+		refuse(ret, url, error);
+		goto fail;
+	}
+	ret = gnutls_pubkey_export_ecc_raw2(*pub, &curve, NULL, NULL, 0);
+	if (ret < 0 || curve != GNUTLS_ECC_CURVE_SECP256R1) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: is not an ECDSA key on P-256", url);
+		goto fail;
+	}
+	if (!check_kept(url, error))
+		goto fail;
+	return key;
+
+fail:
+	if (*pub)
+		gnutls_pubkey_deinit(*pub);
+	*pub = NULL;
+	if (key)
+		gnutls_privkey_deinit(key);
+	return NULL;
+}
+
+gboolean token_generate(const char *url, gboolean *created, GError **error)
+{
+	g_autofree char *label = NULL;
+	guint8 id[8];
+	gnutls_datum_t cid = { id, sizeof(id) };
+	gnutls_privkey_t key;
+	int ret;
+
+	if (!token_check_url(url, error))
+		return FALSE;
+	*created = FALSE;
+	ret = gnutls_privkey_init(&key);
+	if (ret >= 0) {
+		ret = gnutls_privkey_import_url(key, url, 0);
+		gnutls_privkey_deinit(key);
+	}
+	if (ret >= 0)
+		return TRUE;
+	if (!not_found(ret) || pin_refused || pin_missing) {
+		refuse(ret, url, error);
+		return FALSE;
+	}
+	label = url_attribute(url, "object");
+	ret = gnutls_rnd(GNUTLS_RND_NONCE, id, sizeof(id));
+	if (ret >= 0)
+		ret = gnutls_pkcs11_privkey_generate3(url, GNUTLS_PK_ECDSA,
+						      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), label,
+						      &cid, 0, NULL, GNUTLS_KEY_DIGITAL_SIGNATURE,
+						      GNUTLS_PKCS11_OBJ_FLAG_LOGIN |
+							      GNUTLS_PKCS11_OBJ_FLAG_MARK_PRIVATE |
+							      GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE);
+	if (ret < 0) {
+		refuse(ret, url, error);
+		return FALSE;
+	}
+	*created = TRUE;
+	return TRUE;
+}

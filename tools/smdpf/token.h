@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* SK.DPpb in its PKCS#11 token, and the PIN. */
+#ifndef SMDPF_TOKEN_H
+#define SMDPF_TOKEN_H
+
+#include <glib.h>
+#include <gnutls/abstract.h>
+
+/**
+ * token_init() - start PKCS#11 and say where the PIN comes from
+ * @module: path of the PKCS#11 module, or NULL: those that p11-kit knows
+ * @pin_file: file whose first line is the PIN, or NULL: IFPP_PIN, else ask on the terminal
+ * @error: IFPP_ERROR_TOKEN, IFPP_ERROR_PIN, IFPP_ERROR_IO
+ */
+gboolean token_init(const char *module, const char *pin_file, GError **error);
+void token_deinit(void);	/* wipes the PIN */
+
+/* Refuse a URL without object name, or with a PIN in it: IFPP_ERROR_USAGE. */
+gboolean token_check_url(const char *url, GError **error);
+
+/**
+ * token_open() - SK.DPpb: one session for every signature to come
+ * @url: pkcs11: URL
+ * @pub: its public half
+ * @error: IFPP_ERROR_TOKEN, IFPP_ERROR_PIN; TOKEN too when the key could leave the token
+ */
+gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error);
+
+/**
+ * token_generate() - make the key in the token unless it is there already
+ * @url: pkcs11: URL with token and object
+ * @created: whether it was made
+ * @error: IFPP_ERROR_TOKEN, IFPP_ERROR_PIN
+ */
+gboolean token_generate(const char *url, gboolean *created, GError **error);
+
+#endif
