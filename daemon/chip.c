@@ -855,6 +855,7 @@ static void on_start_locked(GObject *source, GAsyncResult *res, gpointer user)
 static void on_start_asked(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	Chip *chip = g_task_get_task_data(task);
 	g_autoptr(GBytes) bytes = NULL;
 	GError *error = NULL;
@@ -870,7 +871,7 @@ static void on_start_asked(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	/* A lock that was cut off before its receipt was stored: have it signed again. */
 	bytes = g_bytes_new(challenge, sizeof(challenge));
-	chip_run_async(chip, IFPP_REQ_LOCK, bytes, ASK_TIME / 1000, g_task_get_cancellable(task), on_start_locked,
+	chip_run_async(chip, IFPP_REQ_LOCK, bytes, ASK_TIME / 1000, cancellable, on_start_locked,
 		       g_steal_pointer(&task));
 }
 

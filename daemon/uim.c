@@ -397,6 +397,7 @@ static void on_open_clients(GObject *source, GAsyncResult *res, gpointer user)
 static void on_open_swept(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	ChannelOpen *ctx = g_task_get_task_data(task);
 	g_autoptr(GError) error = NULL;
 
@@ -404,7 +405,7 @@ static void on_open_swept(GObject *source, GAsyncResult *res, gpointer user)
 		if (lost_client(error) && !ctx->renewed) {
 			ctx->renewed = TRUE;
 			clients_drop(ctx->uim);
-			clients_async(ctx->uim, g_task_get_cancellable(task), on_open_clients,
+			clients_async(ctx->uim, cancellable, on_open_clients,
 				      g_steal_pointer(&task));
 			return;
 		}
@@ -417,6 +418,7 @@ static void on_open_swept(GObject *source, GAsyncResult *res, gpointer user)
 static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	ChannelOpen *ctx = g_task_get_task_data(task);
 	Uim *uim = ctx->uim;
 	g_autoptr(GError) error = NULL;
@@ -449,7 +451,7 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 		ctx->renewed = TRUE;
 		g_message("%s: the modem has forgotten our client, taking a new one", uim->device_path);
 		clients_drop(uim);
-		clients_async(uim, g_task_get_cancellable(task), on_open_clients, g_steal_pointer(&task));
+		clients_async(uim, cancellable, on_open_clients, g_steal_pointer(&task));
 		return;
 	}
 	if ((sw1 == 0x6a && sw2 == 0x82) ||
@@ -466,7 +468,7 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 	/* Any other refusal may mean that every channel is taken: by whom, if not by our predecessors? */
 	if (error && error->domain == QMI_PROTOCOL_ERROR && !lost_client(error) && !ctx->swept) {
 		ctx->swept = TRUE;
-		sweep_async(uim, SWEEP_ALL, g_task_get_cancellable(task), on_open_swept, g_steal_pointer(&task));
+		sweep_async(uim, SWEEP_ALL, cancellable, on_open_swept, g_steal_pointer(&task));
 		return;
 	}
 	g_task_return_error(task, qmi_error(uim, "opening a logical channel", error));
@@ -658,6 +660,7 @@ static void on_model(GObject *source, GAsyncResult *res, gpointer user)
 static void on_open_clients_first(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	Open *ctx = g_task_get_task_data(task);
 	g_autoptr(GError) error = NULL;
 
@@ -666,7 +669,7 @@ static void on_open_clients_first(GObject *source, GAsyncResult *res, gpointer u
 		return;
 	}
 	qmi_client_uim_get_slot_status(QMI_CLIENT_UIM(ctx->uim->client), NULL, ctx->uim->timeout,
-				       g_task_get_cancellable(task), on_slots, g_steal_pointer(&task));
+				       cancellable, on_slots, g_steal_pointer(&task));
 }
 
 /* Which slot to talk to. The modem's word about "is eUICC" is a hint only: the ISD-R decides. */
@@ -716,6 +719,7 @@ static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GE
 static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	Open *ctx = g_task_get_task_data(task);
 	Uim *uim = ctx->uim;
 	g_autoptr(GError) error = NULL;
@@ -728,7 +732,7 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 		/* The remembered id is not ours any more; some modems say so, some just keep silent. */
 		ctx->renewed = TRUE;
 		clients_drop(uim);
-		clients_async(uim, g_task_get_cancellable(task), on_open_clients_first, g_steal_pointer(&task));
+		clients_async(uim, cancellable, on_open_clients_first, g_steal_pointer(&task));
 		return;
 	}
 	/* Older firmware has no slots (94, 71): then there is only slot 1. */
@@ -742,7 +746,7 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	if (uim->dms) {
-		qmi_client_dms_get_model(QMI_CLIENT_DMS(uim->dms), NULL, uim->timeout, g_task_get_cancellable(task),
+		qmi_client_dms_get_model(QMI_CLIENT_DMS(uim->dms), NULL, uim->timeout, cancellable,
 					 on_model, g_steal_pointer(&task));
 		return;
 	}
@@ -752,6 +756,7 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	Open *ctx = g_task_get_task_data(task);
 	g_autoptr(GError) error = NULL;
 
@@ -759,12 +764,13 @@ static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
 		g_task_return_error(task, qmi_error(ctx->uim, "opening the port", error));
 		return;
 	}
-	clients_async(ctx->uim, g_task_get_cancellable(task), on_open_clients_first, g_steal_pointer(&task));
+	clients_async(ctx->uim, cancellable, on_open_clients_first, g_steal_pointer(&task));
 }
 
 static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 {
 	g_autoptr(GTask) task = user;
+	GCancellable *cancellable = g_task_get_cancellable(task);
 	Open *ctx = g_task_get_task_data(task);
 	Uim *uim = ctx->uim;
 	g_autoptr(GError) error = NULL;
@@ -784,7 +790,7 @@ static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 		uim->cid = QMI_CID_NONE;
 		uim->dms_cid = QMI_CID_NONE;
 	}
-	qmi_device_open(uim->device, flags, uim->timeout, g_task_get_cancellable(task), on_opened,
+	qmi_device_open(uim->device, flags, uim->timeout, cancellable, on_opened,
 			g_steal_pointer(&task));
 }
 

@@ -95,6 +95,7 @@ int relay_sim_attach(RelaySim *sim, guint timeout_ms)
 	ssize_t len;
 
 	relay_sim_hangup(sim);
+	/* Daemons that died before or while attaching are still in the queue. */
 	do {
 		if (!wait_for(sim->listen_fd, timeout_ms))
 			return -ETIMEDOUT;
@@ -104,11 +105,9 @@ int relay_sim_attach(RelaySim *sim, guint timeout_ms)
 		if (!wait_for(sim->fd, timeout_ms))
 			return -ETIMEDOUT;
 		len = recv(sim->fd, msg, MSG_MAX, 0);
-	} while (len == 0);	/* a daemon that never got to know its chip */
-
-	answer.status = take_attach(sim, msg, len);
-	if (send(sim->fd, &answer, sizeof(answer), MSG_NOSIGNAL) != sizeof(answer))
-		return -ENODEV;
+		if (len > 0)
+			answer.status = take_attach(sim, msg, len);
+	} while (len <= 0 || send(sim->fd, &answer, sizeof(answer), MSG_NOSIGNAL) != sizeof(answer));
 	sim->rec.online = !answer.status;
 	return answer.status;
 }
@@ -139,6 +138,19 @@ int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, g
 		return -ENODEV;
 	}
 	return 0;
+}
+
+void relay_sim_force(RelaySim *sim, GBytes *package, guint timeout_ms)
+{
+	g_autoptr(GByteArray) msg = g_byte_array_new();
+	gsize len;
+	const guint8 *data = g_bytes_get_data(package, &len);
+
+	memcpy(&sim->hdr, data, MIN(len, sizeof(sim->hdr)));
+	sim->req = (struct ifpp_req){ .id = ++sim->next_id, .type = IFPP_REQ_LOAD, .timeout_ms = timeout_ms, .len = len };
+	g_byte_array_append(msg, (const guint8 *)&sim->req, sizeof(sim->req));
+	g_byte_array_append(msg, data, len);
+	g_assert_cmpint(send(sim->fd, msg->data, msg->len, MSG_NOSIGNAL), ==, msg->len);
 }
 
 int relay_sim_wait(RelaySim *sim, RelaySimResult *result, guint timeout_ms)

@@ -33,6 +33,8 @@ void relay_sim_free(RelaySim *sim);
 int relay_sim_attach(RelaySim *sim, guint timeout_ms);
 /* Hand a request to the daemon: 0, or the errno the driver would give the client instead. */
 int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, guint timeout_ms);
+/* A package past all checks of the driver, as if it had none. */
+void relay_sim_force(RelaySim *sim, GBytes *package, guint timeout_ms);
 /* Wait for its reply: 0, -ETIMEDOUT, or -ENODEV when the daemon is gone. */
 int relay_sim_wait(RelaySim *sim, RelaySimResult *result, guint timeout_ms);
 void relay_sim_result_clear(RelaySimResult *result);
