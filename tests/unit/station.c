@@ -1,0 +1,408 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "station.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+
+#include "eid.h"
+
+#define PIN "1234"
+#define START_MS 20000
+#define REQUEST_MS 60000
+
+char *station_program(const char *name)
+{
+	static const struct { const char *name, *path; } programs[] = {
+		{ "ifpp-eum", "tools/eum" },
+		{ "ifpp-smdpf", "tools/smdpf" },
+		{ "ifpp-vmodem", "tools/vmodem" },
+		{ "ifppd", "daemon" },
+	};
+	const char *build = g_getenv("IFPP_BUILD");
+
+	for (guint i = 0; build && i < G_N_ELEMENTS(programs); i++) {
+		if (!strcmp(programs[i].name, name))
+			return g_build_filename(build, programs[i].path, name, NULL);
+	}
+	return g_strdup(name);
+}
+
+static int run_argv(char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	g_autofree char *out = NULL;
+	g_autofree char *err = NULL;
+	int status;
+
+	g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err, &status, &error);
+	g_assert_no_error(error);
+	if (status && g_test_verbose())
+		g_printerr("%s %s: %s%s", argv[0], argv[1], out, err);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+int station_run(const char *program, ...)
+{
+	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	const char *arg;
+	va_list args;
+
+	g_ptr_array_add(argv, station_program(program));
+	va_start(args, program);
+	while ((arg = va_arg(args, const char *)))
+		g_ptr_array_add(argv, g_strdup(arg));
+	va_end(args);
+	g_ptr_array_add(argv, NULL);
+	return run_argv((char **)argv->pdata);
+}
+
+void station_remove(const char *path)
+{
+	g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *child = g_build_filename(path, name, NULL);
+
+		station_remove(child);
+	}
+	g_remove(path);
+}
+
+void station_copy(const char *from, const char *to)
+{
+	g_autofree char *data = NULL;
+	gsize len;
+
+	g_assert_true(g_file_get_contents(from, &data, &len, NULL));
+	g_assert_true(g_file_set_contents(to, data, len, NULL));
+}
+
+World *world_new(void)
+{
+	World *world = g_new0(World, 1);
+	g_autofree char *conf = NULL;
+	g_autofree char *tokens = NULL;
+	g_autofree char *text = NULL;
+	g_autofree char *ci = NULL;
+	g_autofree char *cert = NULL;
+	g_autofree char *pub = NULL;
+	g_autofree char *copied = NULL;
+
+	world->dir = g_dir_make_tmp("ifpp-XXXXXX", NULL);
+	world->pki = g_build_filename(world->dir, "pki", NULL);
+	world->trust = g_build_filename(world->dir, "trust", NULL);
+	world->home = g_build_filename(world->dir, "vault", NULL);
+	world->pin = g_build_filename(world->dir, "pin", NULL);
+	tokens = g_build_filename(world->dir, "tokens", NULL);
+	conf = g_build_filename(world->dir, "softhsm2.conf", NULL);
+	ci = g_build_filename(world->pki, "ci.pem", NULL);
+	cert = g_build_filename(world->dir, "dppb.pem", NULL);
+	pub = g_build_filename(world->home, "dppb.pub.pem", NULL);
+	text = g_strdup_printf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens);
+	g_assert_cmpint(g_mkdir(tokens, 0700), ==, 0);
+	g_assert_cmpint(g_mkdir(world->trust, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(conf, text, -1, NULL));
+	g_assert_true(g_file_set_contents(world->pin, PIN "\n", -1, NULL));
+	world->conf = g_strdup(conf);
+	g_setenv("SOFTHSM2_CONF", conf, TRUE);
+	g_setenv("G_DEBUG", "fatal-criticals", TRUE);	/* in our programs */
+
+	g_assert_cmpint(station_run("softhsm2-util", "--init-token", "--free", "--label", "ifpp", "--pin", PIN,
+				  "--so-pin", PIN, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "init", world->pki, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "init", "--home", world->home, "--key",
+				  "pkcs11:token=ifpp;object=dppb", "--pin-file", world->pin, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "dppb", world->pki, "--public-key", pub, "--out", cert, NULL),
+			==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "certificate", "--home", world->home, cert, "--ci", ci, NULL), ==, 0);
+	copied = g_build_filename(world->trust, "ci.pem", NULL);
+	station_copy(ci, copied);
+	return world;
+}
+
+void world_free(World *world)
+{
+	station_remove(world->dir);
+	g_free(world->dir);
+	g_free(world->pki);
+	g_free(world->trust);
+	g_free(world->home);
+	g_free(world->pin);
+	g_free(world->conf);
+	g_free(world);
+}
+
+Station *station_new(World *world, guint keys)
+{
+	Station *station = g_new0(Station, 1);
+	g_autofree char *count = g_strdup_printf("%u", keys);
+
+	station->world = world;
+	station->trust = world->trust;
+	station->timeout = "2";
+	g_snprintf(station->eid, sizeof(station->eid), "89049032%022u00", ++world->chips);
+	ifpp_eid_check_digits(station->eid);
+	station->dir = g_strdup_printf("%s/%u", world->dir, world->chips);
+	station->chip = g_build_filename(station->dir, "chip", NULL);
+	station->data = g_build_filename(station->dir, "chip.euicc", NULL);
+	station->packages = g_build_filename(station->dir, "packages", NULL);
+	station->state = g_build_filename(station->dir, "state", NULL);
+	station->socket = g_build_filename(station->dir, "qmux_socket", NULL);
+	station->control = g_build_filename(station->dir, "control", NULL);
+	station->relay = g_build_filename(station->dir, "relay", NULL);
+	station->log = g_build_filename(station->dir, "log", NULL);
+	g_assert_cmpint(g_mkdir(station->dir, 0700), ==, 0);
+	g_assert_cmpint(g_mkdir(station->packages, 0700), ==, 0);
+	g_assert_cmpint(g_mkdir(station->state, 0700), ==, 0);
+	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", station->eid, "--keys", count,
+				  "--chip", station->chip, "--data", station->data, NULL), ==, 0);
+	station->sim = relay_sim_new(station->relay);
+	return station;
+}
+
+static void show_log(Station *station)
+{
+	g_autofree char *text = NULL;
+
+	if ((g_test_verbose() || g_test_failed()) && g_file_get_contents(station->log, &text, NULL, NULL))
+		g_printerr("%s", text);
+}
+
+void station_free(Station *station)
+{
+	station_daemon_kill(station);
+	station_modem_stop(station);
+	relay_sim_free(station->sim);
+	show_log(station);
+	station_remove(station->dir);
+	g_free(station->dir);
+	g_free(station->chip);
+	g_free(station->data);
+	g_free(station->packages);
+	g_free(station->state);
+	g_free(station->socket);
+	g_free(station->control);
+	g_free(station->relay);
+	g_free(station->log);
+	g_free(station);
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char **)a, *(const char **)b);
+}
+
+GPtrArray *station_seal(Station *station, guint count)
+{
+	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autofree char *n = g_strdup_printf("%u", count);
+	g_autoptr(GDir) dir = NULL;
+	const char *name;
+
+	g_setenv("SOFTHSM2_CONF", station->world->conf, TRUE);
+	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", station->world->home, "--pin-file",
+				    station->world->pin, "--euicc", station->data, "--count", n, "--out",
+				    station->packages, NULL), ==, 0);
+	dir = g_dir_open(station->packages, 0, NULL);
+	g_assert_nonnull(dir);
+	while ((name = g_dir_read_name(dir))) {
+		if (g_str_has_suffix(name, ".ifpp"))
+			g_ptr_array_add(names, g_build_filename(station->packages, name, NULL));
+	}
+	g_ptr_array_sort(names, compare_names);
+	g_assert_cmpuint(names->len, ==, count);
+	for (guint i = 0; i < names->len; i++) {
+		char *data;
+		gsize len;
+
+		g_assert_true(g_file_get_contents(names->pdata[i], &data, &len, NULL));
+		g_ptr_array_add(out, g_bytes_new_take(data, len));
+	}
+	return out;
+}
+
+/* ------------------------------------------------------------- processes */
+
+static GPid spawn(Station *station, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	FILE *log = fopen(station->log, "a");
+	GPid pid;
+
+	g_assert_nonnull(log);
+	g_spawn_async_with_fds(NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &pid, -1, fileno(log),
+			       fileno(log), &error);
+	fclose(log);
+	g_assert_no_error(error);
+	return pid;
+}
+
+static int wait_exit(GPid *pid, guint timeout_ms)
+{
+	int fd = syscall(SYS_pidfd_open, *pid, 0);
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	int status, n;
+
+	g_assert_cmpint(fd, >=, 0);
+	do {
+		n = poll(&pfd, 1, timeout_ms);
+	} while (n < 0 && errno == EINTR);
+	close(fd);
+	if (n != 1)
+		return -1;
+	g_assert_cmpint(waitpid(*pid, &status, 0), ==, *pid);
+	*pid = 0;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	g_assert_cmpuint(strlen(path), <, sizeof(addr.sun_path));
+	strcpy(addr.sun_path, path);
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+void station_modem_start(Station *station)
+{
+	g_autofree char *program = station_program("ifpp-vmodem");
+	char *argv[] = { program, (char *)"--chip", station->chip, (char *)"--socket", station->socket,
+			 (char *)"--control", station->control, NULL };
+	int fd = -1;
+
+	g_unlink(station->socket);
+	g_unlink(station->control);
+	station->modem = spawn(station, argv);
+	for (guint i = 0; fd < 0 && i < START_MS / 10; i++) {
+		g_usleep(10000);
+		fd = g_file_test(station->socket, G_FILE_TEST_EXISTS) ? connect_to(station->control) : -1;
+	}
+	g_assert_cmpint(fd, >=, 0);
+	close(fd);
+}
+
+void station_modem_stop(Station *station)
+{
+	if (!station->modem)
+		return;
+	kill(station->modem, SIGKILL);
+	wait_exit(&station->modem, START_MS);
+}
+
+void station_daemon_start(Station *station)
+{
+	g_autofree char *program = station_program("ifppd");
+	char *argv[] = { program, (char *)"--device", station->socket, (char *)"--relay", station->relay,
+			 (char *)"--trust", (char *)station->trust, (char *)"--state-dir", station->state,
+			 (char *)"--timeout", (char *)station->timeout, (char *)"--linger", (char *)"0", NULL };
+
+	g_assert_cmpint(station->daemon, ==, 0);
+	station->daemon = spawn(station, argv);
+}
+
+void station_daemon_up(Station *station)
+{
+	int err;
+
+	station_daemon_start(station);
+	err = relay_sim_attach(station->sim, START_MS);
+	if (err)
+		show_log(station);
+	g_assert_cmpint(err, ==, 0);
+}
+
+int station_daemon_wait(Station *station, guint timeout_ms)
+{
+	int code = wait_exit(&station->daemon, timeout_ms);
+
+	if (!station->daemon)
+		relay_sim_hangup(station->sim);
+	return code;
+}
+
+int station_daemon_stop(Station *station)
+{
+	kill(station->daemon, SIGTERM);
+	return station_daemon_wait(station, START_MS);
+}
+
+void station_daemon_kill(Station *station)
+{
+	if (!station->daemon)
+		return;
+	kill(station->daemon, SIGKILL);
+	station_daemon_wait(station, START_MS);
+}
+
+/* --------------------------------------------------------------- control */
+
+char *station_control(Station *station, const char *line)
+{
+	g_autofree char *text = g_strdup_printf("%s\n", line);
+	g_autoptr(GString) answer = g_string_new(NULL);
+	int fd = connect_to(station->control);
+	char buf[512];
+	ssize_t n;
+
+	g_assert_cmpint(fd, >=, 0);
+	g_assert_cmpint(write(fd, text, strlen(text)), ==, strlen(text));
+	while (!strchr(answer->str, '\n') && (n = read(fd, buf, sizeof(buf))) > 0)
+		g_string_append_len(answer, buf, n);
+	close(fd);
+	return g_string_free(g_steal_pointer(&answer), FALSE);
+}
+
+gint64 station_stat(Station *station, const char *name)
+{
+	g_autofree char *text = station_control(station, "stats");
+	g_autoptr(JsonNode) node = json_from_string(text, NULL);
+
+	g_assert_nonnull(node);
+	g_assert_true(json_object_has_member(json_node_get_object(node), name));
+	return json_object_get_int_member(json_node_get_object(node), name);
+}
+
+guint station_outbox(Station *station, const char *suffix)
+{
+	g_autofree char *path = g_build_filename(station->state, "outbox", station->eid, NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	guint n = 0;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		n += g_str_has_suffix(name, suffix);
+	return n;
+}
+
+int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult *result)
+{
+	gsize len = 0;
+	const void *bytes = data ? g_bytes_get_data(data, &len) : NULL;
+	int err;
+
+	memset(result, 0, sizeof(*result));
+	err = relay_sim_submit(station->sim, type, bytes, len, REQUEST_MS);
+	if (!err)
+		err = relay_sim_wait(station->sim, result, REQUEST_MS);
+	if (err)
+		return err;
+	return result->status;
+}

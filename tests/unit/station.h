@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A whole station in one directory, made of the project's own programs: a test PKI, a Key Maker
+ * with its token, virtual chips and modems, ifppd, and a relay that plays the driver.
+ */
+#ifndef STATION_H
+#define STATION_H
+
+#include <glib.h>
+#include "relay-sim.h"
+
+/* What all tests of a process share: PKI and Key Maker. */
+typedef struct {
+	char *dir;
+	char *pki;
+	char *trust;
+	char *home;	/* of the Key Maker */
+	char *pin;
+	char *conf;	/* of its token */
+	guint chips;	/* made so far */
+} World;
+
+World *world_new(void);
+void world_free(World *world);
+
+/* One chip in one modem, and a daemon on it. */
+typedef struct {
+	World *world;
+	char *dir;
+	char *chip;
+	char *data;		/* eUICC data */
+	char *packages;
+	char *state;
+	char *socket;
+	char *control;
+	char *relay;
+	char *log;
+	char eid[33];
+	GPid modem;
+	GPid daemon;
+	RelaySim *sim;
+	const char *trust;	/* for the daemon; the world's unless set */
+	const char *timeout;	/* seconds for one QMI message */
+} Station;
+
+Station *station_new(World *world, guint keys);
+void station_free(Station *station);
+/* Seal for the first keys of the chip; the packages in the order of their names. GPtrArray of GBytes. */
+GPtrArray *station_seal(Station *station, guint count);
+
+void station_modem_start(Station *station);
+void station_modem_stop(Station *station);	/* SIGKILL: the chip loses power */
+void station_daemon_start(Station *station);
+/* Started, and attached to the relay. */
+void station_daemon_up(Station *station);
+/* Its exit code; -1 if it does not end in time, 256 + signal if it was killed. */
+int station_daemon_wait(Station *station, guint timeout_ms);
+int station_daemon_stop(Station *station);	/* SIGTERM */
+void station_daemon_kill(Station *station);	/* SIGKILL */
+
+/* One line to the modem's control socket; its answer. */
+char *station_control(Station *station, const char *line);
+gint64 station_stat(Station *station, const char *name);
+
+/* Files in the chip's outbox whose name ends so. */
+guint station_outbox(Station *station, const char *suffix);
+
+/* Request and reply in one. Returns what the client would see. */
+int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult *result);
+
+/* Run a program of the project and return its exit code. */
+int station_run(const char *program, ...) G_GNUC_NULL_TERMINATED;
+char *station_program(const char *name);
+void station_remove(const char *path);
+void station_copy(const char *from, const char *to);
+
+#endif

@@ -1,0 +1,568 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The whole way: EUM, Key Maker, virtual modem and chip, ifppd, and a relay that plays the driver. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+
+#include "error.h"
+#include "euicc.h"
+#include "station.h"
+
+static World *world;
+
+static void assert_result(RelaySimResult *result, int status, guint reason)
+{
+	if (result->reply.reason != reason)
+		g_test_message("reason: %s", ifpp_error_name(result->reply.reason));
+	g_assert_cmpint(result->status, ==, status);
+	g_assert_cmpuint(result->reply.reason, ==, reason);
+	g_assert_cmpuint(result->reply.flags, ==, IFPP_REPLY_REPORT);
+}
+
+static void assert_pir(RelaySimResult *result, gboolean success)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppPir) pir = ifpp_pir_parse(result->data, &error);
+
+	g_assert_no_error(error);
+	g_assert_cmpint(pir->success, ==, success);
+}
+
+/* Nothing of ours may be left in the modem when no daemon runs. */
+static void assert_clean(Station *station)
+{
+	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+	g_assert_cmpint(station_stat(station, "clients"), ==, 0);
+	g_assert_cmpuint(station->sim->tampers, ==, 0);
+}
+
+/* Past the driver's checks, straight to the daemon. */
+static int force(Station *station, GBytes *package, RelaySimResult *result)
+{
+	struct ifpp_record saved = station->sim->rec;
+	guint8 header[IFPP_PKG_HDR_LEN];
+	int status;
+
+	memcpy(header, g_bytes_get_data(package, NULL), sizeof(header));
+	relay_sim_force(station->sim, package, 60000);
+	g_assert_cmpint(relay_sim_wait(station->sim, result, 60000), ==, 0);
+	status = result->reply.status;
+	g_assert_cmpuint(station->sim->rec.spent_count, ==, saved.spent_count);
+	return status;
+}
+
+static GBytes *flipped(GBytes *package, gsize at, guint8 bits)
+{
+	gsize len;
+	const guint8 *data = g_bytes_get_data(package, &len);
+	guint8 *copy = g_memdup2(data, len);
+
+	g_assert_cmpuint(at, <, len);
+	copy[at] ^= bits;
+	return g_bytes_new_take(copy, len);
+}
+
+static void test_way(void)
+{
+	Station *station = station_new(world, 3);
+	g_autoptr(GPtrArray) packages = station_seal(station, 3);
+	RelaySimResult result;
+	gint64 before;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_FACTORY);
+	g_assert_cmpuint(station->sim->rec.unspent, ==, 3);
+	g_assert_cmpuint(station_outbox(station, "euicc.data"), ==, 1);
+	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+
+	for (guint i = 0; i < 3; i++) {
+		before = station_stat(station, "apdus");
+		station_request(station, IFPP_REQ_LOAD, packages->pdata[i], &result);
+		assert_result(&result, 0, 0);
+		assert_pir(&result, TRUE);
+		g_assert_cmpuint(result.reply.n_keys, ==, 2 - i);
+		g_assert_cmpuint(result.reply.apdus, >, 5);
+		g_assert_cmpint(station_stat(station, "apdus") - before, >=, result.reply.apdus);
+		/* The modem's own three for the channel; RemoveNotification and GetFactoryInfo. */
+		g_assert_cmpint(station_stat(station, "apdus") - before, <=, result.reply.apdus + 5);
+		g_assert_cmpuint(result.reply.verify_ns, >, 0);
+		g_assert_cmpuint(result.reply.chip_ns, >, 0);
+		g_assert_cmpuint(station_outbox(station, ".result"), ==, i + 1);
+		g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+		g_assert_cmpuint(station_outbox(station, ".reserve"), ==, 0);
+		g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+		g_test_message("%u bytes in %u APDUs (%u bytes), verified in %.1f ms, chip %.1f ms",
+			       (guint)g_bytes_get_size(packages->pdata[i]), result.reply.apdus,
+			       result.reply.apdu_bytes, result.reply.verify_ns / 1e6, result.reply.chip_ns / 1e6);
+		relay_sim_result_clear(&result);
+	}
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+
+	/* Replay: the driver's ledger refuses it, and so does the daemon without it. */
+	before = station_stat(station, "apdus");
+	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==, -EKEYEXPIRED);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(force(station, packages->pdata[0], &result), ==, -EKEYEXPIRED);
+	assert_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+
+	/* A new daemon tells the driver which keys were spent. */
+	station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+	g_assert_cmpuint(station->sim->rec.spent, ==, 3);
+	g_assert_cmpint(force(station, packages->pdata[2], &result), ==, -EKEYEXPIRED);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+static void test_tampered(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	GBytes *good = packages->pdata[0];
+	gsize len = g_bytes_get_size(good);
+	RelaySimResult result;
+	gint64 before;
+	guint tried = 0;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	before = station_stat(station, "apdus");
+	for (gsize at = 0; at < len; at += at < 128 ? 1 : 23) {
+		g_autoptr(GBytes) bad = flipped(good, at, 1 << at % 8);
+
+		g_assert_cmpint(force(station, bad, &result), <, 0);
+		g_assert_cmpuint(result.reply.reason, >=, IFPP_ERROR_HEADER);
+		g_assert_cmpuint(result.reply.flags, ==, IFPP_REPLY_REPORT);
+		g_assert_cmpuint(result.reply.n_keys, ==, 1);
+		g_assert_cmpuint(result.reply.apdus, ==, 0);
+		relay_sim_result_clear(&result);
+		tried++;
+	}
+	for (gsize cut = 1; cut < len; cut += 97) {
+		g_autoptr(GBytes) bad = g_bytes_new_from_bytes(good, 0, len - cut);
+
+		if (g_bytes_get_size(bad) <= IFPP_PKG_HDR_LEN)
+			break;
+		g_assert_cmpint(force(station, bad, &result), <, 0);
+		relay_sim_result_clear(&result);
+		tried++;
+	}
+	/* Not one byte has reached the chip, and the key is as good as ever. */
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+	g_test_message("%u broken packages refused", tried);
+	station_request(station, IFPP_REQ_LOAD, good, &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+static void test_foreign(void)
+{
+	Station *station = station_new(world, 1);
+	Station *other = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(other, 1);
+	RelaySimResult result;
+	gint64 before;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	before = station_stat(station, "apdus");
+	/* A clone is found by the driver from the header, and by the daemon without it. */
+	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==, -EXDEV);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(force(station, packages->pdata[0], &result), ==, -EXDEV);
+	assert_result(&result, -EXDEV, IFPP_ERROR_WRONG_EID);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(other);
+	station_free(station);
+}
+
+static void refused_at_once(Station *station, GBytes *package, guint reason)
+{
+	gint64 before = station_stat(station, "apdus");
+	RelaySimResult result;
+
+	station_request(station, IFPP_REQ_LOAD, package, &result);
+	assert_result(&result, -EKEYREJECTED, reason);
+	g_assert_cmpuint(result.reply.n_keys, ==, 1);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+}
+
+/* Roots and CRLs are read for each package: what comes in counts from then on. */
+static void test_trust(void)
+{
+	World *fake = world_new();
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *trust = g_build_filename(station->dir, "trust", NULL);
+	g_autofree char *ours = g_build_filename(world->trust, "ci.pem", NULL);
+	g_autofree char *theirs = g_build_filename(fake->trust, "ci.pem", NULL);
+	g_autofree char *root = g_build_filename(trust, "ci.pem", NULL);
+	g_autofree char *crl = g_build_filename(trust, "ci.crl", NULL);
+	g_autofree char *cert = g_build_filename(world->dir, "dppb.pem", NULL);
+	RelaySimResult result;
+
+	g_assert_cmpint(g_mkdir(trust, 0700), ==, 0);
+	station_copy(ours, root);
+	station->trust = trust;
+	station_modem_start(station);
+	station_daemon_up(station);
+
+	station_copy(theirs, root);
+	refused_at_once(station, packages->pdata[0], IFPP_ERROR_CHAIN);
+	station_copy(ours, root);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--revoke", cert, "--out", crl, NULL), ==, 0);
+	refused_at_once(station, packages->pdata[0], IFPP_ERROR_REVOKED);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--out", crl, NULL), ==, 0);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+	world_free(fake);
+}
+
+/* A chip whose own certificates lead nowhere is not served. */
+static void test_wrong_trust(void)
+{
+	World *fake = world_new();
+	Station *station = station_new(world, 1);
+
+	station->trust = fake->trust;
+	station_modem_start(station);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_REFUSED);
+	assert_clean(station);
+	station_free(station);
+	world_free(fake);
+}
+
+static void test_delete(void)
+{
+	Station *station = station_new(world, 3);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	RelaySimResult result;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
+	assert_result(&result, 0, 0);
+	g_assert_cmpuint(result.reply.deleted, ==, 2);
+	g_assert_cmpuint(result.reply.n_keys, ==, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
+	assert_result(&result, 0, 0);
+	g_assert_cmpuint(result.reply.deleted, ==, 0);
+	relay_sim_result_clear(&result);
+	station_request(station, IFPP_REQ_REFRESH, NULL, &result);
+	assert_result(&result, 0, 0);
+	g_assert_cmpuint(result.reply.state, ==, IFPP_STATE_DRAINED);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+static GBytes *challenge(guint8 fill)
+{
+	guint8 bytes[IFPP_CHALLENGE_LEN];
+
+	memset(bytes, fill, sizeof(bytes));
+	return g_bytes_new(bytes, sizeof(bytes));
+}
+
+static void test_lock(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GBytes) one = challenge(1);
+	g_autofree char *receipt = g_build_filename(station->state, "outbox", station->eid, "lock.receipt", NULL);
+	RelaySimResult result;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOCK, one, &result);
+	assert_result(&result, 0, 0);
+	g_assert_cmpuint(result.reply.state, ==, IFPP_STATE_LOCKED);
+	g_assert_cmpuint(g_bytes_get_size(result.data), >, 64);
+	relay_sim_result_clear(&result);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
+	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
+	/* Its work is done. */
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	assert_clean(station);
+
+	/* At the next boot it attaches, so that the driver knows, and ends. */
+	station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+
+	/* The receipt was lost before it was stored: it is signed again. */
+	g_assert_cmpint(g_unlink(receipt), ==, 0);
+	station_daemon_up(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
+
+	/* One that does not verify is no proof either. */
+	g_assert_true(g_file_set_contents(receipt, "[Receipt]\nChallenge=00\nReceipt=MAA=\n", -1, NULL));
+	station_daemon_up(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+/* SIGKILL while the modem works on the n-th APDU of a load, for several n. */
+static void test_killed(void)
+{
+	static const guint at[] = { 1, 2, 3, 4, 5, 6, 8, 10, 13 };
+	guint installed = 0, interrupted = 0, untouched = 0;
+
+	for (guint i = 0; i < G_N_ELEMENTS(at); i++) {
+		Station *station = station_new(world, 1);
+		g_autoptr(GPtrArray) packages = station_seal(station, 1);
+		g_autofree char *fault = g_strdup_printf("fault apdu %u delay 1500", at[i]);
+		g_autofree char *answer = NULL;
+		gsize len;
+		const void *data = g_bytes_get_data(packages->pdata[0], &len);
+		RelaySimResult result;
+		gint64 before;
+
+		station_modem_start(station);
+		station_daemon_up(station);
+		before = station_stat(station, "send_apdus");
+		answer = station_control(station, fault);
+		g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
+		for (guint n = 0; station_stat(station, "send_apdus") < before + at[i]; n++) {
+			g_assert_cmpuint(n, <, 2000);
+			g_usleep(2000);
+		}
+		station_daemon_kill(station);
+		g_assert_cmpuint(station->sim->rec.unknown, ==, 1);
+
+		station_daemon_up(station);
+		g_assert_cmpuint(station->sim->rec.unknown, ==, 0);
+		g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+		if (station->sim->rec.unspent) {
+			/* Nothing happened: it can be done again. */
+			g_assert_cmpuint(station_outbox(station, ".result"), ==, 0);
+			station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+			assert_result(&result, 0, 0);
+			relay_sim_result_clear(&result);
+			untouched++;
+		} else if (station_stat(station, "installed")) {
+			installed++;
+		} else {
+			interrupted++;
+		}
+		g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+		g_assert_cmpint(station_stat(station, "loads"), ==, 1);
+		g_assert_cmpint(station_daemon_stop(station), ==, 0);
+		g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+		assert_clean(station);
+		station_free(station);
+	}
+	g_test_message("key untouched %u times, load cut off %u times, profile installed %u times", untouched,
+		       interrupted, installed);
+	g_assert_cmpuint(untouched, >, 0);
+	g_assert_cmpuint(interrupted, >, 0);
+}
+
+/* Killed again and again, the daemon must not use up the modem's clients and channels. */
+static void test_no_leak(void)
+{
+	Station *station = station_new(world, 1);
+	gint64 clients;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	clients = station_stat(station, "clients");
+	for (guint i = 0; i < 8; i++) {
+		station_daemon_kill(station);
+		station_daemon_start(station);
+		g_usleep(i * 3000);
+	}
+	station_daemon_kill(station);
+	station_daemon_up(station);
+	g_assert_cmpint(station_stat(station, "clients"), ==, clients);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+static void test_unplugged(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	RelaySimResult result;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_free(station_control(station, "unplug"));
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_free(station_control(station, "plug"));
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+/* SIGTERM in the middle of a load: it is finished first. */
+static void test_term(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	gsize len;
+	const void *data = g_bytes_get_data(packages->pdata[0], &len);
+	RelaySimResult result;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_free(station_control(station, "fault apdu 6 delay 700"));
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
+	g_usleep(300000);
+	kill(station->daemon, SIGTERM);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, 20000), ==, 0);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+	assert_clean(station);
+	station_free(station);
+}
+
+/* A full disk is found before the first byte goes to the chip. */
+static void test_full_disk(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *ballast = g_build_filename(station->state, "ballast", NULL);
+	g_autofree char *junk = g_malloc0(4096);
+	RelaySimResult result;
+	gint64 before;
+	FILE *file;
+
+	if (mount("none", station->state, "tmpfs", 0, "size=256k,mode=0700")) {
+		g_test_skip("not allowed to mount");
+		station_free(station);
+		return;
+	}
+	station_modem_start(station);
+	station_daemon_up(station);
+	before = station_stat(station, "apdus");
+	file = fopen(ballast, "w");
+	setbuf(file, NULL);
+	while (fwrite(junk, 4096, 1, file) == 1)
+		;
+	fclose(file);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, -ENOSPC, IFPP_ERROR_NO_SPACE);
+	g_assert_cmpuint(result.reply.n_keys, ==, 1);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+	g_unlink(ballast);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	g_assert_cmpint(umount(station->state), ==, 0);
+	station_free(station);
+}
+
+/* One fault, and the block size that then works is remembered for this model. */
+static void test_block_size(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	RelaySimResult result;
+	guint32 apdus;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_free(station_control(station, "fault apdu 1 sw 6700"));
+	g_free(station_control(station, "fault apdu 2 sw 6700"));
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	apdus = result.reply.apdus;
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[1], &result);
+	assert_result(&result, 0, 0);
+	/* The same number but for the two that failed: blocks of 120 from the start. */
+	g_assert_cmpuint(result.reply.apdus + 2, ==, apdus);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+static void test_no_modem(void)
+{
+	Station *station = station_new(world, 1);
+
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	station->trust = "/nonexistent";
+	station_modem_start(station);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	assert_clean(station);
+	g_unlink(station->relay);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	station_free(station);
+}
+
+int main(int argc, char **argv)
+{
+	int code;
+
+	g_test_init(&argc, &argv, NULL);
+	world = world_new();
+	g_test_add_func("/ifppd/way", test_way);
+	g_test_add_func("/ifppd/tampered", test_tampered);
+	g_test_add_func("/ifppd/foreign", test_foreign);
+	g_test_add_func("/ifppd/trust", test_trust);
+	g_test_add_func("/ifppd/wrong-trust", test_wrong_trust);
+	g_test_add_func("/ifppd/delete", test_delete);
+	g_test_add_func("/ifppd/lock", test_lock);
+	g_test_add_func("/ifppd/killed", test_killed);
+	g_test_add_func("/ifppd/no-leak", test_no_leak);
+	g_test_add_func("/ifppd/unplugged", test_unplugged);
+	g_test_add_func("/ifppd/term", test_term);
+	g_test_add_func("/ifppd/full-disk", test_full_disk);
+	g_test_add_func("/ifppd/block-size", test_block_size);
+	g_test_add_func("/ifppd/no-modem", test_no_modem);
+	code = g_test_run();
+	world_free(world);
+	return code;
+}
