@@ -24,13 +24,18 @@ MODULE_PARM_DESC(anchor_offset, "Offset of the anchor's byte there");
 
 static struct ifpp_fuse ifpp_fuse;
 
+static struct nvmem_device *ifpp_provider(const struct ifpp_fuse *fuse)
+{
+	return nvmem_device_find((void *)fuse->provider, device_match_name);
+}
+
 /* The nvmem core does not check raw accesses against the device's size. */
 static int ifpp_byte(const struct ifpp_fuse *fuse, u8 *byte, bool write)
 {
 	struct nvmem_device *nvmem;
 	int ret;
 
-	nvmem = nvmem_device_get(NULL, fuse->provider);
+	nvmem = ifpp_provider(fuse);
 	if (IS_ERR(nvmem))
 		return PTR_ERR(nvmem);
 	if (fuse->offset >= nvmem_dev_size(nvmem))
@@ -111,7 +116,7 @@ int ifpp_fuse_burn(const struct ifpp_fuse *fuse)
 
 static void ifpp_provider_came(struct work_struct *work)
 {
-	struct nvmem_device *nvmem = nvmem_device_get(NULL, ifpp_fuse.provider);
+	struct nvmem_device *nvmem = ifpp_provider(&ifpp_fuse);
 
 	if (IS_ERR(nvmem))
 		return;

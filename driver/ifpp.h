@@ -24,6 +24,7 @@
 #include "core.h"
 
 struct nvmem_cell;
+struct sk_buff;
 
 #define IFPP_CHIPS_MAX		256	/* attached at the same time */
 #define IFPP_EID_HEX_LEN	(2 * IFPP_EID_LEN + 1)
@@ -212,6 +213,12 @@ void ifpp_netlink_dev(struct ifpp_dev *dev, u8 cmd);
 void ifpp_netlink_host(void);
 void ifpp_netlink_load(struct ifpp_dev *dev, const struct ifpp_result *result);
 void ifpp_netlink_tamper(const u8 *eid, enum ifpp_tamper_kind kind);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid, u32 seq, int flags,
+		  u8 cmd);
+int ifpp_fill_host(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd);
+#endif
 
 /* sysfs.c */
 extern const struct attribute_group *ifpp_dev_groups[];

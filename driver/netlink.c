@@ -3,6 +3,7 @@
  * Generic netlink family "ifpp": who is there, in what state, and the HOST lock.
  * Specified in Documentation/netlink/specs/ifpp.yaml; netlink_gen.[ch] come from it.
  */
+#include <kunit/visibility.h>
 #include <net/genetlink.h>
 
 #include "ifpp.h"
@@ -18,8 +19,8 @@ static int ifpp_put_uint(struct sk_buff *skb, int attr, u64 val)
 	return nla_put(skb, attr, sizeof(val), &val);
 }
 
-static int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid, u32 seq,
-			 int flags, u8 cmd)
+VISIBLE_IF_KUNIT int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid,
+				   u32 seq, int flags, u8 cmd)
 {
 	struct ifpp_chip *chip = dev->chip;
 	struct ifpp_record *rec = &chip->rec;
@@ -47,7 +48,7 @@ static int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid, 
 	return 0;
 }
 
-static int ifpp_fill_host(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd)
+VISIBLE_IF_KUNIT int ifpp_fill_host(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd)
 {
 	u32 chips, locked;
 	void *hdr;
