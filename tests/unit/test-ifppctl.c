@@ -387,7 +387,7 @@ static void test_scan(void)
 {
 	g_autoptr(GPtrArray) mine = NULL, all = NULL;
 	g_autofree char *packages = NULL, *foreign = other_eid(), *broken = NULL, *liar = NULL;
-	g_autofree char *a = NULL, *b = NULL, *c = NULL, *d = NULL;
+	g_autofree char *a = NULL, *b = NULL, *c = NULL, *d = NULL, *other = NULL, *hidden = NULL;
 	GError *error = NULL;
 
 	reset();
@@ -399,22 +399,31 @@ static void test_scan(void)
 	g_free(put_package(foreign, 3, "other.ifpp"));
 	/* Named for this chip, sealed for another: somebody renamed it. */
 	liar = put_package(foreign, 2, EID "-0000000000000000.ifpp");
+	/* And the other way about. */
+	other = g_strconcat(foreign, "-0000000000000000.ifpp", NULL);
+	hidden = put_package(EID, 3, other);
 	broken = g_build_filename(packages, "broken.ifpp", NULL);
 	g_file_set_contents(broken, "IFPP", 4, NULL);
+	/* Broken, and another chip's by its name: not ours to tell. */
+	g_free(other);
+	other = g_strdup_printf("%s/%s-1111111111111111.ifpp", packages, foreign);
+	g_file_set_contents(other, "IFPP", 4, NULL);
 
 	mine = ctl_packages_scan(packages, fake.info.eid, &error);
 	g_assert_no_error(error);
-	g_assert_cmpuint(mine->len, ==, 5);
-	g_assert_error(((CtlPackage *)mine->pdata[0])->error, IFPP_ERROR, IFPP_ERROR_WRONG_EID);
-	g_assert_cmpstr(((CtlPackage *)mine->pdata[0])->path, ==, liar);
-	g_assert_cmpstr(((CtlPackage *)mine->pdata[1])->path, ==, b);
-	g_assert_cmpstr(((CtlPackage *)mine->pdata[2])->path, ==, a);
-	g_assert_error(((CtlPackage *)mine->pdata[3])->error, IFPP_ERROR, IFPP_ERROR_LENGTH);
-	g_assert_cmpstr(((CtlPackage *)mine->pdata[4])->path, ==, d);
+	g_assert_cmpuint(mine->len, ==, 6);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[0])->path, ==, hidden);
+	g_assert_no_error(((CtlPackage *)mine->pdata[0])->error);
+	g_assert_error(((CtlPackage *)mine->pdata[1])->error, IFPP_ERROR, IFPP_ERROR_WRONG_EID);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[1])->path, ==, liar);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[2])->path, ==, b);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[3])->path, ==, a);
+	g_assert_error(((CtlPackage *)mine->pdata[4])->error, IFPP_ERROR, IFPP_ERROR_LENGTH);
+	g_assert_cmpstr(((CtlPackage *)mine->pdata[5])->path, ==, d);
 
 	all = ctl_packages_scan(packages, NULL, &error);
 	g_assert_no_error(error);
-	g_assert_cmpuint(all->len, ==, 7);
+	g_assert_cmpuint(all->len, ==, 9);
 
 	g_assert_null(ctl_packages_scan(broken, NULL, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);

@@ -157,6 +157,7 @@ static void tell_json(CtlChip *chip, const char *path, const IfppHeader *header,
 {
 	const struct ifpp_result *r = &load->result;
 	guint32 reason = load->stored ? load->stored->reason : r->reason;
+	struct ifpp_info info;
 	JsonBuilder *b = ctl_json_new("package");
 
 	ctl_json_string(b, "device", chip->node);
@@ -169,7 +170,7 @@ static void tell_json(CtlChip *chip, const char *path, const IfppHeader *header,
 	ctl_json_int(b, "reason", reason);
 	ctl_json_string(b, "reason_name", ctl_reason_name(reason));
 	ctl_json_string(b, "message", load->error ? load->error->message : NULL);
-	ctl_json_int(b, "keys_left", r->keys_left);
+	ctl_json_int(b, "keys_left", ctl_device_info(chip->device, &info) ? 0 : info.keys_unspent);
 	ctl_json_int(b, "apdus", load->stored ? load->stored->apdus : r->apdus);
 	ctl_json_int(b, "apdu_bytes", load->stored ? load->stored->apdu_bytes : r->apdu_bytes);
 	ctl_json_int(b, "queue_ns", r->queue_ns);
@@ -189,7 +190,7 @@ int ctl_load_tell(Ctl *ctl, CtlChip *chip, const char *path, const IfppHeader *h
 	switch (load->outcome) {
 	case CTL_INSTALLED:
 		ctl_say(&ctl->out, "%s: %s: installed, %u APDUs, %u bytes, %.1f s of which the chip %.1f s; "
-			"%u one-time keys left.", chip->node, shown, r->apdus, r->apdu_bytes, r->total_ns / 1e9,
+			"one-time keys left: %u.", chip->node, shown, r->apdus, r->apdu_bytes, r->total_ns / 1e9,
 			r->chip_ns / 1e9, r->keys_left);
 		return IFPP_EXIT_OK;
 	case CTL_DONE:

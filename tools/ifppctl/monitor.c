@@ -116,10 +116,10 @@ char *ctl_event_line(CtlOutput *out, const IfppNlEvent *event)
 	case IFPP_CMD_DEV_ADD_NTF:
 	case IFPP_CMD_DEV_CHANGE_NTF:
 		ctl_show_eid(out, event->dev.eid, eid);
-		return g_strdup_printf("ifpp%u: EID %s: %s%s, %u one-time keys left%s", event->dev.index, eid,
+		return g_strdup_printf("ifpp%u: EID %s: %s%s, one-time keys left: %u%s", event->dev.index, eid,
 				       event->command == IFPP_CMD_DEV_ADD_NTF ? "here, " : "",
 				       ifpp_state_name(event->dev.state), event->dev.keys_unspent,
-				       event->dev.keys_unknown ? ", one in use" : "");
+				       event->dev.keys_unknown ? ", at work" : "");
 	case IFPP_CMD_DEV_DEL_NTF:
 		ctl_show_eid(out, event->dev.eid, eid);
 		return g_strdup_printf("ifpp%u: EID %s: gone, %s", event->dev.index, eid,
@@ -267,7 +267,7 @@ static gboolean print_row(gpointer key, gpointer value, gpointer user)
 	ctl_show_eid(print->board->out, row->dev.eid, eid);
 	g_string_append_printf(print->text, "%-8s %-32s  %-8s %4u  %s\n", node, eid,
 			       row->here ? ifpp_state_name(row->dev.state) : "gone", row->dev.keys_unspent,
-			       row->dev.keys_unknown ? "loading ..." : row->last ?: "");
+			       row->dev.keys_unknown ? "at work ..." : row->last ?: "");
 	return FALSE;
 }
 

@@ -3,8 +3,11 @@
 
 #include <eid.h>
 #include <error.h>
+#include <fcntl.h>
 #include <file.h>
+#include <linux/ifpp.h>
 #include <string.h>
+#include <unistd.h>
 
 GDir *ctl_dir_open(const char *path, GError **error)
 {
@@ -55,6 +58,20 @@ static int by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The EID in the first bytes of a file, so that thousands of other chips' packages are not read whole. */
+static gboolean peek_eid(const char *path, guint8 eid[16])
+{
+	struct ifpp_pkg_hdr hdr;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	gboolean ok = fd >= 0 && read(fd, &hdr, sizeof(hdr)) == sizeof(hdr) && !memcmp(&hdr, "IFPP", 4);
+
+	if (fd >= 0)
+		close(fd);
+	if (ok)
+		memcpy(eid, hdr.eid, 16);
+	return ok;
+}
+
 /* The EID that a name of the usual form begins with. */
 static gboolean name_eid(const char *name, guint8 eid[16])
 {
@@ -81,22 +98,22 @@ GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error)
 	g_ptr_array_sort(names, by_name);
 
 	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
 		g_autoptr(GBytes) file = NULL;
-		guint8 named[16];
+		guint8 named[16], peeked[16];
 		gboolean is_named = name_eid(names->pdata[i], named);
+		gboolean ours = !eid || (is_named && !memcmp(named, eid, 16));
 		CtlPackage *package;
 
-		if (eid && is_named && memcmp(named, eid, 16))
+		if (!ours && peek_eid(path, peeked) ? memcmp(peeked, eid, 16) : !ours && is_named)
 			continue;
 		package = g_new0(CtlPackage, 1);
 		g_ptr_array_add(packages, package);
-		package->path = g_build_filename(dir, names->pdata[i], NULL);
+		package->path = g_steal_pointer(&path);
 		file = ctl_package_read(package->path, &package->header, &package->error);
-		if (file && is_named && memcmp(named, package->header.eid, 16))
+		if (file && is_named && memcmp(named, package->header.eid, 16) && (!eid || ours))
 			g_set_error(&package->error, IFPP_ERROR, IFPP_ERROR_WRONG_EID,
 				    "%s: sealed for another chip than its name tells", package->path);
-		else if (file && eid && memcmp(package->header.eid, eid, 16))
-			g_ptr_array_remove_index(packages, packages->len - 1);
 	}
 	return g_steal_pointer(&packages);
 }

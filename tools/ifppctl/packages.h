@@ -17,9 +17,9 @@ typedef struct {
  * @eid: only those for this chip, or NULL for all
  * @error: IFPP_ERROR_IO, ACCESS: the directory itself
  *
- * The header decides whose a package is. A file whose name begins with another EID, as
- * ifpp-smdpf names them, is passed over unread: a station's directory may hold
- * thousands. One whose header denies its own name is broken, not somebody else's.
+ * The header decides whose a package is. The name only tells whose a file may be whose header
+ * cannot be read: a broken one named for another chip is not this chip's trouble, one named
+ * for this chip is, as is one whose header denies its name.
  *
  * Return: of CtlPackage.
  */

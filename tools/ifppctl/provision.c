@@ -135,7 +135,7 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 		ctl_json_print(b);
 	}
 	ctl_show_eid(&ctl->out, info.eid, eid);
-	ctl_say(&ctl->out, "%s: EID %s: %u of %u packages installed%s, %u failed; %u one-time keys left; chip %s.",
+	ctl_say(&ctl->out, "%s: EID %s: %u of %u packages installed%s, %u failed; one-time keys left: %u; chip %s.",
 		chip->node, eid, tally->installed + tally->done, tally->packages, tally->done ? " (some before)" : "",
 		tally->failed, info.keys_unspent, ifpp_state_name(info.state));
 }

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for ifppctl
+
+_ifppctl()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
+	local commands='list info load provision keys lock monitor report'
+	local common='--device --json --show-ids --yes --help'
+	COMPREPLY=()
+
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		-d | --device) ((i++)) ;;
+		-*) ;;
+		*)
+			command=$word
+			break
+			;;
+		esac
+	done
+
+	case $prev in
+	-d | --device)
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G 'ifpp[0-9]*')" -- "$cur")
+		return
+		;;
+	-s | --source | --outbox | --packages)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	-o | --output | --policy)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	esac
+
+	case $command in
+	'') word="$commands $common --version" ;;
+	info) word="$common $(cd /dev && compgen -G 'ifpp[0-9]*')" ;;
+	load)
+		if [[ $cur != -* ]]; then
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.ifpp' -- "$cur"; compgen -d -- "$cur")
+			return
+		fi
+		word=$common
+		;;
+	provision) word="$common --source --lock --policy --outbox" ;;
+	keys) word="$common list delete" ;;
+	lock) word="$common --host --outbox" ;;
+	monitor) word="$common --lines --count --seconds" ;;
+	report) word="$common --output --outbox --packages" ;;
+	*) word=$common ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+}
+complete -F _ifppctl ifppctl
