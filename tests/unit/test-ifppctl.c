@@ -16,6 +16,7 @@
 #include "monitor.h"
 #include "outbox.h"
 #include "packages.h"
+#include "policy.h"
 #include "report.h"
 
 #define EID "89049032123451234512345678901235"
@@ -332,8 +333,12 @@ static void reset(void)
 static Ran provision(gboolean json, const char *more)
 {
 	g_autofree char *packages = g_build_filename(base, "packages", NULL);
+	g_autofree char *policy = g_build_filename(base, "policy", NULL);
 
-	return run(json, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, more, NULL);
+	g_file_set_contents(policy, "[Target]\nAllowTestProfiles=true\n", -1, NULL);
+	/* These packages hold nothing: nobody could tell whether it is for tests. */
+	return run(json, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--policy", policy, more,
+		   NULL);
 }
 
 static Ran load(const char *file)
@@ -617,7 +622,7 @@ static void test_provision_failures(void)
 	g_assert_cmpint(again.exit, ==, IFPP_EXIT_CHIP);
 	assert_has(again.err, "loaded at 2026");
 	assert_has(again.out, "installed, 55 APDUs");
-	assert_has(again.out, "not locked");
+	assert_has(again.err, "not locked, because it has 1 of 3 profiles");
 	assert_has(again.out, "1 of 3 packages installed, 2 failed");
 	g_assert_cmpuint(fake.locks, ==, 0);
 
@@ -639,6 +644,55 @@ static void test_provision_failures(void)
 
 	no_dir = run(FALSE, ctl_cmd_provision, "--source", "/no/such/dir", NULL);
 	g_assert_cmpint(no_dir.exit, ==, IFPP_EXIT_INPUT);
+}
+
+static void test_policy(void)
+{
+	static const char *const bad[] = {
+		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
+		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
+	};
+	g_autofree char *path = NULL, *packages = NULL;
+	CtlPolicy policy = CTL_POLICY_DEFAULT;
+	g_auto(Ran) unknown = { 0 }, few = { 0 }, enough = { 0 };
+	GError *error = NULL;
+
+	reset();
+	path = g_build_filename(base, "policy", NULL);
+	packages = g_build_filename(base, "packages", NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_file_set_contents(path, bad[i], -1, NULL);
+		g_assert_false(ctl_policy_read(path, &policy, &error));
+		g_assert_error(error, CTL_ERROR, IFPP_EXIT_INPUT);
+		assert_has(error->message, path);
+		g_clear_error(&error);
+	}
+	g_file_set_contents(path, "[Target]\n# both\nPackages=2\nLock=unit\nAllowTestProfiles=true\n", -1, NULL);
+	g_assert_true(ctl_policy_read(path, &policy, &error));
+	g_assert_cmpint(policy.packages, ==, 2);
+	g_assert_cmpint(policy.lock, ==, CTL_LOCK_UNIT);
+	g_assert_true(policy.allow_test);
+
+	/* One of two is not enough; a second one is, although a third fails. */
+	g_free(put_package(EID, 1, NULL));
+	few = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--policy", path, NULL);
+	g_assert_cmpint(few.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(few.err, "it has 1 of 2 profiles");
+	g_free(put_package(EID, 2, NULL));
+	g_free(put_package(EID, 77, NULL));
+	enough = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--policy", path, NULL);
+	g_assert_cmpint(enough.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(enough.out, "locked for life");
+	g_assert_cmpuint(fake.locks, ==, 1);
+
+	/* What cannot be read might be a test profile. */
+	reset();
+	g_free(put_package(EID, 1, NULL));
+	unknown = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--trust", base, "--lock",
+		      NULL);
+	g_assert_cmpint(unknown.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(unknown.err, "nobody can tell");
+	g_assert_cmpuint(fake.locks, ==, 0);
 }
 
 static void test_keys(void)
@@ -802,6 +856,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/load/bad-files", test_bad_files);
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
+	g_test_add_func("/ifppctl/provision/policy", test_policy);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/report", test_report);
 	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);

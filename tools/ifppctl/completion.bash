@@ -25,12 +25,12 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G 'ifpp[0-9]*')" -- "$cur")
 		return
 		;;
-	-s | --source | --outbox | --packages)
+	-s | --source | --outbox | --packages | --trust)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | --policy)
+	-o | --output | -p | --policy)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -48,7 +48,7 @@ _ifppctl()
 		fi
 		word=$common
 		;;
-	provision) word="$common --source --lock --policy --outbox" ;;
+	provision) word="$common --source --lock --policy --outbox --trust" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --outbox" ;;
 	monitor) word="$common --lines --count --seconds" ;;

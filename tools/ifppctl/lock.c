@@ -118,7 +118,7 @@ static gboolean on_host_timeout(gpointer user)
 	return G_SOURCE_REMOVE;
 }
 
-static int lock_host(Ctl *ctl, GError **error)
+int ctl_lock_host(Ctl *ctl, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = ifpp_netlink_new(error);
 	g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
@@ -127,8 +127,7 @@ static int lock_host(Ctl *ctl, GError **error)
 	IfppNlHost host;
 	guint timer;
 
-	if (!nl || !ctl_confirm(ctl, "This machine will be locked for life: no package can be loaded into any chip "
-				"that it has or ever gets.", error))
+	if (!nl)
 		return 0;
 	/* Watch first, so that no chip is locked unseen. */
 	if (!ifpp_netlink_watch(nl, on_host_event, &lock, error))
@@ -189,7 +188,8 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 	}
 	if (host)
-		return lock_host(ctl, error);
+		return ctl_confirm(ctl, "This machine will be locked for life: no package can be loaded into any chip "
+				   "that it has or ever gets.", error) ? ctl_lock_host(ctl, error) : 0;
 
 	chip = ctl_chip_open(ctl, error);
 	if (!chip)

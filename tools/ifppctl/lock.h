@@ -17,4 +17,7 @@
  */
 gboolean ctl_lock(Ctl *ctl, CtlChip *chip, const char *outbox, GError **error);
 
+/* Lock this machine, and wait until every attached chip is locked; IfppExit, or anything with @error set. */
+int ctl_lock_host(Ctl *ctl, GError **error);
+
 #endif

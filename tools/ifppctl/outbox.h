@@ -7,6 +7,7 @@
 
 #define CTL_STATE_DIR "/var/lib/ifpp"
 #define CTL_OUTBOX CTL_STATE_DIR "/outbox"
+#define CTL_TRUST "/etc/ifpp/ci"
 
 typedef struct {
 	guint8 key_id[32];

@@ -4,6 +4,7 @@
 #include "explain.h"
 #include "load.h"
 #include "lock.h"
+#include "policy.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -12,7 +13,13 @@
 typedef struct {
 	guint packages, installed, done, failed;
 	int exit;		/* of the first thing that went wrong */
+	GPtrArray *present;	/* paths of packages that the chip has; borrowed */
 } Tally;
+
+typedef struct {
+	const char *source, *outbox, *trust;
+	CtlPolicy policy;
+} Target;
 
 static void count(Tally *tally, CtlOutcome outcome, int exit)
 {
@@ -64,6 +71,8 @@ static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, 
 		}
 	}
 	count(tally, load.outcome, ctl_load_tell(ctl, chip, package->path, header, &load));
+	if (load.outcome == CTL_INSTALLED || load.outcome == CTL_DONE)
+		g_ptr_array_add(tally->present, package->path);
 	return !load.err || load.result.status || load.stored || !ctl_errno_is_final(load.err);
 }
 
@@ -88,25 +97,41 @@ static gboolean lock_chip(Ctl *ctl, CtlChip *chip, const char *outbox, GError **
 	return ctl_lock(ctl, chip, outbox, error);
 }
 
-/*
- * Lock, if the chip has what it should have. One that is being locked already can only be
- * finished; one that got nothing is more likely at the wrong place than meant to stay empty.
- */
-static void finish(Ctl *ctl, CtlChip *chip, const char *source, const char *outbox, Tally *tally)
+/* Does the chip have what it should have? One that is being locked already can only be finished. */
+static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally, GError **error)
+{
+	guint present = tally->installed + tally->done;
+
+	if (chip->info.state >= IFPP_STATE_LOCKING)
+		return TRUE;
+	if (target->policy.packages >= 0 ? present < (guint)target->policy.packages : present < tally->packages) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because it has %u of %u profiles. See to "
+			    "the others and run this again", chip->node, present,
+			    MAX(target->policy.packages, (int)tally->packages));
+		return FALSE;
+	}
+	if (!present && target->policy.packages) {
+		/* More likely the wrong directory than a chip that is meant to stay empty. */
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because %s has no package for it. "
+			    "Put its packages there; to lock it empty use ifppctl lock", chip->node, target->source);
+		return FALSE;
+	}
+	for (guint i = 0; !target->policy.allow_test && i < tally->present->len; i++)
+		if (!ctl_policy_check_class(tally->present->pdata[i], target->trust, error))
+			return FALSE;
+	return TRUE;
+}
+
+static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
 {
 	g_autoptr(GError) error = NULL;
-	int exit;
+	int exit = 0;
 
-	if (chip->info.state < IFPP_STATE_LOCKING && tally->installed + tally->done < tally->packages) {
-		ctl_say(&ctl->out, "%s: not locked, because not every package is installed.", chip->node);
-		return;
-	}
-	if (chip->info.state < IFPP_STATE_LOCKING && !tally->packages)
-		g_set_error(&error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because %s has no package for it. "
-			    "Put its packages there; to lock it empty use ifppctl lock", chip->node, source);
-	else if (lock_chip(ctl, chip, outbox, &error))
-		return;
-	exit = ctl_error_exit(error);
+	if (may_lock(chip, target, tally, &error) && lock_chip(ctl, chip, target->outbox, &error) &&
+	    target->policy.lock == CTL_LOCK_HOST)
+		exit = ctl_lock_host(ctl, &error);
+	if (error)
+		exit = ctl_error_exit(error);
 	if (!tally->exit)
 		tally->exit = exit;
 }
@@ -140,21 +165,38 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 		tally->failed, info.keys_unspent, ifpp_state_name(info.state));
 }
 
+static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *packages, Tally *tally)
+{
+	for (guint i = 0; i < packages->len && !ctl_interrupted(); i++)
+		if (!one_package(ctl, chip, packages->pdata[i], target->outbox, tally))
+			break;
+	tally->packages = packages->len;
+
+	if (!packages->len)
+		ctl_say(&ctl->out, "%s: no package for this chip in %s.", chip->node, target->source);
+	if (target->policy.lock && !ctl_interrupted())
+		finish(ctl, chip, target, tally);
+	if (ctl_interrupted() && !tally->exit)
+		tally->exit = IFPP_EXIT_BUSY;
+	tell(ctl, chip, tally);
+}
+
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *source = NULL, *given = NULL;
+	g_autofree char *source = NULL, *outbox = NULL, *trust = NULL, *policy = NULL;
 	gboolean lock = FALSE;
 	const GOptionEntry entries[] = {
 		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &source, "Directory of sealed packages", "DIR" },
 		{ "lock", 'l', 0, G_OPTION_ARG_NONE, &lock, "Lock the chip when all its packages are installed", NULL },
-		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
+		{ "policy", 'p', 0, G_OPTION_ARG_FILENAME, &policy, "What the unit should be, see ifppctl(1)", "FILE" },
+		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots, to tell test profiles before a lock", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
-	g_autoptr(GPtrArray) packages = NULL;
-	const char *outbox;
-	Tally tally = { 0 };
-	guint i;
+	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new();
+	Target target = { .policy = CTL_POLICY_DEFAULT };
+	Tally tally = { .present = present };
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Bring a chip to its target: load every package in a directory that is sealed for it and not "
@@ -165,24 +207,19 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 			    source ? "it takes options only" : "say where the packages are with --source DIR");
 		return 0;
 	}
-	outbox = given ?: CTL_OUTBOX;
+	target.source = source;
+	target.outbox = outbox ?: CTL_OUTBOX;
+	target.trust = trust ?: CTL_TRUST;
+	if (policy && !ctl_policy_read(policy, &target.policy, error))
+		return 0;
+	if (lock && target.policy.lock == CTL_LOCK_NO)
+		target.policy.lock = CTL_LOCK_UNIT;
 	chip = ctl_chip_open(ctl, error);
 	packages = chip ? ctl_packages_scan(source, chip->info.eid, error) : NULL;
 	if (!packages)
 		return 0;
 
 	ctl_catch_signals();
-	for (i = 0; i < packages->len && !ctl_interrupted(); i++)
-		if (!one_package(ctl, chip, packages->pdata[i], outbox, &tally))
-			break;
-	tally.packages = packages->len;
-
-	if (!packages->len)
-		ctl_say(&ctl->out, "%s: no package for this chip in %s.", chip->node, source);
-	if (lock && !ctl_interrupted())
-		finish(ctl, chip, source, outbox, &tally);
-	if (ctl_interrupted() && !tally.exit)
-		tally.exit = IFPP_EXIT_BUSY;
-	tell(ctl, chip, &tally);
+	provision(ctl, chip, &target, packages, &tally);
 	return tally.exit;
 }

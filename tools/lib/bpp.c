@@ -20,6 +20,7 @@ struct _IfppBpp {
 	IfppSpan otpk_dp;
 	IfppSpan iccid;
 	IfppSpan profile_name;
+	guint profile_class;
 };
 
 static gboolean fail(GError **error, const char *what)
@@ -119,6 +120,7 @@ static gboolean parse_metadata(IfppBpp *bpp, GError **error)
 		return FALSE;
 	if (in.len)
 		return fail(error, "bytes after StoreMetadata");
+	bpp->profile_class = IFPP_PROFILE_OPERATIONAL;	/* its default */
 	for (in = metadata.value; in.len;) {
 		if (!ifpp_tlv_next(&in, &tlv, error))
 			return FALSE;
@@ -130,6 +132,10 @@ static gboolean parse_metadata(IfppBpp *bpp, GError **error)
 			if (!g_utf8_validate_len((const char *)tlv.value.data, tlv.value.len, NULL))
 				return fail(error, "the profile name is not UTF-8");
 			bpp->profile_name = tlv.value;
+		} else if (tlv.tag == 0x95) {
+			if (tlv.value.len != 1 || tlv.value.data[0] > IFPP_PROFILE_OPERATIONAL)
+				return fail(error, "the profile class is none of the three");
+			bpp->profile_class = tlv.value.data[0];
 		}
 	}
 	return TRUE;
@@ -212,6 +218,11 @@ IfppSpan ifpp_bpp_iccid(IfppBpp *bpp)
 IfppSpan ifpp_bpp_profile_name(IfppBpp *bpp)
 {
 	return bpp->profile_name;
+}
+
+guint ifpp_bpp_profile_class(IfppBpp *bpp)
+{
+	return bpp->profile_class;
 }
 
 gboolean ifpp_bpp_verify_sign(IfppBpp *bpp, IfppSpan dp_pb, const guint8 otpk[65], GError **error)

@@ -25,6 +25,10 @@ IfppSpan ifpp_bpp_otpk_dp(IfppBpp *bpp);	/* 65 bytes */
 IfppSpan ifpp_bpp_iccid(IfppBpp *bpp);
 IfppSpan ifpp_bpp_profile_name(IfppBpp *bpp);	/* tag 92, UTF-8, may be empty */
 
+/* ProfileClass, SGP.22 5.5.3: tag 95 */
+enum { IFPP_PROFILE_TEST = 0, IFPP_PROFILE_PROVISIONING = 1, IFPP_PROFILE_OPERATIONAL = 2 };
+guint ifpp_bpp_profile_class(IfppBpp *bpp);
+
 /**
  * ifpp_bpp_verify_sign() - does smdpSign bind this BPP to one chip's one-time key?
  * @bpp: the package

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a unit should be when provision is through with it. */
+#ifndef IFPPCTL_POLICY_H
+#define IFPPCTL_POLICY_H
+
+#include <glib.h>
+
+typedef enum {
+	CTL_LOCK_NO,
+	CTL_LOCK_UNIT,		/* the chip */
+	CTL_LOCK_HOST,		/* the chip, then this machine */
+} CtlLockTarget;
+
+typedef struct {
+	int packages;		/* that must be installed before a lock; -1: all there are, at least one */
+	CtlLockTarget lock;
+	gboolean allow_test;	/* lock although a test profile is among them */
+} CtlPolicy;
+
+#define CTL_POLICY_DEFAULT { .packages = -1 }
+
+/**
+ * ctl_policy_read() - read a policy file
+ * @path: a key file with one group, [Target]
+ * @policy: what the file says, the rest untouched
+ * @error: IFPP_ERROR_IO, ACCESS; CTL_ERROR: what it says makes no sense
+ *
+ * A word that is not known is an error: a lock is for life, a slip of the pen must not decide it.
+ */
+gboolean ctl_policy_read(const char *path, CtlPolicy *policy, GError **error);
+
+/**
+ * ctl_policy_check_class() - may a chip with this package's profile be locked?
+ * @path: the package
+ * @trust: directory of CI roots, to read what the package says of its profile
+ * @error: CTL_ERROR: it is a test profile, or nobody can tell
+ */
+gboolean ctl_policy_check_class(const char *path, const char *trust, GError **error);
+
+#endif
