@@ -102,11 +102,13 @@ static char *item_file(const Item *item)
 
 static gboolean io_error(const char *path, GError **error)
 {
-	g_set_error(error, IFPP_ERROR,
-		    errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
-		    errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
-							 IFPP_ERROR_IO,
-		    "%s: %s", path, g_strerror(errno));
+	int code = IFPP_ERROR_IO;
+
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		code = IFPP_ERROR_NO_SPACE;
+	else if (errno == EACCES || errno == EPERM || errno == EROFS)
+		code = IFPP_ERROR_ACCESS;
+	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
 	return FALSE;
 }
 
@@ -290,10 +292,13 @@ static Chip *read_chip(Run *run, const char *path, GError **error)
 static gboolean iccid_free(Run *run, GPtrArray *items, const guint8 iccid[10], const guint8 eid[16])
 {
 	gboolean test = run->options->class == PROFILE_TEST && !run->pool;
-	LedgerEntry *entry = ledger_iccid(run->ledger, iccid);
 
-	if (entry && (!test || !memcmp(entry->eid, eid, 16)))
+	if (!test && ledger_iccid(run->ledger, iccid))
 		return FALSE;
+	for (LedgerEntry *entry = ledger_chip(run->ledger, eid); entry; entry = entry->next)
+		if (!memcmp(entry->iccid, iccid, 10) && entry->state != LEDGER_FAILED &&
+		    ledger_find(run->ledger, entry->key_id))
+			return FALSE;
 	for (guint i = 0; i < items->len; i++) {
 		Item *item = items->pdata[i];
 

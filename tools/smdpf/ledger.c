@@ -68,11 +68,13 @@ static gboolean equal_iccid(gconstpointer a, gconstpointer b)
 
 static gboolean io_error(const char *path, GError **error)
 {
-	g_set_error(error, IFPP_ERROR,
-		    errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
-		    errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
-							 IFPP_ERROR_IO,
-		    "%s: %s", path, g_strerror(errno));
+	int code = IFPP_ERROR_IO;
+
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		code = IFPP_ERROR_NO_SPACE;
+	else if (errno == EACCES || errno == EPERM || errno == EROFS)
+		code = IFPP_ERROR_ACCESS;
+	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
 	return FALSE;
 }
 

@@ -172,14 +172,25 @@ static gboolean not_found(int ret)
 	return ret == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE || ret == GNUTLS_E_PKCS11_REQUESTED_OBJECT_NOT_AVAILBLE;
 }
 
+static gboolean token_present(const char *label)
+{
+	gboolean found = FALSE;
+	char *url;
+
+	for (unsigned int i = 0; !found && gnutls_pkcs11_token_get_url(i, 0, &url) >= 0; i++) {
+		g_autofree char *name = url_attribute(url, "token");
+
+		found = !g_strcmp0(name, label);
+		gnutls_free(url);
+	}
+	return found;
+}
+
 /* One sentence for the ways in which a token refuses. */
 static void refuse(int ret, const char *url, GError **error)
 {
 	g_autofree char *token = url_attribute(url, "token");
 	g_autofree char *object = url_attribute(url, "object");
-	g_autofree char *token_url = NULL;
-	char label[64];
-	size_t len = sizeof(label);
 
 	if (pin_missing) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
@@ -194,12 +205,7 @@ static void refuse(int ret, const char *url, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: PIN is locked", token);
 		return;
 	}
-	{
-		g_autofree char *escaped = g_uri_escape_string(token, NULL, FALSE);
-
-		token_url = g_strdup_printf("pkcs11:token=%s", escaped);
-	}
-	if (gnutls_pkcs11_token_get_info(token_url, GNUTLS_PKCS11_TOKEN_LABEL, label, &len) < 0)
+	if (!token_present(token))
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", token);
 	else if (not_found(ret))
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: has no private key %s", token, object);

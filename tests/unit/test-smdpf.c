@@ -1,0 +1,984 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The Key Maker's program with a SoftHSM2 token and chips born by ifpp-eum: what it seals is
+ * opened with the chip's private key, what it refuses leaves nothing behind.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+
+#include "chipmem.h"
+#include "eid.h"
+#include "error.h"
+#include "file.h"
+#include "package.h"
+#include "profile.h"
+
+#define FIRST_EID "89049032123451234512345678901235"
+#define LINE_MAX_LEN 400
+
+static char *top, *eum, *smdpf;
+
+/* ------------------------------------------------------------ running programs */
+
+static char *out_text, *err_text;
+
+static void new_session(gpointer data)
+{
+	setsid(); /* no terminal to ask for a PIN on */
+}
+
+static void small_files(gpointer data)
+{
+	const struct rlimit limit = { 1000, 1000 };
+
+	new_session(NULL);
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static int run_with(GSpawnChildSetupFunc setup, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	int status;
+
+	g_clear_pointer(&out_text, g_free);
+	g_clear_pointer(&err_text, g_free);
+	g_spawn_sync(top, argv, NULL, G_SPAWN_SEARCH_PATH, setup, NULL, &out_text, &err_text, &status, &error);
+	g_assert_no_error(error);
+	if (!WIFEXITED(status))
+		g_error("%s died: %s", argv[0], err_text);
+	return WEXITSTATUS(status);
+}
+
+/* Words separated by spaces; none of ours has one inside. */
+static char **words(const char *format, va_list args)
+{
+	g_autofree char *line = g_strdup_vprintf(format, args);
+
+	return g_strsplit(line, " ", -1);
+}
+
+static int run(const char *format, ...) G_GNUC_PRINTF(1, 2);
+static int run(const char *format, ...)
+{
+	g_auto(GStrv) argv = NULL;
+	va_list args;
+
+	va_start(args, format);
+	argv = words(format, args);
+	va_end(args);
+	return run_with(new_session, argv);
+}
+
+static void must(const char *format, ...) G_GNUC_PRINTF(1, 2);
+static void must(const char *format, ...)
+{
+	g_auto(GStrv) argv = NULL;
+	va_list args;
+	int code;
+
+	va_start(args, format);
+	argv = words(format, args);
+	va_end(args);
+	code = run_with(new_session, argv);
+	if (code)
+		g_error("%s %s: exit %d: %s", argv[0], argv[1], code, err_text);
+}
+
+/* The refusal is one line, names the thing and has the documented exit code. */
+static void expect(int code, const char *says, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void expect(int code, const char *says, const char *format, ...)
+{
+	g_auto(GStrv) argv = NULL;
+	va_list args;
+	int got;
+
+	va_start(args, format);
+	argv = words(format, args);
+	va_end(args);
+	got = run_with(new_session, argv);
+	if (got != code || !strstr(err_text, says))
+		g_error("exit %d instead of %d, '%s' does not say '%s'", got, code, err_text, says);
+	g_assert_true(g_str_has_prefix(err_text, "ifpp-smdpf: "));
+	g_assert_cmpuint(strcspn(err_text, "\n"), ==, strlen(err_text) - 1);
+	g_assert_cmpuint(strlen(err_text), <, LINE_MAX_LEN);
+}
+
+/* ------------------------------------------------------------ the place */
+
+static void remove_all(const char *path)
+{
+	const char *const argv[] = { "rm", "-rf", path, NULL };
+
+	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL);
+}
+
+typedef struct {
+	IfppTrust *trust;
+} Fixture;
+
+static void in_top(void)
+{
+	g_assert_cmpint(g_chdir(top), ==, 0);
+}
+
+/* A token, a PKI and a home that is ready to seal; made once and copied. */
+static void make_world(void)
+{
+	g_autofree char *conf = g_build_filename(top, "softhsm2.conf", NULL);
+	g_autofree char *text = g_strdup_printf("directories.tokendir = %s/tokens\nlog.level = ERROR\n", top);
+
+	in_top();
+	g_mkdir("tokens", 0700);
+	g_assert_true(g_file_set_contents(conf, text, -1, NULL));
+	g_setenv("SOFTHSM2_CONF", conf, TRUE);
+	g_assert_true(g_file_set_contents("pin", "1234\n", -1, NULL));
+	g_assert_true(g_file_set_contents("wrong-pin", "4321\n", -1, NULL));
+	g_assert_true(g_file_set_contents("no-pin", "", -1, NULL));
+	must("softhsm2-util --init-token --free --label vault --pin 1234 --so-pin 5678");
+	must("%s pki init pki", eum);
+	must("%s init --home home0 --key pkcs11:token=vault;object=dppb --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "made in the token"));
+	must("%s pki dppb pki --public-key home0/dppb.pub.pem --out dppb.pem", eum);
+	must("%s certificate --home home0 dppb.pem --ci pki/ci.pem", smdpf);
+}
+
+static void setup(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GError) error = NULL;
+
+	in_top();
+	remove_all("home");
+	remove_all("out");
+	remove_all("chips");
+	remove_all("data");
+	must("cp -a home0 home");
+	f->trust = ifpp_trust_new_from_dir("pki", &error);
+	g_assert_no_error(error);
+}
+
+static void teardown(Fixture *f, gconstpointer data)
+{
+	ifpp_trust_free(f->trust);
+}
+
+/* Chips in chips/, their public data in data/. */
+static void make_chips(int n, int keys)
+{
+	g_mkdir("chips", 0700);
+	g_mkdir("data", 0700);
+	if (n == 1)
+		must("%s personalise --pki pki --eid " FIRST_EID " --keys %d --chip chips/" FIRST_EID
+		     ".chip --data data/" FIRST_EID ".euicc",
+		     eum, keys);
+	else
+		must("%s personalise --pki pki --eid " FIRST_EID " --keys %d --chip chips --data data --count %d", eum,
+		     keys, n);
+}
+
+static GPtrArray *list(const char *path)
+{
+	GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir)))
+		g_ptr_array_add(out, g_build_filename(path, name, NULL));
+	return out;
+}
+
+static guint count_files(const char *path)
+{
+	g_autoptr(GPtrArray) names = list(path);
+
+	return names->len;
+}
+
+static GBytes *read_file(const char *path)
+{
+	g_autoptr(GError) error = NULL;
+	GBytes *bytes = ifpp_file_read(path, 16 * 1024 * 1024, &error);
+
+	g_assert_no_error(error);
+	return bytes;
+}
+
+/* ------------------------------------------------------------ opening, as a chip does */
+
+static void open_sequence(IfppBsp *bsp, IfppSpan *bpp, guint32 tag, guint32 member, GByteArray *out)
+{
+	g_autoptr(GError) error = NULL;
+	IfppTlv seq, tlv;
+
+	g_byte_array_set_size(out, 0);
+	if (!ifpp_tlv_take(bpp, tag, &seq))
+		return;
+	while (seq.value.len) {
+		g_assert_true(ifpp_tlv_expect(&seq.value, member, "segment", &tlv, &error));
+		g_assert_cmpuint(tlv.whole.len, <=, 1020);
+		g_assert_true(ifpp_bsp_open(bsp, &tlv, out, &error));
+		g_assert_no_error(error);
+	}
+}
+
+typedef struct {
+	GByteArray *upp, *metadata;
+	guint8 transaction[16];
+	guint8 key_id[32];
+	guint8 eid[16];
+	gboolean ppk;
+} Opened;
+
+static void opened_free(Opened *o)
+{
+	g_byte_array_unref(o->upp);
+	g_byte_array_unref(o->metadata);
+	g_free(o);
+}
+
+/* Everything the daemon checks, then everything the chip does, with the chip's own memory. */
+static Opened *open_package(IfppTrust *trust, const char *path)
+{
+	static const guint32 path_to_bpp[] = { 0x30, 0xA0, 0x30, 0x30, 0xA0, 0x04, 0x30, 0xBF36 };
+	Opened *o = g_new0(Opened, 1);
+	g_autoptr(GBytes) file = read_file(path);
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppPackage) package = ifpp_package_open(file, trust, &error);
+	g_autoptr(IfppChipMem) chip = NULL;
+	g_autoptr(IfppEcKey) otsk = NULL;
+	g_autofree char *chip_path = NULL;
+	const IfppHeader *header;
+	const IfppChipKey *key;
+	IfppTlv bf36, bf23, tlv, host, crt;
+	IfppSpan in;
+	IfppBsp bsp;
+	char text[33];
+	int at;
+
+	g_assert_no_error(error);
+	header = ifpp_package_header(package);
+	memcpy(o->eid, header->eid, 16);
+	memcpy(o->key_id, header->key_id, 32);
+	ifpp_eid_format(header->eid, text);
+	chip_path = g_strdup_printf("chips/%s.chip", text);
+	chip = ifpp_chipmem_load(chip_path, &error);
+	g_assert_no_error(error);
+	at = ifpp_chipmem_find_key(chip, header->key_id);
+	g_assert_cmpint(at, >=, 0);
+	key = &g_array_index(chip->keys, IfppChipKey, at);
+	g_assert_true(ifpp_package_check_chip(package, chip->eid, key->point, &error));
+	g_assert_no_error(error);
+
+	/* ContentInfo, [0], SignedData, encapContentInfo, [0], OCTET STRING, SEQUENCE { header, BF36 } */
+	in = ifpp_span_bytes(file);
+	in = (IfppSpan){ in.data + IFPP_HEADER_LEN, in.len - IFPP_HEADER_LEN };
+	for (guint i = 0; i < G_N_ELEMENTS(path_to_bpp); i++) {
+		g_assert_true(ifpp_tlv_find(in, path_to_bpp[i], &bf36));
+		in = bf36.value;
+	}
+	in = bf36.value;
+	g_assert_true(ifpp_tlv_expect(&in, 0xBF23, "BF23", &bf23, &error));
+	g_assert_true(ifpp_tlv_find(bf23.value, 0x80, &tlv));
+	g_assert_cmpuint(tlv.value.len, ==, 16);
+	memcpy(o->transaction, tlv.value.data, 16);
+	g_assert_true(ifpp_tlv_find(bf23.value, 0xA6, &crt));
+	g_assert_true(ifpp_tlv_find(crt.value, 0x84, &host));
+	g_assert_true(ifpp_tlv_find(bf23.value, 0x5F49, &tlv));
+
+	otsk = ifpp_ec_key_import(key->scalar, &error);
+	g_assert_true(ifpp_bsp_agree(&bsp, otsk, tlv.value.data, host.value, chip->eid, &error));
+	open_sequence(&bsp, &in, 0xA0, 0x87, out);
+	g_assert_cmpmem(out->data, out->len, "\xBF\x24\x00", 3);
+	o->metadata = g_byte_array_new();
+	open_sequence(&bsp, &in, 0xA1, 0x88, o->metadata);
+	open_sequence(&bsp, &in, 0xA2, 0x87, out);
+	o->ppk = out->len != 0;
+	if (o->ppk) {
+		IfppSpan replace = { out->data, out->len };
+		IfppTlv ppk[3];
+
+		g_assert_true(ifpp_tlv_expect(&replace, 0xBF26, "BF26", &tlv, &error));
+		for (guint i = 0; i < 3; i++)
+			g_assert_true(ifpp_tlv_expect(&tlv.value, 0x80 + i, "PPK", &ppk[i], &error));
+		ifpp_bsp_set_ppk(&bsp, ppk[0].value.data, ppk[1].value.data, ppk[2].value.data);
+	}
+	o->upp = g_byte_array_new();
+	open_sequence(&bsp, &in, 0xA3, 0x86, o->upp);
+	g_assert_cmpuint(in.len, ==, 0);
+	return o;
+}
+
+static void iccid_of(const Opened *o, guint8 iccid[10])
+{
+	IfppSpan in = { o->metadata->data, o->metadata->len };
+	IfppTlv bf25, tlv;
+
+	g_assert_true(ifpp_tlv_expect(&in, 0xBF25, "BF25", &bf25, NULL));
+	g_assert_true(ifpp_tlv_find(bf25.value, 0x5A, &tlv));
+	g_assert_cmpuint(tlv.value.len, ==, 10);
+	memcpy(iccid, tlv.value.data, 10);
+}
+
+/* Open every package in out/: each its own key, its own ICCID. Returns how many. */
+static guint open_all(Fixture *f)
+{
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) names = list("out");
+
+	for (guint i = 0; i < names->len; i++) {
+		Opened *o = open_package(f->trust, names->pdata[i]);
+		guint8 iccid[10];
+
+		iccid_of(o, iccid);
+		g_assert_true(g_hash_table_add(seen, ifpp_hex(IFPP_SPAN(o->key_id))));
+		g_assert_true(g_hash_table_add(seen, ifpp_hex(IFPP_SPAN(o->transaction))));
+		g_assert_true(g_hash_table_add(seen, ifpp_hex(IFPP_SPAN(iccid))));
+		opened_free(o);
+	}
+	return names->len;
+}
+
+/* A profile of several segments with a chosen ICCID. */
+static void write_profile(const char *path, const char *iccid, gsize padding)
+{
+	const ProfileRecord record = { .iccid = iccid };
+	GByteArray *small = profile_builtin(0, NULL), *upp;
+	g_autoptr(GByteArray) big = g_byte_array_new();
+	g_autofree guint8 *zero = g_malloc0(padding);
+	g_autoptr(GError) error = NULL;
+
+	upp = profile_personalise((IfppSpan){ small->data, small->len }, &record, &error);
+	g_assert_no_error(error);
+	g_byte_array_append(big, upp->data, upp->len - 9); /* all but the end */
+	if (padding) {
+		ifpp_tlv_put_header(big, 0xA9, 7 + padding);
+		g_byte_array_append(big, (const guint8 *)"\xA0\x05\x80\x00\x81\x01\x33", 7);
+		g_byte_array_append(big, zero, padding);
+	}
+	g_byte_array_append(big, upp->data + upp->len - 9, 9);
+	g_assert_true(g_file_set_contents(path, (const char *)big->data, big->len, NULL));
+	ifpp_secret_free(small);
+	ifpp_secret_free(upp);
+}
+
+#define SEAL "%s seal --home home --pin-file pin --out out "
+
+/* ------------------------------------------------------------ tests */
+
+static void token(Fixture *f, gconstpointer data)
+{
+#define INIT "%s init --home h2 --key "
+#define VAULT "pkcs11:token=vault;object="
+	remove_all("h2");
+	must(INIT VAULT "dppb --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "found in the token"));
+	must(INIT VAULT "dppb --pin-file pin", smdpf);
+	expect(2, "home of another key", INIT VAULT "other --pin-file pin", smdpf);
+	expect(10, "wrong PIN", INIT VAULT "dppb --pin-file wrong-pin", smdpf);
+	expect(10, "no PIN given", INIT VAULT "dppb", smdpf);
+	expect(10, "holds no PIN", INIT VAULT "dppb --pin-file no-pin", smdpf);
+	expect(5, "nowhere", INIT VAULT "dppb --pin-file nowhere", smdpf);
+	expect(10, "token gone: not there", INIT "pkcs11:token=gone;object=x --pin-file pin", smdpf);
+	expect(2, "holds a PIN", INIT VAULT "dppb;pin-value=1234", smdpf);
+	expect(2, "not of the form", INIT "pkcs11:token=vault", smdpf);
+	expect(2, "not of the form", INIT "key.pem", smdpf);
+
+	g_setenv("IFPP_PIN", "1234", TRUE);
+	must(INIT VAULT "dppb", smdpf);
+	g_setenv("IFPP_PIN", "4321", TRUE);
+	expect(10, "wrong PIN", INIT VAULT "dppb", smdpf);
+	g_unsetenv("IFPP_PIN");
+
+	expect(10, "wrong PIN", "%s seal --home home --pin-file wrong-pin --euicc x --out out", smdpf);
+	g_assert_false(g_file_test("out", G_FILE_TEST_EXISTS));
+}
+
+/* A key that was ever outside the token is not accepted. */
+static void token_imported(Fixture *f, gconstpointer data)
+{
+	must("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out soft.pem");
+	must("softhsm2-util --token vault --pin 1234 --import soft.pem --label imported --id 77");
+	remove_all("h3");
+	expect(10, "extractable", "%s init --home h3 --key pkcs11:token=vault;object=imported --pin-file pin", smdpf);
+	g_assert_false(g_file_test("h3", G_FILE_TEST_EXISTS));
+}
+
+static void certificate(Fixture *f, gconstpointer data)
+{
+	remove_all("h2");
+	remove_all("pki2");
+	must("%s init --home h2 --key pkcs11:token=vault;object=second --pin-file pin", smdpf);
+	must("%s pki init pki2", eum);
+	expect(5, "no certificate yet", "%s seal --home h2 --pin-file pin --euicc data --out out", smdpf);
+	expect(6, "another key", "%s certificate --home h2 dppb.pem --ci pki/ci.pem", smdpf);
+	expect(6, "dppb.pem", "%s certificate --home home dppb.pem --ci pki2/ci.pem", smdpf);
+	expect(5, "not a certificate", "%s certificate --home home pin --ci pki/ci.pem", smdpf);
+	expect(5, "nowhere", "%s certificate --home home nowhere --ci pki/ci.pem", smdpf);
+	expect(6, "eum.pem", "%s certificate --home home dppb.pem --ci pki/eum.pem", smdpf);
+	expect(2, "are needed", "%s certificate --home home dppb.pem", smdpf);
+	must("%s pki crl pki --revoke dppb.pem --out revoked.crl", eum);
+	expect(6, "revoked", "%s certificate --home home dppb.pem --ci pki/ci.pem --crl revoked.crl", smdpf);
+	must("%s pki dppb pki --public-key home0/dppb.pub.pem --out old.pem --not-before 2020-01-01T00:00:00Z "
+	     "--not-after 2020-02-01T00:00:00Z",
+	     eum);
+	expect(6, "old.pem", "%s certificate --home home old.pem --ci pki/ci.pem", smdpf);
+	must("%s certificate --home home dppb.pem --ci pki/ci.pem", smdpf);
+}
+
+static void seal(Fixture *f, gconstpointer mode)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	g_autofree char *hex = NULL;
+	g_autoptr(GBytes) upp = NULL;
+	Opened *o;
+
+	make_chips(1, 3);
+	must(SEAL "--euicc data --count 2 --mode %s", smdpf, (const char *)mode);
+	g_assert_cmpuint(open_all(f), ==, 2);
+
+	write_profile("big.der", "89000123456789012341", 12000);
+	must(SEAL "--euicc data --upp big.der --mode %s --spn Spender --profile-name Name --class test", smdpf,
+	     (const char *)mode);
+	g_assert_cmpuint(open_all(f), ==, 3);
+	upp = read_file("big.der");
+	names = list("out");
+	for (guint i = 0; i < names->len; i++) {
+		o = open_package(f->trust, names->pdata[i]);
+		g_assert_true(o->ppk == !strcmp(mode, "ppk"));
+		if (o->upp->len > 1000) {
+			g_assert_cmpmem(o->upp->data, o->upp->len, g_bytes_get_data(upp, NULL), g_bytes_get_size(upp));
+			hex = ifpp_hex((IfppSpan){ o->metadata->data, o->metadata->len });
+			g_assert_cmpstr(hex, ==,
+					"bf251e5a0a9800103254769810321491075370656e64657292044e616d65950100");
+		}
+		opened_free(o);
+	}
+	g_assert_nonnull(hex);
+}
+
+/* Tools that know nothing of us open the envelope. */
+static void envelope(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(GBytes) file = NULL, content = NULL;
+	IfppSpan span;
+
+	make_chips(1, 1);
+	must(SEAL "--euicc data", smdpf);
+	names = list("out");
+	file = read_file(names->pdata[0]);
+	span = ifpp_span_bytes(file);
+	g_assert_true(g_file_set_contents("body.der", (const char *)span.data + 64, span.len - 64, NULL));
+	must("openssl cms -verify -inform DER -in body.der -CAfile pki/ci.pem -purpose any -binary -out content.der");
+	content = read_file("content.der");
+	g_assert_nonnull(memmem(g_bytes_get_data(content, NULL), g_bytes_get_size(content), span.data, 64));
+	must("certtool --p7-verify --inder --infile body.der --load-ca-certificate pki/ci.pem");
+	g_assert_nonnull(strstr(err_text, "Signature status: ok"));
+	/* and they notice a changed bit */
+	((guint8 *)span.data)[span.len / 2] ^= 1;
+	g_assert_true(g_file_set_contents("body.der", (const char *)span.data + 64, span.len - 64, NULL));
+	g_assert_cmpint(run("openssl cms -verify -inform DER -in body.der -CAfile pki/ci.pem -purpose any -out x"), !=, 0);
+}
+
+static void again(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	g_autoptr(GBytes) before = NULL, after = NULL, other = NULL;
+
+	make_chips(1, 3);
+	must(SEAL "--euicc data --count 2", smdpf);
+	names = list("out");
+	before = read_file(names->pdata[0]);
+	g_unlink(names->pdata[0]);
+	g_assert_true(g_file_set_contents(names->pdata[1], "junk", -1, NULL));
+	must(SEAL "--euicc data --count 2", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 2 from before"));
+	after = read_file(names->pdata[0]);
+	g_assert_true(g_bytes_equal(before, after));
+	g_assert_cmpuint(open_all(f), ==, 2);
+
+	/* the same order for one more, then there is none left, whatever the order is called */
+	must(SEAL "--euicc data --count 3", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 3);
+	expect(6, "no free one-time key", SEAL "--euicc data --count 4", smdpf);
+	expect(6, "no free one-time key", SEAL "--euicc data --order second", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 3);
+	must(SEAL "--euicc data --count 3 --json", smdpf);
+	g_assert_nonnull(strstr(out_text, "\"state\":\"again\""));
+}
+
+static void one_profile_one_chip(Fixture *f, gconstpointer data)
+{
+	make_chips(2, 3);
+	write_profile("one.der", "89000123456789012341", 0);
+	expect(6, "sealed to another key already", SEAL "--euicc data --upp one.der", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 1);
+	expect(6, "sealed to another key already", SEAL "--euicc data/" FIRST_EID
+	       ".euicc --upp one.der --order again", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 1);
+
+	remove_all("profiles");
+	g_mkdir("profiles", 0700);
+	write_profile("profiles/a.der", "8949449999999990015", 0);
+	write_profile("profiles/b.der", "8949449999999990023", 0);
+	must(SEAL "--euicc data --upp profiles", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 3);
+	expect(2, "no profile left", SEAL "--euicc data/" FIRST_EID ".euicc --upp profiles --order more", smdpf);
+}
+
+static void test_profile_many_chips(Fixture *f, gconstpointer data)
+{
+	make_chips(2, 2);
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data --upp one.der --class test", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 2);
+	expect(6, "sealed to another key already", SEAL "--euicc data/" FIRST_EID
+	       ".euicc --upp one.der --class test --count 2", smdpf);
+}
+
+static void bad_input(Fixture *f, gconstpointer data)
+{
+	g_autofree char *first = g_strdup("data/" FIRST_EID ".euicc");
+	g_autoptr(GBytes) good = NULL;
+	IfppSpan span, ff21, bf22;
+	guint8 eid[16];
+
+	make_chips(1, 1);
+	good = read_file(first);
+	span = ifpp_span_bytes(good);
+	write_profile("one.der", "89000123456789012341", 0);
+	g_assert_true(g_file_set_contents("bad.der", "\xA0\x00", 2, NULL));
+	remove_all("empty");
+	g_mkdir("empty", 0700);
+
+	expect(5, "nowhere", SEAL "--euicc nowhere", smdpf);
+	expect(5, "empty: no *.euicc", SEAL "--euicc empty", smdpf);
+	expect(5, "bad.der", SEAL "--euicc %s --upp bad.der", smdpf, first);
+	expect(5, "nowhere", SEAL "--euicc %s --upp nowhere", smdpf, first);
+	expect(5, "no-pin", SEAL "--euicc no-pin", smdpf);
+	expect(5, "not a Key Maker's home", "%s seal --home empty --pin-file pin --euicc %s --out out", smdpf, first);
+	expect(2, "--count", SEAL "--euicc %s --count 0", smdpf, first);
+	expect(2, "--count", SEAL "--euicc %s --count 257", smdpf, first);
+	expect(2, "--mode", SEAL "--euicc %s --mode none", smdpf, first);
+	expect(2, "--class", SEAL "--euicc %s --class none", smdpf, first);
+	expect(2, "--spn", SEAL "--euicc %s --spn 123456789012345678901234567890123", smdpf, first);
+	expect(2, "are needed", "%s seal --home home", smdpf);
+	expect(2, "no such command", "%s open", smdpf);
+	expect(5, "pin", "%s seal --home home --pin-file pin --euicc %s --out pin/x", smdpf, first);
+
+	/* any changed bit in a chip's attested data is refused (EUICCInfo2 after it is nobody's word) */
+	g_assert_true(ifpp_euicc_data_parse(span, eid, &ff21, &bf22, NULL));
+	for (gsize bit = 0; bit < (gsize)(ff21.data + ff21.len - span.data) * 8; bit += 997) {
+		g_autofree guint8 *copy = g_memdup2(span.data, span.len);
+		int code;
+
+		copy[bit / 8] ^= 1 << bit % 8;
+		g_assert_true(g_file_set_contents("changed.euicc", (char *)copy, span.len, NULL));
+		code = run(SEAL "--euicc changed.euicc", smdpf);
+		if (code != IFPP_EXIT_INPUT && code != IFPP_EXIT_REFUSED)
+			g_error("bit %zu: exit %d", bit, code);
+	}
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	g_assert_cmpuint(count_files("home/packages"), ==, 0);
+
+	/* the sound ones beside it go through */
+	g_assert_cmpint(run(SEAL "--euicc %s --euicc changed.euicc --euicc %s", smdpf, first, first), !=, 0);
+	g_assert_nonnull(strstr(err_text, "the same chip"));
+	g_assert_cmpuint(open_all(f), ==, 1);
+}
+
+static void full_disk(Fixture *f, gconstpointer data)
+{
+	g_auto(GStrv) argv = NULL;
+	g_autofree char *line = g_strdup_printf(SEAL "--euicc data", smdpf);
+	int code;
+
+	make_chips(1, 1);
+	argv = g_strsplit(line, " ", -1);
+	code = run_with(small_files, argv);
+	g_assert_cmpint(code, ==, IFPP_EXIT_IO);
+	g_assert_nonnull(strstr(err_text, "Free space"));
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	g_assert_cmpuint(count_files("home/packages"), ==, 0);
+	g_assert_cmpuint(count_files("home/run"), ==, 0);
+	/* and the key that was reserved is not lost */
+	must(SEAL "--euicc data", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 1);
+}
+
+static GPid start(const char *const *argv)
+{
+	g_autoptr(GError) error = NULL;
+	GPid pid;
+
+	g_spawn_async(top, (char **)argv, NULL,
+		      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+		      &pid, &error);
+	g_assert_no_error(error);
+	return pid;
+}
+
+static int finish(GPid pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		g_assert_cmpint(errno, ==, EINTR);
+	return status;
+}
+
+/* Four at once for the same chips: every key once, everything delivered in the end. */
+static void parallel(Fixture *f, gconstpointer data)
+{
+	const char *const argv[] = { smdpf, "seal", "--home", "home", "--pin-file", "pin", "--out", "out",
+				     "--euicc", "data", "--count", "3", NULL };
+	GPid pids[4];
+
+	make_chips(20, 3);
+	for (guint i = 0; i < 4; i++)
+		pids[i] = start(argv);
+	for (guint i = 0; i < 4; i++) {
+		int status = finish(pids[i]);
+
+		g_assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) != IFPP_EXIT_OK && WEXITSTATUS(status) != IFPP_EXIT_BUSY)
+			g_error("exit %d", WEXITSTATUS(status));
+	}
+	must(SEAL "--euicc data --count 3", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 60);
+	g_assert_cmpuint(count_files("home/packages"), ==, 60);
+	g_assert_cmpuint(count_files("home/run"), ==, 0);
+}
+
+/* Killed at any moment, finished by running it again; what was out stays as it was. */
+static void killed(Fixture *f, gconstpointer data)
+{
+	const char *const argv[] = { smdpf, "seal", "--home", "home", "--pin-file", "pin", "--out", "out",
+				     "--euicc", "data", "--count", "2", NULL };
+	g_autoptr(GHashTable) before = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+	g_autoptr(GPtrArray) left = NULL;
+
+	make_chips(60, 2);
+	for (guint i = 0; i < 10; i++) {
+		g_autoptr(GPtrArray) names = NULL;
+		GPid pid = start(argv);
+
+		g_usleep(g_test_rand_int_range(1000, 400000));
+		kill(pid, SIGKILL);
+		finish(pid);
+		names = list("out");
+		for (guint j = 0; j < names->len; j++)
+			if (g_str_has_suffix(names->pdata[j], ".ifpp") && !strstr(names->pdata[j], "/.smdpf-") &&
+			    !g_hash_table_contains(before, names->pdata[j]))
+				g_hash_table_insert(before, g_strdup(names->pdata[j]), read_file(names->pdata[j]));
+	}
+	must(SEAL "--euicc data --count 2", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 120);
+	g_assert_cmpuint(count_files("home/packages"), ==, 120);
+	g_assert_cmpuint(count_files("home/run"), ==, 0);
+	left = list("out");
+	for (guint i = 0; i < left->len; i++) {
+		GBytes *was = g_hash_table_lookup(before, left->pdata[i]);
+		g_autoptr(GBytes) is = read_file(left->pdata[i]);
+
+		g_assert_true(!was || g_bytes_equal(was, is));
+	}
+}
+
+static void damaged_ledger(Fixture *f, gconstpointer data)
+{
+	g_autofree char *text = NULL, *half = NULL;
+	gsize len;
+
+	make_chips(1, 2);
+	must(SEAL "--euicc data", smdpf);
+	g_assert_true(g_file_get_contents("home/ledger", &text, &len, NULL));
+
+	/* a line cut off by a crash was never acted on */
+	half = g_strdup_printf("%sreserve 0123", text);
+	g_assert_true(g_file_set_contents("home/ledger", half, -1, NULL));
+	must(SEAL "--euicc data --count 2", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 2);
+
+	text[10] = 'x';
+	g_assert_true(g_file_set_contents("home/ledger", text, len, NULL));
+	expect(5, "line 1 is damaged", SEAL "--euicc data", smdpf);
+}
+
+/* ------------------------------------------------------------ reports */
+
+/* BF37 as the chip makes it. */
+static GBytes *make_pir(IfppChipMem *chip, const guint8 transaction[16], const guint8 iccid[10], guint reason)
+{
+	static const guint8 oid[] = { 0x88, 0x37, 0x0A }, aid[16] = { 0xA0 }, ok[] = { 0x30, 0x07, 0xA0, 0x05, 0x30,
+										      0x03, 0x80, 0x01, 0x00 };
+	g_autoptr(GByteArray) meta = g_byte_array_new(), body = g_byte_array_new(), res = g_byte_array_new();
+	g_autoptr(GByteArray) final = g_byte_array_new(), signed_data = g_byte_array_new(), all = g_byte_array_new();
+	GByteArray *out = g_byte_array_new();
+	const guint8 zero = 0, why = reason;
+	guint8 sig[64];
+
+	ifpp_tlv_put_uint(meta, 0x80, 1);
+	ifpp_tlv_put(meta, 0x81, "\x07\x80", 2);
+	ifpp_tlv_put(meta, 0x0C, "", 0);
+	ifpp_tlv_put(meta, 0x5A, iccid, 10);
+	ifpp_tlv_put(body, 0x80, transaction, 16);
+	ifpp_tlv_put(body, 0xBF2F, meta->data, meta->len);
+	ifpp_tlv_put(body, 0x06, oid, sizeof(oid));
+	if (reason) {
+		ifpp_tlv_put(res, 0x80, &zero, 1);
+		ifpp_tlv_put(res, 0x81, &why, 1);
+	} else {
+		ifpp_tlv_put(res, 0x4F, aid, sizeof(aid));
+		ifpp_tlv_put(res, 0x04, ok, sizeof(ok));
+	}
+	ifpp_tlv_put(final, reason ? 0xA1 : 0xA0, res->data, res->len);
+	ifpp_tlv_put(body, 0xA2, final->data, final->len);
+	ifpp_tlv_put(signed_data, 0xBF27, body->data, body->len);
+	const IfppSpan part = { signed_data->data, signed_data->len };
+
+	g_assert_true(ifpp_ec_key_sign(chip->sk, &part, 1, sig, NULL));
+	g_byte_array_append(all, signed_data->data, signed_data->len);
+	ifpp_tlv_put(all, 0x5F37, sig, 64);
+	ifpp_tlv_put(out, 0xBF37, all->data, all->len);
+	return g_byte_array_free_to_bytes(out);
+}
+
+static GBytes *make_receipt(IfppChipMem *chip, const guint8 challenge[16])
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	GByteArray *out = g_byte_array_new();
+	guint8 sig[64];
+
+	ifpp_tlv_put(body, 0x80, chip->eid, 16);
+	ifpp_tlv_put(body, 0x81, challenge, 16);
+	ifpp_tlv_put_uint(body, 0x82, 1);
+	ifpp_tlv_put_uint(body, 0x83, 1);
+	ifpp_tlv_put(out, 0x30, body->data, body->len);
+	const IfppSpan part = { out->data, out->len };
+
+	g_assert_true(ifpp_ec_key_sign(chip->sk, &part, 1, sig, NULL));
+	ifpp_tlv_put(out, 0x5F37, sig, 64);
+	return g_byte_array_free_to_bytes(out);
+}
+
+typedef struct {
+	const char *key_id;	/* hex */
+	GBytes *pir;		/* or NULL */
+	int status;
+} Result;
+
+static char *base64(GBytes *bytes)
+{
+	return g_base64_encode(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+}
+
+static void write_report(const char *eid, GBytes *euicc, const Result *results, guint n, GBytes *receipt)
+{
+	g_autoptr(GString) json = g_string_new("{\"format\":\"ifpp-report\",\"version\":1,\"units\":[");
+	g_autofree char *data = base64(euicc);
+
+	g_string_append_printf(json, "{\"eid\":\"%s\",\"euicc_data\":\"%s\",\"results\":[", eid, data);
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *pir = results[i].pir ? base64(results[i].pir) : g_strdup("");
+
+		g_string_append_printf(json,
+				       "%s{\"key_id\":\"%s\",\"status\":%d,\"reason_name\":\"why\",\"pir\":\"%s\"}",
+				       i ? "," : "", results[i].key_id, results[i].status, pir);
+	}
+	g_string_append(json, "],\"lock\":");
+	if (receipt) {
+		g_autofree char *text = base64(receipt);
+
+		g_string_append_printf(json,
+				       "{\"challenge\":\"00000000000000000000000000000000\",\"receipt\":\"%s\"}}]}",
+				       text);
+	} else {
+		g_string_append(json, "null}]}");
+	}
+	g_assert_true(g_file_set_contents("report.json", json->str, json->len, NULL));
+}
+
+/* Exit code of verify-report, and one field of the summary that it prints. */
+static int verify_report(const char *field, int *value)
+{
+	int code = run("%s verify-report --home home --json report.json", smdpf);
+	g_auto(GStrv) lines = g_strsplit(out_text, "\n", -1);
+	gboolean found = FALSE;
+
+	for (guint i = 0; lines[i] && *lines[i]; i++) {
+		g_autoptr(JsonParser) parser = json_parser_new();
+		JsonObject *object;
+
+		g_assert_true(json_parser_load_from_data(parser, lines[i], -1, NULL));
+		object = json_node_get_object(json_parser_get_root(parser));
+		if (!strcmp(json_object_get_string_member(object, "type"), "summary")) {
+			*value = json_object_get_int_member(object, field);
+			found = TRUE;
+		}
+	}
+	if (!found)
+		g_error("exit %d, no summary: %s", code, err_text);
+	return code;
+}
+
+#define EXPECT_REPORT(code, field, count)                                  \
+	do {                                                               \
+		int value_ = -1;                                           \
+		int code_ = verify_report(field, &value_);                 \
+		if (code_ != (code) || value_ != (count))                  \
+			g_error("exit %d, %s %d: %s", code_, field, value_, out_text); \
+	} while (0)
+
+static void report(Fixture *f, gconstpointer data)
+{
+	static const guint8 challenge[16];
+	g_autoptr(IfppChipMem) chip = NULL;
+	g_autoptr(GBytes) euicc = NULL, good = NULL, bad = NULL, other = NULL, receipt = NULL, wrong_receipt = NULL;
+	g_autofree char *id0 = NULL, *id1 = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	char foreign[65];
+	guint8 iccid0[10], iccid1[10];
+	Opened *a, *b;
+
+	make_chips(1, 3);
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data", smdpf);
+	must(SEAL "--euicc data --upp one.der", smdpf);
+	names = list("out");
+	a = open_package(f->trust, names->pdata[0]);
+	b = open_package(f->trust, names->pdata[1]);
+	iccid_of(a, iccid0);
+	if (iccid0[9] == 0x14) { /* a is to be the built-in one */
+		Opened *swap = a;
+
+		a = b;
+		b = swap;
+	}
+	iccid_of(a, iccid0);
+	iccid_of(b, iccid1);
+	id0 = ifpp_hex(IFPP_SPAN(a->key_id));
+	id1 = ifpp_hex(IFPP_SPAN(b->key_id));
+	memset(foreign, '7', 64);
+	foreign[64] = '\0';
+	euicc = read_file("data/" FIRST_EID ".euicc");
+	chip = ifpp_chipmem_load("chips/" FIRST_EID ".chip", NULL);
+	good = make_pir(chip, a->transaction, iccid0, 0);
+	bad = make_pir(chip, b->transaction, iccid1, 8);
+	other = make_pir(chip, b->transaction, iccid0, 0);
+	receipt = make_receipt(chip, challenge);
+	wrong_receipt = make_receipt(chip, (const guint8 *)"0123456789abcdef");
+
+#define REPORT(receipt, ...)                                                                        \
+	do {                                                                                        \
+		const Result results_[] = { __VA_ARGS__ };                                          \
+		write_report(FIRST_EID, euicc, results_, G_N_ELEMENTS(results_), receipt);          \
+	} while (0)
+
+	/* what does not verify, first: nothing of it may reach the ledger */
+	for (guint bit = 0; bit < g_bytes_get_size(good) * 8; bit += 61) {
+		gsize len;
+		guint8 *copy = g_memdup2(g_bytes_get_data(good, &len), g_bytes_get_size(good));
+		g_autoptr(GBytes) changed = NULL;
+
+		copy[bit / 8] ^= 1 << bit % 8;
+		changed = g_bytes_new_take(copy, len);
+		REPORT(NULL, { id0, changed, 0 });
+		EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	}
+	REPORT(NULL, { id0, bad, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	REPORT(NULL, { id1, other, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	REPORT(NULL, { id0, NULL, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	REPORT(NULL, { "12", good, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	REPORT(wrong_receipt, { id0, NULL, -5 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "locks_forged", 1);
+	REPORT(receipt, { id0, NULL, -5 });
+	EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 1);
+	REPORT(NULL, { foreign, good, 0 });
+	EXPECT_REPORT(IFPP_EXIT_OK, "foreign", 1);
+
+	REPORT(receipt, { id0, good, 0 }, { id0, good, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "duplicate", 1);
+	REPORT(receipt, { id0, good, 0 }, { id1, bad, -5 });
+	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 0);
+	EXPECT_REPORT(IFPP_EXIT_OK, "locks_proven", 1);
+	g_assert_cmpint(run("%s verify-report --home home --complete report.json", smdpf), ==, IFPP_EXIT_FAILED);
+	g_assert_nonnull(strstr(out_text, "scp03t"));
+
+	/* the chip proved that it did not take that profile: it may go to another key */
+	must(SEAL "--euicc data --upp one.der --order second", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 3);
+
+	/* a chip whose data is another's proves nothing */
+	write_report("89049032123451234512345678901334", euicc, NULL, 0, NULL);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_unproven", 1);
+
+	g_assert_true(g_file_set_contents("report.json", "{}", -1, NULL));
+	expect(5, "not a Profile Loading Report", "%s verify-report --home home report.json", smdpf);
+	g_assert_true(g_file_set_contents("report.json", "{", -1, NULL));
+	expect(5, "not JSON", "%s verify-report --home home report.json", smdpf);
+	expect(5, "nowhere", "%s verify-report --home home nowhere", smdpf);
+	opened_free(a);
+	opened_free(b);
+}
+
+int main(int argc, char **argv)
+{
+	const char *build = g_getenv("IFPP_BUILD");
+	g_autoptr(GError) error = NULL;
+	int ret;
+
+	g_test_init(&argc, &argv, NULL);
+	if (!build) {
+		printf("1..0 # SKIP IFPP_BUILD does not name the build directory\n");
+		return 77;
+	}
+	eum = g_build_filename(build, "tools/eum/ifpp-eum", NULL);
+	smdpf = g_build_filename(build, "tools/smdpf/ifpp-smdpf", NULL);
+	top = g_dir_make_tmp("ifpp-smdpf-XXXXXX", &error);
+	g_assert_no_error(error);
+	make_world();
+
+#define ADD(name, func, data) g_test_add("/smdpf/" name, Fixture, data, setup, func, teardown)
+	ADD("token", token, NULL);
+	ADD("token/imported", token_imported, NULL);
+	ADD("certificate", certificate, NULL);
+	ADD("seal/ppk", seal, "ppk");
+	ADD("seal/session", seal, "session");
+	ADD("envelope", envelope, NULL);
+	ADD("again", again, NULL);
+	ADD("profile/one-chip", one_profile_one_chip, NULL);
+	ADD("profile/test", test_profile_many_chips, NULL);
+	ADD("bad-input", bad_input, NULL);
+	ADD("full-disk", full_disk, NULL);
+	ADD("parallel", parallel, NULL);
+	ADD("killed", killed, NULL);
+	ADD("damaged-ledger", damaged_ledger, NULL);
+	ADD("report", report, NULL);
+	ret = g_test_run();
+
+	remove_all(top);
+	g_free(out_text);
+	g_free(err_text);
+	g_free(top);
+	g_free(eum);
+	g_free(smdpf);
+	return ret;
+}
