@@ -4,7 +4,7 @@ makes it; the extension which reads kernel-doc comes with the kernel's source.""
 import os
 import sys
 
-ksrc = os.environ['KSRC']
+ksrc = os.environ['IFPP_KSRC']
 sys.path.insert(0, os.path.join(ksrc, 'Documentation', 'sphinx'))
 
 project = 'IFPP for Linux'
