@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	if (package) {
 		fuzz_must_be_seed("package", (IfppSpan){ data, len });
-		g_assert_true(ifpp_package_check_chip(package, fuzz_eid, g_bytes_get_data(fuzz_otpk, NULL), NULL));
+		g_assert_true(
+			ifpp_package_check_chip(package, fuzz_eid, g_bytes_get_data(fuzz_otpk, NULL), NULL));
 	}
 	return 0;
 }

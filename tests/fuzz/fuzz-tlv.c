@@ -24,7 +24,8 @@ static void walk(IfppSpan in, int depth)
 			ifpp_tlv_put_uint(out, tlv.tag, number);
 			span = (IfppSpan){ out->data, out->len };
 			g_assert_true(ifpp_span_equal(span, tlv.whole));
-			g_assert_true(ifpp_tlv_next(&span, &copy, NULL) && ifpp_tlv_uint(&copy, &again, NULL));
+			g_assert_true(ifpp_tlv_next(&span, &copy, NULL) &&
+				      ifpp_tlv_uint(&copy, &again, NULL));
 			g_assert_cmpuint(number, ==, again);
 		}
 		ifpp_tlv_find(tlv.value, 0x80, &tlv);

@@ -30,7 +30,8 @@ static void put_bytes(const char *sub, const char *name, GBytes *bytes)
 	put(sub, name, data, len);
 }
 
-static void put_package(TestPki *pki, TestId *signer, TestId **others, const char *name, const guint8 otpk[65])
+static void put_package(TestPki *pki, TestId *signer, TestId **others, const char *name,
+			const guint8 otpk[65])
 {
 	g_autoptr(GBytes) bpp = test_bpp_new(signer, otpk);
 	g_autoptr(GBytes) file = NULL;
@@ -70,11 +71,13 @@ int main(int argc, char **argv)
 	test_eid(eid);
 	{
 		g_autoptr(GBytes) ff21 = test_factory_info_new(pki, 1, &otk);
-		g_autoptr(GBytes) data = ifpp_euicc_data_build(eid, ifpp_span_bytes(ff21), ifpp_span_bytes(bf22));
+		g_autoptr(GBytes) data =
+			ifpp_euicc_data_build(eid, ifpp_span_bytes(ff21), ifpp_span_bytes(bf22));
 		g_autoptr(GBytes) ok = test_pir_new(pki->euicc, TRUE);
 		g_autoptr(GBytes) failed = test_pir_new(pki->euicc, FALSE);
 		g_autoptr(GBytes) receipt = test_receipt_new(pki->euicc, eid, challenge);
-		g_autoptr(GBytes) crl = test_crl_new(pki->ci, pki->dppb, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
+		g_autoptr(GBytes) crl =
+			test_crl_new(pki->ci, pki->dppb, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
 		TestId *others[] = { sub, NULL };
 
 		test_id_point(otk, otpk);

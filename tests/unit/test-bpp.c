@@ -87,7 +87,8 @@ static void test_published_sign(void)
 	g_autoptr(GBytes) changed = NULL;
 	IfppSpan whole = ifpp_span_bytes(bytes);
 	/* BF36 header 5, BF23 header 4; 5F37 takes the last 67 of its 174 */
-	IfppSpan parts[3] = { { whole.data + 9, 174 - 67 }, { (const guint8 *)"\x5F\x49\x41", 3 }, ifpp_span_bytes(otpk) };
+	IfppSpan parts[3] = {
+		{whole.data + 9, 174 - 67}, {(const guint8 *)"\x5F\x49\x41", 3}, ifpp_span_bytes(otpk)};
 
 	g_assert_true(ifpp_ecdsa_verify(g_bytes_get_data(dp, NULL), parts, 3, ifpp_span_bytes(sig)));
 	parts[0].len--;

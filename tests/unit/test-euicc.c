@@ -87,7 +87,7 @@ static void test_factory_info_short(void)
 {
 	static const char *const bad[] = {
 		"ff2100",
-		"ff210b800101810100a200830103" "00",
+		"ff210b800101810100a20083010300",
 		"ff210b800102810100a200830103",			/* codec 2 */
 		"ff210b800100810100a200830103",			/* codec 0 */
 		"ff210b800101810103a200830103",			/* no such state */
@@ -224,14 +224,16 @@ static void test_receipt(void)
 	g_assert_false(ifpp_receipt_verify(ifpp_span_bytes(good), cert, other, challenge, NULL, &error));
 	g_assert_cmpstr(error->message, ==, "lock receipt: is of another chip");
 	g_clear_error(&error);
-	g_assert_false(ifpp_receipt_verify(ifpp_span_bytes(good), test_id_span(pki->eum), eid, challenge, NULL, &error));
+	g_assert_false(ifpp_receipt_verify(ifpp_span_bytes(good), test_id_span(pki->eum), eid, challenge,
+					   NULL, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT);
 	g_clear_error(&error);
 	for (gsize i = 0; i < g_bytes_get_size(good); i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			g_autoptr(GBytes) changed = flip(good, i, 1 << bit);
 
-			g_assert_false(ifpp_receipt_verify(ifpp_span_bytes(changed), cert, eid, challenge, NULL, NULL));
+			g_assert_false(ifpp_receipt_verify(ifpp_span_bytes(changed), cert, eid, challenge,
+							   NULL, NULL));
 		}
 	}
 }

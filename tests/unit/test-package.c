@@ -50,7 +50,7 @@ static void test_good(void)
 
 static void test_sub_ca(void)
 {
-	const TestSpec sub = { .cn = "CI SubCA", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 7 };
+	const TestSpec sub = {.cn = "CI SubCA", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 7};
 	g_autoptr(TestId) ca = test_id_new(&sub, pki->ci);
 	g_autoptr(TestId) dppb = test_id_new(&test_spec_dppb, ca);
 	g_autoptr(GBytes) sub_bpp = test_bpp_new(dppb, otpk);
@@ -170,11 +170,13 @@ static void test_signers(void)
 static void test_strict(void)
 {
 	const unsigned int usual = GNUTLS_PKCS7_EMBED_DATA | GNUTLS_PKCS7_INCLUDE_CERT;
-	const guint8 *bytes = g_bytes_get_data(good, NULL);
-	g_autoptr(GBytes) content = ifpp_package_content(bytes, ifpp_span_bytes(bpp));
-	g_autoptr(GBytes) detached = test_cms_new(pki->dppb, NULL, ifpp_span_bytes(content), GNUTLS_PKCS7_INCLUDE_CERT);
-	g_autoptr(GBytes) no_cert = test_cms_new(pki->dppb, NULL, ifpp_span_bytes(content), GNUTLS_PKCS7_EMBED_DATA);
-	g_autoptr(GBytes) text = test_cms_new(pki->dppb, NULL, (IfppSpan){ (const guint8 *)"hello", 5 }, usual);
+	const guint8 other_header[IFPP_HEADER_LEN] = "IFPP";
+	g_autoptr(GBytes) content = ifpp_package_content(other_header, ifpp_span_bytes(bpp));
+	g_autoptr(GBytes) detached =
+		test_cms_new(pki->dppb, NULL, ifpp_span_bytes(content), GNUTLS_PKCS7_INCLUDE_CERT);
+	g_autoptr(GBytes) no_cert =
+		test_cms_new(pki->dppb, NULL, ifpp_span_bytes(content), GNUTLS_PKCS7_EMBED_DATA);
+	g_autoptr(GBytes) text = test_cms_new(pki->dppb, NULL, (IfppSpan){(const guint8 *)"hello", 5}, usual);
 	g_autoptr(GBytes) plain = test_cms_new(pki->dppb, NULL, ifpp_span_bytes(content), usual);
 	g_autoptr(GBytes) not_cms = g_bytes_new("0123456789", 10);
 	GBytes *list[] = { detached, no_cert, text, plain, not_cms };
@@ -218,7 +220,8 @@ static void test_every_mutation(gconstpointer package)
 			copy[i] = bytes[i] ^ mask;
 			file = g_bytes_new_static(copy, len);
 			if (accepted(file, pki->trust, NULL))
-				g_error("byte %zu changed from %02x to %02x is accepted", i, bytes[i], copy[i]);
+				g_error("byte %zu changed from %02x to %02x is accepted", i, bytes[i],
+					copy[i]);
 			tried++;
 		}
 		copy[i] = bytes[i];

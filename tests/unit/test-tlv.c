@@ -126,8 +126,12 @@ static void test_uint(void)
 {
 	static const guint64 values[] = { 0, 1, 127, 128, 255, 256, 32767, 32768, G_MAXINT64,
 					  (guint64)G_MAXINT64 + 1, G_MAXUINT64 };
-	static const char *const wrong[] = { "0200", "020180", "02020001", "0202007f", "0209010000000000000000",
-					     "020a00800000000000000000" };
+	static const char *const wrong[] = {"0200",
+					    "020180",
+					    "02020001",
+					    "0202007f",
+					    "0209010000000000000000",
+					    "020a00800000000000000000"};
 	g_autoptr(GByteArray) out = g_byte_array_new();
 	guint64 value;
 	IfppTlv tlv;

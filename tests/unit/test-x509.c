@@ -11,7 +11,8 @@
 
 static TestPki *pki;
 
-static void expect(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, int code, const char *why)
+static void expect(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, int code,
+		   const char *why)
 {
 	g_autoptr(GError) error = NULL;
 	gboolean ok = ifpp_trust_verify(trust, leaf, others, role, &error);
@@ -65,28 +66,31 @@ static void test_leaf(void)
 		int code;
 		const char *why;
 	} cases[] = {
-		{ "expired", { .to = TEST_NOW - 1 }, IFPP_ERROR_EXPIRED, "expired" },
-		{ "last second", { .to = TEST_NOW }, 0, NULL },
-		{ "not yet", { .from = TEST_NOW + 1 }, IFPP_ERROR_NOT_YET_VALID, "not valid yet" },
-		{ "first second", { .from = TEST_NOW }, 0, NULL },
-		{ "role DPauth", { .role = IFPP_ROLE_DP_AUTH }, IFPP_ERROR_ROLE, "another role" },
-		{ "no policy", { .policy = "" }, IFPP_ERROR_ROLE, "does not have the role" },
-		{ "longer policy", { .policy = "2.23.146.1.2.1.50" }, IFPP_ERROR_ROLE, "another role" },
-		{ "policy below", { .policy = "2.23.146.1.2.1.5.0" }, IFPP_ERROR_ROLE, "another role" },
-		{ "any policy", { .policy = "2.5.29.32.0" }, IFPP_ERROR_ROLE, "does not have the role" },
-		{ "usage", { .usage = GNUTLS_KEY_KEY_AGREEMENT }, IFPP_ERROR_KEY_USAGE, "digitalSignature" },
-		{ "usage of a CA",
-		  { .usage = GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_CERT_SIGN },
-		  IFPP_ERROR_KEY_USAGE, "digitalSignature" },
-		{ "CA", { .ca = TRUE, .usage = GNUTLS_KEY_DIGITAL_SIGNATURE }, IFPP_ERROR_KEY_USAGE, "CA" },
-		{ "P-384", { .curve = GNUTLS_ECC_CURVE_SECP384R1 }, IFPP_ERROR_CHAIN, "P-256" },
-		{ "SHA-384", { .hash = GNUTLS_DIG_SHA384 }, IFPP_ERROR_CHAIN, "SHA-256" },
-		{ "no AKI", { .no_aki = TRUE }, IFPP_ERROR_CHAIN, "authority key identifier" },
-		{ "no SKI", { .no_ski = TRUE }, IFPP_ERROR_CHAIN, "subject key identifier" },
-		{ "unknown extension", { .extra_oid = "1.2.3.4" }, 0, NULL },
-		{ "unknown critical", { .extra_oid = "1.2.3.4", .extra_critical = TRUE }, IFPP_ERROR_CHAIN,
-		  "critical" },
-		{ "constraints", { .prefix = "89049032", .prefix_org = "X" }, IFPP_ERROR_CONSTRAINT, "no EUM" },
+		{"expired", {.to = TEST_NOW - 1}, IFPP_ERROR_EXPIRED, "expired"},
+		{"last second", {.to = TEST_NOW}, 0, NULL},
+		{"not yet", {.from = TEST_NOW + 1}, IFPP_ERROR_NOT_YET_VALID, "not valid yet"},
+		{"first second", {.from = TEST_NOW}, 0, NULL},
+		{"role DPauth", {.role = IFPP_ROLE_DP_AUTH}, IFPP_ERROR_ROLE, "another role"},
+		{"no policy", {.policy = ""}, IFPP_ERROR_ROLE, "does not have the role"},
+		{"longer policy", {.policy = "2.23.146.1.2.1.50"}, IFPP_ERROR_ROLE, "another role"},
+		{"policy below", {.policy = "2.23.146.1.2.1.5.0"}, IFPP_ERROR_ROLE, "another role"},
+		{"any policy", {.policy = "2.5.29.32.0"}, IFPP_ERROR_ROLE, "does not have the role"},
+		{"usage", {.usage = GNUTLS_KEY_KEY_AGREEMENT}, IFPP_ERROR_KEY_USAGE, "digitalSignature"},
+		{"usage of a CA",
+		 {.usage = GNUTLS_KEY_DIGITAL_SIGNATURE | GNUTLS_KEY_KEY_CERT_SIGN},
+		 IFPP_ERROR_KEY_USAGE,
+		 "digitalSignature"},
+		{"CA", {.ca = TRUE, .usage = GNUTLS_KEY_DIGITAL_SIGNATURE}, IFPP_ERROR_KEY_USAGE, "CA"},
+		{"P-384", {.curve = GNUTLS_ECC_CURVE_SECP384R1}, IFPP_ERROR_CHAIN, "P-256"},
+		{"SHA-384", {.hash = GNUTLS_DIG_SHA384}, IFPP_ERROR_CHAIN, "SHA-256"},
+		{"no AKI", {.no_aki = TRUE}, IFPP_ERROR_CHAIN, "authority key identifier"},
+		{"no SKI", {.no_ski = TRUE}, IFPP_ERROR_CHAIN, "subject key identifier"},
+		{"unknown extension", {.extra_oid = "1.2.3.4"}, 0, NULL},
+		{"unknown critical",
+		 {.extra_oid = "1.2.3.4", .extra_critical = TRUE},
+		 IFPP_ERROR_CHAIN,
+		 "critical"},
+		{"constraints", {.prefix = "89049032", .prefix_org = "X"}, IFPP_ERROR_CONSTRAINT, "no EUM"},
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -107,7 +111,8 @@ static void test_leaf(void)
 static void test_eum(void)
 {
 #define EUM .cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 8
-#define CHIP .cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9
+#define CHIP                                                                                                 \
+	.cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9
 #define FITS .prefix = "89049032", .prefix_org = "RSP Test EUM"
 	static const struct {
 		const char *name;
@@ -115,41 +120,74 @@ static void test_eum(void)
 		int code;
 		const char *why;
 	} cases[] = {
-		{ "right", { EUM, FITS, .pathlen = 1 }, { CHIP }, 0, NULL },
-		{ "EIN instead", { EUM, .ein = "89049032" }, { CHIP }, 0, NULL },
-		{ "both", { EUM, FITS, .ein = "8904903212345" }, { CHIP }, 0, NULL },
-		{ "neither", { EUM }, { CHIP }, IFPP_ERROR_CONSTRAINT, "does not say" },
-		{ "other prefix", { EUM, .prefix = "89049033", .prefix_org = "RSP Test EUM" }, { CHIP },
-		  IFPP_ERROR_CONSTRAINT, "do not cover" },
-		{ "other EIN", { EUM, .ein = "89049033" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
-		{ "short EIN", { EUM, .ein = "8904903" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
-		{ "EIN not digits", { EUM, .ein = "8904903A" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
-		{ "one of both wrong", { EUM, FITS, .ein = "89049033" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "EINs" },
-		{ "other owner", { EUM, .prefix = "89049032", .prefix_org = "Other" }, { CHIP },
-		  IFPP_ERROR_CONSTRAINT, "do not cover" },
-		{ "no owner", { EUM, .prefix = "89049032" }, { CHIP }, IFPP_ERROR_CONSTRAINT, "do not cover" },
-		{ "chip without owner", { EUM, FITS },
-		  { .cn = "chip", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9 },
-		  IFPP_ERROR_CONSTRAINT, "do not cover" },
-		{ "no EID", { EUM, FITS }, { .cn = "chip", .org = "RSP Test EUM", .role = IFPP_ROLE_EUICC, .serial = 9 },
-		  IFPP_ERROR_CONSTRAINT, "no valid EID" },
-		{ "bad check digits", { EUM, FITS },
-		  { .cn = "chip", .org = "RSP Test EUM", .serial_number = "89049032123451234512345678901236",
-		    .role = IFPP_ROLE_EUICC, .serial = 9 },
-		  IFPP_ERROR_CONSTRAINT, "no valid EID" },
-		{ "EUM is a DPauth", { .cn = "EUM", .role = IFPP_ROLE_DP_AUTH, .ca = TRUE, .serial = 8, FITS }, { CHIP },
-		  IFPP_ERROR_ROLE, "another role" },
-		{ "EUM is a sub-CI", { .cn = "EUM", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 8, FITS }, { CHIP },
-		  IFPP_ERROR_ROLE, "another role" },
-		{ "EUM is no CA",
-		  { .cn = "EUM", .role = IFPP_ROLE_EUM, .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 8, FITS }, { CHIP },
-		  IFPP_ERROR_CHAIN, "not a CA" },
-		{ "EUM may not sign", { EUM, FITS, .usage = GNUTLS_KEY_CRL_SIGN }, { CHIP }, IFPP_ERROR_KEY_USAGE,
-		  "may not sign" },
-		{ "EUM expired", { EUM, FITS, .to = TEST_NOW - 1 }, { CHIP }, IFPP_ERROR_EXPIRED, "'EUM'" },
-		{ "chip is a DPpb", { EUM, FITS },
-		  { .cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_DP_PB, .serial = 9 },
-		  IFPP_ERROR_ROLE, "another role" },
+		{"right", {EUM, FITS, .pathlen = 1}, {CHIP}, 0, NULL},
+		{"EIN instead", {EUM, .ein = "89049032"}, {CHIP}, 0, NULL},
+		{"both", {EUM, FITS, .ein = "8904903212345"}, {CHIP}, 0, NULL},
+		{"neither", {EUM}, {CHIP}, IFPP_ERROR_CONSTRAINT, "does not say"},
+		{"other prefix",
+		 {EUM, .prefix = "89049033", .prefix_org = "RSP Test EUM"},
+		 {CHIP},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"other EIN", {EUM, .ein = "89049033"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "EINs"},
+		{"short EIN", {EUM, .ein = "8904903"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "EINs"},
+		{"EIN not digits", {EUM, .ein = "8904903A"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "EINs"},
+		{"one of both wrong", {EUM, FITS, .ein = "89049033"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "EINs"},
+		{"other owner",
+		 {EUM, .prefix = "89049032", .prefix_org = "Other"},
+		 {CHIP},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"no owner", {EUM, .prefix = "89049032"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "do not cover"},
+		{"chip without owner",
+		 {EUM, FITS},
+		 {.cn = "chip", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"no EID",
+		 {EUM, FITS},
+		 {.cn = "chip", .org = "RSP Test EUM", .role = IFPP_ROLE_EUICC, .serial = 9},
+		 IFPP_ERROR_CONSTRAINT,
+		 "no valid EID"},
+		{"bad check digits",
+		 {EUM, FITS},
+		 {.cn = "chip",
+		  .org = "RSP Test EUM",
+		  .serial_number = "89049032123451234512345678901236",
+		  .role = IFPP_ROLE_EUICC,
+		  .serial = 9},
+		 IFPP_ERROR_CONSTRAINT,
+		 "no valid EID"},
+		{"EUM is a DPauth",
+		 {.cn = "EUM", .role = IFPP_ROLE_DP_AUTH, .ca = TRUE, .serial = 8, FITS},
+		 {CHIP},
+		 IFPP_ERROR_ROLE,
+		 "another role"},
+		{"EUM is a sub-CI",
+		 {.cn = "EUM", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 8, FITS},
+		 {CHIP},
+		 IFPP_ERROR_ROLE,
+		 "another role"},
+		{"EUM is no CA",
+		 {.cn = "EUM", .role = IFPP_ROLE_EUM, .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 8, FITS},
+		 {CHIP},
+		 IFPP_ERROR_CHAIN,
+		 "not a CA"},
+		{"EUM may not sign",
+		 {EUM, FITS, .usage = GNUTLS_KEY_CRL_SIGN},
+		 {CHIP},
+		 IFPP_ERROR_KEY_USAGE,
+		 "may not sign"},
+		{"EUM expired", {EUM, FITS, .to = TEST_NOW - 1}, {CHIP}, IFPP_ERROR_EXPIRED, "'EUM'"},
+		{"chip is a DPpb",
+		 {EUM, FITS},
+		 {.cn = "chip",
+		  .org = "RSP Test EUM",
+		  .serial_number = TEST_EID,
+		  .role = IFPP_ROLE_DP_PB,
+		  .serial = 9},
+		 IFPP_ERROR_ROLE,
+		 "another role"},
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -165,9 +203,9 @@ static void test_eum(void)
 
 static void test_path(void)
 {
-	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 20 };
-	const TestSpec long_spec = { .cn = "sub", .policy = "2.23.146.1.2.1.0.0.1", .ca = TRUE, .serial = 21 };
-	const TestSpec ci_path0 = { .cn = "CI 0", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 1 };
+	const TestSpec sub_spec = {.cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 20};
+	const TestSpec long_spec = {.cn = "sub", .policy = "2.23.146.1.2.1.0.0.1", .ca = TRUE, .serial = 21};
+	const TestSpec ci_path0 = {.cn = "CI 0", .role = IFPP_ROLE_CI, .ca = TRUE, .pathlen = 1, .serial = 1};
 	g_autoptr(TestId) sub = test_id_new(&sub_spec, pki->ci);
 	g_autoptr(TestId) sub2 = test_id_new(&sub_spec, sub);
 	g_autoptr(TestId) long_sub = test_id_new(&long_spec, pki->ci);
@@ -187,10 +225,12 @@ static void test_path(void)
 	ifpp_trust_set_time(trust0, TEST_NOW);
 	g_assert_true(ifpp_trust_add_root(trust0, test_id_span(ci0), NULL));
 
-	expect(trust, test_id_span(leaf), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not a configured CI root");
+	expect(trust, test_id_span(leaf), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN,
+	       "not a configured CI root");
 	g_ptr_array_add(others, sub->der);
 	expect(trust, test_id_span(leaf), others, IFPP_ROLE_DP_PB, 0, NULL);
-	expect(trust, test_id_span(pki->dppb), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not part of the chain");
+	expect(trust, test_id_span(pki->dppb), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN,
+	       "not part of the chain");
 	g_ptr_array_add(others, sub2->der);
 	expect(trust, test_id_span(leaf2), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "too long");
 	/* the same certificate twice, a root among them */
@@ -210,7 +250,8 @@ static void test_path(void)
 	others->pdata[0] = sub0->der;
 	expect(trust0, test_id_span(leaf0), others, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "too long");
 
-	expect(trust, test_id_span(other->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "not a configured CI root");
+	expect(trust, test_id_span(other->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN,
+	       "not a configured CI root");
 	/* Two roots: each found by its key identifier. */
 	g_assert_true(ifpp_trust_add_root(trust0, test_id_span(pki->ci), NULL));
 	expect(trust0, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
@@ -224,7 +265,8 @@ static void test_time(void)
 	ifpp_trust_set_time(trust, TEST_NOW + 101 * TEST_DAY);
 	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_EXPIRED, "expired");
 	ifpp_trust_set_time(trust, TEST_NOW - 101 * TEST_DAY);
-	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_NOT_YET_VALID, "not valid yet");
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_NOT_YET_VALID,
+	       "not valid yet");
 	ifpp_trust_set_time(trust, -1);
 	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
 }
@@ -236,10 +278,12 @@ static void test_roots(void)
 		TestSpec spec;
 		const char *why;
 	} cases[] = {
-		{ "another role", { .cn = "x", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 1 }, "another role" },
-		{ "no role", { .cn = "x", .policy = "", .ca = TRUE, .serial = 1 }, "does not have the role" },
-		{ "no CA", { .cn = "x", .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 1 }, "not a CA" },
-		{ "may not sign", { .cn = "x", .ca = TRUE, .usage = GNUTLS_KEY_CRL_SIGN, .serial = 1 }, "may not sign" },
+		{"another role", {.cn = "x", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 1}, "another role"},
+		{"no role", {.cn = "x", .policy = "", .ca = TRUE, .serial = 1}, "does not have the role"},
+		{"no CA", {.cn = "x", .usage = GNUTLS_KEY_KEY_CERT_SIGN, .serial = 1}, "not a CA"},
+		{"may not sign",
+		 {.cn = "x", .ca = TRUE, .usage = GNUTLS_KEY_CRL_SIGN, .serial = 1},
+		 "may not sign"},
 	};
 	g_autoptr(IfppTrust) trust = ifpp_trust_new();
 	g_autoptr(GError) error = NULL;
@@ -309,8 +353,8 @@ static void test_crls(void)
 		expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, cases[i].code, cases[i].why);
 		/* without a clock only revocation counts */
 		ifpp_trust_set_time(trust, -1);
-		expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, cases[i].code == IFPP_ERROR_REVOKED ? cases[i].code : 0,
-		       cases[i].why);
+		expect(trust, dppb, NULL, IFPP_ROLE_DP_PB,
+		       cases[i].code == IFPP_ERROR_REVOKED ? cases[i].code : 0, cases[i].why);
 	}
 	{
 		g_autoptr(IfppTrust) trust = with_crls(of_eum, NULL);
@@ -320,22 +364,23 @@ static void test_crls(void)
 		expect(trust2, euicc, pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_REVOKED, "'EUM Test'");
 		expect(trust2, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
 	}
-	/* One that its issuer did not sign, in whatever order it comes; one whose issuer may not */
+	/* Damaged ones refuse in whatever order they come, wherever the damage is. */
 	for (gsize i = 0; i < g_bytes_get_size(revokes); i++) {
 		g_autoptr(IfppTrust) trust = ifpp_trust_new();
-		g_autofree guint8 *copy = g_memdup2(g_bytes_get_data(revokes, NULL), g_bytes_get_size(revokes));
+		g_autofree guint8 *copy =
+			g_memdup2(g_bytes_get_data(revokes, NULL), g_bytes_get_size(revokes));
 		IfppSpan span = { copy, g_bytes_get_size(revokes) };
 
 		copy[i] ^= 1 << i % 8;
 		ifpp_trust_set_time(trust, TEST_NOW);
 		if (i % 2) {
 			g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
-			/* it may name an issuer that we do not know; then it must not revoke */
-			if (ifpp_trust_add_crl(trust, span, NULL))
-				expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
-		} else if (ifpp_trust_add_crl(trust, span, NULL) &&
-			   ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL)) {
-			expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+			g_assert_false(ifpp_trust_add_crl(trust, span, NULL) &&
+				       ifpp_trust_verify(trust, dppb, NULL, IFPP_ROLE_DP_PB, NULL));
+		} else {
+			g_assert_false(ifpp_trust_add_crl(trust, span, NULL) &&
+				       ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL) &&
+				       ifpp_trust_verify(trust, dppb, NULL, IFPP_ROLE_DP_PB, NULL));
 		}
 	}
 	{
@@ -357,11 +402,12 @@ static void test_flips(void)
 	for (gsize i = 0; i < der.len; i++) {
 		for (int bit = 0; bit < 8; bit++) {
 			copy[i] ^= 1 << bit;
-			g_assert_false(ifpp_trust_verify(pki->trust, (IfppSpan){ copy, der.len }, NULL, IFPP_ROLE_DP_PB,
-							 NULL));
+			g_assert_false(ifpp_trust_verify(pki->trust, (IfppSpan){copy, der.len}, NULL,
+							 IFPP_ROLE_DP_PB, NULL));
 			copy[i] ^= 1 << bit;
 		}
-		g_assert_false(ifpp_trust_verify(pki->trust, (IfppSpan){ der.data, i }, NULL, IFPP_ROLE_DP_PB, NULL));
+		g_assert_false(
+			ifpp_trust_verify(pki->trust, (IfppSpan){der.data, i}, NULL, IFPP_ROLE_DP_PB, NULL));
 	}
 }
 
@@ -457,7 +503,7 @@ static void test_dir(void)
 static void test_ecdsa(void)
 {
 	static const char message[] = "message";
-	IfppSpan parts[] = { { (const guint8 *)message, 3 }, { NULL, 0 }, { (const guint8 *)message + 3, 4 } };
+	IfppSpan parts[] = {{(const guint8 *)message, 3}, {NULL, 0}, {(const guint8 *)message + 3, 4}};
 	IfppSpan whole = { (const guint8 *)message, 7 };
 	guint8 point[65], sig[65] = { 0 }, bad[64];
 
@@ -504,9 +550,9 @@ static void test_der_strict(void)
 	} cases[] = {
 		{ "3006020101020101", TRUE },	    { "300702020080020101", TRUE },
 		{ "3006020100020101", FALSE },	    { "3006020180020101", FALSE },
-		{ "300702020001020101", FALSE },    { "3006020101020101" "00", FALSE },
+		{ "300702020001020101", FALSE },    { "300602010102010100", FALSE },
 		{ "300702010102010100", FALSE },    { "3003020101", FALSE },
-		{ "3005020002" "0101", FALSE },	    { "", FALSE },
+		{ "30050200020101", FALSE },	    { "", FALSE },
 		{ "308106020101020101", FALSE },    { "3106020101020101", FALSE },
 	};
 

@@ -12,15 +12,21 @@
 
 #define OK(call) g_assert_cmpint(call, >=, 0)
 
-const TestSpec test_spec_ci = { .cn = "Test CI", .role = IFPP_ROLE_CI, .ca = TRUE, .rid = "2.999.1", .serial = 1 };
+const TestSpec test_spec_ci = {
+	.cn = "Test CI", .role = IFPP_ROLE_CI, .ca = TRUE, .rid = "2.999.1", .serial = 1};
 const TestSpec test_spec_eum = {
 	.cn = "EUM Test", .org = "RSP Test EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = 1,
 	.prefix = "89049032", .prefix_org = "RSP Test EUM", .rid = "2.999.5", .serial = 2,
 };
 const TestSpec test_spec_euicc = {
-	.cn = "Test eUICC", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 3,
+	.cn = "Test eUICC",
+	.org = "RSP Test EUM",
+	.serial_number = TEST_EID,
+	.role = IFPP_ROLE_EUICC,
+	.serial = 3,
 };
-const TestSpec test_spec_dppb = { .cn = "Test DPpb", .org = "ACME", .role = IFPP_ROLE_DP_PB, .rid = "2.999.10", .serial = 4 };
+const TestSpec test_spec_dppb = {
+	.cn = "Test DPpb", .org = "ACME", .role = IFPP_ROLE_DP_PB, .rid = "2.999.10", .serial = 4};
 
 IfppSpan test_id_span(TestId *id)
 {
@@ -107,7 +113,8 @@ static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
 	g_autofree char *role = g_strdup_printf("2.23.146.1.2.1.%d", spec->role);
 	const char *policy_oid = spec->policy ? spec->policy : role;
 	struct gnutls_x509_policy_st policy = { .oid = (char *)policy_oid };
-	unsigned int usage = spec->ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
+	unsigned int usage =
+		spec->ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
 	guint8 key_id[20];
 	gsize size = sizeof(key_id);
 
@@ -169,8 +176,8 @@ TestId *test_id_new(const TestSpec *spec, TestId *issuer)
 	OK(gnutls_x509_crt_set_activation_time(id->crt, spec->from ? spec->from : TEST_NOW - 100 * TEST_DAY));
 	OK(gnutls_x509_crt_set_expiration_time(id->crt, spec->to ? spec->to : TEST_NOW + 100 * TEST_DAY));
 	set_extensions(id, spec, issuer);
-	OK(gnutls_x509_crt_privkey_sign(id->crt, issuer->crt, issuer->key, spec->hash ? spec->hash : GNUTLS_DIG_SHA256,
-					0));
+	OK(gnutls_x509_crt_privkey_sign(id->crt, issuer->crt, issuer->key,
+					spec->hash ? spec->hash : GNUTLS_DIG_SHA256, 0));
 	OK(gnutls_x509_crt_export2(id->crt, GNUTLS_X509_FMT_DER, &der));
 	id->der = take_datum(&der);
 	return id;
@@ -294,7 +301,8 @@ GBytes *test_bpp_new(TestId *dppb, const guint8 otpk[65])
 	guint8 sig[64];
 
 	put_hex(bf23, "8201018010000102030405060708090a0b0c0d0e0fa610800188810110840849465050484f5354"
-		      "5f4941045d88ab0d597dce971d547f7ad3589a0399322e709425c5164016256ad0b8da7239824ec9c2c308249df762847b5e96e7"
+		      "5f4941045d88ab0d597dce971d547f7ad3589a0399322e709425c5164016256ad0b8da7239824ec9c2c308"
+		      "249df762847b5e96e7"
 		      "f42d3a66a3588ff0aa663026252fc3a7");
 	g_byte_array_append(tbs, bf23->data, bf23->len);
 	ifpp_tlv_put(tbs, 0x5F49, otpk, 65);
@@ -302,12 +310,15 @@ GBytes *test_bpp_new(TestId *dppb, const guint8 otpk[65])
 	ifpp_tlv_put(bf23, 0x5F37, sig, sizeof(sig));
 
 	ifpp_tlv_put(all, 0xBF23, bf23->data, bf23->len);
-	put_hex(all, "a01a8718e6bef49ec8e8058be1f7837c26cba1e74ec41507cb2f2f1e"
-		     "a12a8828bf251d5a0a980010325476981032149104494650509206566563746f729501023347891901c241d9"
-		     "a24a8748d8e8da10e600ed16d94a8f6c68140ade6040768f3a414d741622989cfde3efbf89d501c3cfa9e3aa2ecaa57e10a50d7d"
-		     "5fed328355c5d8f9ec5c4c1666664720b9103f04d24c7255"
-		     "a34a8648250f860c8b5145be186d10bd1149e7e5309a0d27076a9e6560e8b077a675e14bb59714cb14f1f262889d740baf0f79f1"
-		     "ef2e466bc217cf054df37ca4f8b7b67102238f121e1fe99c");
+	put_hex(all,
+		"a01a8718e6bef49ec8e8058be1f7837c26cba1e74ec41507cb2f2f1e"
+		"a12a8828bf251d5a0a980010325476981032149104494650509206566563746f729501023347891901c241d9"
+		"a24a8748d8e8da10e600ed16d94a8f6c68140ade6040768f3a414d741622989cfde3efbf89d501c3cfa9e3aa2eca"
+		"a57e10a50d7d"
+		"5fed328355c5d8f9ec5c4c1666664720b9103f04d24c7255"
+		"a34a8648250f860c8b5145be186d10bd1149e7e5309a0d27076a9e6560e8b077a675e14bb59714cb14f1f262889d"
+		"740baf0f79f1"
+		"ef2e466bc217cf054df37ca4f8b7b67102238f121e1fe99c");
 	wrap(all, 0xBF36);
 	return g_bytes_new(all->data, all->len);
 }
@@ -325,8 +336,8 @@ GBytes *test_package_wrap(const guint8 header[64], GBytes *cms)
  * The header is signed and holds the length of what signs it. DER signatures vary by a byte or
  * two, so: sign until the length comes out as foretold.
  */
-static GBytes *package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp,
-			   unsigned int flags)
+static GBytes *package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65],
+			   GBytes *bpp, unsigned int flags)
 {
 	IfppHeader header = { .body_len = 0 };
 	guint8 raw[IFPP_HEADER_LEN];
@@ -347,7 +358,8 @@ static GBytes *package_new(TestId *dppb, TestId **others, const guint8 eid[16], 
 	}
 }
 
-GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp)
+GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65],
+			 GBytes *bpp)
 {
 	return package_new(dppb, others, eid, otpk, bpp, 0);
 }
@@ -396,7 +408,8 @@ GBytes *test_factory_info_new(TestPki *pki, guint n, TestId **keys)
 	ifpp_tlv_put(all, 0xA2, list->data, list->len);
 	ifpp_tlv_put_uint(all, 0x83, 0);
 	g_byte_array_append(certs, g_bytes_get_data(pki->eum->der, NULL), g_bytes_get_size(pki->eum->der));
-	g_byte_array_append(certs, g_bytes_get_data(pki->euicc->der, NULL), g_bytes_get_size(pki->euicc->der));
+	g_byte_array_append(certs, g_bytes_get_data(pki->euicc->der, NULL),
+			    g_bytes_get_size(pki->euicc->der));
 	ifpp_tlv_put(all, 0xA4, certs->data, certs->len);
 	wrap(all, IFPP_TAG_FACTORY_INFO);
 	return g_bytes_new(all->data, all->len);
@@ -407,10 +420,13 @@ GBytes *test_pir_new(TestId *euicc, gboolean success)
 	g_autoptr(GByteArray) all = g_byte_array_new();
 	guint8 sig[64];
 
-	put_hex(all, success ? "bf275d8010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616d706c652e636f6d"
-			       "5a0a98001032547698103214060388370aa21fa01d4f10a0000005591010ffffffff890000110004093007a005"
+	put_hex(all, success ? "bf275d8010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616"
+			       "d706c652e636f6d"
+			       "5a0a98001032547698103214060388370aa21fa01d4f10a0000005591010ffffffff890000110"
+			       "004093007a005"
 			       "3003800100"
-			     : "bf27468010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616d706c652e636f6d"
+			     : "bf27468010000102030405060708090a0b0c0d0e0fbf2f22800101810207800c0d662e6578616"
+			       "d706c652e636f6d"
 			       "5a0a98001032547698103214060388370aa208a106800100810102");
 	test_id_sign(euicc, (IfppSpan){ all->data, all->len }, sig);
 	ifpp_tlv_put(all, 0x5F37, sig, sizeof(sig));

@@ -74,7 +74,8 @@ GBytes *test_cms_new(TestId *signer, TestId **others, IfppSpan content, unsigned
  */
 GBytes *test_bpp_new(TestId *dppb, const guint8 otpk[65]);
 /* A whole sealed package around @bpp, and one around any content. */
-GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65], GBytes *bpp);
+GBytes *test_package_new(TestId *dppb, TestId **others, const guint8 eid[16], const guint8 otpk[65],
+			 GBytes *bpp);
 /* The same with signed attributes, as gnutls_pkcs7_sign() and openssl make them. */
 GBytes *test_package_new_with_attributes(TestId *dppb, TestId **others, const guint8 eid[16],
 					 const guint8 otpk[65], GBytes *bpp);

@@ -85,8 +85,8 @@ gboolean ifpp_iccid_parse(const char *text, guint8 iccid[10], GError **error)
 	gsize len = strlen(text);
 
 	if (len < 18 || len > 20 || !all_digits(text)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ICCID, "'%.64s': an ICCID has 18 to 20 decimal digits",
-			    text);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ICCID,
+			    "'%.64s': an ICCID has 18 to 20 decimal digits", text);
 		return FALSE;
 	}
 	memset(iccid, 0xFF, IFPP_ICCID_BYTES);

@@ -46,7 +46,8 @@ static gboolean parse_key(IfppSpan in, IfppOtk *otk, GError **error)
 	    !ifpp_tlv_expect(&in, 0x5F37, "attestation", &sig, error))
 		return FALSE;
 	if (tlv.value.len != sizeof(otk->point) || sig.value.len != SIG_LEN || in.len)
-		return fail(error, IFPP_ERROR_EUICC_DATA, "one-time key: otPK or attestation of a wrong length");
+		return fail(error, IFPP_ERROR_EUICC_DATA,
+			    "one-time key: otPK or attestation of a wrong length");
 	memcpy(otk->point, tlv.value.data, sizeof(otk->point));
 	memcpy(otk->attestation, sig.value.data, SIG_LEN);
 	otk->full = TRUE;
@@ -60,18 +61,21 @@ static gboolean parse_keys(IfppFactoryInfo *info, IfppSpan in, GError **error)
 
 	while (in.len) {
 		if (info->keys->len == KEYS_MAX)
-			return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: more than 256 one-time keys");
+			return fail(error, IFPP_ERROR_EUICC_DATA,
+				    "factory info: more than 256 one-time keys");
 		if (!ifpp_tlv_expect(&in, 0x30, "one-time key", &tlv, error) ||
 		    !parse_key(tlv.value, &otk, error))
 			return FALSE;
 		if (ifpp_factory_info_find(info, otk.key_id))
-			return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: a one-time key is there twice");
+			return fail(error, IFPP_ERROR_EUICC_DATA,
+				    "factory info: a one-time key is there twice");
 		g_array_append_val(info->keys, otk);
 	}
 	return TRUE;
 }
 
-static gboolean parse_small(IfppSpan *in, guint32 tag, const char *what, guint64 max, guint *out, GError **error)
+static gboolean parse_small(IfppSpan *in, guint32 tag, const char *what, guint64 max, guint *out,
+			    GError **error)
 {
 	guint64 value;
 	IfppTlv tlv;
@@ -80,7 +84,8 @@ static gboolean parse_small(IfppSpan *in, guint32 tag, const char *what, guint64
 		return FALSE;
 	if (value > max) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA,
-			    "factory info: %s is %" G_GUINT64_FORMAT ", at most %" G_GUINT64_FORMAT " is known",
+			    "factory info: %s is %" G_GUINT64_FORMAT ", at most %" G_GUINT64_FORMAT
+			    " is known",
 			    what, value, max);
 		return FALSE;
 	}
@@ -164,7 +169,8 @@ static gboolean verify_key(const IfppOtk *otk, const guint8 eid[16], const guint
 	return TRUE;
 }
 
-gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, GError **error)
+gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust,
+				  GError **error)
 {
 	g_autoptr(GPtrArray) others = g_ptr_array_new();
 	guint8 cert_eid[16], signer[65];
@@ -394,7 +400,8 @@ static gboolean parse_receipt(IfppSpan in, IfppReceipt *out, GError **error)
 	memcpy(out->challenge, tlv.value.data, sizeof(out->challenge));
 	if (!ifpp_tlv_expect(&in, 0x82, "lock counter", &tlv, error) ||
 	    !ifpp_tlv_uint(&tlv, &out->lock_counter, error) ||
-	    !ifpp_tlv_expect(&in, 0x83, "spent count", &tlv, error) || !ifpp_tlv_uint(&tlv, &out->spent, error))
+	    !ifpp_tlv_expect(&in, 0x83, "spent count", &tlv, error) ||
+	    !ifpp_tlv_uint(&tlv, &out->spent, error))
 		return FALSE;
 	return in.len == 0 || fail(error, IFPP_ERROR_RECEIPT, "bytes after the spent count");
 }

@@ -82,8 +82,8 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
 	return g_bytes_new_take(g_steal_pointer(&data), len);
 
 too_large:
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOO_LARGE, "%s: larger than the %zu bytes it may have", path,
-		    max);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOO_LARGE, "%s: larger than the %zu bytes it may have",
+		    path, max);
 out:
 	close(fd);
 	return NULL;

@@ -23,8 +23,10 @@ static const guint8 oid_data[] = { 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x0
 static const guint8 oid_content_type[] = { 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x03 };
 static const guint8 oid_message_digest[] = { 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x04 };
 static const guint8 oid_signing_time[] = { 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x09, 0x05 };
-static const guint8 alg_sha256[] = { 0x30, 0x0B, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };
-static const guint8 alg_ecdsa_sha256[] = { 0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02 };
+static const guint8 alg_sha256[] = { 0x30, 0x0B, 0x06, 0x09, 0x60, 0x86, 0x48,
+				    0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };
+static const guint8 alg_ecdsa_sha256[] = { 0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86,
+					  0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02 };
 static const guint8 version_1[] = { 0x02, 0x01, 0x01 };
 
 struct _IfppPackage {
@@ -198,11 +200,10 @@ static gboolean find_signer(Envelope *env, IfppSpan sid, GError **error)
 	guint at = 0;
 
 	for (guint i = 0; i < env->certs->len; i++) {
-		g_autoptr(GError) why = NULL;
 		IfppSpan issuer, serial;
 
-		if (!ifpp_cert_issuer_serial(ifpp_span_bytes(env->certs->pdata[i]), &issuer, &serial, &why))
-			return not_strict(error, why->message);
+		if (!ifpp_cert_issuer_serial(ifpp_span_bytes(env->certs->pdata[i]), &issuer, &serial, error))
+			return FALSE;
 		if (sid.len != issuer.len + serial.len || memcmp(sid.data, issuer.data, issuer.len) != 0 ||
 		    memcmp(sid.data + issuer.len, serial.data, serial.len) != 0)
 			continue;
@@ -326,7 +327,8 @@ static gboolean verify_chain(Envelope *env, IfppTrust *trust, GError **error)
 
 	for (guint i = 1; i < env->certs->len; i++)
 		g_ptr_array_add(others, env->certs->pdata[i]);
-	return ifpp_trust_verify(trust, ifpp_span_bytes(env->certs->pdata[0]), others, IFPP_ROLE_DP_PB, error);
+	return ifpp_trust_verify(trust, ifpp_span_bytes(env->certs->pdata[0]), others, IFPP_ROLE_DP_PB,
+				 error);
 }
 
 /* ------------------------------------------------------------ package */
@@ -343,7 +345,8 @@ static gboolean open_content(IfppPackage *package, IfppSpan in, GError **error)
 	if (in.len)
 		return fail(error, IFPP_ERROR_LENGTH, "package content: bytes after the end");
 	if (!ifpp_span_equal(header.value, (IfppSpan){ file, IFPP_HEADER_LEN }))
-		return fail(error, IFPP_ERROR_HEADER_MISMATCH, "the package's header is not the one that was signed");
+		return fail(error, IFPP_ERROR_HEADER_MISMATCH,
+			    "the package's header is not the one that was signed");
 	bf36 = g_bytes_new_from_bytes(package->file, all.value.data - file, all.value.len);
 	package->bpp = ifpp_bpp_parse(bf36, error);
 	return package->bpp != NULL;
@@ -391,7 +394,8 @@ GPtrArray *ifpp_package_chain(IfppPackage *package)
 	return package->chain;
 }
 
-gboolean ifpp_package_check_chip(IfppPackage *package, const guint8 eid[16], const guint8 *otpk, GError **error)
+gboolean ifpp_package_check_chip(IfppPackage *package, const guint8 eid[16], const guint8 *otpk,
+				 GError **error)
 {
 	guint8 key_id[32];
 

@@ -38,7 +38,9 @@ static const guint8 oid_serial_number[] = { 0x55, 0x04, 0x05 };
 static const guint8 oid_organization[] = { 0x55, 0x04, 0x0A };
 
 /* AlgorithmIdentifier ecdsa-with-SHA256, parameters absent (RFC 5758 3.2) */
-static const guint8 ecdsa_sha256[] = { 0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02 };
+static const guint8 ecdsa_sha256[] = {
+	0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02,
+};
 
 /* The three parts of everything X.509 signs, and the extensions. */
 typedef struct {
@@ -62,6 +64,7 @@ typedef struct {
 typedef struct {
 	GBytes *bytes;
 	Signed s;
+	IfppSpan issuer;
 	gnutls_x509_crl_t crl;
 	guint8 aki[ID_LEN];
 	Cert *proven_by;		/* root whose signature was checked already */
@@ -218,7 +221,8 @@ static gboolean split_signed(IfppSpan der, Signed *out, GError **error)
 }
 
 /* One Extension off the front of a SEQUENCE OF Extension. */
-static gboolean next_extension(IfppSpan *list, IfppSpan *oid, gboolean *critical, IfppSpan *value, GError **error)
+static gboolean next_extension(IfppSpan *list, IfppSpan *oid, gboolean *critical, IfppSpan *value,
+			       GError **error)
 {
 	IfppTlv ext, tlv;
 
@@ -345,9 +349,10 @@ static gboolean split_cert(IfppSpan der, Cert *cert, GError **error)
 	static const guint8 v3[] = { 0x02, 0x01, 0x02 };
 	IfppTlv tbs, version, serial, alg, issuer, validity, subject, spki, ext, list;
 	IfppSpan known[] = {
-		IFPP_SPAN(oid_key_usage), IFPP_SPAN(oid_basic_constraints), IFPP_SPAN(oid_alt_name),
-		IFPP_SPAN(oid_name_constraints), IFPP_SPAN(oid_policies), IFPP_SPAN(oid_ski), IFPP_SPAN(oid_aki),
-		IFPP_SPAN(oid_permitted_eins),
+		IFPP_SPAN(oid_key_usage), IFPP_SPAN(oid_basic_constraints),
+		IFPP_SPAN(oid_alt_name),  IFPP_SPAN(oid_name_constraints),
+		IFPP_SPAN(oid_policies),  IFPP_SPAN(oid_ski),
+		IFPP_SPAN(oid_aki),       IFPP_SPAN(oid_permitted_eins),
 	};
 	IfppSpan in;
 
@@ -420,7 +425,8 @@ static Cert *cert_new(IfppSpan der, GError **error)
 
 	cert->bytes = g_bytes_new(der.data, der.len);
 	if (!split_cert(ifpp_span_bytes(cert->bytes), cert, &why)) {
-		fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert->name ? cert->name : "certificate", why->message);
+		fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert->name ? cert->name : "certificate",
+		     why->message);
 		return NULL;
 	}
 	if (gnutls_pubkey_init(&cert->key) < 0)
@@ -428,7 +434,8 @@ static Cert *cert_new(IfppSpan der, GError **error)
 	spki = datum(cert->spki);
 	rc = gnutls_pubkey_import(cert->key, &spki, GNUTLS_X509_FMT_DER);
 	if (rc < 0) {
-		fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name, gnutls_strerror(rc));
+		fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name,
+		     gnutls_strerror(rc));
 		return NULL;
 	}
 	if (!key_is_p256(cert->key)) {
@@ -482,10 +489,12 @@ static gboolean check_role(Cert *cert, IfppRole role, gboolean sub_ca, GError **
 				    cert->name);
 		is_role = g_str_has_prefix(policy.oid, OID_ROLE);
 		/* A sub-CA bears the CI's own role or one that the CI's arc names (2.23.146.1.2.1.0...). */
-		fits = g_str_equal(policy.oid, wanted) || (sub_ca && g_str_has_prefix(policy.oid, OID_ROLE "0."));
+		fits = g_str_equal(policy.oid, wanted) ||
+		       (sub_ca && g_str_has_prefix(policy.oid, OID_ROLE "0."));
 		gnutls_x509_policy_release(&policy);
 		if (is_role && !fits)
-			return fail(error, IFPP_ERROR_ROLE, "%s: has another role than %s", cert->name, wanted);
+			return fail(error, IFPP_ERROR_ROLE, "%s: has another role than %s", cert->name,
+				    wanted);
 		found |= fits;
 	}
 	if (!found)
@@ -616,7 +625,8 @@ static gboolean check_eum(Cert *euicc, Cert *eum, GError **error)
 	has_names = find_extension(eum->s.extensions, IFPP_SPAN(oid_name_constraints), &names);
 	has_eins = find_extension(eum->s.extensions, IFPP_SPAN(oid_permitted_eins), &eins);
 	if (!has_names && !has_eins)
-		return fail(error, IFPP_ERROR_CONSTRAINT, "%s: does not say which EIDs it may issue", eum->name);
+		return fail(error, IFPP_ERROR_CONSTRAINT, "%s: does not say which EIDs it may issue",
+			    eum->name);
 	if (has_names && (!name_attribute(euicc->subject, IFPP_SPAN(oid_organization), &org) ||
 			  !names_permit(names, digits, org)))
 		return fail(error, IFPP_ERROR_CONSTRAINT, "%s: its name constraints do not cover this eUICC",
@@ -659,6 +669,9 @@ static gboolean split_crl(IfppSpan der, Crl *crl, GError **error)
 		return FALSE;
 	if (!SPAN_IS(tlv.whole, ecdsa_sha256))
 		return fail(error, IFPP_ERROR_TLV, "two different signature algorithms");
+	if (!ifpp_tlv_expect(&in, 0x30, "issuer", &tlv, error))
+		return FALSE;
+	crl->issuer = tlv.whole;
 	while (in.len) {
 		if (!ifpp_tlv_next(&in, &tlv, error))
 			return FALSE;
@@ -754,12 +767,18 @@ static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gin
 		Crl *crl = trust->crls->pdata[i];
 		gint64 this_update;
 
-		if (memcmp(crl->aki, issuer->ski, ID_LEN) != 0)
+		if (memcmp(crl->aki, issuer->ski, ID_LEN) != 0) {
+			/* One damaged just there must not be taken for somebody else's. */
+			if (!crl->proven_by && ifpp_span_equal(crl->issuer, issuer->subject))
+				return fail(error, IFPP_ERROR_CRL, "CRL of %s: names another key",
+					    issuer->name);
 			continue;
+		}
 		if (!crl_proven(crl, issuer, error))
 			return FALSE;
 		if (crl_lists(crl, cert))
-			return fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name, issuer->name);
+			return fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name,
+				    issuer->name);
 		this_update = gnutls_x509_crl_get_this_update(crl->crl);
 		if (now >= 0 && this_update > now)
 			return fail(error, IFPP_ERROR_CRL, "CRL of %s: is of the future", issuer->name);
@@ -812,8 +831,17 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 	for (guint i = 0; i < trust->crls->len; i++) {
 		Crl *crl = trust->crls->pdata[i];
 
-		if (memcmp(crl->aki, cert->ski, ID_LEN) == 0 && !crl_proven(crl, cert, error))
+		if (memcmp(crl->aki, cert->ski, ID_LEN) != 0)
+			continue;
+		if (!crl_proven(crl, cert, error)) {
+			for (i = 0; i < trust->crls->len; i++) {
+				crl = trust->crls->pdata[i];
+				if (crl->proven_by == cert)
+					crl->proven_by = NULL;
+			}
 			return FALSE;
+		}
+		crl->proven_by = cert;
 	}
 	g_ptr_array_add(trust->roots, g_steal_pointer(&cert));
 	return TRUE;
@@ -975,7 +1003,8 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean
 		return NULL;
 	}
 	aki = ifpp_hex((IfppSpan){ cert->aki, ID_LEN });
-	fail(error, IFPP_ERROR_CHAIN, "%s: is issued by %s, which is not a configured CI root", cert->name, aki);
+	fail(error, IFPP_ERROR_CHAIN, "%s: is issued by %s, which is not a configured CI root", cert->name,
+	     aki);
 	return NULL;
 }
 
@@ -1092,9 +1121,12 @@ gboolean ifpp_cert_ski(IfppSpan der, guint8 ski[20], GError **error)
 
 gboolean ifpp_cert_issuer_serial(IfppSpan der, IfppSpan *issuer, IfppSpan *serial, GError **error)
 {
+	g_autoptr(GError) why = NULL;
 	Cert cert = { 0 };
-	gboolean ok = split_cert(der, &cert, error);
+	gboolean ok = split_cert(der, &cert, &why);
 
+	if (!ok)
+		fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert.name ? cert.name : "certificate", why->message);
 	g_free(cert.name);
 	*issuer = cert.issuer;
 	*serial = cert.serial;
