@@ -900,6 +900,18 @@ const char *chip_name(Chip *chip)
 	return chip->name;
 }
 
+char *chip_redact(Chip *chip, const char *text)
+{
+	g_autoptr(GString) out = g_string_new(text);
+	char digits[33];
+
+	if (chip->name[0] && !chip->show_ids) {
+		ifpp_eid_format(chip->eid, digits);
+		g_string_replace(out, digits, chip->name, 0);
+	}
+	return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
 guint32 chip_state(Chip *chip)
 {
 	static const guint32 states[] = { IFPP_STATE_FACTORY, IFPP_STATE_DRAINED, IFPP_STATE_LOCKED };

@@ -62,6 +62,8 @@ ChipReply *chip_run_finish(Chip *chip, GAsyncResult *res);
 
 const guint8 *chip_eid(Chip *chip);
 const char *chip_name(Chip *chip);	/* EID for logs, masked unless asked */
+/* A copy of a message in which the chip's EID is masked unless asked: paths and certificates name it. */
+char *chip_redact(Chip *chip, const char *text);
 guint32 chip_state(Chip *chip);		/* enum ifpp_state */
 guint32 chip_spent(Chip *chip);
 /* struct ifpp_key: the unspent keys, and with @spent those the outbox knows to be spent. */

@@ -258,6 +258,23 @@ static void on_modem(GObject *source, GAsyncResult *res, gpointer user)
 	chip_start_async(app->chip, app->cancellable, on_started, app);
 }
 
+/* Whatever is logged, by whomever: no EID in it. */
+static GLogWriterOutput on_log(GLogLevelFlags level, const GLogField *fields, gsize n, gpointer user)
+{
+	App *app = user;
+	g_autofree GLogField *copy = g_memdup2(fields, n * sizeof(*fields));
+	g_autofree char *text = NULL;
+
+	for (gsize i = 0; app->chip && i < n; i++) {
+		if (strcmp(copy[i].key, "MESSAGE") || copy[i].length >= 0)
+			continue;
+		g_free(text);
+		text = chip_redact(app->chip, copy[i].value);
+		copy[i].value = text;
+	}
+	return g_log_writer_default(level, copy, n, NULL);
+}
+
 static int run(App *app)
 {
 	guint64 watchdog = 0;
@@ -272,8 +289,12 @@ static int run(App *app)
 	app->busy = TRUE;
 	uim_open_async(app->uim, app->cancellable, on_modem, app);
 	g_main_loop_run(app->loop);
-	if (app->error)
-		return ifpp_error_exit("ifppd", app->error);
+	if (app->error) {
+		g_autofree char *text = chip_redact(app->chip, app->error->message);
+		g_autoptr(GError) error = g_error_new_literal(app->error->domain, app->error->code, text);
+
+		return ifpp_error_exit("ifppd", error);
+	}
 	return IFPP_EXIT_OK;
 }
 
@@ -339,6 +360,7 @@ int main(int argc, char **argv)
 		return ifpp_error_exit("ifppd", usage);
 	}
 
+	g_log_set_writer_func(on_log, &app, NULL);
 	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
 	if (!app.relay)
 		return ifpp_error_exit("ifppd", error);

@@ -196,23 +196,6 @@ static void on_removed(QmiDevice *device, gpointer user)
 	uim->gone_func(uim->gone_user);
 }
 
-/* Forget our clients without a message: the modem has forgotten them, too. */
-static void clients_drop(Uim *uim)
-{
-	QmiClient **all[] = { &uim->client, &uim->dms };
-
-	for (guint i = 0; i < G_N_ELEMENTS(all); i++) {
-		if (!*all[i])
-			continue;
-		qmi_device_release_client(uim->device, *all[i], QMI_DEVICE_RELEASE_CLIENT_FLAGS_NONE, 1, NULL, NULL,
-					  NULL);
-		g_clear_object(all[i]);
-	}
-	uim->cid = QMI_CID_NONE;
-	uim->dms_cid = QMI_CID_NONE;
-	uim->channel = 0;
-}
-
 static void clients_next(GTask *task);
 
 static void on_client(GObject *source, GAsyncResult *res, gpointer user)
@@ -223,11 +206,14 @@ static void on_client(GObject *source, GAsyncResult *res, gpointer user)
 	QmiClient *client = qmi_device_allocate_client_finish(QMI_DEVICE(source), res, &error);
 
 	if (!client) {
-		if (!uim->client) {
-			g_task_return_error(task, qmi_error(uim, "allocating a UIM client", error));
+		/*
+		 * Only the model's name comes from DMS, a modem without it is as good. But if its answer
+		 * got lost there may be a client: the mark stays, and the next start frees it.
+		 */
+		if (!uim->client || !error || error->domain != QMI_PROTOCOL_ERROR) {
+			g_task_return_error(task, qmi_error(uim, "allocating a client", error));
 			return;
 		}
-		/* Only the model's name comes from DMS: a modem without it is as good. */
 		g_debug("no DMS client: %s", error ? error->message : "?");
 		g_task_return_boolean(task, TRUE);
 		return;
@@ -257,12 +243,11 @@ static void clients_next(GTask *task)
 				   on_client, task);
 }
 
-static void clients_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+static void clients_begin(GTask *task)
 {
-	GTask *task = g_task_new(NULL, cancellable, cb, user);
+	Uim *uim = g_task_get_task_data(task);
 	GError *error = NULL;
 
-	g_task_set_task_data(task, uim, NULL);
 	/*
 	 * Between the modem's answer and the file's fsync an id is known to the modem only.
 	 * The mark tells a successor killed us there: it starts with CTL Sync, which frees all.
@@ -276,6 +261,54 @@ static void clients_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallba
 		}
 	}
 	clients_next(task);
+}
+
+static void clients_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = g_task_new(NULL, cancellable, cb, user);
+
+	g_task_set_task_data(task, uim, NULL);
+	clients_begin(task);
+}
+
+static void renew_next(GTask *task);
+
+static void on_renew_released(GObject *source, GAsyncResult *res, gpointer user)
+{
+	GTask *task = user;
+	Uim *uim = g_task_get_task_data(task);
+
+	qmi_device_release_client_finish(QMI_DEVICE(source), res, NULL);
+	if (uim->dms)
+		g_clear_object(&uim->dms);
+	else
+		g_clear_object(&uim->client);
+	renew_next(task);
+}
+
+static void renew_next(GTask *task)
+{
+	Uim *uim = g_task_get_task_data(task);
+
+	if (uim->dms || uim->client) {
+		qmi_device_release_client(uim->device, uim->dms ? uim->dms : uim->client,
+					  QMI_DEVICE_RELEASE_CLIENT_FLAGS_RELEASE_CID, uim->timeout,
+					  g_task_get_cancellable(task), on_renew_released, task);
+		return;
+	}
+	uim->cid = QMI_CID_NONE;
+	uim->dms_cid = QMI_CID_NONE;
+	uim->channel = 0;
+	clients_begin(task);
+}
+
+/* The modem does not know our clients, it seems. Give them back all the same, and take new ones. */
+static void renew_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = g_task_new(NULL, cancellable, cb, user);
+
+	g_task_set_task_data(task, uim, NULL);
+	renew_next(task);
 }
 
 static gboolean clients_finish(Uim *uim, GAsyncResult *res, GError **error)
@@ -404,8 +437,7 @@ static void on_open_swept(GObject *source, GAsyncResult *res, gpointer user)
 	if (!g_task_propagate_boolean(G_TASK(res), &error)) {
 		if (lost_client(error) && !ctx->renewed) {
 			ctx->renewed = TRUE;
-			clients_drop(ctx->uim);
-			clients_async(ctx->uim, cancellable, on_open_clients,
+			renew_async(ctx->uim, cancellable, on_open_clients,
 				      g_steal_pointer(&task));
 			return;
 		}
@@ -450,8 +482,7 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 	if (lost_client(error) && !ctx->renewed) {
 		ctx->renewed = TRUE;
 		g_message("%s: the modem has forgotten our client, taking a new one", uim->device_path);
-		clients_drop(uim);
-		clients_async(uim, cancellable, on_open_clients, g_steal_pointer(&task));
+		renew_async(uim, cancellable, on_open_clients, g_steal_pointer(&task));
 		return;
 	}
 	if ((sw1 == 0x6a && sw2 == 0x82) ||
@@ -731,8 +762,7 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 	    (lost_client(error) || g_error_matches(error, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT))) {
 		/* The remembered id is not ours any more; some modems say so, some just keep silent. */
 		ctx->renewed = TRUE;
-		clients_drop(uim);
-		clients_async(uim, cancellable, on_open_clients_first, g_steal_pointer(&task));
+		renew_async(uim, cancellable, on_open_clients_first, g_steal_pointer(&task));
 		return;
 	}
 	/* Older firmware has no slots (94, 71): then there is only slot 1. */
