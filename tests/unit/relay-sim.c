@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -88,28 +89,56 @@ static int take_attach(RelaySim *sim, const guint8 *msg, ssize_t len)
 	return report(sim, &rep);
 }
 
-int relay_sim_attach(RelaySim *sim, guint timeout_ms)
+/* Readable, or the child has ended. */
+static int wait_or_end(int fd, int pidfd, guint timeout_ms)
+{
+	struct pollfd pfd[] = { { .fd = fd, .events = POLLIN }, { .fd = pidfd, .events = POLLIN } };
+	int n;
+
+	do {
+		n = poll(pfd, 2, timeout_ms);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return -ETIMEDOUT;
+	return pfd[0].revents ? 0 : -ENODEV;
+}
+
+static int attach(RelaySim *sim, int pidfd, guint timeout_ms)
 {
 	g_autofree guint8 *msg = g_malloc(MSG_MAX);
 	struct { gint32 status; guint32 index; } answer = { 0 };
 	ssize_t len;
+	int err;
 
-	relay_sim_hangup(sim);
 	/* Daemons that died before or while attaching are still in the queue. */
 	do {
-		if (!wait_for(sim->listen_fd, timeout_ms))
-			return -ETIMEDOUT;
+		err = wait_or_end(sim->listen_fd, pidfd, timeout_ms);
+		if (err)
+			return err;
 		relay_sim_hangup(sim);
 		sim->fd = accept(sim->listen_fd, NULL, NULL);
 		g_assert_cmpint(sim->fd, >=, 0);
-		if (!wait_for(sim->fd, timeout_ms))
-			return -ETIMEDOUT;
+		err = wait_or_end(sim->fd, pidfd, timeout_ms);
+		if (err)
+			return err;
 		len = recv(sim->fd, msg, MSG_MAX, 0);
 		if (len > 0)
 			answer.status = take_attach(sim, msg, len);
 	} while (len <= 0 || send(sim->fd, &answer, sizeof(answer), MSG_NOSIGNAL) != sizeof(answer));
 	sim->rec.online = !answer.status;
 	return answer.status;
+}
+
+int relay_sim_attach_of(RelaySim *sim, const GPid *pid, guint timeout_ms)
+{
+	int pidfd = pid ? syscall(SYS_pidfd_open, *pid, 0) : -1;
+	int err;
+
+	relay_sim_hangup(sim);
+	err = attach(sim, pidfd, timeout_ms);
+	if (pidfd >= 0)
+		close(pidfd);
+	return err;
 }
 
 int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, guint timeout_ms)

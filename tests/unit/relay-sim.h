@@ -29,8 +29,11 @@ typedef struct {
 
 RelaySim *relay_sim_new(const char *path);
 void relay_sim_free(RelaySim *sim);
-/* Take the next daemon's attach: 0, -ETIMEDOUT, or what the driver would answer it. */
-int relay_sim_attach(RelaySim *sim, guint timeout_ms);
+/*
+ * Take the next daemon's attach: 0, -ETIMEDOUT, or what the driver would answer it. -ENODEV when
+ * the child @pid, if not NULL, ends before it attaches; the caller reaps it.
+ */
+int relay_sim_attach_of(RelaySim *sim, const GPid *pid, guint timeout_ms);
 /* Hand a request to the daemon: 0, or the errno the driver would give the client instead. */
 int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, guint timeout_ms);
 /* A package past all checks of the driver, as if it had none. */

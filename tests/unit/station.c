@@ -144,17 +144,15 @@ void world_free(World *world)
 	g_free(world);
 }
 
-Station *station_new(World *world, guint keys)
+static Station *station_make(World *world, const char *name, const char *eid)
 {
 	Station *station = g_new0(Station, 1);
-	g_autofree char *count = g_strdup_printf("%u", keys);
 
 	station->world = world;
 	station->trust = world->trust;
 	station->timeout = "2";
-	g_snprintf(station->eid, sizeof(station->eid), "89049032%022u00", ++world->chips);
-	ifpp_eid_check_digits(station->eid);
-	station->dir = g_strdup_printf("%s/%u", world->dir, world->chips);
+	g_strlcpy(station->eid, eid, sizeof(station->eid));
+	station->dir = g_build_filename(world->dir, name, NULL);
 	station->chip = g_build_filename(station->dir, "chip", NULL);
 	station->data = g_build_filename(station->dir, "chip.euicc", NULL);
 	station->packages = g_build_filename(station->dir, "packages", NULL);
@@ -166,9 +164,31 @@ Station *station_new(World *world, guint keys)
 	g_assert_cmpint(g_mkdir(station->dir, 0700), ==, 0);
 	g_assert_cmpint(g_mkdir(station->packages, 0700), ==, 0);
 	g_assert_cmpint(g_mkdir(station->state, 0700), ==, 0);
-	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", station->eid, "--keys", count,
-				  "--chip", station->chip, "--data", station->data, NULL), ==, 0);
 	station->sim = relay_sim_new(station->relay);
+	return station;
+}
+
+Station *station_new(World *world, guint keys)
+{
+	g_autofree char *count = g_strdup_printf("%u", keys);
+	g_autofree char *name = g_strdup_printf("%u", ++world->chips);
+	char eid[33];
+	Station *station;
+
+	g_snprintf(eid, sizeof(eid), "89049032%022u00", world->chips);
+	ifpp_eid_check_digits(eid);
+	station = station_make(world, name, eid);
+	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", eid, "--keys", count,
+				    "--chip", station->chip, "--data", station->data, NULL), ==, 0);
+	return station;
+}
+
+Station *station_clone(Station *from)
+{
+	g_autofree char *name = g_strdup_printf("clone-%d", getpid());
+	Station *station = station_make(from->world, name, from->eid);
+
+	station_copy(from->chip, station->chip);
 	return station;
 }
 
@@ -176,7 +196,7 @@ static void show_log(Station *station)
 {
 	g_autofree char *text = NULL;
 
-	if ((g_test_verbose() || g_test_failed()) && g_file_get_contents(station->log, &text, NULL, NULL))
+	if (!station->quiet && g_test_verbose() && g_file_get_contents(station->log, &text, NULL, NULL))
 		g_printerr("%s", text);
 }
 
@@ -209,13 +229,14 @@ GPtrArray *station_seal(Station *station, guint count)
 	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *n = g_strdup_printf("%u", count);
+	const char *upp = g_getenv("IFPP_UPP");		/* another profile than the built-in one */
 	g_autoptr(GDir) dir = NULL;
 	const char *name;
 
 	g_setenv("SOFTHSM2_CONF", station->world->conf, TRUE);
 	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", station->world->home, "--pin-file",
 				    station->world->pin, "--euicc", station->data, "--count", n, "--out",
-				    station->packages, NULL), ==, 0);
+				    station->packages, upp ? "--upp" : NULL, upp, NULL), ==, 0);
 	dir = g_dir_open(station->packages, 0, NULL);
 	g_assert_nonnull(dir);
 	while ((name = g_dir_read_name(dir))) {
@@ -323,7 +344,7 @@ void station_daemon_up(Station *station)
 	int err;
 
 	station_daemon_start(station);
-	err = relay_sim_attach(station->sim, START_MS);
+	err = relay_sim_attach_of(station->sim, NULL, START_MS);
 	if (err)
 		show_log(station);
 	g_assert_cmpint(err, ==, 0);

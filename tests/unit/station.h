@@ -41,9 +41,12 @@ typedef struct {
 	RelaySim *sim;
 	const char *trust;	/* for the daemon; the world's unless set */
 	const char *timeout;	/* seconds for one QMI message */
+	gboolean quiet;		/* never show the log */
 } Station;
 
 Station *station_new(World *world, guint keys);
+/* The same chip as it was born, in another place. One per process. */
+Station *station_clone(Station *from);
 void station_free(Station *station);
 /* Seal for the first keys of the chip; the packages in the order of their names. GPtrArray of GBytes. */
 GPtrArray *station_seal(Station *station, guint count);

@@ -9,6 +9,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
+#include "eid.h"
 #include "error.h"
 #include "euicc.h"
 #include "station.h"
@@ -525,6 +526,36 @@ static void test_block_size(void)
 	station_free(station);
 }
 
+/* Neither EID nor ICCID in full, whatever there is to complain about. */
+static void test_masked(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *junk = g_build_filename(station->state, "outbox", station->eid, "junk.result", NULL);
+	g_autofree char *log = NULL;
+	g_autoptr(IfppPir) pir = NULL;
+	char iccid[21];
+	RelaySimResult result;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	pir = ifpp_pir_parse(result.data, NULL);
+	ifpp_iccid_format(pir->iccid.data, iccid);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_true(g_file_set_contents(junk, "junk", -1, NULL));
+	station_daemon_up(station);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_true(g_file_get_contents(station->log, &log, NULL, NULL));
+	g_assert_nonnull(strstr(log, "installed"));
+	g_assert_nonnull(strstr(log, "junk.result"));
+	g_assert_null(strstr(log, station->eid));
+	g_assert_null(strstr(log, iccid));
+	station_free(station);
+}
+
 static void test_no_modem(void)
 {
 	Station *station = station_new(world, 1);
@@ -561,6 +592,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/term", test_term);
 	g_test_add_func("/ifppd/full-disk", test_full_disk);
 	g_test_add_func("/ifppd/block-size", test_block_size);
+	g_test_add_func("/ifppd/masked", test_masked);
 	g_test_add_func("/ifppd/no-modem", test_no_modem);
 	code = g_test_run();
 	world_free(world);
