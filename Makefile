@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest model fuzz vm
+parts := style unit kunit kselftest model fuzz faults vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -15,9 +15,13 @@ demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
 check:		## every test there is
 	@tests/check $(parts)
 
-# check-style check-unit check-kunit check-kselftest check-model check-fuzz check-vm
+# check-style check-unit check-kunit check-kselftest check-model check-fuzz check-faults check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
+
+soak:		## pairs of faults at random for an hour; MINUTES=N
+	@tests/env/buildroot
+	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
 bench:		## tables of what things cost, and build/bench.json
 	@tests/env/buildroot
@@ -52,4 +56,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):\t*## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) soak bench docs ynl install deb clean help
