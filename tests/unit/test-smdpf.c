@@ -546,6 +546,53 @@ static void test_profile_many_chips(Fixture *f, gconstpointer data)
 	       ".euicc --upp one.der --class test --count 2", smdpf);
 }
 
+#define BUILD "%s profile build --template template.der --records records.csv --out built"
+
+static void profile_build(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *csv, *says;
+	} bad[] = {
+		{ "ICCID,IMSI\n8949449999999990024,001010000000001\n", "check digit 3" },
+		{ "ICCID,IMSI\n8949449999999990023,00101\n", "line 2: IMSI 00101" },
+		{ "ICCID\n8949449999999990023\n8949449999999990023\n", "line 3: ICCID 8949449999999990023 is there twice" },
+		{ "ICCID,IMSI\n894944999999999002,1234567\n894944999999999003,1234567\n", "IMSI 1234567 is there twice" },
+		{ "ICCID,Ki\n8949449999999990023,00\n", "Ki is not 32 hex digits" },
+		{ "ICCID,Ki\n8949449999999990023\n", "1 fields instead of 2" },
+		{ "ICCID\n8949449999999990023,1\n", "more than 1 fields" },
+		{ "ICCID,ICCID\n1,1\n", "there twice" },
+		{ "IMSI\n1\n", "no column ICCID" },
+		{ "ICCID,PIN\n1,1\n", "PIN: not a column" },
+		{ "ICCID\n../../etc/passwd\n", "18 to 20 digits" },
+		{ "ICCID\n", "no record" },
+		{ "", "no record" },
+	};
+	static const char good[] = "# of the test order\r\nICCID, IMSI, Ki, OPc\r\n"
+				   "89000123456789012341,001010123456063,00112233445566778899aabbccddeeff,"
+				   "ffeeddccbbaa99887766554433221100\r\n\r\n8949449999999990023,,,\n894944999999999002,1234567,,";
+	g_autoptr(GBytes) upp = NULL;
+
+	remove_all("built");
+	write_profile("template.der", "8949449999999990015", 3000);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_assert_true(g_file_set_contents("records.csv", bad[i].csv, -1, NULL));
+		expect(2, bad[i].says, BUILD, smdpf);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+	g_assert_true(g_file_set_contents("records.csv", good, -1, NULL));
+	expect(5, "pin", "%s profile build --template pin --records records.csv --out built", smdpf);
+	must(BUILD, smdpf);
+	g_assert_cmpuint(count_files("built"), ==, 3);
+	upp = read_file("built/89000123456789012341.der");
+	g_assert_nonnull(memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp),
+				"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16));
+
+	/* and what was built can be sealed, each profile once */
+	make_chips(3, 1);
+	must(SEAL "--euicc data --upp built", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 3);
+}
+
 static void bad_input(Fixture *f, gconstpointer data)
 {
 	g_autofree char *first = g_strdup("data/" FIRST_EID ".euicc");
@@ -966,6 +1013,7 @@ int main(int argc, char **argv)
 	ADD("again", again, NULL);
 	ADD("profile/one-chip", one_profile_one_chip, NULL);
 	ADD("profile/test", test_profile_many_chips, NULL);
+	ADD("profile/build", profile_build, NULL);
 	ADD("bad-input", bad_input, NULL);
 	ADD("full-disk", full_disk, NULL);
 	ADD("parallel", parallel, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ifpp-smdpf: the Key Maker (SM-DPf). */
+#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "bind.h"
 #include "error.h"
+#include "generate.h"
 #include "home.h"
 #include "report.h"
 #include "token.h"
@@ -21,6 +23,7 @@ static const char usage[] =
 	"\n"
 	"  init             make a home, and the signing key in a PKCS#11 token\n"
 	"  certificate      store the certificate that a CI issued for the key\n"
+	"  profile build    make profiles from a template and subscriber records\n"
 	"  seal             seal profiles to the one-time keys of chips\n"
 	"  verify-report    check what the factory says became of the packages\n"
 	"\n"
@@ -112,6 +115,46 @@ static gboolean cmd_certificate(int argc, char **argv, int *exit_code, GError **
 	return TRUE;
 }
 
+/* No core dump, no swap: clear profiles and one-time secrets pass through this process. */
+static void keep_secrets(void)
+{
+	const struct rlimit none = {}, all = { RLIM_INFINITY, RLIM_INFINITY };
+
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0);
+	/* under a limit, locking would make later allocations fail */
+	if (setrlimit(RLIMIT_MEMLOCK, &all) < 0 || mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
+		g_info("memory stays swappable: %s", g_strerror(errno));
+}
+
+static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *template = NULL, *records = NULL, *out = NULL;
+	GOptionEntry entries[] = {
+		{ "template", 0, 0, G_OPTION_ARG_FILENAME, &template, "Clear profile in DER to start from", "FILE" },
+		{ "records", 0, 0, G_OPTION_ARG_FILENAME, &records, "CSV: columns ICCID, IMSI, Ki, OPc", "FILE" },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the profiles go", "DIR" },
+		{ NULL }
+	};
+	guint count;
+
+	if (argc < 2 || strcmp(argv[1], "build"))
+		return usage_error(error, "profile: the only thing to do is profile build");
+	argv[1] = argv[0];
+	argc--;
+	argv++;
+	if (!parse(entries, NULL, "Writes DIR/ICCID.der for each record. They are secret: seal them, then delete them.",
+		   &argc, &argv, 0, error))
+		return FALSE;
+	if (!template || !records || !out)
+		return usage_error(error, "--template, --records and --out are needed");
+	keep_secrets();
+	if (!generate_profiles(template, records, out, &count, error))
+		return FALSE;
+	printf("%u profiles in %s\n", count, out);
+	return TRUE;
+}
+
 static gboolean parse_word(const char *text, const char *const *words, const char *what, int *out, GError **error)
 {
 	for (int i = 0; words[i]; i++) {
@@ -122,17 +165,6 @@ static gboolean parse_word(const char *text, const char *const *words, const cha
 	}
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s %s: not known", what, text);
 	return FALSE;
-}
-
-/* No core dump, no swap: clear profiles and one-time secrets pass through this process. */
-static void keep_secrets(void)
-{
-	const struct rlimit none = {};
-
-	setrlimit(RLIMIT_CORE, &none);
-	prctl(PR_SET_DUMPABLE, 0);
-	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0)
-		g_info("memory stays swappable: %s", g_strerror(errno));
 }
 
 static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
@@ -236,6 +268,7 @@ static const struct {
 } commands[] = {
 	{ "init", cmd_init },
 	{ "certificate", cmd_certificate },
+	{ "profile", cmd_profile },
 	{ "seal", cmd_seal },
 	{ "verify-report", cmd_verify_report },
 };
