@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The whole way: EUM, Key Maker, virtual modem and chip, ifppd, and a relay that plays the driver. */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 #include <glib.h>
 #include <glib/gstdio.h>
@@ -442,12 +445,15 @@ static void test_term(void)
 	gsize len;
 	const void *data = g_bytes_get_data(packages->pdata[0], &len);
 	RelaySimResult result;
+	gint64 before;
 
 	station_modem_start(station);
 	station_daemon_up(station);
+	before = station_stat(station, "send_apdus");
 	g_free(station_control(station, "fault apdu 6 delay 700"));
 	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
-	g_usleep(300000);
+	while (station_stat(station, "send_apdus") < before + 6)
+		g_usleep(2000);
 	kill(station->daemon, SIGTERM);
 	g_assert_cmpint(relay_sim_wait(station->sim, &result, 20000), ==, 0);
 	assert_result(&result, 0, 0);
@@ -526,6 +532,64 @@ static void test_block_size(void)
 	station_free(station);
 }
 
+/* A card without ISD-R, no card, and an eUICC that does not speak the codec. */
+static void test_no_euicc(void)
+{
+	static const char *const faults[] = { "fault qmi 8 error 80", "fault qmi 8 error 102", "fault apdu 2 sw 6D00" };
+
+	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
+		Station *station = station_new(world, 1);
+
+		station_modem_start(station);
+		g_free(station_control(station, faults[i]));
+		station_daemon_start(station);
+		g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+		assert_clean(station);
+		station_free(station);
+	}
+}
+
+static gboolean notified(int fd, const char *what)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char text[1024];
+	ssize_t n;
+
+	while (poll(&pfd, 1, 10000) == 1) {
+		n = recv(fd, text, sizeof(text) - 1, 0);
+		text[MAX(n, 0)] = 0;
+		if (strstr(text, what))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* systemd hears when the chip is attached, what goes on, and that we are alive. */
+static void test_notify(void)
+{
+	Station *station = station_new(world, 1);
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	g_snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", station->dir);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+	g_setenv("NOTIFY_SOCKET", addr.sun_path, TRUE);
+	g_setenv("WATCHDOG_USEC", "400000", TRUE);
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_unsetenv("NOTIFY_SOCKET");
+	g_unsetenv("WATCHDOG_USEC");
+	g_assert_true(notified(fd, "FACTORY, 1 keys left"));
+	g_assert_true(notified(fd, "READY=1"));
+	g_assert_true(notified(fd, "WATCHDOG=1"));
+	g_assert_true(notified(fd, "WATCHDOG=1"));
+	kill(station->daemon, SIGTERM);
+	g_assert_true(notified(fd, "STOPPING=1"));
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	close(fd);
+	station_free(station);
+}
+
 /* Neither EID nor ICCID in full, whatever there is to complain about. */
 static void test_masked(void)
 {
@@ -592,6 +656,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/term", test_term);
 	g_test_add_func("/ifppd/full-disk", test_full_disk);
 	g_test_add_func("/ifppd/block-size", test_block_size);
+	g_test_add_func("/ifppd/no-euicc", test_no_euicc);
+	g_test_add_func("/ifppd/notify", test_notify);
 	g_test_add_func("/ifppd/masked", test_masked);
 	g_test_add_func("/ifppd/no-modem", test_no_modem);
 	code = g_test_run();
