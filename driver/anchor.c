@@ -175,6 +175,8 @@ static bool ifpp_in_device_tree(void)
 
 /**
  * ifpp_anchor_configured() - is there to be an anchor
+ *
+ * Return: true if the module's parameters or the device tree name one.
  */
 bool ifpp_anchor_configured(void)
 {
@@ -182,7 +184,11 @@ bool ifpp_anchor_configured(void)
 }
 
 /**
- * ifpp_anchor_init() - look for the anchor; ifpp_host_settle() follows once it is there
+ * ifpp_anchor_init() - look for the anchor
+ *
+ * ifpp_host_settle() follows once it is there.
+ *
+ * Return: 0 or an error.
  */
 int __init ifpp_anchor_init(void)
 {

@@ -214,4 +214,5 @@ static struct kunit_suite anchor_suite = {
 	.exit = otp_exit,
 	.test_cases = anchor_cases,
 };
+
 kunit_test_suite(anchor_suite);

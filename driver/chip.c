@@ -14,7 +14,7 @@
 #include "ifpp.h"
 #include "trace.h"
 
-DEFINE_MUTEX(ifpp_chips_mutex);
+DEFINE_MUTEX(ifpp_chips_mutex);		/* who is attached, and the table of chips */
 DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index; under ifpp_chips_mutex */
 static DEFINE_HASHTABLE(ifpp_chips, 10);	/* by EID; under ifpp_chips_mutex */
 static dev_t ifpp_first;

@@ -393,6 +393,7 @@ static void event_desc(const struct event *ev, char *desc)
 {
 	strscpy(desc, ev->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(event, events, event_desc);
 
 static void test_state_event(struct kunit *test)
@@ -458,6 +459,7 @@ static void lie_desc(const struct lie *lie, char *desc)
 {
 	strscpy(desc, lie->name, KUNIT_PARAM_DESC_SIZE);
 }
+
 KUNIT_ARRAY_PARAM(lie, lies, lie_desc);
 
 static void test_tamper(struct kunit *test)
@@ -598,4 +600,5 @@ static struct kunit_suite core_suite = {
 	.name = "ifpp-core",
 	.test_cases = core_cases,
 };
+
 kunit_test_suite(core_suite);

@@ -13,7 +13,7 @@ static bool ifpp_cmdline_locked;
 module_param_named(locked, ifpp_cmdline_locked, bool, 0444);
 MODULE_PARM_DESC(locked, "This machine is locked, whatever its anchor says");
 
-static DEFINE_MUTEX(ifpp_host_mutex);
+static DEFINE_MUTEX(ifpp_host_mutex);	/* every change of the machine's state */
 
 /*
  * @state:	enum ifpp_state: FACTORY, LOCKING or LOCKED
@@ -29,7 +29,9 @@ static struct {
 } ifpp_host;
 
 /**
- * ifpp_host_state() - this machine's enum ifpp_state
+ * ifpp_host_state() - is this machine locked
+ *
+ * Return: enum ifpp_state: FACTORY, LOCKING or LOCKED.
  */
 u32 ifpp_host_state(void)
 {
@@ -37,7 +39,9 @@ u32 ifpp_host_state(void)
 }
 
 /**
- * ifpp_host_anchor() - this machine's enum ifpp_anchor
+ * ifpp_host_anchor() - what keeps the lock across a reboot
+ *
+ * Return: enum ifpp_anchor.
  */
 u32 ifpp_host_anchor(void)
 {
@@ -46,9 +50,12 @@ u32 ifpp_host_anchor(void)
 
 /**
  * ifpp_host_settled() - is it known whether the machine is locked
+ *
+ * Return: false until the anchor has been read.
  */
 bool ifpp_host_settled(void)
 {
+	/* Pairs with ifpp_host_settle(): who sees it sees the state as well. */
 	return smp_load_acquire(&ifpp_host.settled);
 }
 
@@ -81,23 +88,22 @@ void ifpp_unit_lock(struct ifpp_dev *dev)
 
 static void ifpp_host_set(u32 state, u32 anchor)
 {
-	static const char * const names[] = { "FACTORY", "DRAINED", "LOCKING", "LOCKED" };
-
 	if (state == ifpp_host.state && anchor == ifpp_host.anchor)
 		return;
 	WRITE_ONCE(ifpp_host.state, state);
 	WRITE_ONCE(ifpp_host.anchor, anchor);
-	pr_info("this machine is %s, its anchor %s\n", names[state], ifpp_anchor_names[anchor]);
+	pr_info("this machine is %s, its anchor %s\n", ifpp_state_name(state),
+		ifpp_anchor_names[anchor]);
 }
 
 static void ifpp_host_announce(void)
 {
 	char state[32];
-	char *envp[] = { state, NULL };
+	char *env[] = { state, NULL };
 
 	ifpp_netlink_host();
 	snprintf(state, sizeof(state), "IFPP_HOST_STATE=%s", ifpp_state_name(ifpp_host.state));
-	kobject_uevent_env(&ifpp_relay_device()->kobj, KOBJ_CHANGE, envp);
+	kobject_uevent_env(&ifpp_relay_device()->kobj, KOBJ_CHANGE, env);
 }
 
 /* Burn and read back. A machine without anchor has nothing to burn. */
@@ -194,7 +200,7 @@ void ifpp_host_settle(const struct ifpp_fuse *fuse)
 		ifpp_host_set(IFPP_STATE_LOCKED,
 			      val < 0 ? IFPP_ANCHOR_UNREADABLE : IFPP_ANCHOR_BURNT);
 	}
-	/* Pairs with ifpp_host_settled(): who sees it sees the state as well. */
+	/* Pairs with ifpp_host_settled(). */
 	smp_store_release(&ifpp_host.settled, true);
 	ifpp_host_announce();
 unlock:

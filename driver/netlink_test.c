@@ -147,4 +147,5 @@ static struct kunit_suite netlink_suite = {
 	.init = nl_init,
 	.test_cases = netlink_cases,
 };
+
 kunit_test_suite(netlink_suite);

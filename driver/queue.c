@@ -27,6 +27,8 @@ static atomic64_t ifpp_last_id;
  *
  * The memory is charged to the caller's control group, so that nobody can make
  * the kernel hold packages for free.
+ *
+ * Return: the request with one reference, NULL without memory.
  */
 struct ifpp_request *ifpp_request_new(u32 type, u32 len)
 {
@@ -87,7 +89,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 		ifpp_netlink_load(dev, result);
 	}
 
-	/* Ask the chip rather than leave a key in doubt; once, lest a dead relay is asked for ever. */
+	/* Do not leave a key in doubt. Ask once, not a dead relay for ever. */
 	if (req->dispatched && req->type != IFPP_REQ_REFRESH && chip->rec.unknown)
 		dev->want_refresh = true;
 
@@ -294,7 +296,8 @@ int ifpp_queue_reply(struct ifpp_dev *dev, const struct ifpp_reply *reply,
 		return err;
 	if (err == -EBADE) {
 		trace_ifpp_tamper(chip->rec.eid, kind);
-		dev_warn(&dev->dev, "the relay's report contradicts the chip's record (%d)\n", kind);
+		dev_warn(&dev->dev, "the relay's report contradicts the chip's record (%d)\n",
+			 kind);
 		ifpp_netlink_tamper(chip->rec.eid, kind);
 	}
 

@@ -475,4 +475,5 @@ static struct kunit_suite queue_suite = {
 	.exit = bench_exit,
 	.test_cases = queue_cases,
 };
+
 kunit_test_suite(queue_suite);

@@ -28,6 +28,7 @@ static struct ifpp_dev *ifpp_relay_dev(struct file *filp)
 {
 	struct ifpp_relay *relay = filp->private_data;
 
+	/* Pairs with ifpp_relay_attach(): who sees the device sees it whole. */
 	return smp_load_acquire(&relay->dev);
 }
 
@@ -107,6 +108,7 @@ static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __use
 	err = PTR_ERR_OR_ZERO(dev);
 	if (err)
 		goto erase;
+	/* Pairs with ifpp_relay_dev(). */
 	smp_store_release(&relay->dev, dev);
 	goto unlock;
 
@@ -271,6 +273,8 @@ static struct miscdevice ifpp_relay_misc = {
 
 /**
  * ifpp_relay_device() - the device that speaks for the machine in uevents
+ *
+ * Return: the misc device's.
  */
 struct device *ifpp_relay_device(void)
 {

@@ -26,6 +26,8 @@ const char * const ifpp_anchor_names[] = {
 /**
  * ifpp_state_name() - name of a state, as userspace sees it
  * @state: enum ifpp_state
+ *
+ * Return: the name.
  */
 const char *ifpp_state_name(u32 state)
 {

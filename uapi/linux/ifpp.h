@@ -70,6 +70,11 @@ struct ifpp_key {
 
 /*
  * struct ifpp_result - what read() on /dev/ifppN returns, then @pir_len bytes
+ *
+ * One read() takes one whole result: EMSGSIZE if the buffer is too small, and
+ * the result waits (a buffer of this and IFPP_PIR_MAX always suffices). ENODATA
+ * if nothing was submitted on this file.
+ *
  * @status:	0: the chip installed the profile; else a negative errno
  * @reason:	0; 1..127: the chip's SGP.22 errorReason; 256 and up: the daemon's
  *		refusal (tools/lib/error.h)
@@ -191,6 +196,7 @@ struct ifpp_lock {
  * @keys:	user pointer
  *
  * EBUSY: another relay serves this chip, or this file is attached already.
+ * EAGAIN: the host's anchor could not be read yet. ENOSPC: 256 chips are attached.
  * EBADE: the report contradicts the chip's record; announced as tampering.
  */
 struct ifpp_attach {
@@ -235,7 +241,8 @@ struct ifpp_req {
 
 #define IFPP_REQ_BUF_MAX	(sizeof(struct ifpp_req) + 256 * 1024)
 
-#define IFPP_REPLY_REPORT	(1u << 0)	/* state, spent_count and keys are the chip's word */
+/* state, spent_count and keys are the chip's word */
+#define IFPP_REPLY_REPORT	(1u << 0)
 
 /*
  * struct ifpp_reply - write() on /dev/ifpp-relay: this, @n_keys struct ifpp_key,
@@ -255,7 +262,9 @@ struct ifpp_req {
  *
  * Without REPORT the fate of the key in flight is unknown and stays so until a
  * report arrives (REFRESH, another reply, or the next attach). A report that
- * contradicts the record fails with EBADE and ends the request with EREMOTEIO.
+ * contradicts the record fails with EBADE and ends the request with EREMOTEIO. A
+ * status of 0 that the report does not bear out becomes EREMOTEIO as well. A LOCK
+ * of status 0 carries the receipt, or is EINVAL.
  */
 struct ifpp_reply {
 	__u64	id;
