@@ -644,6 +644,44 @@ static void bad_input(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(open_all(f), ==, 1);
 }
 
+static void eligibility(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *rules, *says; /* says NULL: eligible */
+		int code;
+	} cases[] = {
+		{ "EIDs=1234;8904903313-8904903399", "in none of the EIDs", 6 },
+		{ "EIDs=89049032123451234512345678901234", "in none of the EIDs", 6 },
+		{ "Classes=test;provisioning", "in none of the Classes", 6 },
+		{ "MinProfileVersion=99.0.0", "is below MinProfileVersion", 6 },
+		{ "MinSVN=99.0.0", "is below MinSVN", 6 },
+		{ "MinFirmware=255.0.0", "is below MinFirmware", 6 },
+		{ "MinFreeMemory=4000000000", "below MinFreeMemory", 6 },
+		{ "EIDs=8x", "EIDs: not a list", 2 },
+		{ "EIDs=2-1", "EIDs: not a list", 2 },
+		{ "Classes=other", "Classes: not a list", 2 },
+		{ "MinSVN=2.2", "MinSVN: not a version", 2 },
+		{ "MinFreeMemory=lots", "MinFreeMemory: not a number", 2 },
+		{ "MinFreeMemroy=1", "MinFreeMemroy: not a rule", 2 },
+		{ "EIDs=89049032;1\nClasses=operational\nMinProfileVersion=1.0.0\nMinSVN=2.0.0\nMinFreeMemory=1000", NULL, 0 },
+	};
+
+	make_chips(1, 1);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *text = g_strdup_printf("[Eligibility]\n%s\n", cases[i].rules);
+
+		g_assert_true(g_file_set_contents("rules", text, -1, NULL));
+		if (cases[i].says)
+			expect(cases[i].code, cases[i].says, SEAL "--euicc data --rules rules", smdpf);
+		else
+			must(SEAL "--euicc data --rules rules", smdpf);
+	}
+	g_assert_cmpuint(open_all(f), ==, 1);
+	g_assert_true(g_file_set_contents("rules", "[Other]\nEIDs=1\n", -1, NULL));
+	expect(2, "not the only group", SEAL "--euicc data --rules rules", smdpf);
+	expect(5, "nowhere", SEAL "--euicc data --rules nowhere", smdpf);
+}
+
 static void full_disk(Fixture *f, gconstpointer data)
 {
 	g_auto(GStrv) argv = NULL;
@@ -1015,6 +1053,7 @@ int main(int argc, char **argv)
 	ADD("profile/test", test_profile_many_chips, NULL);
 	ADD("profile/build", profile_build, NULL);
 	ADD("bad-input", bad_input, NULL);
+	ADD("eligibility", eligibility, NULL);
 	ADD("full-disk", full_disk, NULL);
 	ADD("parallel", parallel, NULL);
 	ADD("killed", killed, NULL);

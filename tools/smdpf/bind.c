@@ -16,6 +16,7 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
+#include "rules.h"
 #include "seal.h"
 #include "upp.h"
 
@@ -50,6 +51,7 @@ typedef struct {
 	char *packages_dir;
 	guint8 order[8];
 	guint8 host_id[8];
+	Rules *rules;
 	GPtrArray *profiles;	/* file names */
 	gboolean pool;		/* several profiles: each goes out once */
 	guint next_profile;
@@ -261,7 +263,7 @@ static GPtrArray *expand(char **names, const char *suffix1, const char *suffix2,
 	return g_steal_pointer(&out);
 }
 
-/* DPFF10: nothing is sealed to a key that its chip did not attest. */
+/* DPFF10: nothing is sealed to a key that its chip did not attest; DPFF09: nor to a chip not wanted. */
 static Chip *read_chip(Run *run, const char *path, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, error);
@@ -273,7 +275,8 @@ static Chip *read_chip(Run *run, const char *path, GError **error)
 
 	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
 	    !(info = ifpp_factory_info_parse(ff21, error)) ||
-	    !ifpp_factory_info_verify(info, eid, run->home->trust, error))
+	    !ifpp_factory_info_verify(info, eid, run->home->trust, error) ||
+	    !rules_check(run->rules, eid, bf22, run->options->class, error))
 		return NULL;
 	ifpp_eid_format(eid, text);
 	if (!g_hash_table_add(run->seen, g_strdup(text))) {
@@ -609,6 +612,8 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 	gboolean ok;
 
 	run->packages_dir = home_path(run->home, "packages");
+	if (o->rules && !(run->rules = rules_load(o->rules, error)))
+		return FALSE;
 	*files = expand(o->euicc, ".euicc", ".euicc", error);
 	if (!*files)
 		return FALSE;
@@ -687,6 +692,7 @@ gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, 
 
 	g_clear_pointer(&run.ledger, ledger_free);
 	g_clear_pointer(&run.profiles, g_ptr_array_unref);
+	rules_free(run.rules);
 	g_hash_table_unref(run.seen);
 	g_free(run.packages_dir);
 	return ok;

@@ -11,6 +11,7 @@
 typedef struct {
 	char **euicc;		/* eUICC data files, or directories of *.euicc */
 	char **upp;		/* clear profiles, or directories of *.der and *.upp; NULL: the built-in one */
+	const char *rules;	/* eligibility, or NULL */
 	int count;		/* packages for each chip */
 	const char *spn;
 	const char *profile_name;

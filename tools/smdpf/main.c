@@ -172,7 +172,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
 	static const char *const modes[] = { "ppk", "session", NULL };
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
-	g_autofree char *order = NULL, *out = NULL;
+	g_autofree char *order = NULL, *out = NULL, *rules = NULL;
 	g_auto(GStrv) euicc = NULL, upp = NULL;
 	BindOptions options = { .count = 1, .class = PROFILE_OPERATIONAL };
 	GOptionEntry entries[] = {
@@ -182,6 +182,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		  "FILE" },
 		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp,
 		  "Clear profile in DER, or a directory of *.der; default: a built-in minimal one", "FILE" },
+		{ "rules", 0, 0, G_OPTION_ARG_FILENAME, &rules, "Which chips may have it", "FILE" },
 		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
 		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
 		{ "profile-name", 0, 0, G_OPTION_ARG_STRING, &name, "Profile's name (from its header)", "NAME" },
@@ -223,6 +224,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	}
 	options.euicc = euicc;
 	options.upp = upp;
+	options.rules = rules;
 	options.spn = spn ? spn : "IFPP";
 	options.profile_name = name;
 	options.order = order;
