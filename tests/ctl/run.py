@@ -178,11 +178,12 @@ def main():
 
     # The host lock takes every chip with it.
     six = Relay(eid(6), [key(1)], OUTBOX)
+    expect(ctl("lock", "--host", "--if-finished"), 75, "not yet", "lock --host --if-finished: a chip is not locked yet")
     done = ctl("lock", "--host")
     expect(done, 0, "This machine: LOCKED", "lock --host")
     states = {o["device"]: o["state"] for o in objects(ctl("--json", "list")) if o["type"] == "device"}
     check(states and set(states.values()) == {"LOCKED"}, "every attached chip is locked", states)
-    expect(ctl("lock", "--host"), 0, "This machine: LOCKED", "lock --host again")
+    expect(ctl("lock", "--host", "--if-finished"), 0, "This machine: LOCKED", "lock --host again")
     nobody = subprocess.run([CTL, "lock", "--host"], capture_output=True, text=True, user=65534,
                             stdin=subprocess.DEVNULL)
     expect(nobody, 4, "CAP_NET_ADMIN", "lock --host without rights")

@@ -454,6 +454,7 @@ static void test_load(void)
 	replay = load(one);
 	g_assert_cmpint(replay.exit, ==, IFPP_EXIT_REFUSED);
 	assert_has(replay.err, "spent");
+	assert_has(replay.err, "89049032......................35-0101010101010101.ifpp");
 	clone = load(wrong);
 	g_assert_cmpint(clone.exit, ==, IFPP_EXIT_REFUSED);
 	assert_has(clone.err, "another chip");

@@ -50,7 +50,7 @@ _ifppctl()
 		;;
 	provision) word="$common --source --lock --policy --outbox --trust" ;;
 	keys) word="$common list delete" ;;
-	lock) word="$common --host --outbox" ;;
+	lock) word="$common --host --if-finished --outbox" ;;
 	monitor) word="$common --lines --count --seconds" ;;
 	report) word="$common --output --outbox --packages" ;;
 	*) word=$common ;;

@@ -26,7 +26,10 @@ gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entrie
 	if (entries)
 		g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_add_main_entries(context, common, NULL);
-	return g_option_context_parse(context, argc, argv, error);
+	if (!g_option_context_parse(context, argc, argv, error))
+		return FALSE;
+	ctl_error_mask(!ctl->out.terminal && !ctl->out.show_ids);
+	return TRUE;
 }
 
 gboolean ctl_confirm(Ctl *ctl, const char *what, GError **error)

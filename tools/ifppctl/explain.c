@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "explain.h"
+#include "output.h"
 
 #include <errno.h>
 #include <euicc.h>
@@ -105,16 +106,24 @@ void ctl_set_result(GError **error, gint32 status, guint32 reason, const char *t
 		ctl_set_errno(error, -status, thing);
 }
 
+static gboolean masked;
+
+void ctl_error_mask(gboolean on)
+{
+	masked = on;
+}
+
 int ctl_error_exit(const GError *error)
 {
-	g_autofree char *line = NULL;
+	g_autoptr(GError) copy = g_error_copy(error);
 
-	if (error->domain != CTL_ERROR)
-		return ifpp_error_exit("ifppctl", error);
-	line = g_strdup(error->message);
-	for (char *p = line; *p; p++)
+	if (masked)
+		ctl_mask(copy->message);
+	if (copy->domain != CTL_ERROR)
+		return ifpp_error_exit("ifppctl", copy);
+	for (char *p = copy->message; *p; p++)
 		if (g_ascii_iscntrl(*p))
 			*p = ' ';
-	fprintf(stderr, "ifppctl: %s.\n", line);
-	return error->code;
+	fprintf(stderr, "ifppctl: %s.\n", copy->message);
+	return copy->code;
 }

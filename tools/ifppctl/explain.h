@@ -30,4 +30,7 @@ gboolean ctl_errno_is_final(int err);
 /* Print one line on standard error; returns the exit code. */
 int ctl_error_exit(const GError *error);
 
+/* Mask EIDs in errors from here on, as in everything else that goes to a log. */
+void ctl_error_mask(gboolean on);
+
 #endif

@@ -28,7 +28,7 @@ static const char *anchor_means(guint32 anchor)
 {
 	switch (anchor) {
 	case IFPP_ANCHOR_NONE:
-		return "no anchor: a host lock would end at the next reboot";
+		return "no anchor: a host lock ends with the next reboot";
 	case IFPP_ANCHOR_CLEAN:
 		return "anchor ready: a host lock survives reboots";
 	case IFPP_ANCHOR_BURNT:

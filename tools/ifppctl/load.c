@@ -113,18 +113,17 @@ static int run(Ctl *ctl, CtlChip *chip, GBytes *file, const IfppHeader *header, 
 
 void ctl_load(Ctl *ctl, CtlChip *chip, const char *path, GBytes *file, const IfppHeader *header, CtlLoad *load)
 {
-	g_autofree char *shown = ctl_show_path(&ctl->out, path);
-	g_autofree char *base = g_path_get_basename(shown);
+	g_autofree char *base = g_path_get_basename(path);
 	g_autofree char *doing = g_strdup_printf("loading %s", base);
 
 	memset(load, 0, sizeof(*load));
 	load->err = run(ctl, chip, file, header, doing, load);
 	ctl_progress_end(&ctl->out);
 	if (load->err) {
-		ctl_set_errno(&load->error, load->err, shown);
+		ctl_set_errno(&load->error, load->err, path);
 	} else if (load->result.status) {
 		load->err = -load->result.status;
-		ctl_set_result(&load->error, load->result.status, load->result.reason, shown);
+		ctl_set_result(&load->error, load->result.status, load->result.reason, path);
 		if (load->result.reason >= IFPP_ERROR_HEADER && !load->result.apdus)
 			load->outcome = CTL_REFUSED;
 	} else {

@@ -167,12 +167,28 @@ int ctl_lock_host(Ctl *ctl, GError **error)
 	return IFPP_EXIT_OK;
 }
 
+/* For a machine that locks itself: not before its chips are what they should be for life. */
+static gboolean finished(GError **error)
+{
+	g_autoptr(IfppNetlink) nl = ifpp_netlink_new(error);
+	IfppNlHost host;
+
+	if (!nl || !ifpp_netlink_host_get(nl, &host, error))
+		return FALSE;
+	if (host.state == IFPP_STATE_FACTORY && (!host.chips || host.chips_locked < host.chips))
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "host lock: not yet, %u of %u chips on record are locked. "
+			    "Lock the others first", host.chips_locked, host.chips);
+	return !*error;
+}
+
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	gboolean host = FALSE;
+	gboolean host = FALSE, if_finished = FALSE;
 	g_autofree char *given = NULL;
 	const GOptionEntry entries[] = {
 		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, "This machine: every chip it has or ever gets", NULL },
+		{ "if-finished", 0, 0, G_OPTION_ARG_NONE, &if_finished,
+		  "With --host: only if every chip on record is locked, and there is one", NULL },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -187,6 +203,8 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "lock: %s is too much; name a chip with -d", argv[1]);
 		return 0;
 	}
+	if (host && if_finished && !finished(error))
+		return 0;
 	if (host)
 		return ctl_confirm(ctl, "This machine will be locked for life: no package can be loaded into any chip "
 				   "that it has or ever gets.", error) ? ctl_lock_host(ctl, error) : 0;

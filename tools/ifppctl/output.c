@@ -49,13 +49,9 @@ void ctl_show_eid(CtlOutput *out, const guint8 eid[16], char text[33])
 		ifpp_eid_mask(eid, text);
 }
 
-char *ctl_show_path(CtlOutput *out, const char *path)
+void ctl_mask(char *text)
 {
-	char *shown = g_strdup(path);
-
-	if (out->terminal || out->show_ids)
-		return shown;
-	for (char *p = shown; *p; p++) {
+	for (char *p = text; *p; p++) {
 		gsize n = strspn(p, "0123456789");
 
 		/* As ifpp_eid_mask(): eight digits, dots, two digits. */
@@ -64,6 +60,14 @@ char *ctl_show_path(CtlOutput *out, const char *path)
 		if (n)
 			p += n - 1;
 	}
+}
+
+char *ctl_show_path(CtlOutput *out, const char *path)
+{
+	char *shown = g_strdup(path);
+
+	if (!out->terminal && !out->show_ids)
+		ctl_mask(shown);
 	return shown;
 }
 
