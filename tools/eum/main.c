@@ -71,7 +71,7 @@ static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &name, "Organisation in the certificates", "NAME" },
 		{ "eid-prefix", 0, 0, G_OPTION_ARG_STRING, &prefix, "First eight digits of the EUM's EIDs (89049032)",
 		  "DIGITS" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 
 	if (!parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.", &argc, &argv, 1,
@@ -95,7 +95,7 @@ static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
 		{ "oid", 0, 0, G_OPTION_ARG_STRING, &oid, "The SM-DPf's object identifier (2.999.10)", "OID" },
 		{ "not-before", 0, 0, G_OPTION_ARG_STRING, &not_before, "Valid from (yesterday)", "TIME" },
 		{ "not-after", 0, 0, G_OPTION_ARG_STRING, &not_after, "Valid until (ten years)", "TIME" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 
 	if (!parse(entries, "pki dppb DIR", "The CI in DIR signs a profile binding certificate.", &argc, &argv, 1,
@@ -120,7 +120,7 @@ static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
 		  "FILE" },
 		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "CRL to write, DER", "FILE" },
 		{ "days", 0, 0, G_OPTION_ARG_INT, &days, "Until the next CRL (365)", "N" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 
 	if (!parse(entries, "pki crl DIR", "The CI in DIR signs a revocation list.", &argc, &argv, 1, error))
@@ -155,7 +155,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		{ "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "eUICC data to write", "FILE" },
 		{ "count", 0, 0, G_OPTION_ARG_INT, &count,
 		  "Make N chips with rising EIDs; --chip and --data are directories then", "N" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 
 	if (!parse(entries, "personalise", "Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",

@@ -48,7 +48,7 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		{ "max-clients", 0, 0, G_OPTION_ARG_INT, &o->max_clients, "QMI client ids per service (16)", "N" },
 		{ "max-channels", 0, 0, G_OPTION_ARG_INT, &o->max_channels, "Logical channels (19)", "N" },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new("");
 	g_autoptr(GError) inner = NULL;
@@ -155,7 +155,7 @@ static int gadget_main(int argc, char **argv)
 		{ "name", 0, 0, G_OPTION_ARG_STRING, &name, "Name of the gadget in configfs", "NAME" },
 		{ "functionfs", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Where to mount (/run/ifpp-vmodem/NAME)", "DIR" },
 		{ "udc", 0, 0, G_OPTION_ARG_STRING, &udc, "USB device controller (first free one)", "NAME" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	gboolean ok;
 
