@@ -36,6 +36,7 @@ struct _Uim {
 	gboolean gone;
 	guint8 slot;		/* logical, as every UIM message wants it */
 	guint8 channel;
+	gboolean release_again;	/* a client was given back twice */
 	gboolean suspect;	/* a channel may be open that we do not know of */
 	char *model;
 	guint block;
@@ -869,23 +870,43 @@ static void on_port_closed(GObject *source, GAsyncResult *res, gpointer user)
 	g_task_return_boolean(task, TRUE);
 }
 
+static void on_again(GObject *source, GAsyncResult *res, gpointer user)
+{
+	GTask *task = user;
+	Uim *uim = g_task_get_task_data(task);
+	QmiClient *client = qmi_device_allocate_client_finish(QMI_DEVICE(source), res, NULL);
+
+	if (client && qmi_client_get_service(client) == QMI_SERVICE_DMS)
+		uim->dms = client;
+	else if (client)
+		uim->client = client;
+	close_next(task);
+}
+
 static void on_released(GObject *source, GAsyncResult *res, gpointer user)
 {
-	g_autoptr(GTask) task = user;
+	GTask *task = user;
 	Uim *uim = g_task_get_task_data(task);
 	gboolean ok = qmi_device_release_client_finish(QMI_DEVICE(source), res, NULL);
+	gboolean dms = uim->dms != NULL;
 
-	/* What the modem did not give back stays in the file, for the next of us. */
-	if (uim->dms) {
+	if (dms)
 		g_clear_object(&uim->dms);
-		if (ok)
-			uim->dms_cid = QMI_CID_NONE;
-	} else {
+	else
 		g_clear_object(&uim->client);
-		if (ok)
-			uim->cid = QMI_CID_NONE;
+	/* libqmi forgets the client whatever the modem says: introduce it again, by its number. */
+	if (!ok && !uim->gone && !uim->release_again) {
+		uim->release_again = TRUE;
+		qmi_device_allocate_client(uim->device, dms ? QMI_SERVICE_DMS : QMI_SERVICE_UIM,
+					   dms ? uim->dms_cid : uim->cid, CLOSE_TIMEOUT, NULL, on_again, task);
+		return;
 	}
-	close_next(g_steal_pointer(&task));
+	/* What the modem did not take back stays in the file, for the next of us. */
+	if (ok && dms)
+		uim->dms_cid = QMI_CID_NONE;
+	else if (ok)
+		uim->cid = QMI_CID_NONE;
+	close_next(task);
 }
 
 static void on_close_swept(GObject *source, GAsyncResult *res, gpointer user)
