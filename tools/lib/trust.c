@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Roots, CRLs and the path. It is walked here because RSP links certificates by key identifier
+ * only, and its EUM name constraints give serialNumber a prefix meaning, which no general path
+ * validator knows.
+ */
+#include "cert.h"
+
+#include <string.h>
+
+#include "file.h"
+
+#define OTHERS_MAX 8
+#define FILE_MAX_CERT (64 * 1024)
+#define FILE_MAX_CRL (4 * 1024 * 1024)
+
+static const guint8 oid_aki[] = { 0x55, 0x1D, 0x23 };
+static const guint8 oid_crl_number[] = { 0x55, 0x1D, 0x14 };
+
+typedef struct {
+	GBytes *bytes;
+	CertSigned s;
+	IfppSpan issuer;
+	gnutls_x509_crl_t crl;
+	guint8 aki[CERT_ID_LEN];
+	Cert *proven_by;		/* root whose signature was checked already */
+} Crl;
+
+struct _IfppTrust {
+	GPtrArray *roots;		/* of Cert */
+	GPtrArray *crls;		/* of Crl */
+	gboolean fixed_time;
+	gint64 time;
+};
+
+/* ------------------------------------------------------------ CRLs */
+
+static void crl_free(Crl *crl)
+{
+	if (crl->crl)
+		gnutls_x509_crl_deinit(crl->crl);
+	g_clear_pointer(&crl->bytes, g_bytes_unref);
+	g_free(crl);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Crl, crl_free)
+
+static gboolean split_crl(IfppSpan der, Crl *crl, GError **error)
+{
+	static const guint8 v2[] = { 0x02, 0x01, 0x01 };
+	IfppSpan known[] = { IFPP_SPAN(oid_aki), IFPP_SPAN(oid_crl_number) };
+	IfppTlv tbs, tlv, list;
+	IfppSpan in;
+
+	if (!cert_split_signed(der, &crl->s, error))
+		return FALSE;
+	in = crl->s.tbs;
+	if (!ifpp_tlv_expect(&in, 0x30, "CRL", &tbs, error))
+		return FALSE;
+	in = tbs.value;
+	if (!ifpp_tlv_expect(&in, 0x02, "version", &tlv, error))
+		return FALSE;
+	if (!ifpp_span_equal(tlv.whole, IFPP_SPAN(v2)))
+		return cert_fail(error, IFPP_ERROR_TLV, "not a version 2 CRL");
+	if (!ifpp_tlv_expect(&in, 0x30, "signature algorithm", &tlv, error))
+		return FALSE;
+	if (!cert_is_ecdsa_sha256(tlv.whole))
+		return cert_fail(error, IFPP_ERROR_TLV, "two different signature algorithms");
+	if (!ifpp_tlv_expect(&in, 0x30, "issuer", &tlv, error))
+		return FALSE;
+	crl->issuer = tlv.whole;
+	while (in.len) {
+		if (!ifpp_tlv_next(&in, &tlv, error))
+			return FALSE;
+		if (tlv.tag == 0xA0) {
+			if (!ifpp_tlv_expect(&tlv.value, 0x30, "extensions", &list, error))
+				return FALSE;
+			if (in.len || tlv.value.len)
+				return cert_fail(error, IFPP_ERROR_TLV, "bytes after the extensions");
+			crl->s.extensions = list.value;
+		}
+	}
+	return cert_check_extensions(crl->s.extensions, known, G_N_ELEMENTS(known), error);
+}
+
+static Crl *crl_new(IfppSpan der, GError **error)
+{
+	g_autoptr(Crl) crl = g_new0(Crl, 1);
+	g_autoptr(GError) why = NULL;
+	gnutls_datum_t data;
+	gsize size = CERT_ID_LEN;
+	int rc;
+
+	crl->bytes = g_bytes_new(der.data, der.len);
+	der = ifpp_span_bytes(crl->bytes);
+	if (!split_crl(der, crl, &why)) {
+		cert_fail(error, IFPP_ERROR_CRL, "CRL: %s", why->message);
+		return NULL;
+	}
+	data = cert_datum(der);
+	if (gnutls_x509_crl_init(&crl->crl) < 0)
+		g_error("out of memory");
+	rc = gnutls_x509_crl_import(crl->crl, &data, GNUTLS_X509_FMT_DER);
+	if (rc < 0) {
+		cert_fail(error, IFPP_ERROR_CRL, "CRL: cannot be read: %s", gnutls_strerror(rc));
+		return NULL;
+	}
+	rc = gnutls_x509_crl_get_authority_key_id(crl->crl, crl->aki, &size, NULL);
+	if (rc < 0 || size != CERT_ID_LEN) {
+		cert_fail(error, IFPP_ERROR_CRL, "CRL: has no authority key identifier of 20 bytes");
+		return NULL;
+	}
+	return g_steal_pointer(&crl);
+}
+
+static gboolean crl_proven(Crl *crl, Cert *issuer, GError **error)
+{
+	unsigned int usage;
+
+	if (crl->proven_by == issuer)
+		return TRUE;
+	if (gnutls_x509_crt_get_key_usage(issuer->crt, &usage, NULL) < 0 || !(usage & GNUTLS_KEY_CRL_SIGN))
+		return cert_fail(error, IFPP_ERROR_CRL, "CRL: %s may not sign CRLs", issuer->name);
+	if (!cert_signed(&crl->s, issuer))
+		return cert_fail(error, IFPP_ERROR_CRL, "CRL: not signed by %s", issuer->name);
+	return TRUE;
+}
+
+static gboolean crl_lists(Crl *crl, Cert *cert)
+{
+	gnutls_x509_crl_iter_t iter = NULL;
+	guint8 listed[64], serial[64];
+	gsize listed_len, serial_len = sizeof(serial);
+	gboolean found = FALSE;
+	int rc;
+
+	if (gnutls_x509_crt_get_serial(cert->crt, serial, &serial_len) < 0)
+		return TRUE;
+	for (;;) {
+		listed_len = sizeof(listed);
+		rc = gnutls_x509_crl_iter_crt_serial(crl->crl, &iter, listed, &listed_len, NULL);
+		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			break;
+		/* An entry that cannot be read might be ours. */
+		if (rc < 0 || (listed_len == serial_len && memcmp(listed, serial, serial_len) == 0)) {
+			found = TRUE;
+			break;
+		}
+	}
+	if (iter)
+		gnutls_x509_crl_iter_deinit(iter);
+	return found;
+}
+
+/*
+ * A certificate listed in any sound CRL of its issuer is revoked, however old that CRL is. But the
+ * newest one must be current: else revocations could be hidden by holding CRLs back.
+ */
+static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gint64 now, GError **error)
+{
+	gint64 newest = -1, until = -1;
+
+	for (guint i = 0; i < trust->crls->len; i++) {
+		Crl *crl = trust->crls->pdata[i];
+		gint64 this_update;
+
+		if (memcmp(crl->aki, issuer->ski, CERT_ID_LEN) != 0) {
+			/* One damaged just there must not be taken for somebody else's. */
+			if (!crl->proven_by && ifpp_span_equal(crl->issuer, issuer->subject))
+				return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: names another key",
+						 issuer->name);
+			continue;
+		}
+		if (!crl_proven(crl, issuer, error))
+			return FALSE;
+		if (crl_lists(crl, cert))
+			return cert_fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name,
+					 issuer->name);
+		this_update = gnutls_x509_crl_get_this_update(crl->crl);
+		if (now >= 0 && this_update > now)
+			return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: is of the future", issuer->name);
+		if (this_update >= newest) {
+			newest = this_update;
+			until = gnutls_x509_crl_get_next_update(crl->crl);
+		}
+	}
+	if (newest >= 0 && now >= 0 && until < now)
+		return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: is out of date", issuer->name);
+	return TRUE;
+}
+
+/* ------------------------------------------------------------ the trust store */
+
+IfppTrust *ifpp_trust_new(void)
+{
+	IfppTrust *trust = g_new0(IfppTrust, 1);
+
+	trust->roots = g_ptr_array_new_with_free_func((GDestroyNotify)cert_free);
+	trust->crls = g_ptr_array_new_with_free_func((GDestroyNotify)crl_free);
+	return trust;
+}
+
+void ifpp_trust_free(IfppTrust *trust)
+{
+	g_ptr_array_unref(trust->roots);
+	g_ptr_array_unref(trust->crls);
+	g_free(trust);
+}
+
+void ifpp_trust_set_time(IfppTrust *trust, gint64 unix_time)
+{
+	trust->fixed_time = TRUE;
+	trust->time = unix_time;
+}
+
+gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
+{
+	g_autoptr(Cert) cert = cert_new(der, error);
+	g_autoptr(GError) why = NULL;
+
+	if (!cert || !cert_decode(cert, error))
+		return FALSE;
+	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) || !cert_signed(&cert->s, cert))
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
+	if (!cert_check_role(cert, IFPP_ROLE_CI, FALSE, &why) || !cert_check_usage(cert, TRUE, 0, &why))
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
+
+	for (guint i = 0; i < trust->crls->len; i++) {
+		Crl *crl = trust->crls->pdata[i];
+
+		if (memcmp(crl->aki, cert->ski, CERT_ID_LEN) != 0)
+			continue;
+		if (!crl_proven(crl, cert, error)) {
+			for (i = 0; i < trust->crls->len; i++) {
+				crl = trust->crls->pdata[i];
+				if (crl->proven_by == cert)
+					crl->proven_by = NULL;
+			}
+			return FALSE;
+		}
+		crl->proven_by = cert;
+	}
+	g_ptr_array_add(trust->roots, g_steal_pointer(&cert));
+	return TRUE;
+}
+
+gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error)
+{
+	g_autoptr(Crl) crl = crl_new(der, error);
+
+	if (!crl)
+		return FALSE;
+	/* A CRL of a sub-CA is proven when that sub-CA's certificate is at hand. */
+	for (guint i = 0; i < trust->roots->len; i++) {
+		Cert *root = trust->roots->pdata[i];
+
+		if (memcmp(crl->aki, root->ski, CERT_ID_LEN) == 0) {
+			if (!crl_proven(crl, root, error))
+				return FALSE;
+			crl->proven_by = root;
+		}
+	}
+	g_ptr_array_add(trust->crls, g_steal_pointer(&crl));
+	return TRUE;
+}
+
+typedef gboolean (*AddFunc)(IfppTrust *trust, IfppSpan der, GError **error);
+
+/* Hand a DER file, or every PEM block with @label of a text file, to @add. */
+static gboolean add_file(IfppTrust *trust, const char *path, gsize max, const char *label, AddFunc add,
+			 GError **error)
+{
+	g_autofree char *begin = g_strdup_printf("-----BEGIN %s-----", label);
+	g_autoptr(GBytes) file = ifpp_file_read(path, max, error);
+	const char *p;
+	IfppSpan in;
+	gsize left;
+
+	if (!file)
+		return FALSE;
+	in = ifpp_span_bytes(file);
+	if (in.len && in.data[0] == 0x30)
+		return add(trust, in, error);
+
+	p = (const char *)in.data;
+	left = in.len;
+	while ((p = g_strstr_len(p, left, begin))) {
+		gnutls_datum_t pem, der;
+		gboolean ok;
+		int rc;
+
+		left = in.len - (p - (const char *)in.data);
+		pem = (gnutls_datum_t){ (guint8 *)p, left };
+		rc = gnutls_pem_base64_decode2(label, &pem, &der);
+		if (rc < 0)
+			return cert_fail(error, IFPP_ERROR_CHAIN, "not PEM: %s", gnutls_strerror(rc));
+		ok = add(trust, (IfppSpan){ der.data, der.size }, error);
+		gnutls_free(der.data);
+		if (!ok)
+			return FALSE;
+		p += strlen(begin);
+		left -= strlen(begin);
+	}
+	return TRUE;
+}
+
+static int compare_names(gconstpointer a, gconstpointer b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GError) last = NULL;
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	if (!d) {
+		cert_fail(error, IFPP_ERROR_IO, "%s: cannot read this directory of CI roots", dir);
+		return NULL;
+	}
+	while ((name = g_dir_read_name(d)))
+		g_ptr_array_add(names, g_strdup(name));
+	g_ptr_array_sort(names, compare_names);
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
+		g_autoptr(GError) why = NULL;
+
+		if (!g_str_has_suffix(path, ".pem") && !g_str_has_suffix(path, ".der") &&
+		    !g_str_has_suffix(path, ".crt"))
+			continue;
+		if (add_file(trust, path, FILE_MAX_CERT, "CERTIFICATE", ifpp_trust_add_root, &why))
+			continue;
+		g_info("%s: not used as a CI root: %s", path, why->message);
+		g_clear_error(&last);
+		last = g_steal_pointer(&why);
+	}
+	if (trust->roots->len == 0) {
+		cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, last ? ": " : "",
+			  last ? last->message : "");
+		return NULL;
+	}
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
+		guint before = trust->crls->len;
+		g_autoptr(GError) why = NULL;
+
+		if (!g_str_has_suffix(path, ".crl"))
+			continue;
+		/* A CRL that cannot be used might be the one that revokes: never go on without it. */
+		if (!add_file(trust, path, FILE_MAX_CRL, "X509 CRL", ifpp_trust_add_crl, &why) ||
+		    trust->crls->len == before) {
+			cert_fail(error, IFPP_ERROR_CRL, "%s: %s", path, why ? why->message : "no CRL in it");
+			return NULL;
+		}
+	}
+	return g_steal_pointer(&trust);
+}
+
+/* ------------------------------------------------------------ the path */
+
+/* The certificate that signed @cert: a root, or one of @pool that is not used yet. */
+static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean *is_root, GError **error)
+{
+	g_autofree char *aki = NULL;
+	gboolean named = FALSE;
+
+	if (!cert->has_aki) {
+		cert_fail(error, IFPP_ERROR_CHAIN, "%s: has no authority key identifier", cert->name);
+		return NULL;
+	}
+	for (guint i = 0; i < trust->roots->len; i++) {
+		Cert *root = trust->roots->pdata[i];
+
+		if (memcmp(root->ski, cert->aki, CERT_ID_LEN) != 0)
+			continue;
+		named = TRUE;
+		if (cert_signed(&cert->s, root)) {
+			*is_root = TRUE;
+			return root;
+		}
+	}
+	for (guint i = 0; i < pool->len; i++) {
+		Cert *other = pool->pdata[i];
+
+		if (other->used || memcmp(other->ski, cert->aki, CERT_ID_LEN) != 0)
+			continue;
+		named = TRUE;
+		if (cert_signed(&cert->s, other)) {
+			other->used = TRUE;
+			*is_root = FALSE;
+			return other;
+		}
+	}
+	if (named) {
+		cert_fail(error, IFPP_ERROR_CHAIN, "%s: its signature is wrong", cert->name);
+		return NULL;
+	}
+	aki = ifpp_hex((IfppSpan){ cert->aki, CERT_ID_LEN });
+	cert_fail(error, IFPP_ERROR_CHAIN, "%s: is issued by %s, which is not a configured CI root",
+		  cert->name, aki);
+	return NULL;
+}
+
+gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, GError **error)
+{
+	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_free);
+	g_autoptr(GPtrArray) chain = g_ptr_array_new();
+	g_autoptr(Cert) first = cert_new(leaf, error);
+	gint64 now = trust->fixed_time ? trust->time : g_get_real_time() / G_USEC_PER_SEC;
+	gboolean is_root = FALSE;
+	Cert *cert;
+
+	if (!first)
+		return FALSE;
+	if (others && others->len > OTHERS_MAX)
+		return cert_fail(error, IFPP_ERROR_CHAIN, "more than %d certificates", OTHERS_MAX);
+	for (guint i = 0; others && i < others->len; i++) {
+		cert = cert_new(ifpp_span_bytes(others->pdata[i]), error);
+		if (!cert)
+			return FALSE;
+		g_ptr_array_add(pool, cert);
+	}
+
+	g_ptr_array_add(chain, first);
+	for (cert = first; !is_root; g_ptr_array_add(chain, cert)) {
+		cert = find_issuer(trust, cert, pool, &is_root, error);
+		if (!cert)
+			return FALSE;
+	}
+	for (guint i = 0; i < pool->len; i++) {
+		cert = pool->pdata[i];
+		if (!cert->used)
+			return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
+	}
+
+	/* From the root down, so that nothing a refused CA says is looked at. */
+	for (guint i = chain->len; i-- > 0;) {
+		gboolean ca = i > 0 || role == IFPP_ROLE_EUM || role == IFPP_ROLE_CI;
+		gboolean eum = i == 1 && role == IFPP_ROLE_EUICC;
+		gboolean root = i == chain->len - 1;
+		IfppRole wanted = i == 0 ? role : eum ? IFPP_ROLE_EUM : IFPP_ROLE_CI;
+
+		cert = chain->pdata[i];
+		if (!cert_decode(cert, error) ||
+		    !cert_check_role(cert, wanted, i > 0 && !eum && !root, error) ||
+		    !cert_check_usage(cert, ca, MAX((int)i - 1, 0), error) ||
+		    !cert_check_dates(cert, now, error))
+			return FALSE;
+		if (!root && !check_revocation(trust, cert, chain->pdata[i + 1], now, error))
+			return FALSE;
+		/* On any other certificate they would be constraints that nobody enforces. */
+		if (wanted != IFPP_ROLE_EUM && cert_has_name_constraints(cert))
+			return cert_fail(error, IFPP_ERROR_CONSTRAINT,
+					 "%s: has name constraints but is no EUM", cert->name);
+	}
+	return role != IFPP_ROLE_EUICC || cert_check_eum(chain->pdata[0], chain->pdata[1], error);
+}
