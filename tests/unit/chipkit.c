@@ -15,22 +15,21 @@
 static const guint8 isdr[] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 			       0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 
-/* The Key Maker's certificate, through the same door as in life: a public key in PEM. */
-static void make_dp(Kit *kit)
+/* A certificate of the Key Maker, through the same door as in life: a public key in PEM. */
+static GBytes *make_dp(Kit *kit, IfppRole role, IfppEcKey *ec)
 {
 	g_autofree char *pub = g_build_filename(kit->dir, "dp.pub", NULL);
-	g_autofree char *pem = g_build_filename(kit->dir, "dp.pem", NULL);
+	g_autofree char *pem = g_build_filename(kit->dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem", NULL);
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 	g_autoptr(GBytes) file = NULL;
 	g_autoptr(GError) error = NULL;
 	gnutls_datum_t x, y, out = {};
 	gnutls_pubkey_t key;
 	guint8 point[65];
+	GBytes *der;
 	gsize len;
 
-	kit->dp_key = ifpp_ec_key_generate(&error);
-	g_assert_no_error(error);
-	ifpp_ec_key_point(kit->dp_key, point);
+	ifpp_ec_key_point(ec, point);
 	x = (gnutls_datum_t){ point + 1, 32 };
 	y = (gnutls_datum_t){ point + 33, 32 };
 	g_assert_cmpint(gnutls_pubkey_init(&key), ==, 0);
@@ -39,14 +38,15 @@ static void make_dp(Kit *kit)
 	g_assert_true(g_file_set_contents(pub, (char *)out.data, out.size, NULL));
 	gnutls_free(out.data);
 	gnutls_pubkey_deinit(key);
-	g_assert_true(pki_dppb(kit->pki, pub, FALSE, "2.999.10", pem, now - 60, now + 3600, &error));
+	g_assert_true(pki_dp(kit->pki, role, pub, FALSE, "2.999.10", pem, now - 60, now + 3600, &error));
 	file = ifpp_file_read(pem, 65536, &error);
 	g_assert_no_error(error);
 	x.data = (guint8 *)g_bytes_get_data(file, &len);
 	x.size = len;
 	g_assert_cmpint(gnutls_pem_base64_decode2("CERTIFICATE", &x, &out), ==, 0);
-	kit->dp_cert = g_bytes_new(out.data, out.size);
+	der = g_bytes_new(out.data, out.size);
 	gnutls_free(out.data);
+	return der;
 }
 
 Kit *kit_new(guint keys)
@@ -67,7 +67,11 @@ Kit *kit_new(guint keys)
 	g_assert_no_error(error);
 	g_assert_true(ifpp_eid_parse(KIT_EID, kit->eid, NULL));
 	g_assert_true(personalise(eum, kit->eid, keys, kit->chip_file, kit->data_file, &error));
-	make_dp(kit);
+	kit->dp_key = ifpp_ec_key_generate(&error);
+	kit->auth_key = ifpp_ec_key_generate(&error);
+	g_assert_no_error(error);
+	kit->dp_cert = make_dp(kit, IFPP_ROLE_DP_PB, kit->dp_key);
+	kit->auth_cert = make_dp(kit, IFPP_ROLE_DP_AUTH, kit->auth_key);
 	kit->trust = ifpp_trust_new();
 	g_assert_true(ifpp_trust_add_root(kit->trust, ifpp_span_bytes(pki_eum_ci(eum)), &error));
 	kit->chip = chip_new(kit->chip_file, &error);
@@ -98,6 +102,8 @@ void kit_free(Kit *kit)
 	ifpp_trust_free(kit->trust);
 	ifpp_ec_key_free(kit->dp_key);
 	g_bytes_unref(kit->dp_cert);
+	ifpp_ec_key_free(kit->auth_key);
+	g_bytes_unref(kit->auth_cert);
 	remove_tree(kit->dir);
 	g_free(kit->dir);
 	g_free(kit->pki);
@@ -246,6 +252,8 @@ GBytes *kit_seal(Kit *kit, const guint8 point[65], const KitSeal *how)
 
 	if (!how)
 		how = &plain;
+	if (how->transaction)
+		in.transaction_id = (IfppSpan){ how->transaction, 16 };
 	serial = how->serial ? how->serial : kit->serial++;
 	upp = how->upp ? g_byte_array_ref(how->upp) : profile_builtin(serial, &error);
 	g_assert_no_error(error);

@@ -17,6 +17,8 @@ typedef struct {
 	guint8 eid[16];
 	IfppEcKey *dp_key;
 	GBytes *dp_cert;
+	IfppEcKey *auth_key;	/* of an ordinary SM-DP+ */
+	GBytes *auth_cert;
 	IfppTrust *trust;
 	Chip *chip;
 	guint channel;		/* open, ISD-R selected */
@@ -44,6 +46,7 @@ guint8 kit_prepare(Kit *kit, const guint8 key_id[32]);	/* its result */
 /* What is sealed; all fields may stay 0. */
 typedef struct {
 	gboolean session_keys;
+	const guint8 *transaction;	/* 16 bytes; NULL: always the same */
 	guint64 serial;		/* 0: the next one */
 	guint64 metadata_serial;/* 0: as the profile */
 	int profile_class;	/* 0: operational */

@@ -771,6 +771,208 @@ static void test_field(void)
 	assert_es10(kit, "bf7f00", SW_NO_REFERENCE, NULL);
 }
 
+/* ------------------------------------------------------------------ an ordinary SGP.22 download */
+
+static const guint8 transaction[16] = { 0xD0, 0x17 };
+
+static void put_signed(GByteArray *out, IfppEcKey *key, const IfppSpan *parts, guint n)
+{
+	guint8 sig[64];
+
+	g_assert_true(ifpp_ec_key_sign(key, parts, n, sig, NULL));
+	ifpp_tlv_put(out, 0x5F37, sig, 64);
+}
+
+static GByteArray *wrap(guint32 tag, GByteArray *value)
+{
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put(out, tag, value->data, value->len);
+	g_byte_array_unref(value);
+	return out;
+}
+
+typedef struct {
+	gboolean wrong_challenge, wrong_ci, wrong_signature, wrong_role, wrong_transaction;
+} Server;
+
+static GBytes *command(Kit *kit, GByteArray *bytes)
+{
+	GBytes *response;
+	guint16 sw;
+
+	response = kit_es10(kit, (IfppSpan){ bytes->data, bytes->len }, &sw);
+	g_assert_cmphex(sw, ==, SW_OK);
+	g_byte_array_unref(bytes);
+	return response;
+}
+
+/* GetEuiccChallenge and AuthenticateServer, as an SM-DP+ and its LPA would. Fills euiccSignature1. */
+static guint8 authenticate(Kit *kit, const Server *server, guint8 signature1[64])
+{
+	const IfppChipMem *mem = chip_memory(kit->chip);
+	static const guint8 host_challenge[16] = { 7 };
+	g_autofree char *hex = NULL;
+	g_autoptr(GBytes) challenge = NULL;
+	g_autoptr(GBytes) response = NULL;
+	GByteArray *signed1 = g_byte_array_new(), *value = g_byte_array_new(), *context = g_byte_array_new();
+	guint8 ski[20], point[65];
+	IfppTlv bf38, answer, tlv, sig;
+	IfppSpan part, in;
+	guint16 sw;
+
+	hex = kit_hex(kit, "bf2e00", &sw);
+	g_assert_cmphex(sw, ==, SW_OK);
+	challenge = ifpp_unhex(hex + 10);
+	g_assert_cmpuint(g_bytes_get_size(challenge), ==, 16);
+	ifpp_tlv_put(signed1, 0x80, transaction, 16);
+	ifpp_tlv_put(signed1, 0x81, server->wrong_challenge ? host_challenge : g_bytes_get_data(challenge, NULL), 16);
+	ifpp_tlv_put(signed1, 0x83, "dp.test", 7);
+	ifpp_tlv_put(signed1, 0x84, host_challenge, 16);
+	signed1 = wrap(0x30, signed1);
+	g_byte_array_append(value, signed1->data, signed1->len);
+	part = (IfppSpan){ signed1->data, signed1->len };
+	put_signed(value, server->wrong_signature ? kit->dp_key : kit->auth_key, &part, 1);
+	g_assert_true(ifpp_cert_ski(ifpp_span_bytes(mem->ci), ski, NULL));
+	ski[0] ^= server->wrong_ci;
+	ifpp_tlv_put(value, 0x04, ski, 20);
+	part = ifpp_span_bytes(server->wrong_role ? kit->dp_cert : kit->auth_cert);
+	g_byte_array_append(value, part.data, part.len);
+	ifpp_tlv_put(context, 0x80, "matching", 8);
+	context = wrap(0xA0, context);
+	g_byte_array_append(value, context->data, context->len);
+	g_byte_array_unref(context);
+	g_byte_array_unref(signed1);
+	response = command(kit, wrap(0xBF38, value));
+
+	in = ifpp_span_bytes(response);
+	g_assert_true(ifpp_tlv_take(&in, 0xBF38, &bf38));
+	if (ifpp_tlv_take(&bf38.value, 0xA1, &answer)) {
+		g_assert_true(ifpp_tlv_take(&answer.value, 0x80, &tlv));
+		g_assert_true(ifpp_tlv_take(&answer.value, 0x02, &tlv));
+		return tlv.value.data[0];
+	}
+	g_assert_true(ifpp_tlv_take(&bf38.value, 0xA0, &answer));
+	g_assert_true(ifpp_tlv_take(&answer.value, 0x30, &tlv));
+	g_assert_true(ifpp_tlv_take(&answer.value, 0x5F37, &sig));
+	g_assert_true(ifpp_cert_point(ifpp_span_bytes(mem->cert_euicc), point, NULL));
+	g_assert_true(ifpp_ecdsa_verify(point, &tlv.whole, 1, sig.value));
+	memcpy(signature1, sig.value.data, 64);
+	return 0;
+}
+
+/* PrepareDownload; on success the chip's fresh one-time key. */
+static guint8 prepare_download(Kit *kit, const Server *server, const guint8 signature1[64], guint8 otpk[65])
+{
+	GByteArray *signed2 = g_byte_array_new(), *value = g_byte_array_new();
+	guint8 sig1[67] = { 0x5F, 0x37, 0x40 }, point[65], id[16];
+	g_autoptr(GBytes) response = NULL;
+	IfppTlv bf21, answer, tlv, sig, key;
+	IfppSpan parts[2], in;
+	g_autoptr(GByteArray) sig2 = g_byte_array_new();
+
+	memcpy(id, transaction, 16);
+	id[15] ^= server->wrong_transaction;
+	ifpp_tlv_put(signed2, 0x80, id, 16);
+	ifpp_tlv_put(signed2, 0x01, (guint8[]){ 0 }, 1);
+	signed2 = wrap(0x30, signed2);
+	memcpy(sig1 + 3, signature1, 64);
+	parts[0] = (IfppSpan){ signed2->data, signed2->len };
+	parts[1] = IFPP_SPAN(sig1);
+	g_byte_array_append(value, signed2->data, signed2->len);
+	put_signed(sig2, server->wrong_signature ? kit->auth_key : kit->dp_key, parts, 2);
+	g_byte_array_append(value, sig2->data, sig2->len);
+	in = ifpp_span_bytes(server->wrong_role ? kit->auth_cert : kit->dp_cert);
+	g_byte_array_append(value, in.data, in.len);
+	g_byte_array_unref(signed2);
+	response = command(kit, wrap(0xBF21, value));
+
+	in = ifpp_span_bytes(response);
+	g_assert_true(ifpp_tlv_take(&in, 0xBF21, &bf21));
+	if (ifpp_tlv_take(&bf21.value, 0xA1, &answer)) {
+		g_assert_true(ifpp_tlv_take(&answer.value, 0x80, &tlv));
+		g_assert_true(ifpp_tlv_take(&answer.value, 0x02, &tlv));
+		return tlv.value.data[0];
+	}
+	g_assert_true(ifpp_tlv_take(&bf21.value, 0xA0, &answer));
+	g_assert_true(ifpp_tlv_take(&answer.value, 0x30, &tlv));
+	g_assert_true(ifpp_tlv_take(&answer.value, 0x5F37, &sig));
+	parts[0] = tlv.whole;
+	parts[1] = (IfppSpan){ sig2->data, sig2->len };
+	g_assert_true(ifpp_cert_point(ifpp_span_bytes(chip_memory(kit->chip)->cert_euicc), point, NULL));
+	g_assert_true(ifpp_ecdsa_verify(point, parts, 2, sig.value));
+	g_assert_true(ifpp_tlv_find(tlv.value, 0x5F49, &key));
+	memcpy(otpk, key.value.data, 65);
+	return 0;
+}
+
+static void test_download(void)
+{
+	g_autoptr(Kit) kit = kit_new(0);
+	guint8 sig1[64] = { 0 }, first[65], second[65];
+	guint16 sw;
+
+	for (guint i = 0; i < 2; i++) {
+		KitSeal how = { .session_keys = i, .transaction = transaction };
+		g_autoptr(GBytes) bpp = NULL;
+		g_autoptr(IfppPir) pir = NULL;
+		guint8 *otpk = i ? second : first;
+
+		g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
+		g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 0);
+		bpp = kit_seal(kit, otpk, &how);
+		pir = kit_load(kit, bpp, &sw);
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+		g_assert_cmpstr(pir->address, ==, "dp.test");
+		g_assert_cmpmem(pir->transaction_id.data, pir->transaction_id.len, transaction, 16);
+		/* the session is over */
+		g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
+		kit_load(kit, bpp, &sw);
+		g_assert_cmphex(sw, ==, SW_CONDITIONS);
+	}
+	g_assert_cmpint(memcmp(first, second, 65), !=, 0);
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 2);
+	/* no factory key was used */
+	g_assert_cmpuint(chip_memory(kit->chip)->spent, ==, 0);
+}
+
+static void test_download_refused(void)
+{
+	g_autoptr(Kit) kit = kit_new(0);
+	guint8 sig1[64] = { 0 }, otpk[65];
+	guint16 sw;
+
+	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
+	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_challenge = TRUE }, sig1), ==, 6);
+	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_ci = TRUE }, sig1), ==, 7);
+	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_signature = TRUE }, sig1), ==, 2);
+	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_role = TRUE }, sig1), ==, 5);
+	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
+	g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
+	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_transaction = TRUE }, sig1, otpk), ==, 5);
+	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_signature = TRUE }, sig1, otpk), ==, 2);
+	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_role = TRUE }, sig1, otpk), ==, 1);
+	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 0);
+	{	/* a BPP of another transaction */
+		g_autoptr(GBytes) bpp = kit_seal(kit, otpk, NULL);
+		g_autoptr(IfppPir) pir = kit_load(kit, bpp, &sw);
+
+		kit_check_pir(kit, pir, FALSE, 0, 3);
+	}
+	/* cancelled by the user, signed; another one cannot be */
+	g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
+	assert_es10(kit, "bf4115" "8010" "00000000000000000000000000000000" "810100", SW_OK, "bf4103810105");
+	{
+		g_autofree char *hex = kit_hex(kit, "bf4115" "8010" "d0170000000000000000000000000000" "810100", &sw);
+
+		g_assert_cmphex(sw, ==, SW_OK);
+		g_assert_true(g_str_has_prefix(hex, "bf4161" "a05f" "301a" "8010d0170000000000000000000000000000"
+					       "8103" "88370a" "820100" "5f3740"));
+	}
+	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 0);
+}
+
 /* A disk that cannot be written: the chip answers memory failure and keeps its old state. */
 static void test_memory_failure(void)
 {
@@ -845,6 +1047,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/lock", test_lock);
 	g_test_add_func("/chip/gate", test_gate);
 	g_test_add_func("/chip/field", test_field);
+	g_test_add_func("/chip/download", test_download);
+	g_test_add_func("/chip/download-refused", test_download_refused);
 	g_test_add_func("/chip/memory-failure", test_memory_failure);
 	g_test_add_func("/chip/garbage", test_garbage);
 	return g_test_run();

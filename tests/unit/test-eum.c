@@ -159,11 +159,11 @@ static void test_refusals(void)
 	g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
 	g_assert_true(g_file_set_contents(csr, "nothing", -1, NULL));
 	for (guint i = 0; i < 2; i++) {
-		g_assert_false(pki_dppb(kit->pki, csr, i, "2.999.10", out, 0, 1, &error));
+		g_assert_false(pki_dp(kit->pki, IFPP_ROLE_DP_PB, csr, i, "2.999.10", out, 0, 1, &error));
 		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
 		g_clear_error(&error);
 	}
-	g_assert_false(pki_dppb(kit->pki, csr, FALSE, "2.999.10", out, 1, 1, &error));
+	g_assert_false(pki_dp(kit->pki, IFPP_ROLE_DP_PB, csr, FALSE, "2.999.10", out, 1, 1, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
 	g_assert_false(g_file_test(out, G_FILE_TEST_EXISTS));
 }

@@ -20,6 +20,7 @@ static const char usage[] =
 	"\n"
 	"  pki init DIR                 make a test CI root and an EUM under it\n"
 	"  pki dppb DIR                 certify a Key Maker's profile binding key\n"
+	"  pki dpauth DIR               certify an SM-DP's authentication key, for ordinary downloads\n"
 	"  pki crl DIR                  make the CI's certificate revocation list\n"
 	"  personalise                  make virtual chips with one-time keys\n"
 	"\n"
@@ -83,7 +84,7 @@ static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 	return TRUE;
 }
 
-static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
+static gboolean certify_dp(IfppRole role, int argc, char **argv, GError **error)
 {
 	g_autofree char *public_key = NULL, *csr = NULL, *out = NULL, *oid = NULL;
 	g_autofree char *not_before = NULL, *not_after = NULL;
@@ -98,7 +99,7 @@ static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki dppb DIR", "The CI in DIR signs a profile binding certificate.", &argc, &argv, 1,
+	if (!parse(entries, "pki dppb|dpauth DIR", "The CI in DIR signs a certificate for an SM-DP.", &argc, &argv, 1,
 		   error))
 		return FALSE;
 	if (!public_key == !csr)
@@ -107,7 +108,17 @@ static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
 		return usage_error(error, "--out is missing");
 	if (!parse_time(not_before, &from, error) || !parse_time(not_after, &to, error))
 		return FALSE;
-	return pki_dppb(argv[1], csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from, to, error);
+	return pki_dp(argv[1], role, csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from, to, error);
+}
+
+static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
+{
+	return certify_dp(IFPP_ROLE_DP_PB, argc, argv, error);
+}
+
+static gboolean cmd_pki_dpauth(int argc, char **argv, GError **error)
+{
+	return certify_dp(IFPP_ROLE_DP_AUTH, argc, argv, error);
 }
 
 static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
@@ -192,6 +203,7 @@ static const struct {
 } commands[] = {
 	{ "pki", "init", cmd_pki_init },
 	{ "pki", "dppb", cmd_pki_dppb },
+	{ "pki", "dpauth", cmd_pki_dpauth },
 	{ "pki", "crl", cmd_pki_crl },
 	{ NULL, "personalise", cmd_personalise },
 };

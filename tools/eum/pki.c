@@ -365,7 +365,7 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
 	return init_files(dir, name, eid_prefix, error);
 }
 
-/* ------------------------------------------------------------------ CERT.DPpb, CRL */
+/* ------------------------------------------------------------------ CERT.DPpb, CERT.DPauth, CRL */
 
 static gnutls_pubkey_t load_subject_key(const char *path, gboolean is_csr, GError **error)
 {
@@ -397,11 +397,12 @@ static gnutls_pubkey_t load_subject_key(const char *path, gboolean is_csr, GErro
 	return NULL;
 }
 
-gboolean pki_dppb(const char *dir, const char *key_path, gboolean is_csr, const char *oid, const char *out,
-		  gint64 not_before, gint64 not_after, GError **error)
+gboolean pki_dp(const char *dir, IfppRole role, const char *key_path, gboolean is_csr, const char *oid,
+		const char *out, gint64 not_before, gint64 not_after, GError **error)
 {
-	Profile dp = { .role = IFPP_ROLE_DP_PB, .org = "IFPP Key Maker", .cn = "SM-DPf profile binding", .rid = oid,
-		       .pathlen = -2, .usage = GNUTLS_KEY_DIGITAL_SIGNATURE,
+	Profile dp = { .role = role, .org = "IFPP Key Maker", .rid = oid, .pathlen = -2,
+		       .cn = role == IFPP_ROLE_DP_PB ? "SM-DPf profile binding" : "SM-DP authentication",
+		       .usage = GNUTLS_KEY_DIGITAL_SIGNATURE,
 		       .not_before = not_before, .not_after = not_after };
 	gnutls_x509_crt_t ci = NULL, crt = NULL;
 	gnutls_privkey_t ci_key = NULL;

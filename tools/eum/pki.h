@@ -18,8 +18,9 @@
 gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GError **error);
 
 /**
- * pki_dppb() - the CI certifies an SM-DPf's profile binding key
+ * pki_dp() - the CI certifies a key of an SM-DP: for profile binding, or for authentication
  * @dir: of the PKI
+ * @role: IFPP_ROLE_DP_PB or IFPP_ROLE_DP_AUTH
  * @key: PEM file of a public key or of a certificate request
  * @is_csr: which of them
  * @oid: registeredID, dotted
@@ -27,8 +28,8 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
  * @not_before, @not_after: validity, seconds since 1970
  * @error: IFPP_ERROR_IO, ...
  */
-gboolean pki_dppb(const char *dir, const char *key, gboolean is_csr, const char *oid, const char *out,
-		  gint64 not_before, gint64 not_after, GError **error);
+gboolean pki_dp(const char *dir, IfppRole role, const char *key, gboolean is_csr, const char *oid, const char *out,
+		gint64 not_before, gint64 not_after, GError **error);
 
 /* The CI's CRL with these certificates (PEM files) on it; valid for @days. */
 gboolean pki_crl(const char *dir, char **revoke, const char *out, guint days, GError **error);

@@ -6,15 +6,9 @@
 
 #include "error.h"
 
-/* Result of PrepareFactoryLoad; 1 to 7 mean what they mean in ES10b AuthenticateServer. */
-enum {
-	PREPARE_OK = 0,
-	PREPARE_INVALID_CERTIFICATE = 1,
-	PREPARE_UNSUPPORTED_CURVE = 3,
-	PREPARE_INVALID_OID = 5,
-	PREPARE_UNKNOWN_KEY = 8,
-	PREPARE_SPENT_KEY = 9,
-};
+/* Result of PrepareFactoryLoad, besides those of chip_check_chain() */
+#define PREPARE_UNKNOWN_KEY 8
+#define PREPARE_SPENT_KEY 9
 
 static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
 {
@@ -35,7 +29,7 @@ static guint16 factory_info(Chip *chip, IfppSpan value, GByteArray *out)
 }
 
 /* A chip has no clock and no CRL; it knows its CI. */
-static guint8 check_chain(Chip *chip, IfppSpan certs, guint8 point[65], GBytes **oid)
+guint8 chip_check_chain(Chip *chip, IfppSpan certs, IfppRole role, guint8 point[65], GBytes **oid)
 {
 	g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	g_autoptr(IfppTrust) trust = ifpp_trust_new();
@@ -43,21 +37,21 @@ static guint8 check_chain(Chip *chip, IfppSpan certs, guint8 point[65], GBytes *
 	IfppTlv leaf, tlv;
 
 	if (!ifpp_tlv_take(&certs, 0x30, &leaf))
-		return PREPARE_INVALID_CERTIFICATE;
+		return CHAIN_INVALID_CERTIFICATE;
 	while (certs.len) {
 		if (!ifpp_tlv_take(&certs, 0x30, &tlv))
-			return PREPARE_INVALID_CERTIFICATE;
+			return CHAIN_INVALID_CERTIFICATE;
 		g_ptr_array_add(others, g_bytes_new(tlv.whole.data, tlv.whole.len));
 	}
 	ifpp_trust_set_time(trust, -1);
 	if (!ifpp_trust_add_root(trust, ifpp_span_bytes(chip->mem->ci), &error) ||
-	    !ifpp_trust_verify(trust, leaf.whole, others, IFPP_ROLE_DP_PB, &error))
-		return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_ROLE) ? PREPARE_INVALID_OID :
-									    PREPARE_INVALID_CERTIFICATE;
+	    !ifpp_trust_verify(trust, leaf.whole, others, role, &error))
+		return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_ROLE) ? CHAIN_INVALID_OID :
+									     CHAIN_INVALID_CERTIFICATE;
 	if (!ifpp_cert_point(leaf.whole, point, NULL))
-		return PREPARE_UNSUPPORTED_CURVE;
+		return CHAIN_UNSUPPORTED_CURVE;
 	*oid = ifpp_cert_registered_id(leaf.whole);
-	return *oid ? PREPARE_OK : PREPARE_INVALID_OID;
+	return *oid ? CHAIN_OK : CHAIN_INVALID_OID;
 }
 
 static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
@@ -80,8 +74,8 @@ static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArra
 		return put_result(out, IFPP_TAG_PREPARE_LOAD,
 				  ifpp_chipmem_key_dead(chip->mem, id.value.data) ? PREPARE_SPENT_KEY :
 										    PREPARE_UNKNOWN_KEY);
-	result = check_chain(chip, chain.value, dp_point, &oid);
-	if (result != PREPARE_OK)
+	result = chip_check_chain(chip, chain.value, IFPP_ROLE_DP_PB, dp_point, &oid);
+	if (result != CHAIN_OK)
 		return put_result(out, IFPP_TAG_PREPARE_LOAD, result);
 
 	point = g_array_index(chip->mem->keys, IfppChipKey, key).point;
@@ -91,7 +85,7 @@ static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArra
 	memcpy(load->otpk, point, sizeof(load->otpk));
 	memcpy(load->dp_point, dp_point, sizeof(load->dp_point));
 	load->oid = g_steal_pointer(&oid);
-	return put_result(out, IFPP_TAG_PREPARE_LOAD, PREPARE_OK);
+	return put_result(out, IFPP_TAG_PREPARE_LOAD, CHAIN_OK);
 }
 
 static guint delete_all(Chip *chip)

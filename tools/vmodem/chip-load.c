@@ -143,6 +143,8 @@ static guint16 end_load(Chip *chip, Result *r, GByteArray *out)
 	r->oid = ifpp_span_bytes(load->oid);
 	r->iccid = load->has_iccid ? load->iccid : NULL;
 	ok = record(chip, r, out);
+	if (!load->factory)
+		chip_session_clear(chip);
 	chip_load_clear(chip);
 	return ok ? SW_OK : SW_MEMORY_FAILURE;
 }

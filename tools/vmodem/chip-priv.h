@@ -89,8 +89,7 @@ typedef struct {
 typedef struct {
 	gboolean has_challenge;
 	guint8 challenge[16];
-	gboolean authenticated;
-	GBytes *transaction;
+	GBytes *transaction;		/* NULL: not authenticated */
 	char *address;
 	GBytes *oid;			/* of CERT.DPauth */
 	guint8 signature[64];		/* euiccSignature1 */
@@ -125,6 +124,17 @@ static inline IfppSpan chip_span(const GByteArray *array)
 guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out);
 
 /* chip-factory.c: FF21 to FF24 */
+
+/* The codes of ES10b AuthenticateServer, which PrepareFactoryLoad shares. */
+enum {
+	CHAIN_OK = 0,
+	CHAIN_INVALID_CERTIFICATE = 1,
+	CHAIN_UNSUPPORTED_CURVE = 3,
+	CHAIN_INVALID_OID = 5,
+};
+
+/* Leaf first, then its sub-CAs. On success: the leaf's key and registeredID. */
+guint8 chip_check_chain(Chip *chip, IfppSpan certs, IfppRole role, guint8 point[65], GBytes **oid);
 guint16 chip_factory(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
 
 /* chip-load.c */
