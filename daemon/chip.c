@@ -43,7 +43,8 @@ static gint64 now_us(void)
 static void chip_send(Chip *chip, GTask *task, const char *what, GBytes *command, gint64 deadline,
 		      GAsyncReadyCallback cb)
 {
-	es10_send_async(chip->es10, what, ifpp_span_bytes(command), deadline, g_task_get_cancellable(task), cb, task);
+	es10_send_async(chip->es10, what, ifpp_span_bytes(command), deadline, g_task_get_cancellable(task),
+			cb, task);
 	g_bytes_unref(command);
 }
 
@@ -62,7 +63,8 @@ static void log_pir(Chip *chip, IfppPir *pir)
 	if (pir->success)
 		g_message("%s: profile %s installed", chip->name, iccid);
 	else
-		g_message("%s: profile %s not installed: %s", chip->name, iccid, ifpp_pir_reason_name(pir->reason));
+		g_message("%s: profile %s not installed: %s", chip->name, iccid,
+			  ifpp_pir_reason_name(pir->reason));
 }
 
 /* Bring a verified PIR into the outbox. The counters of @result are kept. */
@@ -184,8 +186,8 @@ static gboolean ask_meet(Chip *chip, Ask *ask, GError **error)
 	}
 	receipt = outbox_receipt(outbox, challenge);
 	chip->proven = receipt && ask->info->state == 2 &&
-		       ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(ask->full->cert_euicc), chip->eid,
-					   challenge, &fields, NULL);
+		       ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(ask->full->cert_euicc),
+					   chip->eid, challenge, &fields, NULL);
 	chip->outbox = g_steal_pointer(&outbox);
 	chip->full = g_steal_pointer(&ask->full);
 	return TRUE;
@@ -318,11 +320,12 @@ static void on_ask_answer(GObject *source, GAsyncResult *res, gpointer user)
 	    (sw == 0x6d00 || sw == 0x6a80 || sw == 0x6a88 || sw == 0x6a86)) {
 		g_clear_error(&error);
 		error = g_error_new(IFPP_ERROR, IFPP_ERROR_NO_EUICC,
-				    "%s: an eUICC without factory provisioning: it does not speak %s", chip->name,
-				    chip->codec->name);
+				    "%s: an eUICC without factory provisioning: it does not speak %s",
+				    chip->name, chip->codec->name);
 	}
 	/* EUICCInfo2 is for the Key Maker only: a chip that refuses it can be loaded all the same. */
-	if (!response && ask->step == ASK_INFO2 && sw && g_error_matches(error, IFPP_ERROR, IFPP_ERROR_CHIP)) {
+	if (!response && ask->step == ASK_INFO2 && sw &&
+	    g_error_matches(error, IFPP_ERROR, IFPP_ERROR_CHIP)) {
 		g_clear_error(&error);
 		ask->step = ASK_INFO;
 		ask_step(task);
@@ -386,24 +389,25 @@ static void ask_step(GTask *task)
 	case ASK_FULL:
 	case ASK_INFO:
 	case ASK_INFO_AGAIN:
-		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(ask->step == ASK_FULL), ask->deadline,
-			  on_ask_answer);
+		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(ask->step == ASK_FULL),
+			  ask->deadline, on_ask_answer);
 		break;
 	case ASK_INFO2:
 		chip_send(chip, task, "GetEUICCInfo2", es10_get_info2(), ask->deadline, on_ask_answer);
 		break;
 	case ASK_LIST:
-		chip_send(chip, task, "RetrieveNotificationsList", es10_list_results(), ask->deadline, on_ask_answer);
+		chip_send(chip, task, "RetrieveNotificationsList", es10_list_results(), ask->deadline,
+			  on_ask_answer);
 		break;
 	case ASK_REMOVE:
-		chip_send(chip, task, "RemoveNotificationFromList", es10_remove(g_array_index(ask->remove, guint64, 0)),
-			  ask->deadline, on_ask_answer);
+		chip_send(chip, task, "RemoveNotificationFromList",
+			  es10_remove(g_array_index(ask->remove, guint64, 0)), ask->deadline, on_ask_answer);
 		break;
 	}
 }
 
-static void ask_async(Chip *chip, gboolean start, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
-		      gpointer user)
+static void ask_async(Chip *chip, gboolean start, gint64 deadline, GCancellable *cancellable,
+		      GAsyncReadyCallback cb, gpointer user)
 {
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Ask *ask = g_new0(Ask, 1);
@@ -495,7 +499,8 @@ static void job_end(GTask *task)
 		g_message("%s: %s", job->chip->name[0] ? job->chip->name : "chip", job->error->message);
 		if (!job->reply->status) {
 			job->reply->status = -verify_errno(job->error);
-			job->reply->reason = job->error->domain == IFPP_ERROR ? job->error->code : IFPP_ERROR_INTERNAL;
+			job->reply->reason =
+				job->error->domain == IFPP_ERROR ? job->error->code : IFPP_ERROR_INTERNAL;
 		}
 	}
 	g_task_return_pointer(task, g_steal_pointer(&job->reply), (GDestroyNotify)chip_reply_free);
@@ -604,8 +609,9 @@ static gboolean job_receipt(Job *job, GBytes *response, GError **error)
 	g_autoptr(GBytes) receipt = chip->codec->parse_lock(response, error);
 	IfppReceipt fields;
 
-	if (!receipt || !ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(chip->full->cert_euicc),
-					     chip->eid, job->challenge, &fields, error))
+	if (!receipt ||
+	    !ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(chip->full->cert_euicc), chip->eid,
+				 job->challenge, &fields, error))
 		return FALSE;
 	if (!outbox_store_receipt(chip->outbox, job->challenge, receipt, error))
 		return FALSE;
@@ -650,7 +656,8 @@ static gboolean job_answer(Job *job, GBytes *response, GError **error)
 		}
 		if (++job->segment < ifpp_bpp_n_segments(ifpp_package_bpp(job->package)))
 			return TRUE;
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "the chip took the whole package and gave no result");
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP,
+			    "the chip took the whole package and gave no result");
 		return FALSE;
 	case JOB_REMOVE:
 		job->step = JOB_INFO;
@@ -722,8 +729,8 @@ static void job_step(GTask *task)
 		break;
 	case JOB_PREPARE:
 		chip_send(chip, task, "PrepareFactoryLoad",
-			  chip->codec->prepare_load(job_key(job), ifpp_package_chain(job->package)), job->work_until,
-			  on_job_answer);
+			  chip->codec->prepare_load(job_key(job), ifpp_package_chain(job->package)),
+			  job->work_until, on_job_answer);
 		break;
 	case JOB_SEGMENT:
 		bpp = ifpp_package_bpp(job->package);
@@ -735,14 +742,16 @@ static void job_step(GTask *task)
 			  on_job_answer);
 		break;
 	case JOB_DELETE:
-		chip_send(chip, task, "DeleteOneTimeKeys", chip->codec->delete_keys(), job->work_until, on_job_answer);
-		break;
-	case JOB_LOCK:
-		chip_send(chip, task, "LockFactoryServices", chip->codec->lock(job->challenge), job->work_until,
+		chip_send(chip, task, "DeleteOneTimeKeys", chip->codec->delete_keys(), job->work_until,
 			  on_job_answer);
 		break;
+	case JOB_LOCK:
+		chip_send(chip, task, "LockFactoryServices", chip->codec->lock(job->challenge),
+			  job->work_until, on_job_answer);
+		break;
 	case JOB_INFO:
-		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(FALSE), job->deadline, on_job_answer);
+		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(FALSE), job->deadline,
+			  on_job_answer);
 		break;
 	case JOB_CLOSE:
 		uim_channel_close_async(chip->uim, g_task_get_cancellable(task), on_job_closed, task);
@@ -768,17 +777,17 @@ static gboolean load_check(Job *job, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
 		return FALSE;
 	}
-	job->package = verify_package(job->data, chip->trust_dir, chip->eid, chip->full, chip->now, is_spent, chip,
-				      error);
+	job->package = verify_package(job->data, chip->trust_dir, chip->eid, chip->full, chip->now, is_spent,
+				      chip, error);
 	job->reply->verify_ns = (now_us() - begin) * 1000;
 	if (!job->package)
 		return FALSE;
-	return outbox_reserve(chip->outbox, job_key(job), ifpp_bpp_transaction_id(ifpp_package_bpp(job->package)),
-			      error);
+	return outbox_reserve(chip->outbox, job_key(job),
+			      ifpp_bpp_transaction_id(ifpp_package_bpp(job->package)), error);
 }
 
-void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms, GCancellable *cancellable,
-		    GAsyncReadyCallback cb, gpointer user)
+void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms,
+		    GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
 {
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Job *job = g_new0(Job, 1);
@@ -845,8 +854,8 @@ static void on_start_locked(GObject *source, GAsyncResult *res, gpointer user)
 		g_warning("%s: locked, but its receipt could not be had: %s", chip->name,
 			  ifpp_error_name(reply->reason));
 	if (!chip->now_valid) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip does not answer any more",
-					chip->name);
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP,
+					"%s: the chip does not answer any more", chip->name);
 		return;
 	}
 	g_task_return_boolean(task, TRUE);

@@ -55,8 +55,8 @@ gboolean chip_start_finish(Chip *chip, GAsyncResult *res, GError **error);
  * @data: of the request
  * @timeout_ms: the request's deadline; the answer is ready a little earlier
  */
-void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms, GCancellable *cancellable,
-		    GAsyncReadyCallback cb, gpointer user);
+void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms,
+		    GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 /* Never NULL: a job that failed has an answer, too. */
 ChipReply *chip_run_finish(Chip *chip, GAsyncResult *res);
 

@@ -22,7 +22,8 @@ static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *
 	if (!ifpp_tlv_expect(&in, tag, what, out, error))
 		return FALSE;
 	if (in.len) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what, in.len);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what,
+			    in.len);
 		return FALSE;
 	}
 	return TRUE;
@@ -74,7 +75,9 @@ static GBytes *prepare_load(const guint8 key_id[32], GPtrArray *chain)
 static gboolean parse_prepare(GBytes *response, GError **error)
 {
 	/* The chip's own verdict on the chain and the key; anything else is IFPP_ERROR_CHIP. */
-	static const int codes[] = { [1] = IFPP_ERROR_CHAIN, [5] = IFPP_ERROR_ROLE, [8] = IFPP_ERROR_UNKNOWN_KEY,
+	static const int codes[] = { [1] = IFPP_ERROR_CHAIN,
+				     [5] = IFPP_ERROR_ROLE,
+				     [8] = IFPP_ERROR_UNKNOWN_KEY,
 				     [9] = IFPP_ERROR_SPENT_KEY };
 	IfppTlv outer;
 	guint64 code;
@@ -84,7 +87,8 @@ static gboolean parse_prepare(GBytes *response, GError **error)
 		return FALSE;
 	if (!code)
 		return TRUE;
-	g_set_error(error, IFPP_ERROR, code < G_N_ELEMENTS(codes) && codes[code] ? codes[code] : IFPP_ERROR_CHIP,
+	g_set_error(error, IFPP_ERROR,
+		    code < G_N_ELEMENTS(codes) && codes[code] ? codes[code] : IFPP_ERROR_CHIP,
 		    "PrepareFactoryLoad: the chip refused with %u", (guint)code);
 	return FALSE;
 }
@@ -105,7 +109,8 @@ static gboolean parse_delete(GBytes *response, guint *deleted, GError **error)
 	    !result(&outer, "DeleteOneTimeKeys", &code, error))
 		return FALSE;
 	/* 1: there was nothing to delete */
-	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) || n > G_MAXUINT16) {
+	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) ||
+	    n > G_MAXUINT16) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "DeleteOneTimeKeys: the chip refused with %u",
 			    (guint)code);
 		return FALSE;

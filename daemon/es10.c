@@ -136,7 +136,8 @@ static void on_response(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	if (ctx->response->len + len > RESPONSE_MAX) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: an endless answer", ctx->what);
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: an endless answer",
+					ctx->what);
 		return;
 	}
 	g_byte_array_append(ctx->response, data, len - 2);
@@ -152,8 +153,8 @@ static void on_response(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	es10->sw = sw;
 	if (sw != 0x9000 && (sw >> 8) != 0x91) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered %04X", ctx->what,
-					sw);
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered %04X",
+					ctx->what, sw);
 		return;
 	}
 	if (ctx->block_size < uim_block(es10->uim))
@@ -189,8 +190,8 @@ static void send_apdu(GTask *task)
 			   on_response, task);
 }
 
-void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline, GCancellable *cancellable,
-		     GAsyncReadyCallback cb, gpointer user)
+void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline,
+		     GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
 {
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Send *ctx = g_new0(Send, 1);
@@ -277,7 +278,8 @@ static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *
 	if (!ifpp_tlv_expect(&in, tag, what, out, error))
 		return FALSE;
 	if (in.len) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what, in.len);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what,
+			    in.len);
 		return FALSE;
 	}
 	return TRUE;

@@ -32,8 +32,8 @@ gboolean es10_open_finish(GAsyncResult *res, GError **error);
  * a chip may have its result ready early. A modem that takes no block of this size gets
  * a smaller one, and its model is remembered.
  */
-void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline, GCancellable *cancellable,
-		     GAsyncReadyCallback cb, gpointer user);
+void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline,
+		     GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 /* The response without status word, may be empty. CHIP, MODEM, TIMEOUT, NO_DEVICE */
 GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error);
 /* Status word that ended the last command, 0 when it ended otherwise. */

@@ -103,8 +103,8 @@ static void status(App *app, const char *doing)
 {
 	g_autoptr(GArray) keys = chip_keys(app->chip, FALSE);
 
-	sd_notifyf(0, "STATUS=%s: %s, %u keys left%s%s", chip_name(app->chip), ifpp_state_name(chip_state(app->chip)),
-		   keys->len, doing ? ", " : "", doing ? doing : "");
+	sd_notifyf(0, "STATUS=%s: %s, %u keys left%s%s", chip_name(app->chip),
+		   ifpp_state_name(chip_state(app->chip)), keys->len, doing ? ", " : "", doing ? doing : "");
 }
 
 /* Locked and proven: nothing is left to do here, now or ever. */
@@ -152,7 +152,8 @@ static void on_reply(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	if (!done->report) {
 		/* A fresh start asks again with everything new: client, channel, report. */
-		app_stop(app, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "%s: does not answer", chip_name(app->chip)));
+		app_stop(app, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "%s: does not answer",
+					  chip_name(app->chip)));
 		return;
 	}
 	status(app, NULL);
@@ -182,8 +183,8 @@ static void on_event(const IfppNlEvent *event, gpointer user)
 	App *app = user;
 
 	if (event->command == IFPP_CMD_DEV_CHANGE_NTF && event->dev.index == app->index && !app->request)
-		sd_notifyf(0, "STATUS=%s: %s, %u keys left", chip_name(app->chip), ifpp_state_name(event->dev.state),
-			   event->dev.keys_unspent);
+		sd_notifyf(0, "STATUS=%s: %s, %u keys left", chip_name(app->chip),
+			   ifpp_state_name(event->dev.state), event->dev.keys_unspent);
 	else if (event->command == IFPP_CMD_TAMPER_NTF &&
 		 !memcmp(event->tamper.eid, chip_eid(app->chip), IFPP_EID_LEN))
 		g_warning("%s: the kernel suspects tampering", chip_name(app->chip));
@@ -321,21 +322,24 @@ int main(int argc, char **argv)
 	const GOptionEntry entries[] = {
 		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI port of the modem", "/dev/cdc-wdm0" },
 		{ "slot", 0, 0, G_OPTION_ARG_INT, &slot, "Physical SIM slot (default: the active one)", "N" },
-		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs (default /etc/ifpp/ci)", "DIR" },
-		{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir, "Outbox and memory (default /var/lib/ifpp)",
+		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs (default /etc/ifpp/ci)",
 		  "DIR" },
+		{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir,
+		  "Outbox and memory (default /var/lib/ifpp)", "DIR" },
 		{ "relay", 0, 0, G_OPTION_ARG_FILENAME, &relay,
 		  "The driver's relay, or a socket that speaks like it (default /dev/ifpp-relay)", "PATH" },
 		{ "timeout", 0, 0, G_OPTION_ARG_INT, &timeout, "Wait this long for the modem (default 10)",
 		  "SECONDS" },
-		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger, "Stay this long once the chip is locked (default 5)",
-		  "SECONDS" },
+		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger,
+		  "Stay this long once the chip is locked (default 5)", "SECONDS" },
 		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
-		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log", NULL },
+		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
+		  NULL },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
 		{ NULL }
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("- serve one modem's eUICC to the ifpp driver");
+	g_autoptr(GOptionContext) context =
+		g_option_context_new("- serve one modem's eUICC to the ifpp driver");
 	g_autoptr(GError) error = NULL;
 	UimOptions options;
 	App app = { 0 };
@@ -354,8 +358,9 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 || !device || slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
-						      !device ? "no --device given" :
-						      argc > 1 ? "too many arguments" : "a number out of range");
+						      !device	 ? "no --device given"
+						      : argc > 1 ? "too many arguments"
+								 : "a number out of range");
 
 		return ifpp_error_exit("ifppd", usage);
 	}

@@ -214,8 +214,9 @@ gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transa
 	g_autofree char *key_hex = ifpp_hex((IfppSpan){ key_id, IFPP_KEY_ID_LEN });
 	g_autofree char *tid_hex = ifpp_hex(transaction);
 	g_autofree char *when = now_text();
-	g_autofree char *text = g_strdup_printf("[Pending]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nTime=%s\n",
-						outbox->eid, key_hex, tid_hex, when);
+	g_autofree char *text =
+		g_strdup_printf("[Pending]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nTime=%s\n",
+				outbox->eid, key_hex, tid_hex, when);
 	OutboxResult *result = outbox_find(outbox, key_id);
 
 	if (!take_space(reserve, error))
@@ -248,7 +249,8 @@ void outbox_cancel(Outbox *outbox, const guint8 key_id[32])
 }
 
 /* Into the space taken before, then under its name: needs no further block. */
-static gboolean write_reserved(Outbox *outbox, const char *reserve, const char *path, const char *text, GError **error)
+static gboolean write_reserved(Outbox *outbox, const char *reserve, const char *path, const char *text,
+			       GError **error)
 {
 	gsize len = strlen(text), done = 0;
 	int fd = open(reserve, O_WRONLY | O_CLOEXEC);
@@ -287,9 +289,10 @@ gboolean outbox_store(Outbox *outbox, OutboxResult *result, GError **error)
 							     g_bytes_get_size(result->pir)) : g_strdup("");
 	g_autofree char *text = g_strdup_printf(
 		"[Result]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nStatus=%d\nReason=%u\nApdus=%u\n"
-		"ApduBytes=%u\nVerifyNs=%" G_GUINT64_FORMAT "\nChipNs=%" G_GUINT64_FORMAT "\nTime=%s\nPIR=%s\n",
-		outbox->eid, key_hex, tid_hex, result->status, result->reason, result->apdus, result->apdu_bytes,
-		result->verify_ns, result->chip_ns, when, pir);
+		"ApduBytes=%u\nVerifyNs=%" G_GUINT64_FORMAT "\nChipNs=%" G_GUINT64_FORMAT
+		"\nTime=%s\nPIR=%s\n",
+		outbox->eid, key_hex, tid_hex, result->status, result->reason, result->apdus,
+		result->apdu_bytes, result->verify_ns, result->chip_ns, when, pir);
 
 	if (!write_reserved(outbox, reserve, path, text, error))
 		return FALSE;
@@ -305,8 +308,9 @@ gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes
 	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
 	g_autofree char *base64 = g_base64_encode(g_bytes_get_data(receipt, NULL), g_bytes_get_size(receipt));
 	g_autofree char *when = now_text();
-	g_autofree char *text = g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n",
-						outbox->eid, challenge_hex, base64, when);
+	g_autofree char *text =
+		g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n",
+				outbox->eid, challenge_hex, base64, when);
 
 	return ifpp_file_write(path, text, strlen(text), 0640, error);
 }

@@ -36,9 +36,10 @@ void relay_request_free(RelayRequest *request)
 
 static void fail(GError **error, const char *path, const char *what, int err)
 {
-	int code = err == EACCES || err == EPERM ? IFPP_ERROR_ACCESS :
-		   err == ENOENT || err == ENODEV || err == ENXIO || err == ECONNREFUSED ? IFPP_ERROR_NO_DEVICE :
-		   IFPP_ERROR_IO;
+	int code = err == EACCES || err == EPERM ? IFPP_ERROR_ACCESS
+		   : err == ENOENT || err == ENODEV || err == ENXIO || err == ECONNREFUSED
+			   ? IFPP_ERROR_NO_DEVICE
+			   : IFPP_ERROR_IO;
 
 	g_set_error(error, IFPP_ERROR, code, "%s: %s%s", path, what, g_strerror(err));
 }
@@ -124,11 +125,13 @@ gboolean relay_attach(Relay *relay, struct ifpp_attach *attach, const struct ifp
 	if (!err)
 		return TRUE;
 	if (err == EBUSY)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_MODEM, "%s: another daemon serves this chip", relay->path);
-	else if (err == EBADE)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP,
-			    "%s: the chip's report contradicts the kernel's record; this looks like tampering",
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_MODEM, "%s: another daemon serves this chip",
 			    relay->path);
+	else if (err == EBADE)
+		g_set_error(
+			error, IFPP_ERROR, IFPP_ERROR_CHIP,
+			"%s: the chip's report contradicts the kernel's record; this looks like tampering",
+			relay->path);
 	else
 		fail(error, relay->path, "attaching the chip: ", err);
 	return FALSE;
@@ -177,7 +180,8 @@ void relay_watch(Relay *relay, RelayFunc func, gpointer user)
 	resume(relay);
 }
 
-gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_key *keys, GBytes *data, GError **error)
+gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_key *keys, GBytes *data,
+		     GError **error)
 {
 	g_autoptr(GByteArray) msg = g_byte_array_new();
 	ssize_t n;
@@ -196,11 +200,13 @@ gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_k
 	if (n == (ssize_t)msg->len)
 		return TRUE;
 	if (n < 0 && errno == ESTALE)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TIMEOUT, "%s: the answer came too late", relay->path);
-	else if (n < 0 && errno == EBADE)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP,
-			    "%s: the chip's report contradicts the kernel's record; this looks like tampering",
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TIMEOUT, "%s: the answer came too late",
 			    relay->path);
+	else if (n < 0 && errno == EBADE)
+		g_set_error(
+			error, IFPP_ERROR, IFPP_ERROR_CHIP,
+			"%s: the chip's report contradicts the kernel's record; this looks like tampering",
+			relay->path);
 	else
 		fail(error, relay->path, "replying: ", n < 0 ? errno : EIO);
 	return FALSE;

@@ -49,6 +49,7 @@ void relay_watch(Relay *relay, RelayFunc func, gpointer user);
  * @data: PIR or receipt, may be NULL
  * @error: the kernel did not take it: too late (the request was given up), or a contradiction
  */
-gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_key *keys, GBytes *data, GError **error);
+gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_key *keys, GBytes *data,
+		     GError **error);
 
 #endif

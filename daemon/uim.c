@@ -17,6 +17,7 @@
 #define SWEEP_START 3		/* a modem hands out the lowest channels first */
 #define SWEEP_ALL 19
 #define CLOSE_TIMEOUT 3		/* seconds per message while going down */
+#define RELEASE_TRIES 3
 
 struct _Uim {
 	char *device_path;
@@ -36,7 +37,7 @@ struct _Uim {
 	gboolean gone;
 	guint8 slot;		/* logical, as every UIM message wants it */
 	guint8 channel;
-	gboolean release_again;	/* a client was given back twice */
+	guint release_again;	/* times a client was not taken back */
 	gboolean suspect;	/* a channel may be open that we do not know of */
 	char *model;
 	guint block;
@@ -91,9 +92,9 @@ static void state_load(Uim *uim)
 
 static gboolean state_save(Uim *uim, GError **error)
 {
-	g_autofree char *text = g_strdup_printf("[Port]\nVersion=1\nInstance=%s\nUim=%u\nDms=%u\nAllocating=%s\n",
-						uim->instance, uim->cid, uim->dms_cid,
-						uim->allocating ? "true" : "false");
+	g_autofree char *text =
+		g_strdup_printf("[Port]\nVersion=1\nInstance=%s\nUim=%u\nDms=%u\nAllocating=%s\n",
+				uim->instance, uim->cid, uim->dms_cid, uim->allocating ? "true" : "false");
 
 	return ifpp_file_write(uim->state_file, text, strlen(text), 0640, error);
 }
@@ -332,8 +333,8 @@ typedef struct {
 
 static void sweep_next(GTask *task);
 
-static void close_request(Uim *uim, guint8 channel, guint timeout, GCancellable *cancellable, GAsyncReadyCallback cb,
-			  gpointer user)
+static void close_request(Uim *uim, guint8 channel, guint timeout, GCancellable *cancellable,
+			  GAsyncReadyCallback cb, gpointer user)
 {
 	g_autoptr(QmiMessageUimLogicalChannelInput) input = qmi_message_uim_logical_channel_input_new();
 
@@ -381,11 +382,13 @@ static void sweep_next(GTask *task)
 		g_object_unref(task);
 		return;
 	}
-	close_request(sweep->uim, sweep->next, sweep->uim->timeout, g_task_get_cancellable(task), on_swept, task);
+	close_request(sweep->uim, sweep->next, sweep->uim->timeout, g_task_get_cancellable(task), on_swept,
+		      task);
 }
 
 /* Close channels 1 to @last. The error is libqmi's own. */
-static void sweep_async(Uim *uim, guint last, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+static void sweep_async(Uim *uim, guint last, GCancellable *cancellable, GAsyncReadyCallback cb,
+			gpointer user)
 {
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Sweep *sweep = g_new0(Sweep, 1);
@@ -488,8 +491,8 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	if ((sw1 == 0x6a && sw2 == 0x82) ||
 	    g_error_matches(error, QMI_PROTOCOL_ERROR, QMI_PROTOCOL_ERROR_SIM_FILE_NOT_FOUND)) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: the card in slot %u has no ISD-R",
-					uim->device_path, uim->slot);
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_NO_EUICC,
+					"%s: the card in slot %u has no ISD-R", uim->device_path, uim->slot);
 		return;
 	}
 	if (no_card(error)) {
@@ -526,7 +529,8 @@ static void channel_open_try(GTask *task)
 					    g_task_get_cancellable(task), on_channel_opened, task);
 }
 
-void uim_channel_open_async(Uim *uim, IfppSpan aid, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+void uim_channel_open_async(Uim *uim, IfppSpan aid, GCancellable *cancellable, GAsyncReadyCallback cb,
+			    gpointer user)
 {
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	ChannelOpen *ctx = g_new0(ChannelOpen, 1);
@@ -603,11 +607,12 @@ static void on_transmitted(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	if (response->len < 2) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_MODEM, "%s: an APDU response of %u bytes",
-					uim->device_path, response->len);
+		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_MODEM,
+					"%s: an APDU response of %u bytes", uim->device_path, response->len);
 		return;
 	}
-	g_task_return_pointer(task, g_bytes_new(response->data, response->len), (GDestroyNotify)g_bytes_unref);
+	g_task_return_pointer(task, g_bytes_new(response->data, response->len),
+			      (GDestroyNotify)g_bytes_unref);
 }
 
 void uim_transmit_async(Uim *uim, const guint8 *apdu, gsize len, guint timeout, GCancellable *cancellable,
@@ -619,8 +624,8 @@ void uim_transmit_async(Uim *uim, const guint8 *apdu, gsize len, guint timeout, 
 
 	g_task_set_task_data(task, uim, NULL);
 	if (uim->gone || !uim->client || !uim->channel) {
-		g_autoptr(GError) error = g_error_new(IFPP_ERROR, IFPP_ERROR_MODEM, "%s: no logical channel is open",
-						      uim->device_path);
+		g_autoptr(GError) error = g_error_new(IFPP_ERROR, IFPP_ERROR_MODEM,
+						      "%s: no logical channel is open", uim->device_path);
 
 		g_task_return_error(task, qmi_error(uim, "sending an APDU", uim->gone ? NULL : error));
 		g_object_unref(task);
@@ -632,7 +637,8 @@ void uim_transmit_async(Uim *uim, const guint8 *apdu, gsize len, guint timeout, 
 	qmi_message_uim_send_apdu_input_set_slot(input, uim->slot, NULL);
 	qmi_message_uim_send_apdu_input_set_apdu(input, bytes, NULL);
 	qmi_message_uim_send_apdu_input_set_channel_id(input, uim->channel, NULL);
-	qmi_client_uim_send_apdu(QMI_CLIENT_UIM(uim->client), input, timeout, cancellable, on_transmitted, task);
+	qmi_client_uim_send_apdu(QMI_CLIENT_UIM(uim->client), input, timeout, cancellable, on_transmitted,
+				 task);
 }
 
 GBytes *uim_transmit_finish(GAsyncResult *res, GError **error)
@@ -711,7 +717,8 @@ static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GE
 	guint found = 0, euicc = 0;
 
 	uim->slot = uim->want_slot ? uim->want_slot : 1;
-	if (!output || !qmi_message_uim_get_slot_status_output_get_physical_slot_status(output, &slots, NULL) ||
+	if (!output ||
+	    !qmi_message_uim_get_slot_status_output_get_physical_slot_status(output, &slots, NULL) ||
 	    !slots->len)
 		return TRUE;
 	qmi_message_uim_get_slot_status_output_get_physical_slot_information(output, &info, NULL);
@@ -737,14 +744,16 @@ static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GE
 	if (found)
 		return TRUE;
 	if (euicc)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC,
-			    "%s: the card in slot %u is not active; activate it with qmicli --uim-switch-slot=%u",
-			    uim->device_path, euicc, euicc);
+		g_set_error(
+			error, IFPP_ERROR, IFPP_ERROR_NO_EUICC,
+			"%s: the card in slot %u is not active; activate it with qmicli --uim-switch-slot=%u",
+			uim->device_path, euicc, euicc);
 	else if (uim->want_slot)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: no card in slot %u of %u", uim->device_path,
-			    uim->want_slot, slots->len);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: no card in slot %u of %u",
+			    uim->device_path, uim->want_slot, slots->len);
 	else
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: no card in any slot", uim->device_path);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: no card in any slot",
+			    uim->device_path);
 	return FALSE;
 }
 
@@ -812,7 +821,8 @@ static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 		g_task_return_error(task, qmi_error(uim, "opening the port", error));
 		return;
 	}
-	uim->removed_id = g_signal_connect(uim->device, QMI_DEVICE_SIGNAL_REMOVED, G_CALLBACK(on_removed), uim);
+	uim->removed_id =
+		g_signal_connect(uim->device, QMI_DEVICE_SIGNAL_REMOVED, G_CALLBACK(on_removed), uim);
 	if (uim->proxy)
 		flags |= QMI_DEVICE_OPEN_FLAGS_PROXY;
 	else if (uim->allocating)
@@ -834,8 +844,9 @@ void uim_open_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb,
 	ctx->uim = uim;
 	g_task_set_task_data(task, ctx, g_free);
 	if (access(uim->device_path, R_OK | W_OK)) {
-		g_task_return_new_error(task, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_NO_DEVICE,
-					"%s: %s", uim->device_path, g_strerror(errno));
+		g_task_return_new_error(task, IFPP_ERROR,
+					errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_NO_DEVICE, "%s: %s",
+					uim->device_path, g_strerror(errno));
 		g_object_unref(task);
 		return;
 	}
@@ -895,10 +906,11 @@ static void on_released(GObject *source, GAsyncResult *res, gpointer user)
 	else
 		g_clear_object(&uim->client);
 	/* libqmi forgets the client whatever the modem says: introduce it again, by its number. */
-	if (!ok && !uim->gone && !uim->release_again) {
-		uim->release_again = TRUE;
+	if (!ok && !uim->gone && uim->release_again < RELEASE_TRIES) {
+		uim->release_again++;
 		qmi_device_allocate_client(uim->device, dms ? QMI_SERVICE_DMS : QMI_SERVICE_UIM,
-					   dms ? uim->dms_cid : uim->cid, CLOSE_TIMEOUT, NULL, on_again, task);
+					   dms ? uim->dms_cid : uim->cid, CLOSE_TIMEOUT, NULL, on_again,
+					   task);
 		return;
 	}
 	/* What the modem did not take back stays in the file, for the next of us. */
@@ -946,8 +958,8 @@ static void close_next(GTask *task)
 	}
 	if (!uim->gone && (uim->dms || uim->client)) {
 		qmi_device_release_client(uim->device, uim->dms ? uim->dms : uim->client,
-					  QMI_DEVICE_RELEASE_CLIENT_FLAGS_RELEASE_CID, CLOSE_TIMEOUT, NULL, on_released,
-					  task);
+					  QMI_DEVICE_RELEASE_CLIENT_FLAGS_RELEASE_CID, CLOSE_TIMEOUT, NULL,
+					  on_released, task);
 		return;
 	}
 	g_clear_object(&uim->dms);

@@ -39,7 +39,8 @@ void uim_open_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb,
 gboolean uim_open_finish(GAsyncResult *res, GError **error);
 
 /* Open a logical channel to an application. NO_EUICC: there is no such application. */
-void uim_channel_open_async(Uim *uim, IfppSpan aid, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
+void uim_channel_open_async(Uim *uim, IfppSpan aid, GCancellable *cancellable, GAsyncReadyCallback cb,
+			    gpointer user);
 gboolean uim_channel_open_finish(GAsyncResult *res, GError **error);
 void uim_channel_close_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 gboolean uim_channel_close_finish(GAsyncResult *res, GError **error);

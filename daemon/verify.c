@@ -41,7 +41,8 @@ IfppPir *verify_pir(GBytes *bytes, GBytes *cert_euicc, IfppSpan transaction, GEr
 	if (!pir || !ifpp_pir_verify(pir, ifpp_span_bytes(cert_euicc), error))
 		return NULL;
 	if (transaction.len && !ifpp_span_equal(pir->transaction_id, transaction)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "installation result: of another package");
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH,
+			    "installation result: of another package");
 		return NULL;
 	}
 	return g_steal_pointer(&pir);

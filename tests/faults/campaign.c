@@ -202,7 +202,8 @@ static gboolean run_case(const char *fault, Record *record)
 			sig = SIGKILL;
 		else if (sscanf(faults[i], "term %u", &n) == 1)
 			sig = SIGTERM;
-		line = sig ? g_strdup_printf("fault qmi %u delay 400", n) : g_strdup_printf("fault %s", faults[i]);
+		line = sig ? g_strdup_printf("fault qmi %u delay 400", n)
+			   : g_strdup_printf("fault %s", faults[i]);
 		answer = station_control(station, line);
 		if (strstr(answer, "error")) {
 			broken("modem: %s", answer);
@@ -254,15 +255,18 @@ out:
 static GPtrArray *all_cases(const Record *record)
 {
 	static const char *const qmi[] = {
-		"drop", "lose", "delay 300", "delay 1300", "truncate", "corrupt", "duplicate", "hang", "reset", "unplug",
-		"power-cut", "error 1", "error 3", "error 5", "error 7", "error 17", "error 26", "error 46",
-		"error 48", "error 52", "error 71", "error 80", "error 82", "error 94", "error 102",
+		"drop",	    "lose",	"delay 300", "delay 1300", "truncate", "corrupt",  "duplicate",
+		"hang",	    "reset",	"unplug",    "power-cut",  "error 1",  "error 3",  "error 5",
+		"error 7",  "error 17", "error 26",  "error 46",   "error 48", "error 52", "error 71",
+		"error 80", "error 82", "error 94",  "error 102",
 	};
 	static const char *const apdu[] = {
-		"delay 300", "delay 1300", "error 1", "error 3", "error 46", "error 48", "error 52", "sw 6700", "sw 6985", "sw 6A80",
-		"sw 6A82", "sw 6A88", "sw 6881", "sw 6982", "sw 6581", "sw 6F00", "sw 6D00", "sw 6E00", "sw 9000",
-		"sw 9110", "pir 1", "pir 2", "pir 8", "pir 10", "pir 127", "hang", "reset", "reset-after", "unplug",
-		"power-cut", "power-cut-after",
+		"delay 300",	   "delay 1300", "error 1", "error 3",	   "error 46", "error 48",
+		"error 52",	   "sw 6700",	 "sw 6985", "sw 6A80",	   "sw 6A82",  "sw 6A88",
+		"sw 6881",	   "sw 6982",	 "sw 6581", "sw 6F00",	   "sw 6D00",  "sw 6E00",
+		"sw 9000",	   "sw 9110",	 "pir 1",   "pir 2",	   "pir 8",    "pir 10",
+		"pir 127",	   "hang",	 "reset",   "reset-after", "unplug",   "power-cut",
+		"power-cut-after",
 	};
 	static const char *const write[] = { "power-cut", "power-cut-after" };
 	static const char *const sig[] = { "kill", "term" };
@@ -358,12 +362,14 @@ int main(int argc, char **argv)
 		{ "jobs", 'j', 0, G_OPTION_ARG_INT, &jobs, "Runs at a time (6)", "N" },
 		{ "every", 0, 0, G_OPTION_ARG_INT, &every, "Only each N-th fault", "N" },
 		{ "match", 0, 0, G_OPTION_ARG_STRING, &match, "Only faults that contain this", "TEXT" },
-		{ "one", 0, 0, G_OPTION_ARG_STRING, &only, "Only this fault, as a VIOLATION line names it", "FAULT" },
+		{ "one", 0, 0, G_OPTION_ARG_STRING, &only, "Only this fault, as a VIOLATION line names it",
+		  "FAULT" },
 		{ "soak", 0, 0, G_OPTION_ARG_INT, &soak, "Pairs of faults at random for so long", "MINUTES" },
 		{ "seed", 0, 0, G_OPTION_ARG_INT, &seed, "Of the random pairs", "N" },
 		{ NULL }
 	};
-	g_autoptr(GOptionContext) context = g_option_context_new("- break the load and the lock in every way");
+	g_autoptr(GOptionContext) context =
+		g_option_context_new("- break the load and the lock in every way");
 	g_autoptr(GPtrArray) cases = NULL;
 	g_autoptr(GPtrArray) packages = NULL;
 	g_autoptr(GError) error = NULL;
@@ -391,8 +397,8 @@ int main(int argc, char **argv)
 		g_autoptr(GPtrArray) chosen = g_ptr_array_new();
 		gint64 until = g_get_monotonic_time() + (gint64)soak * 60 * G_USEC_PER_SEC;
 
-		g_print("# recorded: %u QMI messages, %u APDUs, %u writes of the chip's memory\n", record.requests,
-			record.apdus, record.writes);
+		g_print("# recorded: %u QMI messages, %u APDUs, %u writes of the chip's memory\n",
+			record.requests, record.apdus, record.writes);
 		cases = all_cases(&record);
 		for (guint i = 0; i < cases->len; i++) {
 			if (i % MAX(every, 1) == 0 && (!match || strstr(cases->pdata[i], match)))

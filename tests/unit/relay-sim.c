@@ -158,7 +158,8 @@ int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, g
 	err = ifpp_core_dispatch(&sim->rec, IFPP_STATE_FACTORY, type, &sim->hdr);
 	if (err)
 		return err;
-	sim->req = (struct ifpp_req){ .id = ++sim->next_id, .type = type, .timeout_ms = timeout_ms, .len = len };
+	sim->req =
+		(struct ifpp_req){ .id = ++sim->next_id, .type = type, .timeout_ms = timeout_ms, .len = len };
 	g_byte_array_append(msg, (const guint8 *)&sim->req, sizeof(sim->req));
 	if (len)
 		g_byte_array_append(msg, data, len);
@@ -176,7 +177,9 @@ void relay_sim_force(RelaySim *sim, GBytes *package, guint timeout_ms)
 	const guint8 *data = g_bytes_get_data(package, &len);
 
 	memcpy(&sim->hdr, data, MIN(len, sizeof(sim->hdr)));
-	sim->req = (struct ifpp_req){ .id = ++sim->next_id, .type = IFPP_REQ_LOAD, .timeout_ms = timeout_ms, .len = len };
+	sim->req = (struct ifpp_req){
+		.id = ++sim->next_id, .type = IFPP_REQ_LOAD, .timeout_ms = timeout_ms, .len = len
+	};
 	g_byte_array_append(msg, (const guint8 *)&sim->req, sizeof(sim->req));
 	g_byte_array_append(msg, data, len);
 	g_assert_cmpint(send(sim->fd, msg->data, msg->len, MSG_NOSIGNAL), ==, msg->len);

@@ -110,7 +110,8 @@ World *world_new(void)
 	ci = g_build_filename(world->pki, "ci.pem", NULL);
 	cert = g_build_filename(world->dir, "dppb.pem", NULL);
 	pub = g_build_filename(world->home, "dppb.pub.pem", NULL);
-	text = g_strdup_printf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n", tokens);
+	text = g_strdup_printf("directories.tokendir = %s\nobjectstore.backend = file\nlog.level = ERROR\n",
+			       tokens);
 	g_assert_cmpint(g_mkdir(tokens, 0700), ==, 0);
 	g_assert_cmpint(g_mkdir(world->trust, 0700), ==, 0);
 	g_assert_true(g_file_set_contents(conf, text, -1, NULL));
@@ -119,14 +120,18 @@ World *world_new(void)
 	g_setenv("SOFTHSM2_CONF", conf, TRUE);
 	g_setenv("G_DEBUG", "fatal-criticals", TRUE);	/* in our programs */
 
-	g_assert_cmpint(station_run("softhsm2-util", "--init-token", "--free", "--label", "ifpp", "--pin", PIN,
-				  "--so-pin", PIN, NULL), ==, 0);
+	g_assert_cmpint(station_run("softhsm2-util", "--init-token", "--free", "--label", "ifpp", "--pin",
+				    PIN, "--so-pin", PIN, NULL),
+			==, 0);
 	g_assert_cmpint(station_run("ifpp-eum", "pki", "init", world->pki, NULL), ==, 0);
 	g_assert_cmpint(station_run("ifpp-smdpf", "init", "--home", world->home, "--key",
 				  "pkcs11:token=ifpp;object=dppb", "--pin-file", world->pin, NULL), ==, 0);
-	g_assert_cmpint(station_run("ifpp-eum", "pki", "dppb", world->pki, "--public-key", pub, "--out", cert, NULL),
-			==, 0);
-	g_assert_cmpint(station_run("ifpp-smdpf", "certificate", "--home", world->home, cert, "--ci", ci, NULL), ==, 0);
+	g_assert_cmpint(
+		station_run("ifpp-eum", "pki", "dppb", world->pki, "--public-key", pub, "--out", cert, NULL),
+		==, 0);
+	g_assert_cmpint(
+		station_run("ifpp-smdpf", "certificate", "--home", world->home, cert, "--ci", ci, NULL), ==,
+		0);
 	copied = g_build_filename(world->trust, "ci.pem", NULL);
 	station_copy(ci, copied);
 	return world;
@@ -178,8 +183,9 @@ Station *station_new(World *world, guint keys)
 	g_snprintf(eid, sizeof(eid), "89049032%022u00", world->chips);
 	ifpp_eid_check_digits(eid);
 	station = station_make(world, name, eid);
-	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", eid, "--keys", count,
-				    "--chip", station->chip, "--data", station->data, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", eid, "--keys",
+				    count, "--chip", station->chip, "--data", station->data, NULL),
+			==, 0);
 	return station;
 }
 
@@ -331,9 +337,20 @@ void station_modem_stop(Station *station)
 void station_daemon_start(Station *station)
 {
 	g_autofree char *program = station_program("ifppd");
-	char *argv[] = { program, (char *)"--device", station->socket, (char *)"--relay", station->relay,
-			 (char *)"--trust", (char *)station->trust, (char *)"--state-dir", station->state,
-			 (char *)"--timeout", (char *)station->timeout, (char *)"--linger", (char *)"0", NULL };
+	char *argv[] = { program,
+			 (char *)"--device",
+			 station->socket,
+			 (char *)"--relay",
+			 station->relay,
+			 (char *)"--trust",
+			 (char *)station->trust,
+			 (char *)"--state-dir",
+			 station->state,
+			 (char *)"--timeout",
+			 (char *)station->timeout,
+			 (char *)"--linger",
+			 (char *)"0",
+			 NULL };
 
 	g_assert_cmpint(station->daemon, ==, 0);
 	station->daemon = spawn(station, argv);

@@ -103,14 +103,16 @@ static void test_way(void)
 		g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 		g_test_message("%u bytes in %u APDUs (%u bytes), verified in %.1f ms, chip %.1f ms",
 			       (guint)g_bytes_get_size(packages->pdata[i]), result.reply.apdus,
-			       result.reply.apdu_bytes, result.reply.verify_ns / 1e6, result.reply.chip_ns / 1e6);
+			       result.reply.apdu_bytes, result.reply.verify_ns / 1e6,
+			       result.reply.chip_ns / 1e6);
 		relay_sim_result_clear(&result);
 	}
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
 
 	/* Replay: the driver's ledger refuses it, and so does the daemon without it. */
 	before = station_stat(station, "apdus");
-	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==, -EKEYEXPIRED);
+	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==,
+			-EKEYEXPIRED);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(force(station, packages->pdata[0], &result), ==, -EKEYEXPIRED);
 	assert_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
@@ -235,7 +237,9 @@ static void test_trust(void)
 	station_copy(theirs, root);
 	refused_at_once(station, packages->pdata[0], IFPP_ERROR_CHAIN);
 	station_copy(ours, root);
-	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--revoke", cert, "--out", crl, NULL), ==, 0);
+	g_assert_cmpint(
+		station_run("ifpp-eum", "pki", "crl", world->pki, "--revoke", cert, "--out", crl, NULL), ==,
+		0);
 	refused_at_once(station, packages->pdata[0], IFPP_ERROR_REVOKED);
 	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--out", crl, NULL), ==, 0);
 	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
@@ -304,7 +308,8 @@ static void test_lock(void)
 {
 	Station *station = station_new(world, 2);
 	g_autoptr(GBytes) one = challenge(1);
-	g_autofree char *receipt = g_build_filename(station->state, "outbox", station->eid, "lock.receipt", NULL);
+	g_autofree char *receipt =
+		g_build_filename(station->state, "outbox", station->eid, "lock.receipt", NULL);
 	RelaySimResult result;
 
 	station_modem_start(station);
@@ -535,7 +540,8 @@ static void test_block_size(void)
 /* A card without ISD-R, no card, and an eUICC that does not speak the codec. */
 static void test_no_euicc(void)
 {
-	static const char *const faults[] = { "fault qmi 8 error 80", "fault qmi 8 error 102", "fault apdu 2 sw 6D00" };
+	static const char *const faults[] = { "fault qmi 8 error 80", "fault qmi 8 error 102",
+					      "fault apdu 2 sw 6D00" };
 
 	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
 		Station *station = station_new(world, 1);
