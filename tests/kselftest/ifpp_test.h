@@ -135,14 +135,14 @@ static inline ssize_t submit(int fd, const struct chip *c, const __u8 *key_id)
 	return write(fd, buf, package(buf, c, key_id, BODY));
 }
 
-/* Read a request, blocking for up to five seconds; its type, or -1 with errno. */
-static inline int relay_next(int fd, struct ifpp_req *req)
+/* Read a request that comes within @ms; its type, or -1 with errno. */
+static inline int relay_next_within(int fd, struct ifpp_req *req, int ms)
 {
 	static __u8 buf[IFPP_REQ_BUF_MAX];
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
-	poll(&p, 1, 5000);
+	poll(&p, 1, ms);
 	n = read(fd, buf, sizeof(buf));
 	if (n < 0)
 		return -1;
@@ -152,6 +152,11 @@ static inline int relay_next(int fd, struct ifpp_req *req)
 		return -1;
 	}
 	return req->type;
+}
+
+static inline int relay_next(int fd, struct ifpp_req *req)
+{
+	return relay_next_within(fd, req, 5000);
 }
 
 /* Reply as the chip is now, @answer_len bytes of PIR or receipt. */
