@@ -19,7 +19,8 @@ static const guint8 isdr[] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 static GBytes *make_dp(Kit *kit, IfppRole role, IfppEcKey *ec)
 {
 	g_autofree char *pub = g_build_filename(kit->dir, "dp.pub", NULL);
-	g_autofree char *pem = g_build_filename(kit->dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem", NULL);
+	g_autofree char *pem = g_build_filename(kit->dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem",
+						NULL);
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 	g_autoptr(GBytes) file = NULL;
 	g_autoptr(GError) error = NULL;
@@ -259,7 +260,8 @@ GBytes *kit_seal(Kit *kit, const guint8 point[65], const KitSeal *how)
 	g_assert_no_error(error);
 	profile_builtin_iccid(how->metadata_serial ? how->metadata_serial : serial, iccid);
 	metadata = how->metadata ? g_byte_array_ref(how->metadata) :
-				   profile_metadata(iccid, "Kit", "Test", how->profile_class ? how->profile_class : 2);
+				   profile_metadata(iccid, "Kit", "Test",
+						    how->profile_class ? how->profile_class : 2);
 	for (guint i = 0; i < sizeof(ppk); i++)
 		ppk[i] = i + serial;
 	in.ppk = how->session_keys ? NULL : ppk;
@@ -292,7 +294,7 @@ GBytes *kit_resign(Kit *kit, GBytes *bpp, const guint8 point[65], gsize at, cons
 	return g_byte_array_free_to_bytes(copy);
 }
 
-/* Segments cut here, not by the library: it would not touch a BPP that is wrong inside. GArray of IfppSpan. */
+/* Segments cut here: the library would not touch a BPP that is wrong inside. GArray of IfppSpan. */
 static GArray *cut(GBytes *bytes)
 {
 	GArray *segments = g_array_new(FALSE, FALSE, sizeof(IfppSpan));

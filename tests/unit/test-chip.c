@@ -9,7 +9,8 @@
 #include "file.h"
 #include "profile.h"
 
-#define APDU(kit, channel, sw, ...) kit_apdu(kit, channel, (guint8[]){ __VA_ARGS__ }, sizeof((guint8[]){ __VA_ARGS__ }), sw)
+#define APDU(kit, channel, sw, ...) \
+	kit_apdu(kit, channel, (guint8[]){ __VA_ARGS__ }, sizeof((guint8[]){ __VA_ARGS__ }), sw)
 
 static guint16 sw_of(Kit *kit, int channel, const char *hex)
 {
@@ -267,11 +268,6 @@ static void test_key_destroyed(void)
 			     spent.scalar, 32));
 }
 
-static void flip(GByteArray *bytes, gsize at)
-{
-	bytes->data[at] ^= 1;
-}
-
 /* BF23 is refused before the key is spent, everything after it when it is. */
 static void test_tamper(void)
 {
@@ -334,9 +330,11 @@ static void test_tamper_segments(void)
 		g_autoptr(IfppPir) pir = NULL;
 		IfppSpan segment = ifpp_bpp_segment(bpp, segments[i]);
 		guint16 sw;
+		gsize at;
 
 		g_byte_array_append(copy, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
-		flip(copy, segment.data + segment.len - 1 - copy->len % 7 - (guint8 *)g_bytes_get_data(bytes, NULL));
+		at = segment.data - (const guint8 *)g_bytes_get_data(bytes, NULL);
+		copy->data[at + segment.len - 1 - copy->len % 7] ^= 1;
 		bad = g_byte_array_free_to_bytes(copy);
 		g_assert_cmpuint(kit_prepare(kit, key->key_id), ==, 0);
 		pir = kit_load(kit, bad, &sw);
@@ -357,7 +355,8 @@ static void test_profile_refused(void)
 	guint16 sw;
 
 	{
-		g_autoptr(IfppPir) pir = kit_load_next(kit, &(KitSeal){ .serial = 5, .metadata_serial = 6 }, &sw);
+		g_autoptr(IfppPir) pir = kit_load_next(kit, &(KitSeal){ .serial = 5, .metadata_serial = 6 },
+						       &sw);
 
 		kit_check_pir(kit, pir, FALSE, 5, 13);
 	}
@@ -576,7 +575,8 @@ static void assert_lock(Kit *kit, guint8 fill)
 	g_assert_cmphex(sw, ==, SW_OK);
 	in = ifpp_span_bytes(response);
 	g_assert_true(ifpp_tlv_take(&in, IFPP_TAG_LOCK, &ff24));
-	ifpp_receipt_verify(ff24.value, ifpp_span_bytes(chip_memory(kit->chip)->cert_euicc), kit->eid, command + 5,
+	ifpp_receipt_verify(ff24.value, ifpp_span_bytes(chip_memory(kit->chip)->cert_euicc), kit->eid,
+			    command + 5,
 			    &receipt, &error);
 	g_assert_no_error(error);
 	g_assert_cmpuint(receipt.lock_counter, ==, 1);
@@ -620,7 +620,8 @@ static void test_lock(void)
 static void test_gate(void)
 {
 	static const char *const closed[] = {
-		"bf3c00", "bf4300", "bf2e00", "bf310e" "a00c5a0a98001032547698103214", "bf29" "00", "bf33" "00",
+		"bf3c00", "bf4300", "bf2e00", "bf310e" "a00c5a0a98001032547698103214", "bf29" "00",
+		"bf33" "00",
 		"bf3404820205e0", "bf3f03800161",
 	};
 	static const char *const open[] = { "bf3e035c015a", "bf2000", "bf2200", "bf2d00", "bf2800", "bf2b00",
@@ -671,7 +672,8 @@ static GByteArray *noisy_metadata(guint64 serial)
 	g_autofree char *iccid = iccid_hex(serial);
 	g_autofree char *hex = g_strconcat(
 		"bf2537" "5a0a", iccid, "9101" "41" "9201" "42" "950102" "b61e"
-		"300d" "800204f0" "8107" "612e746573742e" "300d" "80020640" "8107" "622e746573742e" "990206" "00", NULL);
+		"300d" "800204f0" "8107" "612e746573742e" "300d" "80020640" "8107" "622e746573742e"
+		"99020600", NULL);
 	g_autoptr(GBytes) bytes = NULL;
 	GByteArray *out = g_byte_array_new();
 	IfppSpan in;
@@ -758,8 +760,10 @@ static void test_field(void)
 
 	assert_es10(kit, "bf3c00", SW_OK, "bf3c1a8118746573747" "26f6f74736d64732e6578616d706c652e636f6d");
 	assert_es10(kit, "bf3f09" "8007" "612e746573742e", SW_OK, "bf3f03800100");
-	assert_es10(kit, "bf3c00", SW_OK, "bf3c23" "8007612e746573742e" "8118746573747" "26f6f74736d64732e6578616d706c652e636f6d");
-	assert_es10(kit, "bf340482020560", SW_OK, "bf3403800100");	/* test profiles, address: the address goes */
+	assert_es10(kit, "bf3c00", SW_OK,
+		    "bf3c23" "8007612e746573742e" "8118746573747" "26f6f74736d64732e6578616d706c652e636f6d");
+	/* test profiles and the address: the address goes */
+	assert_es10(kit, "bf340482020560", SW_OK, "bf3403800100");
 	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 1);
 	assert_es10(kit, "bf3404820205e0", SW_OK, "bf3403800100");
 	assert_es10(kit, "bf3404820205e0", SW_OK, "bf3403800101");
@@ -826,7 +830,8 @@ static guint8 authenticate(Kit *kit, const Server *server, guint8 signature1[64]
 	challenge = ifpp_unhex(hex + 10);
 	g_assert_cmpuint(g_bytes_get_size(challenge), ==, 16);
 	ifpp_tlv_put(signed1, 0x80, transaction, 16);
-	ifpp_tlv_put(signed1, 0x81, server->wrong_challenge ? host_challenge : g_bytes_get_data(challenge, NULL), 16);
+	ifpp_tlv_put(signed1, 0x81,
+		     server->wrong_challenge ? host_challenge : g_bytes_get_data(challenge, NULL), 16);
 	ifpp_tlv_put(signed1, 0x83, "dp.test", 7);
 	ifpp_tlv_put(signed1, 0x84, host_challenge, 16);
 	signed1 = wrap(0x30, signed1);
@@ -963,10 +968,12 @@ static void test_download_refused(void)
 	g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
 	assert_es10(kit, "bf4115" "8010" "00000000000000000000000000000000" "810100", SW_OK, "bf4103810105");
 	{
-		g_autofree char *hex = kit_hex(kit, "bf4115" "8010" "d0170000000000000000000000000000" "810100", &sw);
+		g_autofree char *hex =
+			kit_hex(kit, "bf4115" "8010" "d0170000000000000000000000000000" "810100", &sw);
 
 		g_assert_cmphex(sw, ==, SW_OK);
-		g_assert_true(g_str_has_prefix(hex, "bf4161" "a05f" "301a" "8010d0170000000000000000000000000000"
+		g_assert_true(g_str_has_prefix(hex,
+					       "bf4161" "a05f" "301a" "8010d0170000000000000000000000000000"
 					       "8103" "88370a" "820100" "5f3740"));
 	}
 	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
@@ -1003,7 +1010,8 @@ static void test_garbage(void)
 		for (gsize j = 0; j < len; j++)
 			apdu[j] = g_rand_int(rand);
 		if (i % 2 && len > 8) {	/* nearly a command */
-			static const guint8 tags[] = { 0x20, 0x22, 0x28, 0x29, 0x2B, 0x2D, 0x2E, 0x30, 0x31, 0x33, 0x36, 0x3E };
+			static const guint8 tags[] = { 0x20, 0x22, 0x28, 0x29, 0x2B, 0x2D, 0x2E, 0x30, 0x31,
+						       0x33, 0x36, 0x3E };
 
 			apdu[0] = 0x80;
 			apdu[1] = 0xE2;

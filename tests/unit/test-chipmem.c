@@ -128,7 +128,8 @@ static void test_damaged(void)
 		g_autoptr(GError) error = NULL;
 
 		copy[i] ^= 0x20;
-		g_assert_true(g_file_set_contents_full(kit->chip_file, copy, len, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+		g_assert_true(g_file_set_contents_full(kit->chip_file, copy, len, G_FILE_SET_CONTENTS_NONE,
+						       0600, NULL));
 		g_assert_null(ifpp_chipmem_load(kit->chip_file, &error));
 		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA);
 		g_assert_nonnull(strstr(error->message, kit->chip_file));
@@ -137,7 +138,8 @@ static void test_damaged(void)
 	for (gsize i = 0; i < len; i += 7) {
 		g_autoptr(GError) error = NULL;
 
-		g_assert_true(g_file_set_contents_full(kit->chip_file, copy, i, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+		g_assert_true(g_file_set_contents_full(kit->chip_file, copy, i, G_FILE_SET_CONTENTS_NONE,
+						       0600, NULL));
 		g_assert_null(ifpp_chipmem_load(kit->chip_file, &error));
 		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA);
 	}

@@ -38,7 +38,8 @@ static void test_chain(void)
 	g_assert_no_error(error);
 	ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB, &error);
 	g_assert_no_error(error);
-	g_assert_false(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_AUTH, &error));
+	g_assert_false(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_AUTH,
+					 &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_ROLE);
 	g_assert_true(ifpp_cert_eid(ifpp_span_bytes(mem->cert_euicc), eid, NULL));
 	g_assert_cmpmem(eid, 16, kit->eid, 16);
@@ -116,11 +117,13 @@ static void test_crl(void)
 	g_assert_true(pki_crl(kit->pki, NULL, crl, 30, &error));
 	empty = ifpp_file_read(crl, 65536, NULL);
 	g_assert_true(ifpp_trust_add_crl(kit->trust, ifpp_span_bytes(empty), &error));
-	g_assert_true(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB, &error));
+	g_assert_true(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB,
+					&error));
 	g_assert_true(pki_crl(kit->pki, revoke, crl, 30, &error));
 	full = ifpp_file_read(crl, 65536, NULL);
 	g_assert_true(ifpp_trust_add_crl(kit->trust, ifpp_span_bytes(full), &error));
-	g_assert_false(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB, &error));
+	g_assert_false(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB,
+					 &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_REVOKED);
 	g_clear_error(&error);
 	revoke[0] = kit->chip_file;
@@ -132,7 +135,8 @@ static void test_refusals(void)
 {
 	g_autoptr(Kit) kit = kit_new(0);
 	g_autoptr(PkiEum) eum = pki_eum_open(kit->pki, NULL);
-	g_autofree char *other = in_dir(kit, "other"), *data = in_dir(kit, "otherdata"), *none = in_dir(kit, "none/x");
+	g_autofree char *other = in_dir(kit, "other"), *data = in_dir(kit, "otherdata"),
+		*none = in_dir(kit, "none/x");
 	g_autofree char *out = in_dir(kit, "out.pem"), *csr = in_dir(kit, "nokey");
 	g_autoptr(GError) error = NULL;
 	guint8 eid[16];

@@ -71,7 +71,8 @@ static void send_hex(Bench *bench, const char *hex)
 
 	g_assert_nonnull(bytes);
 	g_ptr_array_set_size(bench->frames, 0);
-	g_assert_true(modem_link_receive(bench->link, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes)));
+	g_assert_true(modem_link_receive(bench->link, g_bytes_get_data(bytes, NULL),
+					 g_bytes_get_size(bytes)));
 }
 
 static void talk(Bench *bench, const char *request, const char *want)
@@ -99,14 +100,16 @@ static void test_frames(void)
 	talk(bench, OPEN, OPENED);
 	talk(bench, GET_EID, "011a00800b0102020" "03b000e00" "02040000000000" "10040002006115");
 	talk(bench, "011e00000b010003003b001200" "010100010207000500" "81c0000015" "10010001",
-	     "012f00800b010203003b002300" "02040000000000" "1019001700" "bf3e125a1089049032123451234512345678901235" "9000");
+	     "012f00800b010203003b002300" "02040000000000" "1019001700"
+	     "bf3e125a1089049032123451234512345678901235" "9000");
 	talk(bench, "011400000b010004003f000800" "01010001" "11010001",
 	     "011800800b010204003f000c00" "02040000000000" "1102009000");
 	g_assert_cmpuint(chip_channels_open(modem_chip(bench->modem)), ==, 0);
 	/* closing it again fails, and says so */
 	talk(bench, "011400000b010005003f000800" "01010001" "11010001",
 	     "011800800b010205003f000c00" "02040001003000" "1102006881");
-	talk(bench, "01100000000000032300" "0500" "0102000b01", "01170080000001032300" "0c00" "02040000000000" "0102000b01");
+	talk(bench, "01100000000000032300" "0500" "0102000b01",
+	     "01170080000001032300" "0c00" "02040000000000" "0102000b01");
 	talk(bench, OPEN, "011300800b010201004200" "0700" "02040001000700");
 }
 
@@ -195,6 +198,7 @@ static void control(Bench *bench, const char *line, gboolean good)
 static void test_faults(void)
 {
 	g_autoptr(Bench) bench = bench_new(1);
+	gint64 end;
 
 	send_hex(bench, ALLOCATE);
 	talk(bench, OPEN, OPENED);
@@ -218,13 +222,15 @@ static void test_faults(void)
 	send_hex(bench, GET_EID);
 	g_assert_cmpuint(strlen(g_ptr_array_index(bench->frames, 0)), ==, 26);
 	send_hex(bench, GET_EID);
-	g_assert_cmpstr(g_ptr_array_index(bench->frames, 0), !=, "011a00800b010202003b000e00" "02040000000000" "10040002006115");
+	g_assert_cmpstr(g_ptr_array_index(bench->frames, 0), !=,
+			"011a00800b010202003b000e00" "02040000000000" "10040002006115");
 	talk(bench, GET_EID, "011300800b010202003b000700" "02040001000300");
 	g_assert_cmpuint(faults_armed(modem_faults(bench->modem)), ==, 0);
 
 	control(bench, "fault qmi 1 delay 30", TRUE);
 	talk(bench, GET_EID, NULL);
-	for (gint64 end = g_get_monotonic_time() + 2000000; !bench->frames->len && g_get_monotonic_time() < end;)
+	end = g_get_monotonic_time() + 2000000;
+	while (!bench->frames->len && g_get_monotonic_time() < end)
 		g_main_context_iteration(NULL, TRUE);
 	g_assert_cmpuint(bench->frames->len, ==, 1);
 
@@ -250,7 +256,8 @@ static void test_faults(void)
 
 	for (guint i = 0; i < 7; i++) {
 		static const char *const wrong[] = {
-			"", "nonsense", "fault", "fault apdu 0 hang", "fault apdu 1 drop", "fault write 1 sw 6985",
+			"", "nonsense", "fault", "fault apdu 0 hang", "fault apdu 1 drop",
+			"fault write 1 sw 6985",
 			"fault apdu 1 sw",
 		};
 
@@ -278,10 +285,12 @@ static void test_power_and_events(void)
 	talk(bench, OPEN, "011300800b010201004200" "0700" "02040001006600");
 	send_hex(bench, "011000000b0100030031000400" "01010001");
 	g_assert_cmpuint(bench->frames->len, ==, 3);
-	talk(bench, "011000000b0100040031000400" "01010001", "011300800b010204003100" "0700" "02040001001a00");
+	talk(bench, "011000000b0100040031000400" "01010001",
+	     "011300800b010204003100" "0700" "02040001001a00");
 	talk(bench, OPEN, OPENED);
 	/* another slot does not exist */
-	talk(bench, "011000000b0100050030000400" "01010002", "011300800b010205003000" "0700" "02040001003000");
+	talk(bench, "011000000b0100050030000400" "01010002",
+	     "011300800b010205003000" "0700" "02040001003000");
 	talk(bench, "011700000b0100060046000b00" "01010001" "02040001000000",
 	     "011300800b010206004600" "0700" "02040001001a00");
 }
@@ -296,7 +305,8 @@ static void test_write_fault(void)
 		talk(bench, OPEN, OPENED);
 		control(bench, i ? "fault write 1 power-cut-after" : "fault write 1 power-cut", TRUE);
 		/* FF23: delete all keys */
-		talk(bench, "012100000b010002003b001500" "01010001" "020a000800" "81e2910003ff2300" "10010001", NULL);
+		talk(bench, "012100000b010002003b001500" "01010001" "020a000800" "81e2910003ff2300"
+		     "10010001", NULL);
 		settle();
 		g_assert_cmpuint(bench->resets, ==, i + 1);
 		g_assert_true(chip_powered(modem_chip(bench->modem)));
@@ -328,7 +338,8 @@ static char *qmicli(const char *socket, const char *what)
 	g_autoptr(GError) error = NULL;
 	Qmicli run = { .loop = g_main_loop_new(NULL, FALSE) };
 
-	process = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE, &error, "timeout",
+	process = g_subprocess_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE | G_SUBPROCESS_FLAGS_STDERR_MERGE, &error,
+				   "timeout",
 				   "30", "qmicli", "-d", socket, "--device-open-qmi", what, NULL);
 	g_assert_no_error(error);
 	g_subprocess_communicate_utf8_async(process, NULL, NULL, qmicli_done, &run);

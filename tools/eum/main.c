@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ifpp-eum: the EUM of the virtual chips, and a test PKI around it. Test keys in plain files, nothing more. */
+/* ifpp-eum: the EUM of the virtual chips, and a test PKI around it. Test keys in plain files. */
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
@@ -45,7 +45,8 @@ static gboolean parse(GOptionEntry *entries, const char *params, const char *sum
 	if (!g_option_context_parse(context, argc, argv, &inner))
 		return usage_error(error, inner->message);
 	if (*argc - 1 != n_args)
-		return usage_error(error, *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
+		return usage_error(error,
+				   *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
 	return TRUE;
 }
 
@@ -58,7 +59,8 @@ static gboolean parse_time(const char *text, gint64 *out, GError **error)
 		return TRUE;
 	time = g_date_time_new_from_iso8601(text, utc);
 	if (!time) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: not a time like 2026-01-31T12:00:00Z", text);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: not a time like 2026-01-31T12:00:00Z",
+			    text);
 		return FALSE;
 	}
 	*out = g_date_time_to_unix(time);
@@ -70,13 +72,12 @@ static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 	g_autofree char *name = NULL, *prefix = NULL;
 	GOptionEntry entries[] = {
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &name, "Organisation in the certificates", "NAME" },
-		{ "eid-prefix", 0, 0, G_OPTION_ARG_STRING, &prefix, "First eight digits of the EUM's EIDs (89049032)",
-		  "DIGITS" },
-		G_OPTION_ENTRY_NULL
+		{ "eid-prefix", 0, 0, G_OPTION_ARG_STRING, &prefix,
+		  "First eight digits of the EUM's EIDs (89049032)", "DIGITS" }, G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.", &argc, &argv, 1,
-		   error))
+	if (!parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.", &argc, &argv,
+		   1, error))
 		return FALSE;
 	if (!pki_init(argv[1], name ? name : "IFPP Test", prefix ? prefix : "89049032", error))
 		return FALSE;
@@ -93,14 +94,15 @@ static gboolean certify_dp(IfppRole role, int argc, char **argv, GError **error)
 		{ "public-key", 0, 0, G_OPTION_ARG_FILENAME, &public_key, "Key to certify, PEM", "FILE" },
 		{ "csr", 0, 0, G_OPTION_ARG_FILENAME, &csr, "Certificate request instead, PEM", "FILE" },
 		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "Certificate to write, PEM", "FILE" },
-		{ "oid", 0, 0, G_OPTION_ARG_STRING, &oid, "The SM-DPf's object identifier (2.999.10)", "OID" },
+		{ "oid", 0, 0, G_OPTION_ARG_STRING, &oid, "The SM-DPf's object identifier (2.999.10)",
+		  "OID" },
 		{ "not-before", 0, 0, G_OPTION_ARG_STRING, &not_before, "Valid from (yesterday)", "TIME" },
 		{ "not-after", 0, 0, G_OPTION_ARG_STRING, &not_after, "Valid until (ten years)", "TIME" },
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki dppb|dpauth DIR", "The CI in DIR signs a certificate for an SM-DP.", &argc, &argv, 1,
-		   error))
+	if (!parse(entries, "pki dppb|dpauth DIR", "The CI in DIR signs a certificate for an SM-DP.", &argc,
+		   &argv, 1, error))
 		return FALSE;
 	if (!public_key == !csr)
 		return usage_error(error, "give one of --public-key and --csr");
@@ -108,7 +110,8 @@ static gboolean certify_dp(IfppRole role, int argc, char **argv, GError **error)
 		return usage_error(error, "--out is missing");
 	if (!parse_time(not_before, &from, error) || !parse_time(not_after, &to, error))
 		return FALSE;
-	return pki_dp(argv[1], role, csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from, to, error);
+	return pki_dp(argv[1], role, csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from,
+		      to, error);
 }
 
 static gboolean cmd_pki_dppb(int argc, char **argv, GError **error)
@@ -127,8 +130,8 @@ static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
 	g_autofree char *out = NULL;
 	int days = 365;
 	GOptionEntry entries[] = {
-		{ "revoke", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &revoke, "A certificate to revoke, PEM; may be repeated",
-		  "FILE" },
+		{ "revoke", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &revoke,
+		  "A certificate to revoke, PEM; may be repeated", "FILE" },
 		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "CRL to write, DER", "FILE" },
 		{ "days", 0, 0, G_OPTION_ARG_INT, &days, "Until the next CRL (365)", "N" },
 		G_OPTION_ENTRY_NULL
@@ -169,7 +172,8 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "personalise", "Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",
+	if (!parse(entries, "personalise",
+		   "Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",
 		   &argc, &argv, 0, error))
 		return FALSE;
 	if (!pki || !eid_text || !chip || !data)

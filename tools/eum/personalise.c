@@ -44,8 +44,8 @@ gboolean personalise(PkiEum *eum, const guint8 eid[16], guint keys, const char *
 
 	/* A chip is born once; a second birth would leave sealed packages without their keys. */
 	if (g_file_test(chip, G_FILE_TEST_EXISTS)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: exists already; remove it to make this chip anew",
-			    chip);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
+			    "%s: exists already; remove it to make this chip anew", chip);
 		return FALSE;
 	}
 	sk = ifpp_ec_key_generate(error);

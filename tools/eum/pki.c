@@ -115,7 +115,8 @@ static gboolean key_identifier(gnutls_pubkey_t key, guint8 ski[20], GError **err
 	guint8 point[65] = { 4 };
 	gboolean ok;
 
-	if (!check(gnutls_pubkey_export_ecc_raw2(key, &curve, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ), "public key", error))
+	if (!check(gnutls_pubkey_export_ecc_raw2(key, &curve, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ), "public key",
+		   error))
 		return FALSE;
 	ok = curve == GNUTLS_ECC_CURVE_SECP256R1 && x.size <= 32 && y.size <= 32;
 	if (ok) {
@@ -132,13 +133,15 @@ static gboolean key_identifier(gnutls_pubkey_t key, guint8 ski[20], GError **err
 
 static gboolean set_dn(gnutls_x509_crt_t crt, const char *oid, const char *value, GError **error)
 {
-	return !value || check(gnutls_x509_crt_set_dn_by_oid(crt, oid, 0, value, strlen(value)), "subject", error);
+	return !value || check(gnutls_x509_crt_set_dn_by_oid(crt, oid, 0, value, strlen(value)), "subject",
+			       error);
 }
 
 static gboolean set_fields(gnutls_x509_crt_t crt, const Profile *p, gnutls_pubkey_t key, GError **error)
 {
 	/* 30 { 30 { id-rspRole.N } }, 2.23.146.1.2.1.N; by hand because GnuTLS would not make it critical */
-	const guint8 policies[] = { 0x30, 0x0B, 0x30, 0x09, 0x06, 0x07, 0x67, 0x81, 0x12, 0x01, 0x02, 0x01, p->role };
+	const guint8 policies[] = { 0x30, 0x0B, 0x30, 0x09, 0x06, 0x07, 0x67, 0x81, 0x12, 0x01, 0x02, 0x01,
+				    p->role };
 	guint8 serial[8], ski[20];
 
 	if (!check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)), "random numbers", error) ||
@@ -155,13 +158,15 @@ static gboolean set_fields(gnutls_x509_crt_t crt, const Profile *p, gnutls_pubke
 	       check(gnutls_x509_crt_set_pubkey(crt, key), "public key", error) &&
 	       check(gnutls_x509_crt_set_key_usage(crt, p->usage), "keyUsage", error) &&
 	       (p->pathlen < -1 ||
-		check(gnutls_x509_crt_set_basic_constraints(crt, 1, p->pathlen), "basicConstraints", error)) &&
+		check(gnutls_x509_crt_set_basic_constraints(crt, 1, p->pathlen), "basicConstraints",
+		      error)) &&
 	       check(gnutls_x509_crt_set_extension_by_oid(crt, OID_POLICIES, policies, sizeof(policies), 1),
 		     "certificatePolicies", error) &&
 	       (!p->rid || check(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_REGISTERED_ID, p->rid,
 								      strlen(p->rid), GNUTLS_FSAN_SET),
 				 "subjectAltName", error)) &&
-	       check(gnutls_x509_crt_set_subject_key_id(crt, ski, sizeof(ski)), "subjectKeyIdentifier", error);
+	       check(gnutls_x509_crt_set_subject_key_id(crt, ski, sizeof(ski)), "subjectKeyIdentifier",
+		     error);
 }
 
 /* @issuer NULL: self-signed. */
@@ -179,15 +184,17 @@ static gnutls_x509_crt_t make_cert(const Profile *p, gnutls_pubkey_t key, const 
 	if (eid_prefix) {
 		g_autoptr(GByteArray) der = name_constraints(p->org, eid_prefix);
 
-		if (!check(gnutls_x509_crt_set_extension_by_oid(crt, OID_NAME_CONSTRAINTS, der->data, der->len, 1),
-			   "nameConstraints", error))
+		if (!check(gnutls_x509_crt_set_extension_by_oid(crt, OID_NAME_CONSTRAINTS, der->data,
+								der->len, 1), "nameConstraints", error))
 			goto fail;
 	}
 	if (!issuer)
 		issuer = crt;
-	if (!check(gnutls_x509_crt_get_subject_key_id(issuer, aki, &len, NULL), "issuer's key identifier", error) ||
+	if (!check(gnutls_x509_crt_get_subject_key_id(issuer, aki, &len, NULL), "issuer's key identifier",
+		   error) ||
 	    !check(gnutls_x509_crt_set_authority_key_id(crt, aki, len), "authorityKeyIdentifier", error) ||
-	    !check(gnutls_x509_crt_privkey_sign(crt, issuer, issuer_key, GNUTLS_DIG_SHA256, 0), "signature", error))
+	    !check(gnutls_x509_crt_privkey_sign(crt, issuer, issuer_key, GNUTLS_DIG_SHA256, 0), "signature",
+		   error))
 		goto fail;
 	return crt;
 fail:
@@ -219,8 +226,8 @@ static gboolean write_key(const char *dir, const char *name, gnutls_privkey_t ke
 
 	if (!check(gnutls_privkey_export_x509(key, &x509), path, error))
 		return FALSE;
-	if (check(gnutls_x509_privkey_export2_pkcs8(x509, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem), path,
-		  error))
+	if (check(gnutls_x509_privkey_export2_pkcs8(x509, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
+		  path, error))
 		ok = write_datum(path, &pem, 0600, error);
 	wipe_datum(&pem);
 	gnutls_x509_privkey_deinit(x509);
@@ -239,7 +246,8 @@ static gboolean load_cert_file(const char *path, gnutls_x509_crt_t *crt, GError 
 	datum.size = len;
 	if (!check(gnutls_x509_crt_init(crt), path, error))
 		return FALSE;
-	if (bad_file(gnutls_x509_crt_import(*crt, &datum, GNUTLS_X509_FMT_PEM), path, "a PEM certificate", error))
+	if (bad_file(gnutls_x509_crt_import(*crt, &datum, GNUTLS_X509_FMT_PEM), path, "a PEM certificate",
+		     error))
 		return TRUE;
 	gnutls_x509_crt_deinit(*crt);
 	*crt = NULL;
@@ -298,7 +306,8 @@ static gboolean new_key(gnutls_privkey_t *key, gnutls_pubkey_t *pub, GError **er
 	*pub = NULL;
 	return check(gnutls_privkey_init(key), "key", error) &&
 	       check(gnutls_privkey_generate(*key, GNUTLS_PK_ECDSA,
-					     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0), "key", error) &&
+					     GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), 0),
+		     "key", error) &&
 	       check(gnutls_pubkey_init(pub), "key", error) &&
 	       check(gnutls_pubkey_import_privkey(*pub, *key, 0, 0), "key", error);
 }
@@ -345,16 +354,19 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
 	g_autofree char *ci = g_build_filename(dir, "ci.pem", NULL);
 
 	if (strlen(eid_prefix) != 8 || strspn(eid_prefix, "0123456789") != 8) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: an EID prefix is eight digits", eid_prefix);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: an EID prefix is eight digits",
+			    eid_prefix);
 		return FALSE;
 	}
 	/* 4 bytes for " EUM"; X.520 allows 64 */
 	if (!*name || strlen(name) > 60 || !g_str_is_ascii(name)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: a name is 1 to 60 ASCII characters", name);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: a name is 1 to 60 ASCII characters",
+			    name);
 		return FALSE;
 	}
 	if (g_file_test(ci, G_FILE_TEST_EXISTS)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: exists already; its certificates would be void", ci);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
+			    "%s: exists already; its certificates would be void", ci);
 		return FALSE;
 	}
 	if (g_mkdir_with_parents(dir, 0700) < 0) {
@@ -384,11 +396,11 @@ static gnutls_pubkey_t load_subject_key(const char *path, gboolean is_csr, GErro
 		ok = check(gnutls_x509_crq_init(&crq), path, error) &&
 		     bad_file(gnutls_x509_crq_import(crq, &datum, GNUTLS_X509_FMT_PEM), path,
 			      "a PEM certificate request", error) &&
-		     bad_file(gnutls_x509_crq_verify(crq, 0), path, "a request signed by its own key", error) &&
-		     check(gnutls_pubkey_import_x509_crq(key, crq, 0), path, error);
+		     bad_file(gnutls_x509_crq_verify(crq, 0), path, "a request signed by its own key",
+			      error) && check(gnutls_pubkey_import_x509_crq(key, crq, 0), path, error);
 	else
-		ok = bad_file(gnutls_pubkey_import(key, &datum, GNUTLS_X509_FMT_PEM), path, "a PEM public key",
-			      error);
+		ok = bad_file(gnutls_pubkey_import(key, &datum, GNUTLS_X509_FMT_PEM), path,
+			      "a PEM public key", error);
 	if (crq)
 		gnutls_x509_crq_deinit(crq);
 	if (ok)
@@ -410,14 +422,16 @@ gboolean pki_dp(const char *dir, IfppRole role, const char *key_path, gboolean i
 	gboolean ok;
 
 	if (not_after <= not_before) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: its validity ends before it begins", out);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: its validity ends before it begins",
+			    out);
 		return FALSE;
 	}
 	key = load_subject_key(key_path, is_csr, error);
 	if (!key)
 		return FALSE;
 	ok = load_pair(dir, "ci", &ci, &ci_key, error) &&
-	     (crt = make_cert(&dp, key, NULL, ci, ci_key, error)) != NULL && write_cert(NULL, out, crt, error);
+	     (crt = make_cert(&dp, key, NULL, ci, ci_key, error)) != NULL &&
+	     write_cert(NULL, out, crt, error);
 	gnutls_pubkey_deinit(key);
 	if (crt)
 		gnutls_x509_crt_deinit(crt);
@@ -511,7 +525,8 @@ static gboolean read_prefix(PkiEum *eum, GError **error)
 		memcpy(eum->prefix, der + len - 8, 8);
 		return TRUE;
 	}
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT, "eum.pem: no EID prefix in its name constraints");
+	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT,
+			    "eum.pem: no EID prefix in its name constraints");
 	return FALSE;
 }
 
@@ -560,8 +575,8 @@ GBytes *pki_eum_certify(PkiEum *eum, const guint8 eid[16], const guint8 point[65
 
 	ifpp_eid_format(eid, digits);
 	if (strncmp(digits, eum->prefix, 8)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT, "EID %s: this EUM may only issue %s…", digits,
-			    eum->prefix);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT, "EID %s: this EUM may only issue %s…",
+			    digits, eum->prefix);
 		return NULL;
 	}
 	if (check(gnutls_pubkey_init(&key), "key", error) &&

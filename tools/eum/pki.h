@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A test PKI with the certificate profile of SGP.26: CI root, EUM, eUICC and DPpb certificates. Keys are plain files. */
+/* A test PKI with the certificate profile of SGP.26: CI, EUM, eUICC and SM-DP. Keys are plain files. */
 #ifndef IFPP_EUM_PKI_H
 #define IFPP_EUM_PKI_H
 
@@ -28,8 +28,8 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
  * @not_before, @not_after: validity, seconds since 1970
  * @error: IFPP_ERROR_IO, ...
  */
-gboolean pki_dp(const char *dir, IfppRole role, const char *key, gboolean is_csr, const char *oid, const char *out,
-		gint64 not_before, gint64 not_after, GError **error);
+gboolean pki_dp(const char *dir, IfppRole role, const char *key, gboolean is_csr, const char *oid,
+		const char *out, gint64 not_before, gint64 not_after, GError **error);
 
 /* The CI's CRL with these certificates (PEM files) on it; valid for @days. */
 gboolean pki_crl(const char *dir, char **revoke, const char *out, guint days, GError **error);

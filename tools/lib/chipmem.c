@@ -216,7 +216,8 @@ static gboolean read_notes(IfppChipMem *mem, IfppSpan in, GError **error)
 		note->address = span_text(tlv.value);
 		if (ifpp_tlv_take(&item.value, 0x5A, &tlv)) {
 			if (tlv.value.len != 10) {
-				g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "ICCID has a wrong length");
+				g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV,
+						    "ICCID has a wrong length");
 				return FALSE;
 			}
 			note->has_iccid = TRUE;
@@ -431,7 +432,8 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 		ifpp_secret_free(out);
 		return NULL;
 	}
-	ifpp_tlv_put_header(out, TAG_CERTS, g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum));
+	ifpp_tlv_put_header(out, TAG_CERTS,
+			    g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum));
 	g_byte_array_append(out, g_bytes_get_data(mem->cert_euicc, NULL), g_bytes_get_size(mem->cert_euicc));
 	g_byte_array_append(out, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
 	put_bytes(out, TAG_CI, mem->ci);
@@ -644,7 +646,8 @@ void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteA
 	ifpp_tlv_put_uint(value, 0x83, mem->spent);
 	if (full) {
 		part = g_byte_array_new();
-		g_byte_array_append(part, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
+		g_byte_array_append(part, g_bytes_get_data(mem->cert_eum, NULL),
+				    g_bytes_get_size(mem->cert_eum));
 		g_byte_array_append(part, g_bytes_get_data(mem->cert_euicc, NULL),
 				    g_bytes_get_size(mem->cert_euicc));
 		put_members(value, 0xA4, part);

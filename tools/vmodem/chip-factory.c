@@ -22,7 +22,8 @@ static guint16 factory_info(Chip *chip, IfppSpan value, GByteArray *out)
 	guint64 detail;
 	IfppTlv tlv;
 
-	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || !ifpp_tlv_uint(&tlv, &detail, NULL) || detail > 1)
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || !ifpp_tlv_uint(&tlv, &detail, NULL) ||
+	    detail > 1)
 		return SW_WRONG_DATA;
 	ifpp_chipmem_put_factory_info(chip->mem, detail == 1, out);
 	return SW_OK;

@@ -42,8 +42,8 @@ static guint8 bits(const IfppTlv *tlv)
 /* ------------------------------------------------------------------ notifications */
 
 /* Calls for every notificationAddress in B6 whose events include @event, until @func has enough. */
-static void for_each_address(IfppSpan metadata, guint8 event, gboolean (*func)(IfppSpan address, gpointer user),
-			     gpointer user)
+static void for_each_address(IfppSpan metadata, guint8 event,
+			     gboolean (*func)(IfppSpan address, gpointer user), gpointer user)
 {
 	IfppTlv list, entry, events, address;
 
@@ -69,7 +69,8 @@ char *chip_notify_address(IfppSpan metadata, guint8 event)
 	return address;
 }
 
-static void put_note_metadata(GByteArray *out, guint64 seq, guint8 event, IfppSpan address, const guint8 *iccid)
+static void put_note_metadata(GByteArray *out, guint64 seq, guint8 event, IfppSpan address,
+			      const guint8 *iccid)
 {
 	GByteArray *part = g_byte_array_new();
 
@@ -171,7 +172,8 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
 
 		if (by_seq ? note->seq == seq : (note->events & filter) != 0)
-			g_byte_array_append(list, g_bytes_get_data(note->bytes, NULL), g_bytes_get_size(note->bytes));
+			g_byte_array_append(list, g_bytes_get_data(note->bytes, NULL),
+					    g_bytes_get_size(note->bytes));
 	}
 	if (list->len) {
 		chip_put(members, 0xA0, list);
@@ -258,8 +260,10 @@ static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags
 		guint32 tag;
 		gboolean by_default;
 	} order[] = {
-		{ 0x5A, TRUE }, { 0x4F, TRUE }, { 0x9F70, TRUE }, { 0x90, TRUE }, { 0x91, TRUE }, { 0x92, TRUE },
-		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE }, { 0x99, FALSE },
+		{ 0x5A, TRUE }, { 0x4F, TRUE }, { 0x9F70, TRUE }, { 0x90, TRUE }, { 0x91, TRUE },
+		{ 0x92, TRUE },
+		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE },
+		{ 0x99, FALSE },
 		{ 0xBF76, FALSE },
 	};
 	GByteArray *e3 = g_byte_array_new();
@@ -469,8 +473,8 @@ static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
 static guint16 rules_authorisation_table(GByteArray *out)
 {
 	/* A0 { 30 { 80 PPR1 PPR2, A1 { 30 { 80 EEEEEE } }, 82 no flags } } */
-	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, 0x60, 0xA1, 0x07, 0x30, 0x05, 0x80,
-				      0x03, 0xEE, 0xEE, 0xEE, 0x82, 0x01, 0x00 };
+	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, 0x60, 0xA1, 0x07, 0x30, 0x05,
+				      0x80, 0x03, 0xEE, 0xEE, 0xEE, 0x82, 0x01, 0x00 };
 
 	ifpp_tlv_put(out, 0xBF43, rat, sizeof(rat));
 	return SW_OK;
@@ -481,7 +485,8 @@ static guint16 get_eid(Chip *chip, IfppSpan value, GByteArray *out)
 {
 	IfppTlv tlv;
 
-	if (!ifpp_tlv_take(&value, 0x5C, &tlv) || value.len || tlv.value.len != 1 || tlv.value.data[0] != 0x5A)
+	if (!ifpp_tlv_take(&value, 0x5C, &tlv) || value.len || tlv.value.len != 1 ||
+	    tlv.value.data[0] != 0x5A)
 		return SW_WRONG_DATA;
 	ifpp_tlv_put_header(out, 0xBF3E, 18);
 	ifpp_tlv_put(out, 0x5A, chip->mem->eid, 16);
@@ -547,8 +552,8 @@ static gboolean always_open(guint32 tag)
 /* SGP.22 5.7.6: what does not disturb a load between two of its segments. */
 static gboolean harmless(guint32 tag)
 {
-	return tag == IFPP_TAG_FACTORY_INFO || tag == 0xBF20 || tag == 0xBF22 || tag == 0xBF2E || tag == 0xBF3E ||
-	       tag == 0xBF41;
+	return tag == IFPP_TAG_FACTORY_INFO || tag == 0xBF20 || tag == 0xBF22 || tag == 0xBF2E ||
+		tag == 0xBF3E || tag == 0xBF41;
 }
 
 guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out)

@@ -151,7 +151,8 @@ static guint16 end_load(Chip *chip, Result *r, GByteArray *out)
 
 static guint16 fail_load(Chip *chip, BppCommand command, PirReason reason, GByteArray *out)
 {
-	Result r = { .command = command, .reason = reason, .sima = reason == PIR_ELEMENT ? SIMA_BAD_VALUES : -1 };
+	Result r = { .command = command, .reason = reason,
+		     .sima = reason == PIR_ELEMENT ? SIMA_BAD_VALUES : -1 };
 
 	return end_load(chip, &r, out);
 }
@@ -322,7 +323,8 @@ static guint16 begin_load(Chip *chip, IfppSpan segment, GByteArray *out)
 		return SW_MEMORY_FAILURE;
 	chip->stats.loads++;
 	load->total_left = total - bf23.whole.len;
-	ok = ifpp_bsp_agree(&load->bsp, load->otsk, init.point.value.data, init.host_id.value, chip->mem->eid, NULL);
+	ok = ifpp_bsp_agree(&load->bsp, load->otsk, init.point.value.data, init.host_id.value, chip->mem->eid,
+			    NULL);
 	g_clear_pointer(&load->otsk, ifpp_ec_key_free);
 	if (!ok)
 		return fail_load(chip, BPP_INITIALISE, PIR_INPUT, out);

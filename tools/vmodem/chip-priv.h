@@ -120,7 +120,7 @@ static inline IfppSpan chip_span(const GByteArray *array)
 	return (IfppSpan){ array->data, array->len };
 }
 
-/* One whole ES10 command, or BPP segment, to the ISD-R. Appends the response to @out, returns the status word. */
+/* One whole ES10 command, or BPP segment, to the ISD-R. Appends the response to @out. Return: status word. */
 guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out);
 
 /* chip-factory.c: FF21 to FF24 */

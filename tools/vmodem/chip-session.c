@@ -69,7 +69,8 @@ static gboolean parse_authenticate(IfppSpan in, Authenticate *a)
 		return FALSE;
 	fields = a->signed1.value;
 	return ifpp_tlv_take(&fields, 0x80, &a->transaction) && ifpp_tlv_take(&fields, 0x81, &a->challenge) &&
-	       ifpp_tlv_take(&fields, 0x83, &a->address) && ifpp_tlv_take(&fields, 0x84, &a->server_challenge) &&
+	       ifpp_tlv_take(&fields, 0x83, &a->address) &&
+	       ifpp_tlv_take(&fields, 0x84, &a->server_challenge) &&
 	       !fields.len && a->transaction.value.len >= 1 && a->transaction.value.len <= 16 &&
 	       a->signature.value.len == 64;
 }
@@ -127,7 +128,8 @@ static guint16 authenticate_server(Chip *chip, IfppSpan value, GByteArray *out)
 	ifpp_tlv_put(members, 0x5F37, session->signature, 64);
 	g_byte_array_append(members, g_bytes_get_data(chip->mem->cert_euicc, NULL),
 			    g_bytes_get_size(chip->mem->cert_euicc));
-	g_byte_array_append(members, g_bytes_get_data(chip->mem->cert_eum, NULL), g_bytes_get_size(chip->mem->cert_eum));
+	g_byte_array_append(members, g_bytes_get_data(chip->mem->cert_eum, NULL),
+			    g_bytes_get_size(chip->mem->cert_eum));
 	response = g_byte_array_new();
 	chip_put(response, 0xA0, members);
 	chip_put(out, 0xBF38, response);

@@ -297,7 +297,8 @@ static guint16 manage_channel(Chip *chip, const Command *cmd, GByteArray *out)
 /* FCI of the ISD-R: AID, longest command, SVN (as real ones answer). */
 static void put_isdr_fci(GByteArray *out)
 {
-	static const guint8 tail[] = { 0xA5, 0x04, 0x9F, 0x65, 0x01, 0xFF, 0xE0, 0x05, 0x82, 0x03, 0x02, 0x02, 0x02 };
+	static const guint8 tail[] = { 0xA5, 0x04, 0x9F, 0x65, 0x01, 0xFF, 0xE0, 0x05, 0x82, 0x03, 0x02, 0x02,
+				       0x02 };
 
 	ifpp_tlv_put_header(out, 0x6F, 2 + sizeof(isdr_aid) + sizeof(tail));
 	ifpp_tlv_put(out, 0x84, isdr_aid, sizeof(isdr_aid));

@@ -32,7 +32,7 @@ Chip *chip_new(const char *path, GError **error);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 
-/* Cold start: everything in RAM is gone, the file is the state. A load that was cut off gets its result here. */
+/* Cold start: RAM is gone, the file is the state. A load that was cut off gets its result here. */
 gboolean chip_power_on(Chip *chip, GError **error);
 void chip_power_off(Chip *chip);
 gboolean chip_powered(const Chip *chip);

@@ -55,8 +55,9 @@ static char *stats(Modem *modem)
 			       ",\"armed\":%u,\"plugged\":%s,\"powered\":%s,\"state\":%d,\"keys\":%u"
 			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"notifications\":%u}",
 			       chip->apdus, chip->bytes, chip->loads, chip->installed, chip->writes,
-			       chip_channels_open(modem_chip(modem)), modem_clients(modem), m->requests, m->send_apdus,
-			       m->resets, m->faults, faults_armed(modem_faults(modem)), bool_text(modem_plugged(modem)),
+			       chip_channels_open(modem_chip(modem)), modem_clients(modem), m->requests,
+			       m->send_apdus, m->resets, m->faults, faults_armed(modem_faults(modem)),
+			       bool_text(modem_plugged(modem)),
 			       bool_text(mem != NULL), mem ? (int)ifpp_chipmem_state(mem) : -1,
 			       mem ? mem->keys->len : 0, mem ? mem->spent : 0, mem ? mem->profiles->len : 0,
 			       mem ? mem->notes->len : 0);
@@ -208,7 +209,8 @@ char *control_ask(const char *path, char **words, GError **error)
 	}
 	close(fd);
 	if (!strchr(answer->str, '\n')) {
-		g_set_error(error, IFPP_ERROR, n < 0 && errno == EAGAIN ? IFPP_ERROR_TIMEOUT : IFPP_ERROR_MODEM,
+		g_set_error(error, IFPP_ERROR,
+			    n < 0 && errno == EAGAIN ? IFPP_ERROR_TIMEOUT : IFPP_ERROR_MODEM,
 			    "%s: no answer to \"%s\"", path, joined);
 		return NULL;
 	}

@@ -55,8 +55,8 @@ static const struct {
 	__le32 fs_count, hs_count;
 	struct interfaces fs, hs;
 } __attribute__((packed)) descriptors = {
-#define IDLE(n) { .bLength = USB_DT_INTERFACE_SIZE, .bDescriptorType = USB_DT_INTERFACE, .bInterfaceNumber = n, \
-		  .bInterfaceClass = 0xFF }
+#define IDLE(n) { .bLength = USB_DT_INTERFACE_SIZE, .bDescriptorType = USB_DT_INTERFACE, \
+		  .bInterfaceNumber = n, .bInterfaceClass = 0xFF }
 #define ENDPOINT(address, type, size, interval) { .bLength = USB_DT_ENDPOINT_SIZE, \
 		  .bDescriptorType = USB_DT_ENDPOINT, .bEndpointAddress = address, .bmAttributes = type, \
 		  .wMaxPacketSize = GUINT16_TO_LE(size), .bInterval = interval }
@@ -68,7 +68,8 @@ static const struct {
 		  .interrupt = ENDPOINT(0x81, USB_ENDPOINT_XFER_INT, 8, interval), \
 		  .bulk_in = ENDPOINT(0x82, USB_ENDPOINT_XFER_BULK, bulk, 0), \
 		  .bulk_out = ENDPOINT(0x03, USB_ENDPOINT_XFER_BULK, bulk, 0) }
-	.head = { .magic = GUINT32_TO_LE(FUNCTIONFS_DESCRIPTORS_MAGIC_V2), .length = GUINT32_TO_LE(sizeof(descriptors)),
+	.head = { .magic = GUINT32_TO_LE(FUNCTIONFS_DESCRIPTORS_MAGIC_V2),
+		  .length = GUINT32_TO_LE(sizeof(descriptors)),
 		  .flags = GUINT32_TO_LE(FUNCTIONFS_HAS_FS_DESC | FUNCTIONFS_HAS_HS_DESC) },
 	.fs_count = GUINT32_TO_LE(QMI_INTERFACE + 4),
 	.hs_count = GUINT32_TO_LE(QMI_INTERFACE + 4),
@@ -153,7 +154,8 @@ static void disconnect(UsbTransport *t)
 
 static void setup(UsbTransport *t, const struct usb_ctrlrequest *request)
 {
-	guint16 kind = request->bRequestType << 8 | request->bRequest, len = GUINT16_FROM_LE(request->wLength);
+	guint16 kind = request->bRequestType << 8 | request->bRequest,
+		len = GUINT16_FROM_LE(request->wLength);
 	g_autofree guint8 *data = g_malloc(len + 1);
 	GByteArray *frame;
 	ssize_t n;
@@ -294,7 +296,8 @@ static gboolean open_endpoints(UsbTransport *t, GError **error)
 	t->ep0 = open(ep0, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (t->ep0 < 0)
 		return fail(error, ep0, "cannot open");
-	if (write(t->ep0, &descriptors, sizeof(descriptors)) < 0 || write(t->ep0, &strings, sizeof(strings)) < 0)
+	if (write(t->ep0, &descriptors, sizeof(descriptors)) < 0 ||
+	    write(t->ep0, &strings, sizeof(strings)) < 0)
 		return fail(error, ep0, "cannot write the descriptors");
 	t->interrupt = open(ep1, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
 	if (t->interrupt < 0)

@@ -108,7 +108,8 @@ gboolean gadget_up(const char *name, const char *dir, GError **error)
 	       put(name, "strings/0x409/manufacturer", "IFPP project", error) &&
 	       put(name, "strings/0x409/product", "Virtual EC25", error) &&
 	       make_dir(name, "configs/c.1", error) && put(name, "configs/c.1/MaxPower", "500", error) &&
-	       make_dir(name, function, error) && link_function(name, error) && mount_functionfs(name, dir, error);
+	       make_dir(name, function, error) && link_function(name, error) &&
+	       mount_functionfs(name, dir, error);
 }
 
 gboolean gadget_unbind(const char *name, GError **error)
@@ -126,9 +127,12 @@ gboolean gadget_unbind(const char *name, GError **error)
 /* In dependency order; ENOENT: was never made. */
 gboolean gadget_down(const char *name, const char *dir, GError **error)
 {
-	static const char *const parts[] = {
-		"configs/c.1/ffs.%s", "configs/c.1/strings/0x409", "configs/c.1", "functions/ffs.%s",
-		"strings/0x409", "",
+	static const struct {
+		const char *part;
+		gboolean named;		/* ends with our name */
+	} parts[] = {
+		{ "configs/c.1/ffs.", TRUE }, { "configs/c.1/strings/0x409", FALSE },
+		{ "configs/c.1", FALSE }, { "functions/ffs.", TRUE }, { "strings/0x409", FALSE }, { "", FALSE },
 	};
 
 	if (!gadget_unbind(name, error))
@@ -136,10 +140,10 @@ gboolean gadget_down(const char *name, const char *dir, GError **error)
 	if (umount2(dir, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
 		return fail(error, dir, "cannot unmount");
 	for (guint i = 0; i < G_N_ELEMENTS(parts); i++) {
-		g_autofree char *part = g_str_has_suffix(parts[i], "%s") ?
-			g_strdup_printf("%.*s%s", (int)strlen(parts[i]) - 2, parts[i], name) : g_strdup(parts[i]);
-		g_autofree char *path = g_build_filename(GADGETS, name, part, NULL);
+		g_autofree char *path = g_strdup_printf(GADGETS "/%s/%s%s", name, parts[i].part,
+							parts[i].named ? name : "");
 
+		/* the first one is the link between configuration and function */
 		if ((i == 0 ? unlink(path) : rmdir(path)) < 0 && errno != ENOENT)
 			return fail(error, path, "cannot remove");
 	}

@@ -43,9 +43,12 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		  "Be a USB modem on this functionfs mount", "DIR" },
 		{ "gadget", 0, 0, G_OPTION_ARG_STRING, &o->gadget,
 		  "The USB gadget of --functionfs; made and mounted if need be", "NAME" },
-		{ "udc", 0, 0, G_OPTION_ARG_STRING, &o->udc, "USB device controller (first free one)", "NAME" },
-		{ "control", 0, 0, G_OPTION_ARG_FILENAME, &o->control, "Socket for control commands", "PATH" },
-		{ "max-clients", 0, 0, G_OPTION_ARG_INT, &o->max_clients, "QMI client ids per service (16)", "N" },
+		{ "udc", 0, 0, G_OPTION_ARG_STRING, &o->udc, "USB device controller (first free one)",
+		  "NAME" },
+		{ "control", 0, 0, G_OPTION_ARG_FILENAME, &o->control, "Socket for control commands",
+		  "PATH" },
+		{ "max-clients", 0, 0, G_OPTION_ARG_INT, &o->max_clients, "QMI client ids per service (16)",
+		  "N" },
 		{ "max-channels", 0, 0, G_OPTION_ARG_INT, &o->max_channels, "Logical channels (19)", "N" },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL },
 		G_OPTION_ENTRY_NULL
@@ -153,7 +156,8 @@ static int gadget_main(int argc, char **argv)
 	g_autoptr(GError) error = NULL;
 	GOptionEntry entries[] = {
 		{ "name", 0, 0, G_OPTION_ARG_STRING, &name, "Name of the gadget in configfs", "NAME" },
-		{ "functionfs", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Where to mount (/run/ifpp-vmodem/NAME)", "DIR" },
+		{ "functionfs", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Where to mount (/run/ifpp-vmodem/NAME)",
+		  "DIR" },
 		{ "udc", 0, 0, G_OPTION_ARG_STRING, &udc, "USB device controller (first free one)", "NAME" },
 		G_OPTION_ENTRY_NULL
 	};

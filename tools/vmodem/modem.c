@@ -201,8 +201,8 @@ static Service *find_service(Modem *modem, guint8 id)
 
 /* ------------------------------------------------------------------ out */
 
-static GByteArray *make_frame(guint8 service, guint8 cid, guint8 sdu_flags, guint16 transaction, guint16 message,
-			      const GByteArray *tlvs)
+static GByteArray *make_frame(guint8 service, guint8 cid, guint8 sdu_flags, guint16 transaction,
+			      guint16 message, const GByteArray *tlvs)
 {
 	gsize sdu = (service == SERVICE_CTL ? 6 : 7) + tlvs->len;
 	GByteArray *frame = g_byte_array_sized_new(QMUX_HEADER + sdu);
@@ -228,7 +228,8 @@ static void link_send(ModemLink *link, const GByteArray *frame)
 	link->send(frame->data, frame->len, link->user);
 }
 
-static void indicate(Modem *modem, guint16 message, const GByteArray *tlvs, gboolean (*wants)(const Client *client))
+static void indicate(Modem *modem, guint16 message, const GByteArray *tlvs,
+		     gboolean (*wants)(const Client *client))
 {
 	Service *uim = find_service(modem, SERVICE_UIM);
 
@@ -960,7 +961,8 @@ static void uim_register_events(Request *req)
 
 	if (!mask)
 		return;
-	req->client->events = (get16(mask) | (guint32)get16(mask + 2) << 16) & (EVENT_CARD_STATUS | EVENT_SLOT_STATUS);
+	req->client->events =
+		(get16(mask) | (guint32)get16(mask + 2) << 16) & (EVENT_CARD_STATUS | EVENT_SLOT_STATUS);
 	put_tlv(req->out, 0x10, (guint8[]){ req->client->events, 0, 0, 0 }, 4);
 }
 
