@@ -271,7 +271,7 @@ TEST_F(nl, zz_nothing_reopens)
 	if (fd >= 0)
 		EXPECT_ERR(EIO, write(fd, "N", 1));
 	close(fd);
-	EXPECT_NE(0, system("rmmod -f ifpp 2>/dev/null"));
+	EXPECT_NE(0, system("rmmod ifpp 2>/dev/null"));
 	fd = open("/sys/class/ifpp/host_state", O_RDONLY);
 	ASSERT_LT(0, read(fd, state, sizeof(state) - 1));
 	EXPECT_STREQ("LOCKED\n", state);
