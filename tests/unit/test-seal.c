@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The whole BoundProfilePackage against published vectors, and opened again as a chip does. */
+#include <stdio.h>
+
 #include "vectors.h"
 #include "error.h"
 #include "seal.h"
@@ -170,6 +172,122 @@ static void round_trip(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(in.len, ==, 0);
 }
 
+/* ------------------------------------------------------------ what stays in memory */
+
+/* Secrets to look for, inverted so that the search does not find its own list. */
+static struct {
+	const char *name;
+	guint8 masked[32];
+	gsize len;
+} needles[8];
+static guint n_needles;
+
+static void remember(const char *name, guint8 *secret, gsize len, gboolean reversed)
+{
+	g_assert_cmpuint(n_needles, <, G_N_ELEMENTS(needles));
+	needles[n_needles].name = name;
+	needles[n_needles].len = len;
+	for (gsize i = 0; i < len; i++)
+		needles[n_needles].masked[i] = ~secret[reversed ? len - 1 - i : i];
+	n_needles++;
+}
+
+#define UNCHECKED __attribute__((no_sanitize("address", "undefined")))
+
+UNCHECKED static gboolean matches(const guint8 *p, guint n)
+{
+	gsize i;
+
+	for (i = 0; i < needles[n].len && (guint8)~p[i] == needles[n].masked[i]; i++)
+		;
+	return i == needles[n].len;
+}
+
+/* Search everything this process can write to. */
+UNCHECKED static const char *find_secret(void)
+{
+	g_autofree char *maps = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	g_assert_true(g_file_get_contents("/proc/self/maps", &maps, NULL, NULL));
+	lines = g_strsplit(maps, "\n", -1);
+	for (guint l = 0; lines[l] && *lines[l]; l++) {
+		unsigned long from, to;
+		char mode[5];
+
+		g_assert_cmpint(sscanf(lines[l], "%lx-%lx %4s", &from, &to, mode), ==, 3);
+		/* a sanitizer's shadow is terabytes of nothing */
+		if (mode[0] != 'r' || mode[1] != 'w' || to - from > (1ul << 28))
+			continue;
+		for (const guint8 *p = (const guint8 *)from; p < (const guint8 *)to - 32; p++)
+			for (guint n = 0; n < n_needles; n++)
+				if ((guint8)~*p == needles[n].masked[0] && matches(p, n))
+					return needles[n].name;
+	}
+	return NULL;
+}
+
+/* Not inlined: its stack frame is gone, and soon written over, when it returns. */
+__attribute__((noinline)) static IfppEcKey *prepare_secrets(Fixture *f)
+{
+	IfppEcKey *ephemeral = ifpp_ec_key_generate(NULL);
+	guint8 scalar[32], zab[32];
+	IfppBsp bsp;
+
+	g_assert_true(ifpp_ec_key_export(ephemeral, scalar, NULL));
+	g_assert_true(ifpp_ec_key_derive(ephemeral, f->otpk, zab, NULL));
+	g_assert_true(ifpp_bsp_agree(&bsp, ephemeral, f->otpk, f->in.host_id, f->eid, NULL));
+	n_needles = 0;
+	remember("ephemeral key", scalar, 32, FALSE);
+	remember("ephemeral key, as limbs", scalar, 32, TRUE);
+	remember("shared secret", zab, 32, FALSE);
+	remember("shared secret, as limbs", zab, 32, TRUE);
+	remember("S-ENC", bsp.enc, 16, FALSE);
+	remember("S-MAC", bsp.mac, 16, FALSE);
+	gnutls_memset(scalar, 0, sizeof(scalar));
+	gnutls_memset(zab, 0, sizeof(zab));
+	ifpp_bsp_wipe(&bsp);
+	return ephemeral;
+}
+
+static void wiped(Fixture *f, gconstpointer data)
+{
+	g_autoptr(IfppEcKey) dp_pb = ifpp_ec_key_generate(NULL);
+
+#ifdef __SANITIZE_ADDRESS__
+	g_test_skip("the sanitizer's own memory takes minutes to search; the plain build does it");
+	return;
+#endif
+	f->in.sign = sign_key;
+	f->in.sign_user = dp_pb;
+	if (data)
+		f->in.ppk = f->ppk;
+	for (guint i = 0; i < 5; i++) {
+		IfppEcKey *ephemeral = prepare_secrets(f);
+		g_autoptr(GBytes) bpp = ifpp_seal_with_key(&f->in, ephemeral, NULL);
+		const char *found;
+		guint8 *copy;
+
+		g_assert_nonnull(bpp);
+		/* while the key lives the search must find it: a search that finds nothing proves nothing */
+		g_assert_nonnull(find_secret());
+		ifpp_ec_key_free(ephemeral);
+		found = find_secret();
+		if (found)
+			g_error("%s is still in memory", found);
+
+		/* and each of them, were it left behind */
+		for (guint n = 0; n < n_needles; n++) {
+			copy = g_malloc(needles[n].len);
+			for (gsize j = 0; j < needles[n].len; j++)
+				copy[j] = ~needles[n].masked[j];
+			g_assert_cmpstr(find_secret(), ==, needles[n].name);
+			gnutls_memset(copy, 0, needles[n].len);
+			g_free(copy);
+		}
+	}
+}
+
 static void refusals(Fixture *f, gconstpointer data)
 {
 	g_autoptr(GError) error = NULL;
@@ -201,6 +319,8 @@ int main(int argc, char **argv)
 	ADD("vector/session", vector_session, NULL);
 	ADD("round-trip/session", round_trip, NULL);
 	ADD("round-trip/ppk", round_trip, "ppk");
+	ADD("wiped/session", wiped, NULL);
+	ADD("wiped/ppk", wiped, "ppk");
 	ADD("refusals", refusals, NULL);
 	return g_test_run();
 }
