@@ -32,7 +32,8 @@ typedef struct {
 	gboolean made;		/* we made the gadget, we take it apart */
 	int ep0, interrupt;
 	guint ep0_source, event_source, replug_source;
-	ModemLink *link;	/* while the host has the interface configured */
+	gboolean enabled;	/* the host has the interface configured */
+	ModemLink *link;	/* while enabled and plugged */
 	GQueue frames;		/* of GByteArray, to be fetched */
 	guint unannounced;	/* of them */
 	aio_context_t aio;
@@ -147,9 +148,17 @@ static void send_frame(const guint8 *frame, gsize len, gpointer user)
 
 static void disconnect(UsbTransport *t)
 {
+	/* A notification on its way is for answers that are no more; the host then finds nothing. */
 	g_clear_pointer(&t->link, modem_link_free);
 	g_queue_clear_full(&t->frames, frame_free);
 	t->unannounced = 0;
+}
+
+static void reconnect(UsbTransport *t)
+{
+	disconnect(t);
+	if (t->enabled && modem_plugged(t->modem))
+		t->link = modem_link_new(t->modem, send_frame, t);
 }
 
 static void setup(UsbTransport *t, const struct usb_ctrlrequest *request)
@@ -199,11 +208,12 @@ static gboolean on_ep0(int fd, GIOCondition condition, gpointer user)
 	for (gsize i = 0; n > 0 && i < n / sizeof(events[0]); i++) {
 		switch (events[i].type) {
 		case FUNCTIONFS_ENABLE:
-			disconnect(t);
-			t->link = modem_link_new(t->modem, send_frame, t);
+			t->enabled = TRUE;
+			reconnect(t);
 			break;
 		case FUNCTIONFS_DISABLE:
 		case FUNCTIONFS_UNBIND:
+			t->enabled = FALSE;
 			disconnect(t);
 			break;
 		case FUNCTIONFS_SETUP:
@@ -220,7 +230,7 @@ static void plug(UsbTransport *t)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (t->gadget && !gadget_bind(t->gadget, t->udc, &error))
+	if (!gadget_bind(t->gadget, t->udc, &error))
 		g_warning("%s", error->message);
 }
 
@@ -239,12 +249,16 @@ static void usb_event(Transport *base, ModemEvent event)
 	g_autoptr(GError) error = NULL;
 
 	g_clear_handle_id(&t->replug_source, g_source_remove);
+	if (!t->gadget) {	/* the plug is in somebody else's hand: only our side goes and comes */
+		reconnect(t);
+		return;
+	}
 	disconnect(t);
 	if (event == MODEM_PLUG) {
 		plug(t);
 		return;
 	}
-	if (t->gadget && !gadget_unbind(t->gadget, &error))
+	if (!gadget_unbind(t->gadget, &error))
 		g_warning("%s", error->message);
 	/* The host must have seen it go before it comes back. */
 	if (event == MODEM_RESET)
