@@ -6,7 +6,6 @@
  *
  * usage: fuzzer SECONDS [SEED]
  */
-#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "ifpp_nl.h"
@@ -267,25 +266,32 @@ static void *netlink_thread(void *arg)
 	return NULL;
 }
 
-static void inject(const char *kind, const char *probability)
+static void set(const char *kind, const char *file, const char *val)
 {
-	static const char * const files[][2] = {
-		{ "task-filter", "Y" }, { "interval", "1" }, { "times", "-1" }, { "verbose", "0" },
-		{ "ignore-gfp-wait", "N" },
-	};
 	char path[96];
-	size_t i;
 	int fd;
 
-	for (i = 0; i <= 5; i++) {
-		snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind,
-			 i < 5 ? files[i][0] : "probability");
-		fd = open(path, O_WRONLY);
-		if (fd < 0)
-			continue;
-		if (write(fd, i < 5 ? files[i][1] : probability, strlen(i < 5 ? files[i][1] : probability)) < 0)
-			perror(path);
-		close(fd);
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, file);
+	fd = open(path, O_WRONLY);
+	if (fd >= 0 && write(fd, val, strlen(val)) < 0)
+		perror(path);
+	close(fd);
+}
+
+static void inject(const char *percent)
+{
+	static const char * const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		set(kinds[i], "probability", "0");
+		set(kinds[i], "task-filter", "Y");
+		set(kinds[i], "interval", "1");
+		set(kinds[i], "times", "-1");
+		set(kinds[i], "verbose", "0");
+		if (i < 2)
+			set(kinds[i], "ignore-gfp-wait", "N");
+		set(kinds[i], "probability", percent);
 	}
 }
 
@@ -301,9 +307,12 @@ int main(int argc, char **argv)
 	if (fd < 0 || write(fd, "300", 3) != 3)
 		return perror("timeout_ms"), 1;
 	close(fd);
-	inject("failslab", "1");
-	inject("fail_page_alloc", "1");
-	inject("fail_usercopy", "1");
+	inject("0");
+	/* Threads inherit it; faults come with the probability. */
+	fd = open("/proc/self/make-it-fail", O_WRONLY);
+	if (fd < 0 || write(fd, "1", 1) != 1)
+		return perror("make-it-fail"), 1;
+	close(fd);
 
 	for (i = 0; i < EIDS; i++)
 		pthread_create(&t[n++], NULL, relay_thread, (void *)(long)i);
@@ -313,28 +322,11 @@ int main(int argc, char **argv)
 
 	/* Half without faults, a third with, and the host locked at the end. */
 	sleep(seconds / 2);
-	fd = open("/proc/self/make-it-fail", O_WRONLY);
-	close(fd);
-	for (i = 0; i < seconds / 3; i++) {
-		char path[64];
-		int k;
-
-		/* Threads come and go by number; the filter is per thread. */
-		for (k = 1; k < 2000; k++) {
-			snprintf(path, sizeof(path), "/proc/self/task/%d/make-it-fail", getpid() + k);
-			fd = open(path, O_WRONLY);
-			if (fd < 0)
-				continue;
-			if (write(fd, "1", 1) != 1)
-				perror(path);
-			close(fd);
-			if (k > n + 5)
-				break;
-		}
-		sleep(1);
-	}
+	inject("1");
+	sleep(seconds / 3);
 	lock_host = 1;
-	sleep(seconds - seconds / 2 - seconds / 3 > 0 ? seconds - seconds / 2 - seconds / 3 : 1);
+	sleep(seconds - seconds / 2 - seconds / 3);
+	inject("0");
 	stop = 1;
 	for (i = 0; i < n; i++)
 		pthread_join(t[i], NULL);
