@@ -60,7 +60,7 @@ static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 		{ "key", 0, 0, G_OPTION_ARG_STRING, &url, "Where the key is or is to be", "pkcs11:token=…;object=…" },
 		{ "module", 0, 0, G_OPTION_ARG_FILENAME, &module, "PKCS#11 module that p11-kit does not know", "FILE" },
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
 	gnutls_privkey_t key;
@@ -99,7 +99,7 @@ static gboolean cmd_certificate(int argc, char **argv, int *exit_code, GError **
 		{ "ci", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &ci, "CI root to trust, for this certificate and for chips",
 		  "FILE" },
 		{ "crl", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &crl, "The CI's certificate revocation list", "FILE" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
 
@@ -134,7 +134,7 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 		{ "template", 0, 0, G_OPTION_ARG_FILENAME, &template, "Clear profile in DER to start from", "FILE" },
 		{ "records", 0, 0, G_OPTION_ARG_FILENAME, &records, "CSV: columns ICCID, IMSI, Ki, OPc", "FILE" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the profiles go", "DIR" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	guint count;
 
@@ -191,7 +191,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go", "DIR" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per package", NULL },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
 	gnutls_privkey_t key;
@@ -251,7 +251,7 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per line", NULL },
 		{ "complete", 0, 0, G_OPTION_ARG_NONE, &complete, "Also fail when a package is not installed", NULL },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
 
