@@ -336,7 +336,7 @@ int main(int argc, char **argv)
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GOptionContext) context =
 		g_option_context_new("- serve one modem's eUICC to the ifpp driver");

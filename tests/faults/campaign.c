@@ -366,7 +366,7 @@ int main(int argc, char **argv)
 		  "FAULT" },
 		{ "soak", 0, 0, G_OPTION_ARG_INT, &soak, "Pairs of faults at random for so long", "MINUTES" },
 		{ "seed", 0, 0, G_OPTION_ARG_INT, &seed, "Of the random pairs", "N" },
-		{ NULL }
+		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GOptionContext) context =
 		g_option_context_new("- break the load and the lock in every way");
