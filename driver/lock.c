@@ -99,7 +99,7 @@ static void ifpp_host_set(u32 state, u32 anchor)
 static void ifpp_host_announce(void)
 {
 	char state[32];
-	char *env[] = { state, NULL };
+	char *env[2] = { state };
 
 	ifpp_netlink_host();
 	snprintf(state, sizeof(state), "IFPP_HOST_STATE=%s", ifpp_state_name(ifpp_host.state));
