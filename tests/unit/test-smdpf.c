@@ -435,6 +435,17 @@ static void certificate(Fixture *f, gconstpointer data)
 	must("%s certificate --home home dppb.pem --ci pki/ci.pem", smdpf);
 }
 
+/* A token that answers to the same name but holds another key must not seal a thing. */
+static void token_swapped(Fixture *f, gconstpointer data)
+{
+	make_chips(1, 1);
+	remove_all("other");
+	must("%s init --home other --key pkcs11:token=vault;object=other --pin-file pin", smdpf);
+	must("cp other/smdpf.conf home/smdpf.conf");
+	expect(10, "not the one in home", SEAL "--euicc data", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 0);
+}
+
 static void seal(Fixture *f, gconstpointer mode)
 {
 	g_autoptr(GPtrArray) names = NULL;
@@ -1044,6 +1055,7 @@ int main(int argc, char **argv)
 #define ADD(name, func, data) g_test_add("/smdpf/" name, Fixture, data, setup, func, teardown)
 	ADD("token", token, NULL);
 	ADD("token/imported", token_imported, NULL);
+	ADD("token/swapped", token_swapped, NULL);
 	ADD("certificate", certificate, NULL);
 	ADD("seal/ppk", seal, "ppk");
 	ADD("seal/session", seal, "session");

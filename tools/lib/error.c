@@ -70,7 +70,7 @@ static const struct {
 	{ IFPP_ERROR_ELIGIBILITY, IFPP_EXIT_REFUSED, "eligibility",
 	  "Use a chip that fulfils the profile owner's rules" },
 	{ IFPP_ERROR_KEY_BOUND, IFPP_EXIT_REFUSED, "key-bound",
-	  "Use another of the chip's one-time keys" },
+	  "Use another one-time key, or another chip" },
 	{ IFPP_ERROR_TOKEN, IFPP_EXIT_TOKEN, "token",
 	  "Check that the token is present (p11tool --list-tokens) and named right" },
 	{ IFPP_ERROR_PIN, IFPP_EXIT_TOKEN, "pin",

@@ -323,3 +323,18 @@ gboolean home_load_trust(Home *home, GError **error)
 	}
 	return TRUE;
 }
+
+gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error)
+{
+	guint8 own[65], certified[65];
+
+	if (!home_point(pub, own, error) ||
+	    !ifpp_cert_point(ifpp_span_bytes(home->chain->pdata[0]), certified, error))
+		return FALSE;
+	if (memcmp(own, certified, sizeof(own))) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN,
+			    "%s: the token's key is not the one in %s/" CERTIFICATE, home->key_url, home->dir);
+		return FALSE;
+	}
+	return TRUE;
+}

@@ -52,6 +52,9 @@ gboolean home_store_certificate(Home *home, const char *file, char **ci_files, c
 /* Load chain and trust, prove the chain. IFPP_ERROR_IO before "certificate" was run. */
 gboolean home_load_trust(Home *home, GError **error);
 
+/* Is CERT.DPpb of this key? Else every package would be refused at the gate: IFPP_ERROR_TOKEN. */
+gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error);
+
 char *home_path(const Home *home, const char *name);
 
 /* Uncompressed point of a P-256 public key. */

@@ -237,8 +237,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	key = token_open(home->key_url, &pub, error);
 	if (!key)
 		return FALSE;
+	ok = home_certifies(home, pub, error) && bind_all(home, key, &options, exit_code, error);
 	gnutls_pubkey_deinit(pub);
-	ok = bind_all(home, key, &options, exit_code, error);
 	gnutls_privkey_deinit(key);
 	return ok;
 }
