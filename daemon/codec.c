@@ -2,6 +2,7 @@
 /* ifpp-codec-1: private-class tags FF21 to FF24 over STORE DATA. */
 #include "codec.h"
 #include "error.h"
+#include "es10.h"
 
 static GBytes *finish(guint32 tag, GByteArray *body)
 {
@@ -9,24 +10,6 @@ static GBytes *finish(guint32 tag, GByteArray *body)
 
 	ifpp_tlv_put(out, tag, body->data, body->len);
 	return g_byte_array_free_to_bytes(out);
-}
-
-static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error)
-{
-	IfppSpan in = ifpp_span_bytes(response);
-
-	if (!in.len) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered nothing", what);
-		return FALSE;
-	}
-	if (!ifpp_tlv_expect(&in, tag, what, out, error))
-		return FALSE;
-	if (in.len) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: %zu bytes after the answer", what,
-			    in.len);
-		return FALSE;
-	}
-	return TRUE;
 }
 
 static gboolean result(IfppTlv *outer, const char *what, guint64 *code, GError **error)
@@ -52,7 +35,7 @@ static IfppFactoryInfo *parse_info(GBytes *response, GError **error)
 {
 	IfppTlv outer;
 
-	if (!whole(response, IFPP_TAG_FACTORY_INFO, "GetFactoryInfo", &outer, error))
+	if (!es10_whole(response, IFPP_TAG_FACTORY_INFO, "GetFactoryInfo", &outer, error))
 		return NULL;
 	return ifpp_factory_info_parse(outer.whole, error);
 }
@@ -82,7 +65,7 @@ static gboolean parse_prepare(GBytes *response, GError **error)
 	IfppTlv outer;
 	guint64 code;
 
-	if (!whole(response, IFPP_TAG_PREPARE_LOAD, "PrepareFactoryLoad", &outer, error) ||
+	if (!es10_whole(response, IFPP_TAG_PREPARE_LOAD, "PrepareFactoryLoad", &outer, error) ||
 	    !result(&outer, "PrepareFactoryLoad", &code, error))
 		return FALSE;
 	if (!code)
@@ -105,7 +88,7 @@ static gboolean parse_delete(GBytes *response, guint *deleted, GError **error)
 	IfppTlv outer, tlv;
 	guint64 code, n;
 
-	if (!whole(response, IFPP_TAG_DELETE_KEYS, "DeleteOneTimeKeys", &outer, error) ||
+	if (!es10_whole(response, IFPP_TAG_DELETE_KEYS, "DeleteOneTimeKeys", &outer, error) ||
 	    !result(&outer, "DeleteOneTimeKeys", &code, error))
 		return FALSE;
 	/* 1: there was nothing to delete */
@@ -131,7 +114,7 @@ static GBytes *parse_lock(GBytes *response, GError **error)
 {
 	IfppTlv outer;
 
-	if (!whole(response, IFPP_TAG_LOCK, "LockFactoryServices", &outer, error))
+	if (!es10_whole(response, IFPP_TAG_LOCK, "LockFactoryServices", &outer, error))
 		return NULL;
 	return g_bytes_new(outer.value.data, outer.value.len);
 }

@@ -266,8 +266,7 @@ static GBytes *command(guint32 tag, guint32 inner, const void *value, gsize len)
 	return g_bytes_new(out->data, out->len);
 }
 
-/* The one TLV that a response must be. */
-static gboolean whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error)
+gboolean es10_whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error)
 {
 	IfppSpan in = ifpp_span_bytes(response);
 
@@ -296,7 +295,7 @@ gboolean es10_get_eid_parse(GBytes *response, guint8 eid[16], GError **error)
 {
 	IfppTlv outer, tlv;
 
-	if (!whole(response, 0xbf3e, "GetEID", &outer, error))
+	if (!es10_whole(response, 0xbf3e, "GetEID", &outer, error))
 		return FALSE;
 	if (!ifpp_tlv_find(outer.value, 0x5a, &tlv) || tlv.value.len != 16) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "GetEID: no EID in the answer");
@@ -322,7 +321,7 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 	IfppTlv outer, list;
 	IfppSpan in;
 
-	if (!whole(response, 0xbf2b, "RetrieveNotificationsList", &outer, error))
+	if (!es10_whole(response, 0xbf2b, "RetrieveNotificationsList", &outer, error))
 		return NULL;
 	in = outer.value;
 	if (!in.len)
@@ -357,7 +356,7 @@ gboolean es10_remove_parse(GBytes *response, GError **error)
 	IfppTlv outer, tlv;
 	guint64 result;
 
-	if (!whole(response, 0xbf30, "RemoveNotificationFromList", &outer, error))
+	if (!es10_whole(response, 0xbf30, "RemoveNotificationFromList", &outer, error))
 		return FALSE;
 	if (!ifpp_tlv_find(outer.value, 0x80, &tlv) || !ifpp_tlv_uint(&tlv, &result, NULL) || result > 1) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "RemoveNotificationFromList: refused");

@@ -40,6 +40,9 @@ GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error);
 guint es10_sw(Es10 *es10);
 Es10Count es10_count(Es10 *es10);
 
+/* The one TLV that a response must be; @what for errors. CHIP, TLV */
+gboolean es10_whole(GBytes *response, guint32 tag, const char *what, IfppTlv *out, GError **error);
+
 GBytes *es10_get_eid(void);
 gboolean es10_get_eid_parse(GBytes *response, guint8 eid[16], GError **error);
 GBytes *es10_get_info2(void);
