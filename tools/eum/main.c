@@ -9,6 +9,7 @@
 
 #include "eid.h"
 #include "error.h"
+#include "options.h"
 #include "personalise.h"
 #include "pki.h"
 
@@ -26,29 +27,6 @@ static const char usage[] =
 	"\n"
 	"ifpp-eum COMMAND --help lists the options of a command.\n"
 	"The keys lie in plain files: this is a PKI for tests, not for products.\n";
-
-static gboolean usage_error(GError **error, const char *what)
-{
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
-	return FALSE;
-}
-
-/* Parse the options; what is left must be @n_args words, the command's own arguments. */
-static gboolean parse(GOptionEntry *entries, const char *params, const char *summary, int *argc, char ***argv,
-		      int n_args, GError **error)
-{
-	g_autoptr(GOptionContext) context = g_option_context_new(params);
-	g_autoptr(GError) inner = NULL;
-
-	g_option_context_set_summary(context, summary);
-	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, argc, argv, &inner))
-		return usage_error(error, inner->message);
-	if (*argc - 1 != n_args)
-		return usage_error(error,
-				   *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
-	return TRUE;
-}
 
 static gboolean parse_time(const char *text, gint64 *out, GError **error)
 {
@@ -76,8 +54,8 @@ static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 		  "First eight digits of the EUM's EIDs (89049032)", "DIGITS" }, G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.", &argc, &argv,
-		   1, error))
+	if (!ifpp_options_parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.",
+				&argc, &argv, 1, error))
 		return FALSE;
 	if (!pki_init(argv[1], name ? name : "IFPP Test", prefix ? prefix : "89049032", error))
 		return FALSE;
@@ -101,13 +79,13 @@ static gboolean certify_dp(IfppRole role, int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki dppb|dpauth DIR", "The CI in DIR signs a certificate for an SM-DP.", &argc,
-		   &argv, 1, error))
+	if (!ifpp_options_parse(entries, "pki dppb|dpauth DIR",
+				"The CI in DIR signs a certificate for an SM-DP.", &argc, &argv, 1, error))
 		return FALSE;
 	if (!public_key == !csr)
-		return usage_error(error, "give one of --public-key and --csr");
+		return ifpp_usage_error(error, "give one of --public-key and --csr");
 	if (!out)
-		return usage_error(error, "--out is missing");
+		return ifpp_usage_error(error, "--out is missing");
 	if (!parse_time(not_before, &from, error) || !parse_time(not_after, &to, error))
 		return FALSE;
 	return pki_dp(argv[1], role, csr ? csr : public_key, csr != NULL, oid ? oid : "2.999.10", out, from,
@@ -137,12 +115,13 @@ static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "pki crl DIR", "The CI in DIR signs a revocation list.", &argc, &argv, 1, error))
+	if (!ifpp_options_parse(entries, "pki crl DIR", "The CI in DIR signs a revocation list.", &argc,
+				&argv, 1, error))
 		return FALSE;
 	if (!out)
-		return usage_error(error, "--out is missing");
+		return ifpp_usage_error(error, "--out is missing");
 	if (days < 1 || days > 36500)
-		return usage_error(error, "--days is 1 to 36500");
+		return ifpp_usage_error(error, "--days is 1 to 36500");
 	return pki_crl(argv[1], revoke, out, days, error);
 }
 
@@ -172,16 +151,16 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 
-	if (!parse(entries, "personalise",
-		   "Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",
-		   &argc, &argv, 0, error))
+	if (!ifpp_options_parse(entries, "personalise",
+				"Makes a virtual chip for ifpp-vmodem and its public data for ifpp-smdpf.",
+				&argc, &argv, 0, error))
 		return FALSE;
 	if (!pki || !eid_text || !chip || !data)
-		return usage_error(error, "--pki, --eid, --chip and --data are needed");
+		return ifpp_usage_error(error, "--pki, --eid, --chip and --data are needed");
 	if (keys < 0 || keys > 256)
-		return usage_error(error, "--keys is 0 to 256");
+		return ifpp_usage_error(error, "--keys is 0 to 256");
 	if (count < 0)
-		return usage_error(error, "--count is 1 or more");
+		return ifpp_usage_error(error, "--count is 1 or more");
 	if (!ifpp_eid_parse(eid_text, eid, error))
 		return FALSE;
 	eum = pki_eum_open(pki, error);
@@ -191,7 +170,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		g_autofree char *chip_file = NULL, *data_file = NULL;
 
 		if (i > 0 && !next_eid(eid))
-			return usage_error(error, "no EID of this EUM is left");
+			return ifpp_usage_error(error, "no EID of this EUM is left");
 		chip_file = chip_path(chip, eid, "chip", count > 0);
 		data_file = chip_path(data, eid, "euicc", count > 0);
 		if (!personalise(eum, eid, keys, chip_file, data_file, error))

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "generate.h"
 #include "home.h"
+#include "options.h"
 #include "report.h"
 #include "token.h"
 
@@ -30,28 +31,6 @@ static const char usage[] =
 	"ifpp-smdpf COMMAND --help lists the options of a command.\n"
 	"The PIN comes from --pin-file, from IFPP_PIN in the environment, or is asked for.\n";
 
-static gboolean usage_error(GError **error, const char *what)
-{
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
-	return FALSE;
-}
-
-/* Parse the options; what is left must be @n_args words, the command's own arguments. */
-static gboolean parse(GOptionEntry *entries, const char *params, const char *summary, int *argc, char ***argv,
-		      int n_args, GError **error)
-{
-	g_autoptr(GOptionContext) context = g_option_context_new(params);
-	g_autoptr(GError) inner = NULL;
-
-	g_option_context_set_summary(context, summary);
-	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, argc, argv, &inner))
-		return usage_error(error, inner->message);
-	if (*argc - 1 != n_args)
-		return usage_error(error, *argc - 1 < n_args ? "an argument is missing" : "too many arguments");
-	return TRUE;
-}
-
 static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *dir = NULL, *url = NULL, *module = NULL, *pin_file = NULL, *path = NULL;
@@ -67,11 +46,12 @@ static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 	gnutls_pubkey_t pub;
 	gboolean created, ok;
 
-	if (!parse(entries, NULL, "Makes the home, and an ECDSA P-256 key inside the token if it has none of that name.",
-		   &argc, &argv, 0, error))
+	if (!ifpp_options_parse(entries, NULL,
+				"Makes the home, and an ECDSA P-256 key inside the token if it has none of that name.",
+				&argc, &argv, 0, error))
 		return FALSE;
 	if (!dir || !url)
-		return usage_error(error, "--home and --key are needed");
+		return ifpp_usage_error(error, "--home and --key are needed");
 	if (!token_check_url(url, error) || !token_init(module, pin_file, error) ||
 	    !token_generate(url, &created, error))
 		return FALSE;
@@ -103,11 +83,12 @@ static gboolean cmd_certificate(int argc, char **argv, int *exit_code, GError **
 	};
 	g_autoptr(Home) home = NULL;
 
-	if (!parse(entries, "CERT", "Stores CERT.DPpb, with its sub-CAs after it if there are any.", &argc, &argv, 1,
-		   error))
+	if (!ifpp_options_parse(entries, "CERT",
+				"Stores CERT.DPpb, with its sub-CAs after it if there are any.", &argc, &argv,
+				1, error))
 		return FALSE;
 	if (!dir || !ci)
-		return usage_error(error, "--home and --ci are needed");
+		return ifpp_usage_error(error, "--home and --ci are needed");
 	home = home_open(dir, error);
 	if (!home || !home_store_certificate(home, argv[1], ci, crl, error))
 		return FALSE;
@@ -139,15 +120,16 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 	guint count;
 
 	if (argc < 2 || strcmp(argv[1], "build"))
-		return usage_error(error, "profile: the only thing to do is profile build");
+		return ifpp_usage_error(error, "profile: the only thing to do is profile build");
 	argv[1] = argv[0];
 	argc--;
 	argv++;
-	if (!parse(entries, NULL, "Writes DIR/ICCID.der for each record. They are secret: seal them, then delete them.",
-		   &argc, &argv, 0, error))
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes DIR/ICCID.der for each record. They are secret: seal them, then delete them.",
+				&argc, &argv, 0, error))
 		return FALSE;
 	if (!template || !records || !out)
-		return usage_error(error, "--template, --records and --out are needed");
+		return ifpp_usage_error(error, "--template, --records and --out are needed");
 	keep_secrets();
 	if (!generate_profiles(template, records, out, &count, error))
 		return FALSE;
@@ -199,19 +181,19 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	int word = 0;
 	gboolean ok;
 
-	if (!parse(entries, NULL,
-		   "Seals profiles to chips, each to a one-time key that has never been used. The same order\n"
-		   "again gives the same packages: run it again after an interruption.",
-		   &argc, &argv, 0, error))
+	if (!ifpp_options_parse(entries, NULL,
+				"Seals profiles to chips, each to a one-time key that has never been used. The same order\n"
+				"again gives the same packages: run it again after an interruption.",
+				&argc, &argv, 0, error))
 		return FALSE;
 	if (!dir || !euicc || !out)
-		return usage_error(error, "--home, --euicc and --out are needed");
+		return ifpp_usage_error(error, "--home, --euicc and --out are needed");
 	if (options.count < 1 || options.count > COUNT_MAX)
-		return usage_error(error, "--count: not from 1 to 256");
+		return ifpp_usage_error(error, "--count: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
-		return usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
+		return ifpp_usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
 	if (name && (strlen(name) > 64 || !g_utf8_validate(name, -1, NULL)))
-		return usage_error(error, "--profile-name: not 64 bytes of UTF-8 at most");
+		return ifpp_usage_error(error, "--profile-name: not 64 bytes of UTF-8 at most");
 	if (class) {
 		if (!parse_word(class, classes, "--class", &word, error))
 			return FALSE;
@@ -255,11 +237,12 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	};
 	g_autoptr(Home) home = NULL;
 
-	if (!parse(entries, "REPORT", "Verifies every result and lock receipt with the chip's own certificate.", &argc,
-		   &argv, 1, error))
+	if (!ifpp_options_parse(entries, "REPORT",
+				"Verifies every result and lock receipt with the chip's own certificate.",
+				&argc, &argv, 1, error))
 		return FALSE;
 	if (!dir)
-		return usage_error(error, "--home is needed");
+		return ifpp_usage_error(error, "--home is needed");
 	home = home_open(dir, error);
 	return home && home_load_trust(home, error) && report_verify(home, argv[1], json, complete, exit_code, error);
 }

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "gadget.h"
 #include "modem.h"
+#include "options.h"
 #include "transport.h"
 
 #define PROGRAM "ifpp-vmodem"
@@ -25,12 +26,6 @@ static gboolean on_signal(gpointer user)
 {
 	g_main_loop_quit(user);
 	return G_SOURCE_REMOVE;
-}
-
-static gboolean usage_error(GError **error, const char *what)
-{
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
-	return FALSE;
 }
 
 static gboolean parse_options(Options *o, int *argc, char ***argv, GError **error)
@@ -62,7 +57,7 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		"  ifpp-vmodem control PATH WORD...");
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, argc, argv, &inner))
-		return usage_error(error, inner->message);
+		return ifpp_usage_error(error, inner->message);
 	if (o->version)
 		return TRUE;
 	if (*argc > 1) {
@@ -70,15 +65,15 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		return FALSE;
 	}
 	if (!o->chip)
-		return usage_error(error, "--chip is missing");
+		return ifpp_usage_error(error, "--chip is missing");
 	if (!o->socket == !o->functionfs)
-		return usage_error(error, "give one of --socket and --functionfs");
+		return ifpp_usage_error(error, "give one of --socket and --functionfs");
 	if (o->gadget && !o->functionfs)
-		return usage_error(error, "--gadget goes with --functionfs");
+		return ifpp_usage_error(error, "--gadget goes with --functionfs");
 	if (o->max_clients < 1 || o->max_clients > 254)
-		return usage_error(error, "--max-clients is 1 to 254");
+		return ifpp_usage_error(error, "--max-clients is 1 to 254");
 	if (o->max_channels < 1 || o->max_channels > CHIP_CHANNELS - 1)
-		return usage_error(error, "--max-channels is 1 to 19");
+		return ifpp_usage_error(error, "--max-channels is 1 to 19");
 	return TRUE;
 }
 
@@ -139,7 +134,7 @@ static int control_main(int argc, char **argv)
 	g_autofree char *answer = NULL;
 
 	if (argc < 3) {
-		usage_error(&error, "usage: " PROGRAM " control PATH WORD...");
+		ifpp_usage_error(&error, "usage: " PROGRAM " control PATH WORD...");
 		return ifpp_error_exit(PROGRAM, error);
 	}
 	answer = control_ask(argv[1], argv + 2, &error);
@@ -167,7 +162,7 @@ static int gadget_main(int argc, char **argv)
 	ok = g_option_context_parse(context, &argc, &argv, &error);
 	if (!ok || argc != 2 || !name) {
 		g_clear_error(&error);
-		usage_error(&error, "usage: " PROGRAM " gadget up|down|bind|unbind --name NAME");
+		ifpp_usage_error(&error, "usage: " PROGRAM " gadget up|down|bind|unbind --name NAME");
 		return ifpp_error_exit(PROGRAM, error);
 	}
 	if (!dir)
@@ -181,7 +176,7 @@ static int gadget_main(int argc, char **argv)
 	else if (!strcmp(argv[1], "unbind"))
 		ok = gadget_unbind(name, &error);
 	else
-		ok = usage_error(&error, "gadget: up, down, bind or unbind");
+		ok = ifpp_usage_error(&error, "gadget: up, down, bind or unbind");
 	return ok ? IFPP_EXIT_OK : ifpp_error_exit(PROGRAM, error);
 }
 

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Command lines of programs with commands: options, then a known number of words. */
+#ifndef IFPP_OPTIONS_H
+#define IFPP_OPTIONS_H
+
+#include <glib.h>
+
+/**
+ * ifpp_options_parse() - parse the options of one command
+ * @entries: its options, ended by an empty entry
+ * @params: what --help shows after the command's name
+ * @summary: what --help says first
+ * @argc: as main()'s, options are taken out
+ * @argv: likewise
+ * @n_args: words that must be left after the command's own name
+ * @error: IFPP_ERROR_USAGE
+ */
+gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const char *summary, int *argc,
+			    char ***argv, int n_args, GError **error);
+
+/* Set IFPP_ERROR_USAGE and return FALSE. */
+gboolean ifpp_usage_error(GError **error, const char *what);
+
+#endif
