@@ -278,8 +278,8 @@ void ifpp_detach(struct ifpp_dev *dev)
 
 	mutex_lock(&ifpp_chips_mutex);
 	mutex_lock(&chip->lock);
-	ifpp_netlink_dev(dev, IFPP_CMD_DEV_DEL_NTF);
 	ifpp_dev_end(dev);
+	ifpp_netlink_dev(dev, IFPP_CMD_DEV_DEL_NTF);
 	mutex_unlock(&chip->lock);
 
 	cdev_device_del(&dev->cdev, &dev->dev);

@@ -4,6 +4,8 @@
  * user memory that it makes, with that one failing (fail-nth). Wants a kernel with
  * fault injection; what it did wrong shows in KASAN, lockdep and kmemleak.
  */
+#include <sys/syscall.h>
+
 #include "ifpp_nl.h"
 
 static int set(const char *path, const char *val)
@@ -157,6 +159,44 @@ TEST_F_TIMEOUT(faults, every_one, 180)
 	EXPECT_EQ(0, l.faults);
 	EXPECT_EQ(0, l.wrong);
 	EXPECT_EQ(1, l.c.n);
+}
+
+#define FAR 1000000
+
+/*
+ * Loading the module, likewise: what it had set up is taken down again. The kernel's
+ * own part of a load comes first and warns when it fails, so it is counted with a
+ * load that goes just that far: its parameters are parsed right before our part.
+ */
+TEST_F_TIMEOUT(faults, load_module, 180)
+{
+	const char *ko = getenv("IFPP_KO");
+	int fd, n, first, err, left;
+
+	ASSERT_NE(NULL, ko);
+	fd = open(ko, O_RDONLY | O_CLOEXEC);
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(0, syscall(SYS_delete_module, "ifpp", O_NONBLOCK));
+	fail_nth(FAR);
+	EXPECT_ERR(EINVAL, syscall(SYS_finit_module, fd, "locked=what", 0));
+	first = FAR - fail_left();
+	fail_nth(0);
+	for (n = first; n < first + 5000; n++) {
+		fail_nth(n);
+		err = syscall(SYS_finit_module, fd, "", 0);
+		left = fail_left();
+		fail_nth(0);
+		if (!err && left)
+			break;
+		if (!err)
+			ASSERT_EQ(0, syscall(SYS_delete_module, "ifpp", O_NONBLOCK));
+		ASSERT_NE(0, access(RELAY, F_OK));
+	}
+	TH_LOG("%d places to fail", n - first);
+	EXPECT_LT(20, n - first);
+	EXPECT_GT(5000, n - first);
+	EXPECT_EQ(0, access(RELAY, F_OK));
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
