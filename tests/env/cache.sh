@@ -8,7 +8,7 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 cache=${IFPP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ifpp}
 mkdir -p "$cache" "$top/build"
 
-say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+say() { if [ -t 2 ]; then printf '\033[1m==>\033[0m %s\n' "$*" >&2; else echo "==> $*" >&2; fi; }
 die() { echo "$(basename "$0"): $*" >&2; exit 1; }
 
 # packages FILE: the package names in FILE, separated by commas
