@@ -525,6 +525,9 @@ TEST_F(ifpp, sysfs)
 		snprintf(path, sizeof(path), "/sys/class/ifpp/ifpp%d/%s", self->index, names[i]);
 		ASSERT_EQ(0, stat(path, &st));
 		EXPECT_EQ(0444, st.st_mode & 0777);
+		sysfs(self->index, names[i], got, sizeof(got));
+		if (i >= 3)
+			EXPECT_STREQ("0\n", got);
 	}
 }
 
