@@ -32,7 +32,7 @@ typedef struct {
 	LedgerEntry entry;
 	guint8 otpk[65];
 	GByteArray *upp;	/* clear: freed as soon as it is sealed */
-	char *upp_name;		/* UTF-8, from the profile's header */
+	char *upp_name;		/* UTF-8, from the profile's header; once sealed, as in its metadata */
 	GBytes *package;
 	gboolean old;		/* sealed by an earlier run */
 	gboolean there;		/* and still where it should be */
@@ -93,11 +93,7 @@ static void complain(Run *run, const char *what, GError *error)
 
 static char *item_file(const Item *item)
 {
-	g_autofree char *id = ifpp_hex((IfppSpan){ item->entry.key_id, 8 });
-	char eid[33];
-
-	ifpp_eid_format(item->entry.eid, eid);
-	return g_strdup_printf("%s-%s.ifpp", eid, id);
+	return ifpp_package_file_name(item->entry.eid, item->entry.key_id);
 }
 
 /* ------------------------------------------------------------ files in bulk */
@@ -466,6 +462,8 @@ static gboolean seal_item(Run *run, Item *item, GError **error)
 	};
 
 	metadata = profile_metadata(item->entry.iccid, o->spn, short_name, o->class);
+	g_free(item->upp_name);
+	item->upp_name = g_steal_pointer(&short_name);
 	in.metadata = (IfppSpan){ metadata->data, metadata->len };
 	/* fresh for each profile: a PPK set used twice would give its key stream away */
 	if (gnutls_rnd(GNUTLS_RND_KEY, ppk, sizeof(ppk)) < 0) {
@@ -500,7 +498,7 @@ static gboolean bind_batch(Run *run, GPtrArray *items, GError **error)
 		Item *item = items->pdata[i];
 
 		if (!item->old)
-			ledger_bind(run->ledger, item->entry.key_id, item->package);
+			ledger_bind(run->ledger, item->entry.key_id, item->package, item->upp_name);
 	}
 	ok = ledger_commit(run->ledger, error);
 	ledger_unlock(run->ledger);
@@ -634,6 +632,8 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 	if (!run->ledger || !ledger_lock(run->ledger, error))
 		return FALSE;
 	sweep(run);
+	if (o->order)
+		ledger_name_order(run->ledger, run->order, o->order);
 	ok = ledger_commit(run->ledger, error);
 	ledger_unlock(run->ledger);
 	return ok;

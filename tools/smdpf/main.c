@@ -9,7 +9,9 @@
 #include <sys/resource.h>
 
 #include "bind.h"
+#include "bundle.h"
 #include "error.h"
+#include "export.h"
 #include "generate.h"
 #include "home.h"
 #include "options.h"
@@ -26,6 +28,7 @@ static const char usage[] =
 	"  certificate      store the certificate that a CI issued for the key\n"
 	"  profile build    make profiles from a template and subscriber records\n"
 	"  seal             seal profiles to the one-time keys of chips\n"
+	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
 	"\n"
 	"ifpp-smdpf COMMAND --help lists the options of a command.\n"
@@ -192,6 +195,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		return ifpp_usage_error(error, "--count: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
 		return ifpp_usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
+	if (order && !ifpp_bundle_text_valid(order))
+		return ifpp_usage_error(error, "--order: not 1 to 64 bytes of printable UTF-8");
 	if (name && (strlen(name) > 64 || !g_utf8_validate(name, -1, NULL)))
 		return ifpp_usage_error(error, "--profile-name: not 64 bytes of UTF-8 at most");
 	if (class) {
@@ -225,6 +230,34 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	return ok;
 }
 
+static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *pin_file = NULL, *order = NULL, *out = NULL;
+	gboolean all = FALSE;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "What was sealed with this --order", "NAME" },
+		{ "all", 0, 0, G_OPTION_ARG_NONE, &all, "Every package that has no result yet", NULL },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "The delivery to write", "FILE" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes sealed packages and a signed inventory into one file, for ifppctl import. Packages\n"
+				"whose result is known are left out. The same again leaves the file as it is.",
+				&argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || !out || !order == !all)
+		return ifpp_usage_error(error, "--home, --out, and one of --order and --all are needed");
+	if (order && !ifpp_bundle_text_valid(order))
+		return ifpp_usage_error(error, "--order: not 1 to 64 bytes of printable UTF-8");
+	home = home_open(dir, error);
+	return home && home_load_trust(home, error) &&
+	       export_delivery(home, order, out, pin_file, exit_code, error);
+}
+
 static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError **error)
 {
 	gboolean json = FALSE, complete = FALSE;
@@ -255,6 +288,7 @@ static const struct {
 	{ "certificate", cmd_certificate },
 	{ "profile", cmd_profile },
 	{ "seal", cmd_seal },
+	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
 };
 
