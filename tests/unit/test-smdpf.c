@@ -1063,6 +1063,96 @@ static void report(Fixture *f, gconstpointer data)
 	opened_free(b);
 }
 
+/* ------------------------------------------------------------ protection in bulk */
+
+static void alter(const char *from, const char *to, gssize at)
+{
+	g_autoptr(GBytes) bytes = read_file(from);
+	gsize len;
+	char *data = g_bytes_unref_to_data(g_steal_pointer(&bytes), &len);
+
+	data[at < 0 ? (gssize)len + at : at] ^= 1;
+	g_assert_true(g_file_set_contents(to, data, len, NULL));
+	g_free(data);
+}
+
+static gboolean holds(const Opened *o, GBytes *upp)
+{
+	return o->upp->len == g_bytes_get_size(upp) && !memcmp(o->upp->data, g_bytes_get_data(upp, NULL), o->upp->len);
+}
+
+/* Profiles protected first, sealed later: the chip gets what was in them, the disk tells nothing. */
+static void protect(Fixture *f, gconstpointer data)
+{
+	static const char *const iccids[] = { "8949449999999990015", "8949449999999990023" };
+	g_autoptr(GBytes) first = NULL, second = NULL, a = NULL, b = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	gboolean seen_a = FALSE, seen_b = FALSE;
+
+	make_chips(2, 2);
+	remove_all("profiles");
+	remove_all("ppp");
+	g_mkdir("profiles", 0700);
+	write_profile("profiles/a.der", iccids[0], 3000);
+	write_profile("profiles/b.der", iccids[1], 0);
+	a = read_file("profiles/a.der");
+	b = read_file("profiles/b.der");
+	expect(10, "PIN", "%s protect --home home --pin-file wrong-pin --upp profiles --out ppp", smdpf);
+	must("%s protect --home home --pin-file pin --upp profiles --out ppp", smdpf);
+	g_assert_cmpstr(out_text, ==, "2 protected profiles in ppp\n");
+	first = read_file("ppp/8949449999999990015.ppp");
+	/* the public half is enough from now on; each time the keys are new ones */
+	must("%s protect --home home --pin-file nowhere --upp profiles --out ppp", smdpf);
+	second = read_file("ppp/8949449999999990015.ppp");
+	g_assert_cmpuint(g_bytes_get_size(first), ==, g_bytes_get_size(second));
+	g_assert_false(g_bytes_equal(first, second));
+	g_assert_null(memmem(g_bytes_get_data(second, NULL), g_bytes_get_size(second),
+			     (const char *)g_bytes_get_data(a, NULL) + 20, 16));
+	remove_all("profiles");
+
+	/* one bit in the keys, the segments, the name: no package is sealed from it */
+	for (guint i = 0; i < 3; i++) {
+		const gssize at[] = { 60, -100, 12 };
+
+		alter("ppp/8949449999999990015.ppp", "bad.ppp", at[i]);
+		expect(5, "altered, or protected for another token",
+		       SEAL "--euicc data/" FIRST_EID ".euicc --protected bad.ppp", smdpf);
+		g_assert_cmpuint(count_files("out"), ==, 0);
+	}
+	alter("ppp/8949449999999990015.ppp", "bad.ppp", 0);
+	expect(5, "bad.ppp", SEAL "--euicc data/" FIRST_EID ".euicc --protected bad.ppp", smdpf);
+	expect(2, "--protected", SEAL "--euicc data --protected ppp --mode session", smdpf);
+
+	must(SEAL "--euicc data --protected ppp", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 2);
+	names = list("out");
+	for (guint i = 0; i < names->len; i++) {
+		Opened *o = open_package(f->trust, names->pdata[i]);
+
+		g_assert_true(o->ppk);
+		seen_a |= holds(o, a);
+		seen_b |= holds(o, b);
+		opened_free(o);
+	}
+	g_assert_true(seen_a && seen_b);
+	must(SEAL "--euicc data --protected ppp", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 2 from before"));
+	expect(2, "no profile left", SEAL "--euicc data/" FIRST_EID ".euicc --protected ppp --order more", smdpf);
+	g_unlink("bad.ppp");
+}
+
+/* A wrapping key that was ever outside the token protects nothing. */
+static void protect_imported(Fixture *f, gconstpointer data)
+{
+	write_profile("one.der", "89000123456789012341", 0);
+	must("openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out rsa.pem");
+	must("softhsm2-util --token vault --pin 1234 --import rsa.pem --label other-ppk --id 78");
+	must("%s init --home h5 --key pkcs11:token=vault;object=other --pin-file pin", smdpf);
+	expect(10, "extractable", "%s protect --home h5 --pin-file pin --upp one.der --out ppp5", smdpf);
+	g_assert_false(g_file_test("h5/ppk.pub.pem", G_FILE_TEST_EXISTS));
+	g_assert_false(g_file_test("ppp5", G_FILE_TEST_EXISTS));
+}
+
 /* ------------------------------------------------------------ deliveries */
 
 static void assert_same_files(const char *a, const char *b)
@@ -1260,6 +1350,8 @@ int main(int argc, char **argv)
 	ADD("killed", killed, NULL);
 	ADD("damaged-ledger", damaged_ledger, NULL);
 	ADD("report", report, NULL);
+	ADD("protect", protect, NULL);
+	ADD("protect/imported", protect_imported, NULL);
 	ADD("delivery", delivery, NULL);
 	ADD("delivery/orders", delivery_orders, NULL);
 	ADD("delivery/refused", delivery_refused, NULL);
