@@ -4,9 +4,11 @@
  * opened with the chip's private key, what it refuses leaves nothing behind.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -1174,7 +1176,8 @@ static void delivery(Fixture *f, gconstpointer data)
 {
 	g_autoptr(GBytes) first = NULL, again = NULL;
 	g_autoptr(GPtrArray) names = NULL;
-	g_autofree char *one = NULL;
+	g_autofree char *one = NULL, *half = NULL;
+	int dir;
 
 	make_chips(3, 2);
 	must("%s seal --home home --pin-file pin --euicc data --count 2 --out out", smdpf);
@@ -1206,9 +1209,17 @@ static void delivery(Fixture *f, gconstpointer data)
 	names = list("factory/new");
 	g_assert_cmpint(g_unlink(names->pdata[0]), ==, 0);
 	g_assert_cmpint(truncate(names->pdata[1], 100), ==, 0);
+	half = g_strdup_printf("factory/new/.%s.a1B2c3", strrchr(names->pdata[0], '/') + 1);
+	g_assert_true(g_file_set_contents(half, "half", -1, NULL));
+	g_assert_true(g_file_set_contents("factory/new/.keep", "mine", -1, NULL));
+	dir = open("factory/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(flock(dir, LOCK_EX), ==, 0);
+	station(IFPP_EXIT_BUSY, "another import", "%s import d.ifppd --trust pki --to factory/new", ctl);
+	close(dir);
 	station(0, NULL, "%s --json import d.ifppd --trust pki --to factory/new", ctl);
 	g_assert_nonnull(strstr(out_text, "\"type\":\"import\""));
 	g_assert_nonnull(strstr(out_text, "\"written\":2,\"there\":4"));
+	g_assert_cmpint(g_unlink("factory/new/.keep"), ==, 0);
 	assert_same_files("out", "factory/new");
 
 	/* a damaged delivery is replaced by exporting it again, a damaged home is not delivered */

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* import: a delivery of the Key Maker becomes a directory of sealed packages. No secret is needed. */
 #include "ctl.h"
+#include "explain.h"
 #include "outbox.h"
 
 #include <bundle.h>
 #include <eid.h>
 #include <error.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <file.h>
+#include <glib/gstdio.h>
 #include <package.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #define DEFAULT_DIR CTL_STATE_DIR "/packages"
 
@@ -103,21 +108,81 @@ static gboolean make_dir(const char *path, GError **error)
 	return FALSE;
 }
 
-static gboolean import_all(Import *import, GError **error)
+/* A temporary file of ifpp_file_write() for a package: .EID-KEYID.ifpp.XXXXXX */
+static gboolean is_leftover(const char *name)
 {
-	if (!verify_all(import, error) || (!import->check_only && !make_dir(import->dir, error)))
-		return FALSE;
-	for (guint i = 0; i < import->items->len; i++) {
-		const char *state = "sound";
+	static const char form[] = ".EEEEEEEEEEEEEEEEEEEEEEEEEEEEEEEE-KKKKKKKKKKKKKKKK.ifpp.XXXXXX";
 
-		if (!import->check_only && !write_one(import, i, &state, error))
+	if (strlen(name) != strlen(form))
+		return FALSE;
+	for (guint i = 0; form[i]; i++)
+		if (form[i] == 'E' ? !g_ascii_isdigit(name[i]) :
+		    form[i] == 'K' ? !g_ascii_isxdigit(name[i]) :
+		    form[i] == 'X' ? !g_ascii_isalnum(name[i]) :
+				     form[i] != name[i])
+			return FALSE;
+	return TRUE;
+}
+
+/* One import at a time in a directory, so that what an interrupted one left half-written can go. */
+static int lock_dir(const char *path, GError **error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_autoptr(GDir) dir = NULL;
+	const char *name;
+
+	if (fd < 0) {
+		g_set_error(error, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO, "%s: %s", path,
+			    g_strerror(errno));
+		return -1;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY,
+			    "%s: another import is writing there. Run this again when it is done", path);
+		close(fd);
+		return -1;
+	}
+	dir = g_dir_open(path, 0, NULL);
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+
+		if (is_leftover(name))
+			g_unlink(file);
+	}
+	return fd;
+}
+
+static gboolean write_all(Import *import, GError **error)
+{
+	for (guint i = 0; i < import->items->len; i++) {
+		const char *state;
+
+		if (!write_one(import, i, &state, error))
 			return FALSE;
 		show(import, i, state);
-		if (!import->check_only)
-			ctl_progress(&import->ctl->out, "%u of %u packages", i + 1, import->items->len);
+		ctl_progress(&import->ctl->out, "%u of %u packages", i + 1, import->items->len);
 	}
 	ctl_progress_end(&import->ctl->out);
 	return TRUE;
+}
+
+static gboolean import_all(Import *import, GError **error)
+{
+	gboolean ok;
+	int lock;
+
+	if (!verify_all(import, error))
+		return FALSE;
+	if (import->check_only) {
+		for (guint i = 0; i < import->items->len; i++)
+			show(import, i, "sound");
+		return TRUE;
+	}
+	if (!make_dir(import->dir, error) || (lock = lock_dir(import->dir, error)) < 0)
+		return FALSE;
+	ok = write_all(import, error);
+	close(lock);
+	return ok;
 }
 
 static void summary(const Import *import, const char *file, const char *order)
