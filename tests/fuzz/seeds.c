@@ -5,6 +5,9 @@
 
 #include <glib/gstdio.h>
 
+#include <gnutls/pkcs7.h>
+
+#include "bundle.h"
 #include "euicc.h"
 #include "file.h"
 #include "package.h"
@@ -30,6 +33,35 @@ static void put_bytes(const char *sub, const char *name, GBytes *bytes)
 	put(sub, name, data, len);
 }
 
+/* A delivery of one package, and its inventory alone. */
+static void put_bundle(TestId *signer, GBytes *package)
+{
+	g_autoptr(IfppInventory) inventory = ifpp_inventory_new("seed");
+	g_autofree char *sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
+	g_autoptr(GBytes) hash = ifpp_unhex(sum), text = NULL, cms = NULL;
+	g_autoptr(GByteArray) file = g_byte_array_new();
+	IfppBundleItem item = { .iccid = "8949449....15", .profile = "seed" };
+	guint8 header[IFPP_BUNDLE_HEADER_LEN];
+	IfppHeader fields;
+
+	if (!ifpp_header_parse(ifpp_span_bytes(package), &fields, NULL))
+		g_error("no package");
+	memcpy(item.eid, fields.eid, sizeof(item.eid));
+	memcpy(item.key_id, fields.key_id, sizeof(item.key_id));
+	memcpy(item.sha256, g_bytes_get_data(hash, NULL), sizeof(item.sha256));
+	item.len = g_bytes_get_size(package);
+	g_array_append_val(inventory->items, item);
+	text = ifpp_inventory_format(inventory);
+	cms = test_cms_new(signer, NULL, ifpp_span_bytes(text),
+			   GNUTLS_PKCS7_EMBED_DATA | GNUTLS_PKCS7_INCLUDE_CERT);
+	ifpp_bundle_header_write(g_bytes_get_size(cms), header);
+	g_byte_array_append(file, header, sizeof(header));
+	g_byte_array_append(file, g_bytes_get_data(cms, NULL), g_bytes_get_size(cms));
+	g_byte_array_append(file, g_bytes_get_data(package, NULL), g_bytes_get_size(package));
+	put("bundle", "delivery", file->data, file->len);
+	put_bytes("bundle", "inventory", text);
+}
+
 static void put_package(TestPki *pki, TestId *signer, TestId **others, const char *name,
 			const guint8 otpk[65])
 {
@@ -43,6 +75,8 @@ static void put_package(TestPki *pki, TestId *signer, TestId **others, const cha
 		      : test_package_new(signer, NULL, eid, otpk, bpp);
 	body = g_bytes_new_from_bytes(file, IFPP_HEADER_LEN, g_bytes_get_size(file) - IFPP_HEADER_LEN);
 	put_bytes("package", name, file);
+	if (!others)
+		put_bundle(signer, file);
 	put_bytes("cms", name, body);
 	put_bytes("bpp", name, bpp);
 	put_bytes("tlv", name, body);

@@ -4,9 +4,11 @@
  * opened with the chip's private key, what it refuses leaves nothing behind.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 
+#include "bundle.h"
 #include "chipmem.h"
 #include "eid.h"
 #include "error.h"
@@ -25,7 +28,7 @@
 #define FIRST_EID "89049032123451234512345678901235"
 #define LINE_MAX_LEN 400
 
-static char *top, *eum, *smdpf;
+static char *top, *eum, *smdpf, *ctl;
 
 /* ------------------------------------------------------------ running programs */
 
@@ -92,6 +95,24 @@ static void must(const char *format, ...)
 	code = run_with(new_session, argv);
 	if (code)
 		g_error("%s %s: exit %d: %s", argv[0], argv[1], code, err_text);
+}
+
+/* What ifppctl refuses, or NULL in @says for what it does not. */
+static void station(int code, const char *says, const char *format, ...) G_GNUC_PRINTF(3, 4);
+static void station(int code, const char *says, const char *format, ...)
+{
+	g_auto(GStrv) argv = NULL;
+	va_list args;
+	int got;
+
+	va_start(args, format);
+	argv = words(format, args);
+	va_end(args);
+	got = run_with(new_session, argv);
+	if (got != code || (says ? !strstr(err_text, says) : *err_text))
+		g_error("exit %d instead of %d, '%s' does not say '%s'", got, code, err_text, says ? says : "");
+	if (says)
+		g_assert_cmpuint(strcspn(err_text, "\n"), ==, strlen(err_text) - 1);
 }
 
 /* The refusal is one line, names the thing and has the documented exit code. */
@@ -161,6 +182,8 @@ static void setup(Fixture *f, gconstpointer data)
 	remove_all("out");
 	remove_all("chips");
 	remove_all("data");
+	remove_all("factory");
+	remove_all("d.ifppd");
 	must("cp -a home0 home");
 	f->trust = ifpp_trust_new_from_dir("pki", &error);
 	g_assert_no_error(error);
@@ -210,6 +233,13 @@ static GBytes *read_file(const char *path)
 
 	g_assert_no_error(error);
 	return bytes;
+}
+
+static gsize count_bytes(const char *path)
+{
+	g_autoptr(GBytes) bytes = read_file(path);
+
+	return g_bytes_get_size(bytes);
 }
 
 /* ------------------------------------------------------------ opening, as a chip does */
@@ -1035,6 +1065,265 @@ static void report(Fixture *f, gconstpointer data)
 	opened_free(b);
 }
 
+/* ------------------------------------------------------------ protection in bulk */
+
+static void alter(const char *from, const char *to, gssize at)
+{
+	g_autoptr(GBytes) bytes = read_file(from);
+	gsize len;
+	char *data = g_bytes_unref_to_data(g_steal_pointer(&bytes), &len);
+
+	data[at < 0 ? (gssize)len + at : at] ^= 1;
+	g_assert_true(g_file_set_contents(to, data, len, NULL));
+	g_free(data);
+}
+
+static gboolean holds(const Opened *o, GBytes *upp)
+{
+	return o->upp->len == g_bytes_get_size(upp) && !memcmp(o->upp->data, g_bytes_get_data(upp, NULL), o->upp->len);
+}
+
+/* Profiles protected first, sealed later: the chip gets what was in them, the disk tells nothing. */
+static void protect(Fixture *f, gconstpointer data)
+{
+	static const char *const iccids[] = { "8949449999999990015", "8949449999999990023" };
+	g_autoptr(GBytes) first = NULL, second = NULL, a = NULL, b = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	gboolean seen_a = FALSE, seen_b = FALSE;
+
+	make_chips(2, 2);
+	remove_all("profiles");
+	remove_all("ppp");
+	g_mkdir("profiles", 0700);
+	write_profile("profiles/a.der", iccids[0], 3000);
+	write_profile("profiles/b.der", iccids[1], 0);
+	a = read_file("profiles/a.der");
+	b = read_file("profiles/b.der");
+	expect(10, "PIN", "%s protect --home home --pin-file wrong-pin --upp profiles --out ppp", smdpf);
+	must("%s protect --home home --pin-file pin --upp profiles --out ppp", smdpf);
+	g_assert_cmpstr(out_text, ==, "2 protected profiles in ppp\n");
+	first = read_file("ppp/8949449999999990015.ppp");
+	/* the public half is enough from now on; each time the keys are new ones */
+	must("%s protect --home home --pin-file nowhere --upp profiles --out ppp", smdpf);
+	second = read_file("ppp/8949449999999990015.ppp");
+	g_assert_cmpuint(g_bytes_get_size(first), ==, g_bytes_get_size(second));
+	g_assert_false(g_bytes_equal(first, second));
+	g_assert_null(memmem(g_bytes_get_data(second, NULL), g_bytes_get_size(second),
+			     (const char *)g_bytes_get_data(a, NULL) + 20, 16));
+	remove_all("profiles");
+
+	/* one bit in the keys, the segments, the name: no package is sealed from it */
+	for (guint i = 0; i < 3; i++) {
+		const gssize at[] = { 60, -100, 12 };
+
+		alter("ppp/8949449999999990015.ppp", "bad.ppp", at[i]);
+		expect(5, "altered, or protected for another token",
+		       SEAL "--euicc data/" FIRST_EID ".euicc --protected bad.ppp", smdpf);
+		g_assert_cmpuint(count_files("out"), ==, 0);
+	}
+	alter("ppp/8949449999999990015.ppp", "bad.ppp", 0);
+	expect(5, "bad.ppp", SEAL "--euicc data/" FIRST_EID ".euicc --protected bad.ppp", smdpf);
+	expect(2, "--protected", SEAL "--euicc data --protected ppp --mode session", smdpf);
+
+	must(SEAL "--euicc data --protected ppp", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 2);
+	names = list("out");
+	for (guint i = 0; i < names->len; i++) {
+		Opened *o = open_package(f->trust, names->pdata[i]);
+
+		g_assert_true(o->ppk);
+		seen_a |= holds(o, a);
+		seen_b |= holds(o, b);
+		opened_free(o);
+	}
+	g_assert_true(seen_a && seen_b);
+	must(SEAL "--euicc data --protected ppp", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 2 from before"));
+	expect(2, "no profile left", SEAL "--euicc data/" FIRST_EID ".euicc --protected ppp --order more", smdpf);
+	g_unlink("bad.ppp");
+}
+
+/* A wrapping key that was ever outside the token protects nothing. */
+static void protect_imported(Fixture *f, gconstpointer data)
+{
+	write_profile("one.der", "89000123456789012341", 0);
+	must("openssl genpkey -quiet -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out rsa.pem");
+	must("softhsm2-util --token vault --pin 1234 --import rsa.pem --label other-ppk --id 78");
+	must("%s init --home h5 --key pkcs11:token=vault;object=other --pin-file pin", smdpf);
+	expect(10, "extractable", "%s protect --home h5 --pin-file pin --upp one.der --out ppp5", smdpf);
+	g_assert_false(g_file_test("h5/ppk.pub.pem", G_FILE_TEST_EXISTS));
+	g_assert_false(g_file_test("ppp5", G_FILE_TEST_EXISTS));
+}
+
+/* ------------------------------------------------------------ deliveries */
+
+static void assert_same_files(const char *a, const char *b)
+{
+	g_autoptr(GPtrArray) names = list(a);
+
+	g_assert_cmpuint(names->len, ==, count_files(b));
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *base = g_path_get_basename(names->pdata[i]);
+		g_autofree char *other = g_build_filename(b, base, NULL);
+		g_autoptr(GBytes) x = read_file(names->pdata[i]), y = read_file(other);
+
+		g_assert_true(g_bytes_equal(x, y));
+	}
+}
+
+/* To the factory and into a directory: every package as it was sealed, whatever happens on the way. */
+static void delivery(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GBytes) first = NULL, again = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	g_autofree char *one = NULL, *half = NULL;
+	int dir;
+
+	make_chips(3, 2);
+	must("%s seal --home home --pin-file pin --euicc data --count 2 --out out", smdpf);
+	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
+	g_assert_cmpstr(out_text, ==, "d.ifppd: 6 packages\n");
+	first = read_file("d.ifppd");
+
+	/* the same delivery is not signed again: no PIN, same bytes */
+	must("%s export --home home --pin-file no-pin --all --out d.ifppd", smdpf);
+	g_assert_nonnull(strstr(out_text, "6 packages, there already"));
+	again = read_file("d.ifppd");
+	g_assert_true(g_bytes_equal(first, again));
+
+	/* any CMS tool reads the inventory, with no secret */
+	must("sh -c tail\t-c\t+17\td.ifppd|openssl\tcms\t-verify\t-inform\tDER\t-CAfile\tpki/ci.pem\t-purpose\tany\t-binary");
+	g_assert_true(g_str_has_prefix(out_text, "IFPP delivery 1\nPackages: 6\nBytes: "));
+	g_assert_nonnull(strstr(out_text, "\nEID: " FIRST_EID "\n"));
+	g_assert_nonnull(strstr(out_text, "\nProfile: IFPP minimal\n"));
+
+	station(0, NULL, "%s import d.ifppd --trust pki --to factory/new --check", ctl);
+	g_assert_nonnull(strstr(out_text, "signed by a trusted Key Maker, 6 packages, all whole"));
+	g_assert_null(strstr(out_text, FIRST_EID));
+	g_assert_false(g_file_test("factory", G_FILE_TEST_EXISTS));
+	station(0, NULL, "%s import d.ifppd --trust pki --to factory/new", ctl);
+	g_assert_nonnull(strstr(out_text, "6 packages in factory/new, 6 written now, 0 there already"));
+	assert_same_files("out", "factory/new");
+
+	/* interrupted: one package is not there yet, one is half there */
+	names = list("factory/new");
+	g_assert_cmpint(g_unlink(names->pdata[0]), ==, 0);
+	g_assert_cmpint(truncate(names->pdata[1], 100), ==, 0);
+	half = g_strdup_printf("factory/new/.%s.a1B2c3", strrchr(names->pdata[0], '/') + 1);
+	g_assert_true(g_file_set_contents(half, "half", -1, NULL));
+	g_assert_true(g_file_set_contents("factory/new/.keep", "mine", -1, NULL));
+	dir = open("factory/new", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_assert_cmpint(flock(dir, LOCK_EX), ==, 0);
+	station(IFPP_EXIT_BUSY, "another import", "%s import d.ifppd --trust pki --to factory/new", ctl);
+	close(dir);
+	station(0, NULL, "%s --json import d.ifppd --trust pki --to factory/new", ctl);
+	g_assert_nonnull(strstr(out_text, "\"type\":\"import\""));
+	g_assert_nonnull(strstr(out_text, "\"written\":2,\"there\":4"));
+	g_assert_cmpint(g_unlink("factory/new/.keep"), ==, 0);
+	assert_same_files("out", "factory/new");
+
+	/* a damaged delivery is replaced by exporting it again, a damaged home is not delivered */
+	g_assert_cmpint(truncate("d.ifppd", 5000), ==, 0);
+	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
+	station(0, NULL, "%s import d.ifppd --trust pki --to factory/new", ctl);
+	g_clear_pointer(&names, g_ptr_array_unref);
+	names = list("home/packages");
+	one = g_strdup(names->pdata[0]);
+	g_assert_cmpint(truncate(one, 100), ==, 0);
+	expect(6, "restore it from a backup", "%s export --home home --pin-file pin --all --out e.ifppd", smdpf);
+	g_assert_false(g_file_test("e.ifppd", G_FILE_TEST_EXISTS));
+}
+
+/* Orders are told apart, and what has its result is not delivered again. */
+static void delivery_orders(Fixture *f, gconstpointer data)
+{
+	g_autoptr(IfppBundle) bundle = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autofree char *ledger = NULL, *with = NULL, *id = NULL;
+	const IfppBundleItem *item;
+
+	make_chips(2, 3);
+	must("%s seal --home home --pin-file pin --euicc data --order night --out out", smdpf);
+	must("%s seal --home home --pin-file pin --euicc data --order day --profile-name Day --out out", smdpf);
+	must("%s seal --home home --pin-file pin --euicc data --out out", smdpf);
+	must("%s export --home home --pin-file pin --order day --out d.ifppd", smdpf);
+	bundle = ifpp_bundle_open("d.ifppd", f->trust, &error);
+	g_assert_no_error(error);
+	g_assert_cmpstr(ifpp_bundle_inventory(bundle)->order, ==, "day");
+	g_assert_cmpuint(ifpp_bundle_inventory(bundle)->items->len, ==, 2);
+	item = &g_array_index(ifpp_bundle_inventory(bundle)->items, IfppBundleItem, 0);
+	g_assert_cmpstr(item->profile, ==, "Day");
+	g_assert_nonnull(strchr(item->iccid, '.'));
+
+	/* as verify-report writes it */
+	id = ifpp_hex(IFPP_SPAN(item->key_id));
+	g_assert_true(g_file_get_contents("home/ledger", &ledger, NULL, NULL));
+	with = g_strdup_printf("%sinstalled %s\n", ledger, id);
+	g_assert_true(g_file_set_contents("home/ledger", with, -1, NULL));
+	must("%s export --home home --pin-file pin --order day --out d.ifppd", smdpf);
+	g_assert_nonnull(strstr(out_text, "1 packages; 1 with a result already are left out"));
+	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
+	g_assert_nonnull(strstr(out_text, "5 packages; 1 with"));
+
+	expect(2, "no package was sealed for it", "%s export --home home --pin-file pin --order dusk --out e.ifppd",
+	       smdpf);
+	expect(2, "--order and --all", "%s export --home home --pin-file pin --out e.ifppd", smdpf);
+	expect(2, "--order and --all", "%s export --home home --all --order day --out e.ifppd", smdpf);
+	expect(10, "PIN", "%s export --home home --pin-file wrong-pin --all --out e.ifppd", smdpf);
+	expect(5, "nowhere", "%s export --home home --pin-file pin --all --out nowhere/e.ifppd", smdpf);
+	g_assert_false(g_file_test("e.ifppd", G_FILE_TEST_EXISTS));
+}
+
+static void change(const char *path, gsize at, gssize cut)
+{
+	g_autoptr(GBytes) bytes = read_file("d.ifppd");
+	gsize len;
+	guint8 *data = g_bytes_unref_to_data(g_steal_pointer(&bytes), &len);
+
+	if (at < len)
+		data[at] ^= 0x40;
+	g_assert_true(g_file_set_contents(path, (char *)data, len - cut, NULL));
+	g_free(data);
+}
+
+/* Nothing that is not whole and the Key Maker's leaves anything at the factory. */
+static void delivery_refused(Fixture *f, gconstpointer data)
+{
+	gsize len;
+
+	make_chips(1, 2);
+	must("%s seal --home home --pin-file pin --euicc data --count 2 --out out", smdpf);
+	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
+	len = count_bytes("d.ifppd");
+
+	change("bad.ifppd", len, 1);
+	station(5, "instead of", "%s import bad.ifppd --trust pki --to factory", ctl);
+	change("bad.ifppd", len, len - 10);
+	station(5, "is cut off", "%s import bad.ifppd --trust pki --to factory", ctl);
+	change("bad.ifppd", len - 1, 0);
+	station(6, "package 2 is not the one in the signed inventory", "%s import bad.ifppd --trust pki --to factory",
+		ctl);
+	change("bad.ifppd", 120, 0);
+	station(6, "does not verify", "%s import bad.ifppd --trust pki --to factory", ctl);
+	station(5, "is not a delivery", "%s import pin --trust pki --to factory", ctl);
+	station(5, "nowhere", "%s import nowhere --trust pki --to factory", ctl);
+	station(5, "nowhere", "%s import d.ifppd --trust nowhere --to factory", ctl);
+	station(2, "name one delivery", "%s import --trust pki --to factory", ctl);
+	must("%s pki init foreign-pki", eum);
+	station(6, "CI root", "%s import d.ifppd --trust foreign-pki --to factory", ctl);
+	g_assert_false(g_file_test("factory", G_FILE_TEST_EXISTS));
+
+	/* a full disk is told, and running it again finishes */
+	{
+		const char *const argv[] = { ctl, "import", "d.ifppd", "--trust", "pki", "--to", "factory", NULL };
+
+		g_assert_cmpint(run_with(small_files, (char **)argv), ==, IFPP_EXIT_IO);
+		g_assert_cmpuint(count_files("factory"), ==, 0);
+	}
+	station(0, NULL, "%s import d.ifppd --trust pki --to factory", ctl);
+	assert_same_files("out", "factory");
+}
+
 int main(int argc, char **argv)
 {
 	const char *build = g_getenv("IFPP_BUILD");
@@ -1047,6 +1336,7 @@ int main(int argc, char **argv)
 		return 77;
 	}
 	eum = g_build_filename(build, "tools/eum/ifpp-eum", NULL);
+	ctl = g_build_filename(build, "tools/ifppctl/ifppctl", NULL);
 	smdpf = g_build_filename(build, "tools/smdpf/ifpp-smdpf", NULL);
 	top = g_dir_make_tmp("ifpp-smdpf-XXXXXX", &error);
 	g_assert_no_error(error);
@@ -1071,6 +1361,11 @@ int main(int argc, char **argv)
 	ADD("killed", killed, NULL);
 	ADD("damaged-ledger", damaged_ledger, NULL);
 	ADD("report", report, NULL);
+	ADD("protect", protect, NULL);
+	ADD("protect/imported", protect_imported, NULL);
+	ADD("delivery", delivery, NULL);
+	ADD("delivery/orders", delivery_orders, NULL);
+	ADD("delivery/refused", delivery_refused, NULL);
 	ret = g_test_run();
 
 	remove_all(top);
@@ -1079,5 +1374,6 @@ int main(int argc, char **argv)
 	g_free(top);
 	g_free(eum);
 	g_free(smdpf);
+	g_free(ctl);
 	return ret;
 }

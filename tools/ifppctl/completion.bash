@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info load provision keys lock monitor report'
+	local commands='list info import load provision keys lock monitor report'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -25,7 +25,7 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G 'ifpp[0-9]*')" -- "$cur")
 		return
 		;;
-	-s | --source | --outbox | --packages | --trust)
+	-s | --source | --to | --outbox | --packages | --trust)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
@@ -40,6 +40,14 @@ _ifppctl()
 	case $command in
 	'') word="$commands $common --version" ;;
 	info) word="$common $(cd /dev && compgen -G 'ifpp[0-9]*')" ;;
+	import)
+		if [[ $cur != -* ]]; then
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.ifppd' -- "$cur"; compgen -d -- "$cur")
+			return
+		fi
+		word="$common --to --trust --check"
+		;;
 	load)
 		if [[ $cur != -* ]]; then
 			compopt -o filenames

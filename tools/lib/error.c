@@ -15,7 +15,7 @@ static const struct {
 	const char *hint;
 } errors[] = {
 	{ IFPP_ERROR_HEADER, IFPP_EXIT_INPUT, "header",
-	  "Check that the file is a sealed package (.ifpp) of a version this program knows" },
+	  "Check that it is the right file (a sealed package .ifpp, a delivery .ifppd), of a version this program knows" },
 	{ IFPP_ERROR_LENGTH, IFPP_EXIT_INPUT, "length",
 	  "The file is damaged in transit; copy it again from where it was sealed" },
 	{ IFPP_ERROR_TOO_LARGE, IFPP_EXIT_INPUT, "too-large", "Check that it is the right file" },

@@ -10,6 +10,7 @@
 
 #include <gnutls/pkcs7.h>
 
+#include "eid.h"
 #include "error.h"
 
 #define VERSION 1
@@ -331,7 +332,31 @@ static gboolean verify_chain(Envelope *env, IfppTrust *trust, GError **error)
 				 error);
 }
 
+static gboolean open_envelope(Envelope *env, IfppTrust *trust, GError **error)
+{
+	return check_envelope(env, error) && verify_chain(env, trust, error) && verify_signature(env, error);
+}
+
+GBytes *ifpp_envelope_open(GBytes *der, IfppTrust *trust, GError **error)
+{
+	g_autoptr(GPtrArray) certs = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+	Envelope env = { .all = ifpp_span_bytes(der), .certs = certs };
+
+	if (!open_envelope(&env, trust, error))
+		return NULL;
+	return g_bytes_new_from_bytes(der, env.content.data - env.all.data, env.content.len);
+}
+
 /* ------------------------------------------------------------ package */
+
+char *ifpp_package_file_name(const guint8 eid[16], const guint8 key_id[32])
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, IFPP_FILE_KEY_LEN });
+	char digits[33];
+
+	ifpp_eid_format(eid, digits);
+	return g_strdup_printf("%s-%s.ifpp", digits, id);
+}
 
 static gboolean open_content(IfppPackage *package, IfppSpan in, GError **error)
 {
@@ -365,8 +390,7 @@ IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
 
 	env.certs = package->chain;
 	env.all = (IfppSpan){ all.data + IFPP_HEADER_LEN, all.len - IFPP_HEADER_LEN };
-	if (!check_envelope(&env, error) || !verify_chain(&env, trust, error) ||
-	    !verify_signature(&env, error) || !open_content(package, env.content, error))
+	if (!open_envelope(&env, trust, error) || !open_content(package, env.content, error))
 		return NULL;
 	return g_steal_pointer(&package);
 }

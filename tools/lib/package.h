@@ -8,6 +8,7 @@
 
 #define IFPP_PACKAGE_MAX (256 * 1024)
 #define IFPP_HEADER_LEN 64
+#define IFPP_FILE_KEY_LEN 8		/* bytes of the key id in a file's name */
 
 typedef struct {
 	guint8 eid[16];
@@ -46,6 +47,19 @@ GPtrArray *ifpp_package_chain(IfppPackage *package);
  * @error: IFPP_ERROR_WRONG_EID, UNKNOWN_KEY, POINT, SMDP_SIGN
  */
 gboolean ifpp_package_check_chip(IfppPackage *package, const guint8 eid[16], const guint8 *otpk, GError **error);
+
+/* Name of a package's file: EID-KEYID.ifpp, the key id cut to 16 digits. */
+char *ifpp_package_file_name(const guint8 eid[16], const guint8 key_id[32]);
+
+/**
+ * ifpp_envelope_open() - the strict CMS SignedData alone, whatever its content
+ * @der: from its first byte to its last
+ * @trust: CI roots and CRLs
+ * @error: IFPP_ERROR_CMS .. IFPP_ERROR_KEY_USAGE
+ *
+ * Return: the content, proven to be signed by a trusted SM-DPf.
+ */
+GBytes *ifpp_envelope_open(GBytes *der, IfppTrust *trust, GError **error);
 
 /* Content to be signed into an envelope: SEQUENCE { OCTET STRING header, BF36 }. */
 GBytes *ifpp_package_content(const guint8 header[IFPP_HEADER_LEN], IfppSpan bf36);

@@ -16,6 +16,7 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
+#include "protect.h"
 #include "rules.h"
 #include "seal.h"
 #include "upp.h"
@@ -23,7 +24,6 @@
 #define BATCH 64		/* packages between two visits to the ledger */
 #define EUICC_DATA_MAX (256 * 1024)
 #define SHOW_MAX 32		/* packages listed one by one */
-#define PPK_LEN 48
 
 static const guint8 configure[] = { 0xBF, 0x24, 0x00 };
 
@@ -32,7 +32,8 @@ typedef struct {
 	LedgerEntry entry;
 	guint8 otpk[65];
 	GByteArray *upp;	/* clear: freed as soon as it is sealed */
-	char *upp_name;		/* UTF-8, from the profile's header */
+	Protected *protected;	/* instead of @upp */
+	char *upp_name;		/* UTF-8, from the profile's header; once sealed, as in its metadata */
 	GBytes *package;
 	gboolean old;		/* sealed by an earlier run */
 	gboolean there;		/* and still where it should be */
@@ -66,6 +67,7 @@ static void item_free(gpointer p)
 	Item *item = p;
 
 	ifpp_secret_free(item->upp);
+	protected_free(item->protected);
 	g_free(item->upp_name);
 	g_clear_pointer(&item->package, g_bytes_unref);
 	g_free(item);
@@ -93,11 +95,7 @@ static void complain(Run *run, const char *what, GError *error)
 
 static char *item_file(const Item *item)
 {
-	g_autofree char *id = ifpp_hex((IfppSpan){ item->entry.key_id, 8 });
-	char eid[33];
-
-	ifpp_eid_format(item->entry.eid, eid);
-	return g_strdup_printf("%s-%s.ifpp", eid, id);
+	return ifpp_package_file_name(item->entry.eid, item->entry.key_id);
 }
 
 /* ------------------------------------------------------------ files in bulk */
@@ -233,8 +231,7 @@ static int by_name(gconstpointer a, gconstpointer b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Files as given; directories stand for what in them has one of the suffixes. */
-static GPtrArray *expand(char **names, const char *suffix1, const char *suffix2, GError **error)
+GPtrArray *bind_files(char **names, const char *suffix1, const char *suffix2, GError **error)
 {
 	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
 
@@ -312,7 +309,17 @@ static gboolean iccid_free(Run *run, GPtrArray *items, const guint8 iccid[10], c
 	return TRUE;
 }
 
-static gboolean load_profile(Item *item, const char *path, GError **error)
+static gboolean load_protected(Item *item, const char *path, GError **error)
+{
+	item->protected = protected_read(path, error);
+	if (!item->protected)
+		return FALSE;
+	memcpy(item->entry.iccid, item->protected->iccid, 10);
+	item->upp_name = g_strdup(item->protected->name);
+	return TRUE;
+}
+
+static gboolean load_clear(Item *item, const char *path, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
 	g_autoptr(IfppUpp) upp = NULL;
@@ -352,7 +359,9 @@ static gboolean choose_profile(Run *run, GPtrArray *items, Item *item, GError **
 		return TRUE;
 	}
 	while (run->next_profile < run->profiles->len) {
-		if (!load_profile(item, run->profiles->pdata[run->next_profile], error))
+		const char *path = run->profiles->pdata[run->next_profile];
+
+		if (!(run->options->protected ? load_protected : load_clear)(item, path, error))
 			return FALSE;
 		run->next_profile += run->pool;
 		if (iccid_free(run, items, item->entry.iccid, item->entry.eid))
@@ -366,6 +375,7 @@ static gboolean choose_profile(Run *run, GPtrArray *items, Item *item, GError **
 			return FALSE;
 		}
 		g_clear_pointer(&item->upp, ifpp_secret_free);
+		g_clear_pointer(&item->protected, protected_free);
 		g_clear_pointer(&item->upp_name, g_free);
 	}
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already");
@@ -454,7 +464,6 @@ static gboolean seal_item(Run *run, Item *item, GError **error)
 	g_autoptr(GBytes) bpp = NULL;
 	guint8 ppk[PPK_LEN];
 	IfppSealInput in = {
-		.upp = { item->upp->data, item->upp->len },
 		.configure = IFPP_SPAN(configure),
 		.transaction_id = IFPP_SPAN(item->entry.transaction),
 		.host_id = IFPP_SPAN(run->host_id),
@@ -466,15 +475,25 @@ static gboolean seal_item(Run *run, Item *item, GError **error)
 	};
 
 	metadata = profile_metadata(item->entry.iccid, o->spn, short_name, o->class);
+	g_free(item->upp_name);
+	item->upp_name = g_steal_pointer(&short_name);
 	in.metadata = (IfppSpan){ metadata->data, metadata->len };
-	/* fresh for each profile: a PPK set used twice would give its key stream away */
-	if (gnutls_rnd(GNUTLS_RND_KEY, ppk, sizeof(ppk)) < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "no randomness");
-		return FALSE;
+	if (item->protected) {
+		if (!protected_unwrap(item->protected, o->unwrap, ppk, error))
+			return FALSE;
+		in.protected_86 = item->protected->segments;
+	} else {
+		/* fresh for each profile: a PPK set used twice would give its key stream away */
+		if (gnutls_rnd(GNUTLS_RND_KEY, ppk, sizeof(ppk)) < 0) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "no randomness");
+			return FALSE;
+		}
+		in.upp = (IfppSpan){ item->upp->data, item->upp->len };
 	}
 	bpp = ifpp_seal(&in, error);
 	gnutls_memset(ppk, 0, sizeof(ppk));
 	g_clear_pointer(&item->upp, ifpp_secret_free);
+	g_clear_pointer(&item->protected, protected_free);
 	if (!bpp)
 		return FALSE;
 	item->package = envelope_seal(item->entry.eid, item->entry.key_id, ifpp_span_bytes(bpp), run->home->chain,
@@ -500,7 +519,7 @@ static gboolean bind_batch(Run *run, GPtrArray *items, GError **error)
 		Item *item = items->pdata[i];
 
 		if (!item->old)
-			ledger_bind(run->ledger, item->entry.key_id, item->package);
+			ledger_bind(run->ledger, item->entry.key_id, item->package, item->upp_name);
 	}
 	ok = ledger_commit(run->ledger, error);
 	ledger_unlock(run->ledger);
@@ -577,6 +596,7 @@ static gboolean compute_order(Run *run, GError **error)
 {
 	const BindOptions *o = run->options;
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	char **sources = o->protected ? o->protected : o->upp;
 	g_autofree char *text = NULL;
 	guint8 digest[32];
 	gsize len = sizeof(digest);
@@ -584,13 +604,13 @@ static gboolean compute_order(Run *run, GError **error)
 	text = g_strdup_printf("%s\n%s\n%s\n%d\n%d\n", o->order ? o->order : "", o->spn,
 			       o->profile_name ? o->profile_name : "", o->class, o->session_keys);
 	g_checksum_update(sum, (const guint8 *)text, -1);
-	for (guint i = 0; o->upp && o->upp[i]; i++) {
-		if (g_file_test(o->upp[i], G_FILE_TEST_IS_DIR)) {
-			g_autofree char *path = g_canonicalize_filename(o->upp[i], NULL);
+	for (guint i = 0; sources && sources[i]; i++) {
+		if (g_file_test(sources[i], G_FILE_TEST_IS_DIR)) {
+			g_autofree char *path = g_canonicalize_filename(sources[i], NULL);
 
 			g_checksum_update(sum, (const guint8 *)path, -1);
 		} else {
-			g_autoptr(GBytes) file = ifpp_file_read(o->upp[i], IFPP_PACKAGE_MAX, error);
+			g_autoptr(GBytes) file = ifpp_file_read(sources[i], 2 * IFPP_PACKAGE_MAX, error);
 			IfppSpan span;
 
 			if (!file)
@@ -614,12 +634,13 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 	run->packages_dir = home_path(run->home, "packages");
 	if (o->rules && !(run->rules = rules_load(o->rules, error)))
 		return FALSE;
-	*files = expand(o->euicc, ".euicc", ".euicc", error);
+	*files = bind_files(o->euicc, ".euicc", ".euicc", error);
 	if (!*files)
 		return FALSE;
 	run->total = (guint64)(*files)->len * o->count;
-	if (o->upp) {
-		run->profiles = expand(o->upp, ".der", ".upp", error);
+	if (o->upp || o->protected) {
+		run->profiles = o->protected ? bind_files(o->protected, ".ppp", ".ppp", error) :
+					       bind_files(o->upp, ".der", ".upp", error);
 		if (!run->profiles)
 			return FALSE;
 		run->pool = run->profiles->len > 1;
@@ -634,6 +655,8 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 	if (!run->ledger || !ledger_lock(run->ledger, error))
 		return FALSE;
 	sweep(run);
+	if (o->order)
+		ledger_name_order(run->ledger, run->order, o->order);
 	ok = ledger_commit(run->ledger, error);
 	ledger_unlock(run->ledger);
 	return ok;

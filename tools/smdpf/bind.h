@@ -11,6 +11,8 @@
 typedef struct {
 	char **euicc;		/* eUICC data files, or directories of *.euicc */
 	char **upp;		/* clear profiles, or directories of *.der and *.upp; NULL: the built-in one */
+	char **protected;	/* protected profiles, or directories of *.ppp; instead of @upp */
+	gnutls_privkey_t unwrap;	/* for @protected */
 	const char *rules;	/* eligibility, or NULL */
 	int count;		/* packages for each chip */
 	const char *spn;
@@ -33,5 +35,8 @@ typedef struct {
  * A chip that is refused is named on standard error, the others go on.
  */
 gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, int *exit_code, GError **error);
+
+/* Files as given; directories stand for what in them has one of the suffixes, sorted by name. */
+GPtrArray *bind_files(char **names, const char *suffix1, const char *suffix2, GError **error);
 
 #endif

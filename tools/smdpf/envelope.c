@@ -114,65 +114,103 @@ static gboolean put_signature(IfppSpan content, gnutls_privkey_t key, GByteArray
 	return FALSE;
 }
 
+/* Lengths of the parts, known before anything is signed. */
+typedef struct {
+	GByteArray *certs;
+	IfppSpan issuer, serial;
+	gsize content, sid, signer, encap, data, body;
+} Layout;
+
+static gboolean lay_out(Layout *l, gsize content_len, GPtrArray *chain, GError **error)
+{
+	if (!ifpp_cert_issuer_serial(ifpp_span_bytes(chain->pdata[0]), &l->issuer, &l->serial, error))
+		return FALSE;
+	l->certs = join_certificates(chain);
+	l->content = content_len;
+	l->sid = l->issuer.len + l->serial.len;
+	l->signer = sizeof(version_1) + size_of(l->sid) + sizeof(alg_sha256) + sizeof(alg_ecdsa_sha256) +
+		    size_of(SIGNATURE_LEN);
+	l->encap = sizeof(oid_data) + size_of(size_of(l->content));
+	l->data = sizeof(version_1) + size_of(sizeof(alg_sha256)) + size_of(l->encap) + size_of(l->certs->len) +
+		  size_of(size_of(l->signer));
+	l->body = size_of(sizeof(oid_signed_data) + size_of(size_of(l->data)));
+	return TRUE;
+}
+
+static gboolean put_signed_data(const Layout *l, IfppSpan content, gnutls_privkey_t key, GByteArray *out,
+				GError **error)
+{
+	gsize before = out->len;
+
+	ifpp_tlv_put_header(out, 0x30, sizeof(oid_signed_data) + size_of(size_of(l->data)));
+	PUT(out, oid_signed_data);
+	ifpp_tlv_put_header(out, 0xA0, size_of(l->data));
+	ifpp_tlv_put_header(out, 0x30, l->data);
+	PUT(out, version_1);
+	ifpp_tlv_put(out, 0x31, alg_sha256, sizeof(alg_sha256));
+	ifpp_tlv_put_header(out, 0x30, l->encap);
+	PUT(out, oid_data);
+	ifpp_tlv_put_header(out, 0xA0, size_of(l->content));
+	ifpp_tlv_put_span(out, 0x04, content);
+	ifpp_tlv_put(out, 0xA0, l->certs->data, l->certs->len);
+	ifpp_tlv_put_header(out, 0x31, size_of(l->signer));
+	ifpp_tlv_put_header(out, 0x30, l->signer);
+	PUT(out, version_1);
+	ifpp_tlv_put_header(out, 0x30, l->sid);
+	g_byte_array_append(out, l->issuer.data, l->issuer.len);
+	g_byte_array_append(out, l->serial.data, l->serial.len);
+	PUT(out, alg_sha256);
+	PUT(out, alg_ecdsa_sha256);
+	ifpp_tlv_put_header(out, 0x04, SIGNATURE_LEN);
+	if (!put_signature(content, key, out, error))
+		return FALSE;
+
+	g_assert(content.len == l->content && out->len == before + l->body);
+	return TRUE;
+}
+
 GBytes *envelope_seal(const guint8 eid[16], const guint8 key_id[32], IfppSpan bf36, GPtrArray *chain,
 		      gnutls_privkey_t key, GError **error)
 {
-	g_autoptr(GByteArray) certs = join_certificates(chain), out = NULL;
-	gsize content_len, sid_len, signer_len, encap_len, data_len, body_len;
-	guint8 header[IFPP_HEADER_LEN];
+	g_autoptr(GByteArray) certs = NULL, out = NULL;
 	g_autoptr(GBytes) content = NULL;
-	IfppSpan issuer, serial;
+	guint8 header[IFPP_HEADER_LEN];
 	IfppHeader fields;
+	Layout l;
 
-	if (!ifpp_cert_issuer_serial(ifpp_span_bytes(chain->pdata[0]), &issuer, &serial, error))
+	/* The signed header tells the length. */
+	if (!lay_out(&l, size_of(size_of(IFPP_HEADER_LEN) + bf36.len), chain, error))
 		return NULL;
-
-	/* The length is known before anything is signed, so that the signed header can tell it. */
-	content_len = size_of(size_of(IFPP_HEADER_LEN) + bf36.len);
-	sid_len = issuer.len + serial.len;
-	signer_len = sizeof(version_1) + size_of(sid_len) + sizeof(alg_sha256) + sizeof(alg_ecdsa_sha256) +
-		     size_of(SIGNATURE_LEN);
-	encap_len = sizeof(oid_data) + size_of(size_of(content_len));
-	data_len = sizeof(version_1) + size_of(sizeof(alg_sha256)) + size_of(encap_len) + size_of(certs->len) +
-		   size_of(size_of(signer_len));
-	body_len = size_of(sizeof(oid_signed_data) + size_of(size_of(data_len)));
-	if (IFPP_HEADER_LEN + body_len > IFPP_PACKAGE_MAX) {
+	certs = l.certs;
+	if (IFPP_HEADER_LEN + l.body > IFPP_PACKAGE_MAX) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOO_LARGE, "package: %zu bytes, more than %d",
-			    IFPP_HEADER_LEN + body_len, IFPP_PACKAGE_MAX);
+			    IFPP_HEADER_LEN + l.body, IFPP_PACKAGE_MAX);
 		return NULL;
 	}
 
-	fields.body_len = body_len;
+	fields.body_len = l.body;
 	memcpy(fields.eid, eid, sizeof(fields.eid));
 	memcpy(fields.key_id, key_id, sizeof(fields.key_id));
 	ifpp_header_write(&fields, header);
 	content = ifpp_package_content(header, bf36);
 
-	out = g_byte_array_sized_new(IFPP_HEADER_LEN + body_len);
+	out = g_byte_array_sized_new(IFPP_HEADER_LEN + l.body);
 	PUT(out, header);
-	ifpp_tlv_put_header(out, 0x30, sizeof(oid_signed_data) + size_of(size_of(data_len)));
-	PUT(out, oid_signed_data);
-	ifpp_tlv_put_header(out, 0xA0, size_of(data_len));
-	ifpp_tlv_put_header(out, 0x30, data_len);
-	PUT(out, version_1);
-	ifpp_tlv_put(out, 0x31, alg_sha256, sizeof(alg_sha256));
-	ifpp_tlv_put_header(out, 0x30, encap_len);
-	PUT(out, oid_data);
-	ifpp_tlv_put_header(out, 0xA0, size_of(content_len));
-	ifpp_tlv_put_span(out, 0x04, ifpp_span_bytes(content));
-	ifpp_tlv_put(out, 0xA0, certs->data, certs->len);
-	ifpp_tlv_put_header(out, 0x31, size_of(signer_len));
-	ifpp_tlv_put_header(out, 0x30, signer_len);
-	PUT(out, version_1);
-	ifpp_tlv_put_header(out, 0x30, sid_len);
-	g_byte_array_append(out, issuer.data, issuer.len);
-	g_byte_array_append(out, serial.data, serial.len);
-	PUT(out, alg_sha256);
-	PUT(out, alg_ecdsa_sha256);
-	ifpp_tlv_put_header(out, 0x04, SIGNATURE_LEN);
-	if (!put_signature(ifpp_span_bytes(content), key, out, error))
+	if (!put_signed_data(&l, ifpp_span_bytes(content), key, out, error))
 		return NULL;
+	return g_byte_array_free_to_bytes(g_steal_pointer(&out));
+}
 
-	g_assert(g_bytes_get_size(content) == content_len && out->len == IFPP_HEADER_LEN + body_len);
+GBytes *envelope_sign(IfppSpan content, GPtrArray *chain, gnutls_privkey_t key, GError **error)
+{
+	g_autoptr(GByteArray) certs = NULL, out = NULL;
+	Layout l;
+
+	if (!lay_out(&l, content.len, chain, error))
+		return NULL;
+	certs = l.certs;
+	out = g_byte_array_sized_new(l.body);
+	if (!put_signed_data(&l, content, key, out, error))
+		return NULL;
 	return g_byte_array_free_to_bytes(g_steal_pointer(&out));
 }

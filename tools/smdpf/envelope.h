@@ -24,4 +24,7 @@
 GBytes *envelope_seal(const guint8 eid[16], const guint8 key_id[32], IfppSpan bf36, GPtrArray *chain,
 		      gnutls_privkey_t key, GError **error);
 
+/* The same envelope around any other content, in DER. IFPP_ERROR_TOKEN */
+GBytes *envelope_sign(IfppSpan content, GPtrArray *chain, gnutls_privkey_t key, GError **error);
+
 #endif

@@ -30,6 +30,8 @@ struct _Ledger {
 	GHashTable *keys;	/* key_id → entry, owner */
 	GHashTable *chips;	/* eid → first entry */
 	GHashTable *iccids;	/* iccid → last entry */
+	GHashTable *orders;	/* order, hex → its name */
+	GStringChunk *names;
 };
 
 static guint hash_bytes(gconstpointer p)
@@ -91,6 +93,25 @@ static gboolean hex_field(char **line, guint8 *out, gsize len)
 	return TRUE;
 }
 
+/* The last field, escaped; NULL when it is not text. */
+static const char *name_field(Ledger *ledger, const char *line)
+{
+	g_autofree char *name = line && *line ? g_uri_unescape_string(line, NULL) : NULL;
+
+	return name && g_utf8_validate(name, -1, NULL) ? g_string_chunk_insert_const(ledger->names, name) : NULL;
+}
+
+static gboolean apply_order(Ledger *ledger, char *line)
+{
+	const char *name;
+	guint8 order[8];
+
+	if (!hex_field(&line, order, 8) || !(name = name_field(ledger, line)))
+		return FALSE;
+	g_hash_table_insert(ledger->orders, ifpp_hex(IFPP_SPAN(order)), (char *)name);
+	return TRUE;
+}
+
 static gboolean apply_reserve(Ledger *ledger, char *line)
 {
 	LedgerEntry in = {}, *entry;
@@ -128,13 +149,18 @@ static gboolean apply(Ledger *ledger, char *line)
 
 	if (!strcmp(word, "reserve"))
 		return apply_reserve(ledger, line);
+	if (!strcmp(word, "order"))
+		return apply_order(ledger, line);
 	if (!hex_field(&line, key_id, 32) || !(entry = g_hash_table_lookup(ledger->keys, key_id)))
 		return FALSE;
 	if (!strcmp(word, "bound")) {
 		guint8 hash[32];
 
-		if (!hex_field(&line, hash, 32) || line || entry->state != LEDGER_RESERVED)
+		if (!hex_field(&line, hash, 32) || entry->state != LEDGER_RESERVED)
 			return FALSE;
+		if (line && !(entry->profile = name_field(ledger, line)))
+			return FALSE;
+		memcpy(entry->sha256, hash, sizeof(hash));
 		entry->state = LEDGER_BOUND;
 		return TRUE;
 	}
@@ -229,12 +255,21 @@ void ledger_reserve(Ledger *ledger, const LedgerEntry *entry)
 	add_line(ledger, "reserve %s %s %s %s %s %s", key_id, eid, iccid, order, transaction, ledger->run_name);
 }
 
-void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package)
+void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package, const char *profile)
 {
 	g_autofree char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
 	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
+	g_autofree char *name = g_uri_escape_string(profile, NULL, FALSE);
 
-	add_line(ledger, "bound %s %s", id, hash);
+	add_line(ledger, "bound %s %s%s%s", id, hash, *name ? " " : "", name);
+}
+
+void ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name)
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ order, 8 }), *escaped = g_uri_escape_string(name, NULL, FALSE);
+
+	if (!g_hash_table_contains(ledger->orders, id))
+		add_line(ledger, "order %s %s", id, escaped);
 }
 
 void ledger_result(Ledger *ledger, const guint8 key_id[32], guint reason)
@@ -380,6 +415,8 @@ Ledger *ledger_open(const Home *home, GError **error)
 	ledger->keys = g_hash_table_new_full(hash_bytes, equal_key, NULL, g_free);
 	ledger->chips = g_hash_table_new(hash_eid, equal_eid);
 	ledger->iccids = g_hash_table_new(hash_iccid, equal_iccid);
+	ledger->orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	ledger->names = g_string_chunk_new(1024);
 	gnutls_rnd(GNUTLS_RND_NONCE, ledger->run, sizeof(ledger->run));
 	ledger->run_name = HEX(ledger->run);
 
@@ -416,6 +453,8 @@ void ledger_free(Ledger *ledger)
 	g_hash_table_unref(ledger->iccids);
 	g_hash_table_unref(ledger->chips);
 	g_hash_table_unref(ledger->keys);
+	g_hash_table_unref(ledger->orders);
+	g_string_chunk_free(ledger->names);
 	g_string_free(ledger->pending, TRUE);
 	g_free(ledger->run_dir);
 	g_free(ledger->run_name);
@@ -452,6 +491,13 @@ LedgerEntry *ledger_iccid(Ledger *ledger, const guint8 iccid[10])
 	LedgerEntry *entry = g_hash_table_lookup(ledger->iccids, iccid);
 
 	return entry && entry->state != LEDGER_FAILED && counts(ledger, entry) ? entry : NULL;
+}
+
+const char *ledger_order_name(Ledger *ledger, const guint8 order[8])
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ order, 8 });
+
+	return g_hash_table_lookup(ledger->orders, id);
 }
 
 guint64 ledger_serial(Ledger *ledger)

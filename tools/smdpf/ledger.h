@@ -6,9 +6,11 @@
  * flock and on the disk before its effect:
  *
  *   reserve KEYID EID ICCID ORDER TRANSACTION RUN	before sealing
- *   bound KEYID SHA256					before the package leaves the home
+ *   bound KEYID SHA256 [PROFILE]			before the package leaves the home
  *   installed KEYID / failed KEYID REASON		proven by the chip's signed result
+ *   order ORDER NAME					what people call an order
  *
+ * PROFILE and NAME are escaped as in a URI.
  * A reservation whose process died without binding never left the home: the key is
  * free again. A process lives while it holds the lock in DIR/run/RUN.
  */
@@ -34,6 +36,8 @@ struct _LedgerEntry {
 	guint8 run[8];
 	guint8 state;
 	guint8 reason;		/* FAILED: errorReason */
+	guint8 sha256[32];	/* of the package, once bound */
+	const char *profile;	/* its name, once bound; may be NULL */
 	LedgerEntry *next;	/* of the same chip */
 };
 
@@ -60,9 +64,13 @@ void ledger_unlock(Ledger *ledger);
 
 /* While locked; lines go to the disk with ledger_commit(), and count only then. */
 void ledger_reserve(Ledger *ledger, const LedgerEntry *entry);
-void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package);
+void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package, const char *profile);
+void ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name);
 void ledger_result(Ledger *ledger, const guint8 key_id[32], guint reason);
 gboolean ledger_commit(Ledger *ledger, GError **error);
+
+/* NULL for an order without a name. */
+const char *ledger_order_name(Ledger *ledger, const guint8 order[8]);
 
 /* NULL when the key is free: never seen, or reserved by a process that died. */
 LedgerEntry *ledger_find(Ledger *ledger, const guint8 key_id[32]);

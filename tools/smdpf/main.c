@@ -9,10 +9,13 @@
 #include <sys/resource.h>
 
 #include "bind.h"
+#include "bundle.h"
 #include "error.h"
+#include "export.h"
 #include "generate.h"
 #include "home.h"
 #include "options.h"
+#include "protect.h"
 #include "report.h"
 #include "token.h"
 
@@ -25,7 +28,9 @@ static const char usage[] =
 	"  init             make a home, and the signing key in a PKCS#11 token\n"
 	"  certificate      store the certificate that a CI issued for the key\n"
 	"  profile build    make profiles from a template and subscriber records\n"
+	"  protect          protect profiles in bulk, before their chips are known\n"
 	"  seal             seal profiles to the one-time keys of chips\n"
+	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
 	"\n"
 	"ifpp-smdpf COMMAND --help lists the options of a command.\n"
@@ -137,6 +142,36 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 	return TRUE;
 }
 
+static gboolean cmd_protect(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *pin_file = NULL, *out = NULL;
+	g_auto(GStrv) upp = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp, "Clear profile in DER, or a directory of *.der",
+		  "FILE" },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the protected profiles go", "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+	guint count;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes DIR/ICCID.ppp for each profile, for ifpp-smdpf seal --protected. Only the token can\n"
+				"open them: the clear profiles may be deleted. Here it is needed the first time only.",
+				&argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || !upp || !out)
+		return ifpp_usage_error(error, "--home, --upp and --out are needed");
+	keep_secrets();
+	home = home_open(dir, error);
+	if (!home || !protect_profiles(home, pin_file, upp, out, &count, error))
+		return FALSE;
+	printf("%u protected profiles in %s\n", count, out);
+	return TRUE;
+}
+
 static gboolean parse_word(const char *text, const char *const *words, const char *what, int *out, GError **error)
 {
 	for (int i = 0; words[i]; i++) {
@@ -155,7 +190,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	static const char *const modes[] = { "ppk", "session", NULL };
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
 	g_autofree char *order = NULL, *out = NULL, *rules = NULL;
-	g_auto(GStrv) euicc = NULL, upp = NULL;
+	g_auto(GStrv) euicc = NULL, upp = NULL, protected = NULL;
 	BindOptions options = { .count = 1, .class = PROFILE_OPERATIONAL };
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
@@ -164,6 +199,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		  "FILE" },
 		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp,
 		  "Clear profile in DER, or a directory of *.der; default: a built-in minimal one", "FILE" },
+		{ "protected", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &protected,
+		  "Protected profile, or a directory of *.ppp, instead of --upp", "FILE" },
 		{ "rules", 0, 0, G_OPTION_ARG_FILENAME, &rules, "Which chips may have it", "FILE" },
 		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
 		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
@@ -192,6 +229,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		return ifpp_usage_error(error, "--count: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
 		return ifpp_usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
+	if (order && !ifpp_bundle_text_valid(order))
+		return ifpp_usage_error(error, "--order: not 1 to 64 bytes of printable UTF-8");
 	if (name && (strlen(name) > 64 || !g_utf8_validate(name, -1, NULL)))
 		return ifpp_usage_error(error, "--profile-name: not 64 bytes of UTF-8 at most");
 	if (class) {
@@ -204,7 +243,10 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 			return FALSE;
 		options.session_keys = word;
 	}
+	if (protected && (upp || options.session_keys))
+		return ifpp_usage_error(error, "--protected: goes neither with --upp nor with --mode session");
 	options.euicc = euicc;
+	options.protected = protected;
 	options.upp = upp;
 	options.rules = rules;
 	options.spn = spn ? spn : "IFPP";
@@ -219,10 +261,43 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	key = token_open(home->key_url, &pub, error);
 	if (!key)
 		return FALSE;
-	ok = home_certifies(home, pub, error) && bind_all(home, key, &options, exit_code, error);
+	ok = home_certifies(home, pub, error);
+	if (ok && protected)
+		ok = (options.unwrap = protect_open_key(home, error)) != NULL;
+	ok = ok && bind_all(home, key, &options, exit_code, error);
+	if (options.unwrap)
+		gnutls_privkey_deinit(options.unwrap);
 	gnutls_pubkey_deinit(pub);
 	gnutls_privkey_deinit(key);
 	return ok;
+}
+
+static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *pin_file = NULL, *order = NULL, *out = NULL;
+	gboolean all = FALSE;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "What was sealed with this --order", "NAME" },
+		{ "all", 0, 0, G_OPTION_ARG_NONE, &all, "Every package that has no result yet", NULL },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "The delivery to write", "FILE" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes sealed packages and a signed inventory into one file, for ifppctl import. Packages\n"
+				"whose result is known are left out. The same again leaves the file as it is.",
+				&argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || !out || !order == !all)
+		return ifpp_usage_error(error, "--home, --out, and one of --order and --all are needed");
+	if (order && !ifpp_bundle_text_valid(order))
+		return ifpp_usage_error(error, "--order: not 1 to 64 bytes of printable UTF-8");
+	home = home_open(dir, error);
+	return home && home_load_trust(home, error) &&
+	       export_delivery(home, order, out, pin_file, exit_code, error);
 }
 
 static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError **error)
@@ -254,7 +329,9 @@ static const struct {
 	{ "init", cmd_init },
 	{ "certificate", cmd_certificate },
 	{ "profile", cmd_profile },
+	{ "protect", cmd_protect },
 	{ "seal", cmd_seal },
+	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
 };
 

@@ -15,6 +15,7 @@
 #include "file.h"
 
 #define PIN_MAX 256
+#define WRAP_BITS 3072
 
 static char pin[PIN_MAX];
 static gboolean have_pin, pin_refused, pin_missing;
@@ -243,10 +244,24 @@ static gboolean check_kept(const char *url, GError **error)
 	return TRUE;
 }
 
-gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
+static gboolean is_p256(gnutls_pubkey_t pub)
+{
+	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
+
+	return gnutls_pubkey_export_ecc_raw2(pub, &curve, NULL, NULL, 0) >= 0 && curve == GNUTLS_ECC_CURVE_SECP256R1;
+}
+
+static gboolean is_wrap(gnutls_pubkey_t pub)
+{
+	unsigned int bits = 0;
+
+	return gnutls_pubkey_get_pk_algorithm(pub, &bits) == GNUTLS_PK_RSA && bits >= WRAP_BITS;
+}
+
+static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
+				 const char *wrong, GError **error)
 {
 	gnutls_privkey_t key = NULL;
-	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
 	int ret;
 
 	if (!token_check_url(url, error))
@@ -263,9 +278,8 @@ gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **erro
 		refuse(ret, url, error);
 		goto fail;
 	}
-	ret = gnutls_pubkey_export_ecc_raw2(*pub, &curve, NULL, NULL, 0);
-	if (ret < 0 || curve != GNUTLS_ECC_CURVE_SECP256R1) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: is not an ECDSA key on P-256", url);
+	if (!right(*pub)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s", url, wrong);
 		goto fail;
 	}
 	if (!check_kept(url, error))
@@ -281,7 +295,33 @@ fail:
 	return NULL;
 }
 
-gboolean token_generate(const char *url, gboolean *created, GError **error)
+gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
+{
+	return open_key(url, pub, is_p256, "is not an ECDSA key on P-256", error);
+}
+
+gnutls_privkey_t token_open_wrap(const char *url, gnutls_pubkey_t *pub, GError **error)
+{
+	gnutls_pubkey_t own = NULL;
+	gnutls_privkey_t key = open_key(url, &own, is_wrap, "is not an RSA key of 3072 bits or more", error);
+
+	if (pub)
+		*pub = own;
+	else if (own)
+		gnutls_pubkey_deinit(own);
+	return key;
+}
+
+char *token_wrap_url(const char *url)
+{
+	g_autofree char *token = url_attribute(url, "token"), *object = url_attribute(url, "object");
+	g_autofree char *t = g_uri_escape_string(token, NULL, FALSE), *o = g_uri_escape_string(object, NULL, FALSE);
+
+	return g_strdup_printf("pkcs11:token=%s;object=%s-ppk", t, o);
+}
+
+static gboolean generate(const char *url, gnutls_pk_algorithm_t algorithm, unsigned int bits, unsigned int usage,
+			 gboolean *created, GError **error)
 {
 	g_autofree char *label = NULL;
 	guint8 id[8];
@@ -306,9 +346,7 @@ gboolean token_generate(const char *url, gboolean *created, GError **error)
 	label = url_attribute(url, "object");
 	ret = gnutls_rnd(GNUTLS_RND_NONCE, id, sizeof(id));
 	if (ret >= 0)
-		ret = gnutls_pkcs11_privkey_generate3(url, GNUTLS_PK_ECDSA,
-						      GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1), label,
-						      &cid, 0, NULL, GNUTLS_KEY_DIGITAL_SIGNATURE,
+		ret = gnutls_pkcs11_privkey_generate3(url, algorithm, bits, label, &cid, 0, NULL, usage,
 						      GNUTLS_PKCS11_OBJ_FLAG_LOGIN |
 							      GNUTLS_PKCS11_OBJ_FLAG_MARK_PRIVATE |
 							      GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE);
@@ -318,4 +356,19 @@ gboolean token_generate(const char *url, gboolean *created, GError **error)
 	}
 	*created = TRUE;
 	return TRUE;
+}
+
+gboolean token_generate(const char *url, gboolean *created, GError **error)
+{
+	return generate(url, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
+			GNUTLS_KEY_DIGITAL_SIGNATURE, created, error);
+}
+
+gboolean token_generate_wrap(const char *url, GError **error)
+{
+	gboolean created;
+
+	/* for GnuTLS these two are CKA_ENCRYPT and CKA_DECRYPT */
+	return generate(url, GNUTLS_PK_RSA, WRAP_BITS, GNUTLS_KEY_DECIPHER_ONLY | GNUTLS_KEY_ENCIPHER_ONLY,
+			&created, error);
 }

@@ -34,4 +34,12 @@ gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **erro
  */
 gboolean token_generate(const char *url, gboolean *created, GError **error);
 
+/*
+ * The same for the RSA key that wraps profile protection keys: beside the signing key, in the
+ * same token, under that key's name with "-ppk" after it. @pub may be NULL.
+ */
+char *token_wrap_url(const char *url);
+gboolean token_generate_wrap(const char *url, GError **error);
+gnutls_privkey_t token_open_wrap(const char *url, gnutls_pubkey_t *pub, GError **error);
+
 #endif

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "export.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+
+#include "bundle.h"
+#include "eid.h"
+#include "envelope.h"
+#include "error.h"
+#include "file.h"
+#include "ledger.h"
+#include "package.h"
+#include "token.h"
+
+#define PROGRESS_EVERY 64
+
+typedef struct {
+	Home *home;
+	const char *order;
+	Ledger *ledger;
+	IfppInventory *inventory;
+	guint reserved, finished;
+} Export;
+
+/* A name fit for terminals, which is what the inventory takes. */
+static void set_profile(IfppBundleItem *item, const char *name)
+{
+	GString *text = g_string_new(NULL);
+
+	for (const char *p = name ? name : ""; *p; p = g_utf8_next_char(p)) {
+		gunichar c = g_utf8_get_char(p);
+		gsize before = text->len;
+
+		g_string_append_unichar(text, g_unichar_isprint(c) ? c : '?');
+		if (text->len > IFPP_BUNDLE_TEXT_MAX) {
+			g_string_truncate(text, before);
+			break;
+		}
+	}
+	g_strlcpy(item->profile, text->len ? text->str : "-", sizeof(item->profile));
+	g_string_free(text, TRUE);
+}
+
+static void choose(LedgerEntry *entry, gpointer user)
+{
+	Export *export = user;
+	IfppBundleItem item = {};
+
+	if (export->order && g_strcmp0(ledger_order_name(export->ledger, entry->order), export->order))
+		return;
+	if (entry->state == LEDGER_RESERVED) {
+		export->reserved += ledger_find(export->ledger, entry->key_id) != NULL;
+		return;
+	}
+	if (entry->state != LEDGER_BOUND) {
+		export->finished++;
+		return;
+	}
+	memcpy(item.eid, entry->eid, sizeof(item.eid));
+	memcpy(item.key_id, entry->key_id, sizeof(item.key_id));
+	memcpy(item.sha256, entry->sha256, sizeof(item.sha256));
+	ifpp_iccid_mask(entry->iccid, item.iccid);
+	set_profile(&item, entry->profile);
+	g_array_append_val(export->inventory->items, item);
+}
+
+static int compare(gconstpointer a, gconstpointer b)
+{
+	const IfppBundleItem *x = a, *y = b;
+	int order = memcmp(x->eid, y->eid, sizeof(x->eid));
+
+	return order ? order : memcmp(x->key_id, y->key_id, sizeof(x->key_id));
+}
+
+/* The package in the home, which must be the one that the ledger says was bound. */
+static GBytes *read_package(Export *export, const IfppBundleItem *item, GError **error)
+{
+	g_autofree char *name = ifpp_package_file_name(item->eid, item->key_id);
+	g_autofree char *path = g_build_filename(export->home->dir, "packages", name, NULL);
+	g_autoptr(GBytes) package = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
+	g_autofree char *sum = NULL, *want = ifpp_hex(IFPP_SPAN(item->sha256));
+
+	if (!package)
+		return NULL;
+	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
+	if (!g_str_equal(sum, want)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH,
+			    "%s: is not what the ledger says; restore it from a backup", path);
+		return NULL;
+	}
+	return g_steal_pointer(&package);
+}
+
+static gboolean take_stock(Export *export, GError **error)
+{
+	GArray *items = export->inventory->items;
+
+	if (!ledger_lock(export->ledger, error))
+		return FALSE;
+	ledger_foreach(export->ledger, choose, export);
+	ledger_unlock(export->ledger);
+	if (!items->len) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s%s: %s", export->order ? "order " : "",
+			    export->order ? export->order : export->home->dir,
+			    export->reserved ? "its packages are still being sealed" :
+			    export->finished ? "every package has its result already" :
+					       "no package was sealed for it");
+		return FALSE;
+	}
+	if (items->len > IFPP_BUNDLE_PACKAGES_MAX) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%u packages are more than a delivery holds (%d); "
+			    "export one --order at a time", items->len, IFPP_BUNDLE_PACKAGES_MAX);
+		return FALSE;
+	}
+	g_array_sort(items, compare);
+	for (guint i = 0; i < items->len; i++) {
+		IfppBundleItem *item = &g_array_index(items, IfppBundleItem, i);
+		g_autoptr(GBytes) package = read_package(export, item, error);
+
+		if (!package)
+			return FALSE;
+		item->len = g_bytes_get_size(package);
+	}
+	return TRUE;
+}
+
+/* Is this very delivery in the file already, whole and sound? */
+static gboolean is_there(Export *export, const char *path, GBytes *text)
+{
+	g_autoptr(IfppBundle) bundle = ifpp_bundle_open(path, export->home->trust, NULL);
+	g_autoptr(GBytes) have = bundle ? ifpp_inventory_format(ifpp_bundle_inventory(bundle)) : NULL;
+
+	if (!have || !g_bytes_equal(have, text))
+		return FALSE;
+	for (guint i = 0; i < export->inventory->items->len; i++) {
+		g_autoptr(GBytes) package = ifpp_bundle_read(bundle, i, NULL);
+
+		if (!package)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static GBytes *sign_inventory(Home *home, GBytes *text, const char *pin_file, GError **error)
+{
+	gnutls_privkey_t key;
+	gnutls_pubkey_t pub;
+	GBytes *envelope = NULL;
+
+	if (!token_init(home->module, pin_file, error))
+		return NULL;
+	key = token_open(home->key_url, &pub, error);
+	if (!key)
+		return NULL;
+	if (home_certifies(home, pub, error))
+		envelope = envelope_sign(ifpp_span_bytes(text), home->chain, key, error);
+	gnutls_pubkey_deinit(pub);
+	gnutls_privkey_deinit(key);
+	return envelope;
+}
+
+/* ------------------------------------------------------------ the file */
+
+static gboolean io_error(const char *path, GError **error)
+{
+	int code = IFPP_ERROR_IO;
+
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		code = IFPP_ERROR_NO_SPACE;
+	else if (errno == EACCES || errno == EPERM || errno == EROFS)
+		code = IFPP_ERROR_ACCESS;
+	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+static gboolean put(int fd, const void *data, gsize len)
+{
+	const guint8 *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return FALSE;
+		p += n;
+		len -= n;
+	}
+	return TRUE;
+}
+
+static gboolean put_all(Export *export, int fd, GBytes *envelope, const char *path, GError **error)
+{
+	guint8 header[IFPP_BUNDLE_HEADER_LEN];
+	guint count = export->inventory->items->len;
+
+	ifpp_bundle_header_write(g_bytes_get_size(envelope), header);
+	if (!put(fd, header, sizeof(header)) ||
+	    !put(fd, g_bytes_get_data(envelope, NULL), g_bytes_get_size(envelope)))
+		return io_error(path, error);
+	for (guint i = 0; i < count; i++) {
+		const IfppBundleItem *item = &g_array_index(export->inventory->items, IfppBundleItem, i);
+		g_autoptr(GBytes) package = read_package(export, item, error);
+
+		if (!package)
+			return FALSE;
+		if (!put(fd, g_bytes_get_data(package, NULL), g_bytes_get_size(package)))
+			return io_error(path, error);
+		if (isatty(STDERR_FILENO) && (i + 1) % PROGRESS_EVERY == 0)
+			fprintf(stderr, "\r%u of %u packages ", i + 1, count);
+	}
+	return fsync(fd) == 0 || io_error(path, error);
+}
+
+/* Too large to be put together in memory, so ifpp_file_write() does not do. */
+static gboolean write_bundle(Export *export, GBytes *envelope, const char *path, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
+	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
+	int fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, 0644);
+	gboolean ok;
+
+	if (fd < 0)
+		return io_error(path, error);
+	ok = put_all(export, fd, envelope, path, error);
+	if (close(fd) < 0 && ok)
+		ok = io_error(path, error);
+	if (ok && rename(tmp, path) < 0)
+		ok = io_error(path, error);
+	if (!ok) {
+		g_unlink(tmp);
+		return FALSE;
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return io_error(dir, error);
+	ok = fsync(fd) == 0 || io_error(dir, error);
+	close(fd);
+	return ok;
+}
+
+static gboolean deliver(Export *export, const char *out, const char *pin_file, GError **error)
+{
+	g_autoptr(GBytes) text = NULL, envelope = NULL;
+	gboolean there;
+
+	if (!take_stock(export, error))
+		return FALSE;
+	text = ifpp_inventory_format(export->inventory);
+	there = is_there(export, out, text);
+	if (!there) {
+		envelope = sign_inventory(export->home, text, pin_file, error);
+		if (!envelope || !write_bundle(export, envelope, out, error))
+			return FALSE;
+	}
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+	printf("%s: %u packages%s", out, export->inventory->items->len, there ? ", there already" : "");
+	if (export->finished)
+		printf("; %u with a result already are left out", export->finished);
+	printf("\n");
+	return TRUE;
+}
+
+gboolean export_delivery(Home *home, const char *order, const char *out, const char *pin_file, int *exit_code,
+			 GError **error)
+{
+	g_autoptr(Ledger) ledger = ledger_open(home, error);
+	g_autoptr(IfppInventory) inventory = ifpp_inventory_new(order);
+	Export export = { .home = home, .order = order, .ledger = ledger, .inventory = inventory };
+
+	if (!ledger || !deliver(&export, out, pin_file, error))
+		return FALSE;
+	if (export.reserved) {
+		fprintf(stderr,
+			"ifpp-smdpf: %u more packages are still being sealed. Run this again when that is done.\n",
+			export.reserved);
+		*exit_code = IFPP_EXIT_BUSY;
+	}
+	return TRUE;
+}
