@@ -50,5 +50,6 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_selftest(Ctl *ctl, int argc, char **argv, GError **error);
 
 #endif
