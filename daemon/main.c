@@ -360,12 +360,13 @@ int main(int argc, char **argv)
 		g_print("ifppd %s\n", IFPP_VERSION);
 		return IFPP_EXIT_OK;
 	}
-	if (argc > 1 || !device || (as_json && !selftest) || slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
+	if (argc > 1 || !device || (as_json && !selftest) ||
+	    slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
-						      !device	 ? "no --device given"
-						      : argc > 1 ? "too many arguments"
-						      : as_json && !selftest ? "--json needs --selftest"
-								 : "a number out of range");
+						      !device		     ? "no --device given"
+						      : argc > 1	     ? "too many arguments"
+						      : as_json && !selftest ? "--json is for --selftest"
+									     : "a number out of range");
 
 		return ifpp_error_exit("ifppd", usage);
 	}
