@@ -17,6 +17,7 @@
 #include "error.h"
 #include "netlink.h"
 #include "relay.h"
+#include "selftest.h"
 #include "uim.h"
 
 typedef struct {
@@ -318,7 +319,7 @@ int main(int argc, char **argv)
 	g_autofree char *state_dir = NULL;
 	g_autofree char *relay = NULL;
 	int slot = 0, timeout = 10, linger = 5;
-	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE;
+	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE, selftest = FALSE, as_json = FALSE;
 	const GOptionEntry entries[] = {
 		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI port of the modem", "/dev/cdc-wdm0" },
 		{ "slot", 0, 0, G_OPTION_ARG_INT, &slot, "Physical SIM slot (default: the active one)", "N" },
@@ -335,6 +336,9 @@ int main(int argc, char **argv)
 		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },
+		{ "selftest", 0, 0, G_OPTION_ARG_NONE, &selftest,
+		  "Tell what this modem can do and what not, then exit", NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &as_json, "With --selftest: one JSON object per line", NULL },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &version, "Print the version", NULL },
 		G_OPTION_ENTRY_NULL
 	};
@@ -356,19 +360,17 @@ int main(int argc, char **argv)
 		g_print("ifppd %s\n", IFPP_VERSION);
 		return IFPP_EXIT_OK;
 	}
-	if (argc > 1 || !device || slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
+	if (argc > 1 || !device || (as_json && !selftest) ||
+	    slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
-						      !device	 ? "no --device given"
-						      : argc > 1 ? "too many arguments"
-								 : "a number out of range");
+						      !device		     ? "no --device given"
+						      : argc > 1	     ? "too many arguments"
+						      : as_json && !selftest ? "--json is for --selftest"
+									     : "a number out of range");
 
 		return ifpp_error_exit("ifppd", usage);
 	}
 
-	g_log_set_writer_func(on_log, &app, NULL);
-	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
-	if (!app.relay)
-		return ifpp_error_exit("ifppd", error);
 	options = (UimOptions){
 		.device = device,
 		.state_dir = state_dir ? state_dir : "/var/lib/ifpp",
@@ -376,6 +378,20 @@ int main(int argc, char **argv)
 		.timeout = timeout,
 		.proxy = proxy,
 	};
+	if (selftest) {
+		const SelftestOptions how = {
+			.trust_dir = trust ? trust : "/etc/ifpp/ci",
+			.show_ids = show_ids,
+			.json = as_json,
+		};
+
+		return selftest_run(&options, &how);
+	}
+
+	g_log_set_writer_func(on_log, &app, NULL);
+	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
+	if (!app.relay)
+		return ifpp_error_exit("ifppd", error);
 	app.linger = linger;
 	app.uim = uim_new(&options, on_gone, &app);
 	app.chip = chip_new(app.uim, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);

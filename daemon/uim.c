@@ -40,6 +40,7 @@ struct _Uim {
 	guint release_again;	/* times a client was not taken back */
 	gboolean suspect;	/* a channel may be open that we do not know of */
 	char *model;
+	char *slots;
 	guint block;
 
 	/* What the state file says. */
@@ -143,6 +144,11 @@ guint uim_block(Uim *uim)
 const char *uim_model(Uim *uim)
 {
 	return uim->model ? uim->model : "modem";
+}
+
+const char *uim_slots(Uim *uim)
+{
+	return uim->slots ? uim->slots : "the modem tells nothing of its slots";
 }
 
 guint uim_channel(Uim *uim)
@@ -710,10 +716,20 @@ static void on_open_clients_first(GObject *source, GAsyncResult *res, gpointer u
 				       cancellable, on_slots, g_steal_pointer(&task));
 }
 
+static char *slot_text(guint number, QmiPhysicalSlotStatusSlot *slot, gboolean is_euicc)
+{
+	gboolean present = slot->physical_card_status == QMI_UIM_PHYSICAL_CARD_STATE_PRESENT;
+
+	return g_strdup_printf("slot %u: %s%s%s", number, present ? "card present" : "no card",
+			       slot->physical_slot_status == QMI_UIM_SLOT_STATE_ACTIVE ? ", active" : ", not active",
+			       is_euicc ? ", eUICC" : "");
+}
+
 /* Which slot to talk to. The modem's word about "is eUICC" is a hint only: the ISD-R decides. */
 static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GError **error)
 {
 	GArray *slots = NULL, *info = NULL;
+	g_autoptr(GString) text = g_string_new(NULL);
 	guint found = 0, euicc = 0;
 
 	uim->slot = uim->want_slot ? uim->want_slot : 1;
@@ -726,7 +742,9 @@ static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GE
 		QmiPhysicalSlotStatusSlot *slot = &g_array_index(slots, QmiPhysicalSlotStatusSlot, i);
 		gboolean is_euicc = info && i < info->len &&
 				    g_array_index(info, QmiPhysicalSlotInformationSlot, i).is_euicc;
+		g_autofree char *one = slot_text(i + 1, slot, is_euicc);
 
+		g_string_append_printf(text, "%s%s", i ? "; " : "", one);
 		if (uim->want_slot && uim->want_slot != i + 1)
 			continue;
 		if (slot->physical_card_status != QMI_UIM_PHYSICAL_CARD_STATE_PRESENT)
@@ -741,6 +759,8 @@ static gboolean pick_slot(Uim *uim, QmiMessageUimGetSlotStatusOutput *output, GE
 			uim->slot = slot->logical_slot ? slot->logical_slot : 1;
 		}
 	}
+	g_free(uim->slots);
+	uim->slots = g_string_free(g_steal_pointer(&text), FALSE);
 	if (found)
 		return TRUE;
 	if (euicc)
@@ -864,6 +884,34 @@ void uim_open_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb,
 gboolean uim_open_finish(GAsyncResult *res, GError **error)
 {
 	return g_task_propagate_boolean(G_TASK(res), error);
+}
+
+/* -------------------------------------------------------------- versions */
+
+void uim_versions_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+{
+	qmi_device_get_service_version_info(uim->device, uim->timeout, cancellable, cb, user);
+}
+
+char *uim_versions_finish(Uim *uim, GAsyncResult *res, GError **error)
+{
+	g_autoptr(GError) cause = NULL;
+	g_autoptr(GArray) list = qmi_device_get_service_version_info_finish(uim->device, res, &cause);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!list) {
+		g_propagate_error(error, qmi_error(uim, "reading the versions of its services", cause));
+		return NULL;
+	}
+	for (guint i = 0; i < list->len; i++) {
+		QmiDeviceServiceVersionInfo *info = &g_array_index(list, QmiDeviceServiceVersionInfo, i);
+		const char *name = qmi_service_get_string(info->service);
+
+		if (name)
+			g_string_append_printf(text, "%s%s %u.%u", text->len ? ", " : "", name,
+					       info->major_version, info->minor_version);
+	}
+	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 /* ----------------------------------------------------------------- close */
@@ -1013,5 +1061,6 @@ void uim_free(Uim *uim)
 	g_free(uim->modem_dir);
 	g_free(uim->instance);
 	g_free(uim->model);
+	g_free(uim->slots);
 	g_free(uim);
 }

@@ -55,7 +55,12 @@ GBytes *uim_transmit_finish(GAsyncResult *res, GError **error);
 void uim_close_async(Uim *uim, GAsyncReadyCallback cb, gpointer user);
 void uim_close_finish(GAsyncResult *res);
 
+/* Versions of the QMI services: "ctl 1.5, uim 1.46". The port must be open. MODEM, TIMEOUT, NO_DEVICE */
+void uim_versions_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
+char *uim_versions_finish(Uim *uim, GAsyncResult *res, GError **error);
+
 const char *uim_model(Uim *uim);
+const char *uim_slots(Uim *uim);	/* what the modem said of them, for people */
 guint uim_timeout(Uim *uim);
 /* APDU block size that works with this model: remembered, 255 for a model never seen. */
 guint uim_block(Uim *uim);

@@ -28,6 +28,7 @@ char *station_program(const char *name)
 		{ "ifpp-smdpf", "tools/smdpf" },
 		{ "ifpp-vmodem", "tools/vmodem" },
 		{ "ifppd", "daemon" },
+		{ "ifppctl", "tools/ifppctl" },
 	};
 	const char *build = g_getenv("IFPP_BUILD");
 

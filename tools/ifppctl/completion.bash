@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info import load provision keys lock monitor report'
+	local commands='list info import load provision keys lock monitor report selftest'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -22,7 +22,9 @@ _ifppctl()
 
 	case $prev in
 	-d | --device)
-		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G 'ifpp[0-9]*')" -- "$cur")
+		word='ifpp[0-9]*'
+		[ "$command" = selftest ] && word='cdc-wdm[0-9]*'
+		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G "$word")" -- "$cur")
 		return
 		;;
 	-s | --source | --to | --outbox | --packages | --trust)
@@ -30,7 +32,7 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | -p | --policy)
+	-o | --output | -p | --policy | --ifppd)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -61,6 +63,7 @@ _ifppctl()
 	lock) word="$common --host --if-finished --outbox" ;;
 	monitor) word="$common --lines --count --seconds" ;;
 	report) word="$common --output --outbox --packages" ;;
+	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

@@ -51,5 +51,6 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_import(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_selftest(Ctl *ctl, int argc, char **argv, GError **error);
 
 #endif

@@ -23,6 +23,7 @@ static const struct {
 	{ "lock", ctl_cmd_lock, "lock a chip, or with --host this machine, for life" },
 	{ "monitor", ctl_cmd_monitor, "follow what happens" },
 	{ "report", ctl_cmd_report, "write the Profile Loading Report for the Key Maker" },
+	{ "selftest", ctl_cmd_selftest, "tell whether a modem and its chip can be provisioned" },
 };
 
 static char *describe(void)
