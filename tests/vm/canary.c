@@ -4,7 +4,8 @@
  * joined or with one character between the pairs. For the gateway of the story, not a product.
  *
  * The needle file holds records of 32 bytes: a mask of 16, and 16 bytes of secret under that mask.
- * The secret itself is never put together here, so that the search does not find itself.
+ * The secret itself is never put together here, so that the search does not find itself. It should
+ * not begin with 0: pages of zeros are passed over.
  *
  * What it cannot see: memory that was given back, since the machine runs with init_on_free=1 to
  * wipe it (so that whatever is found in RAM has an owner), and any other form of the secret.
@@ -59,10 +60,6 @@ static void load_needles(const char *path)
 	while (n_needles < NEEDLES_MAX && fread(&needles[n_needles], 32, 1, file) == 1) {
 		uint8_t first = needles[n_needles].mask[0] ^ needles[n_needles].masked[0];
 
-		if (!first) {	/* zero pages are skipped */
-			errno = EINVAL;
-			die(path);
-		}
 		candidate[first] |= 1;
 		for (int c = 0; c < 256; c++)
 			if (digit(c) == first >> 4)
