@@ -24,8 +24,7 @@ soak:		## pairs of faults at random for an hour; MINUTES=N
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
 bench:		## tables of what things cost, and build/bench.json
-	@tests/env/buildroot
-	@$(enter) tests/bench/run
+	@tests/bench/run
 
 docs:		## the manual, in build/docs
 	@tests/env/buildroot
