@@ -19,6 +19,11 @@ check:		## every test there is
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
 
+coverage:	## lines and branches of the driver that its tests execute
+	@tests/env/buildroot
+	@tests/env/uml >/dev/null
+	@$(enter) tests/kselftest/coverage
+
 soak:		## pairs of faults at random for an hour; MINUTES=N
 	@tests/env/buildroot
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
@@ -55,4 +60,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):\t*## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) soak bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak bench docs ynl install deb clean help
