@@ -24,6 +24,7 @@ struct _Chip {
 	Es10 *es10;
 	const Codec *codec;
 	char *trust_dir;
+	IfppTrust *trust;		/* as last read */
 	char *state_dir;
 	gboolean show_ids;
 	guint8 eid[16];
@@ -166,13 +167,13 @@ static void ask_failed(GTask *task, GError *error)
 /* First meeting: who is it, and is its export genuine? */
 static gboolean ask_meet(Chip *chip, Ask *ask, GError **error)
 {
-	g_autoptr(IfppTrust) trust = ifpp_trust_new_from_dir(chip->trust_dir, error);
 	g_autoptr(Outbox) outbox = NULL;
 	g_autoptr(GBytes) receipt = NULL;
 	guint8 challenge[16];
 	IfppReceipt fields;
 
-	if (!trust || !ifpp_factory_info_verify(ask->full, chip->eid, trust, error))
+	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error) ||
+	    !ifpp_factory_info_verify(ask->full, chip->eid, chip->trust, error))
 		return FALSE;
 	outbox = outbox_open(chip->state_dir, chip->eid, error);
 	if (!outbox)
@@ -777,8 +778,9 @@ static gboolean load_check(Job *job, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
 		return FALSE;
 	}
-	job->package = verify_package(job->data, chip->trust_dir, chip->eid, chip->full, chip->now, is_spent,
-				      chip, error);
+	if (ifpp_trust_reload(&chip->trust, chip->trust_dir, error))
+		job->package = verify_package(job->data, chip->trust, chip->eid, chip->full, chip->now, is_spent,
+					      chip, error);
 	job->reply->verify_ns = (now_us() - begin) * 1000;
 	if (!job->package)
 		return FALSE;
@@ -980,6 +982,7 @@ void chip_free(Chip *chip)
 	g_clear_pointer(&chip->full, ifpp_factory_info_free);
 	g_clear_pointer(&chip->now, ifpp_factory_info_free);
 	g_clear_pointer(&chip->outbox, outbox_free);
+	g_clear_pointer(&chip->trust, ifpp_trust_free);
 	g_free(chip->trust_dir);
 	g_free(chip->state_dir);
 	g_free(chip);

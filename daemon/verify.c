@@ -5,18 +5,14 @@
 #include "error.h"
 #include "verify.h"
 
-IfppPackage *verify_package(GBytes *file, const char *trust_dir, const guint8 eid[16], IfppFactoryInfo *full,
+IfppPackage *verify_package(GBytes *file, IfppTrust *trust, const guint8 eid[16], IfppFactoryInfo *full,
 			    IfppFactoryInfo *now, gboolean (*spent)(const guint8 key_id[32], gpointer user),
 			    gpointer user, GError **error)
 {
-	g_autoptr(IfppTrust) trust = ifpp_trust_new_from_dir(trust_dir, error);
-	g_autoptr(IfppPackage) package = NULL;
+	g_autoptr(IfppPackage) package = ifpp_package_open(file, trust, error);
 	const IfppHeader *header;
 	const IfppOtk *otk;
 
-	if (!trust)
-		return NULL;
-	package = ifpp_package_open(file, trust, error);
 	if (!package)
 		return NULL;
 	header = ifpp_package_header(package);

@@ -9,14 +9,14 @@
 /**
  * verify_package() - everything of design section 5
  * @file: the sealed package
- * @trust_dir: CI roots and CRLs, read anew each time: a CRL may have come in
+ * @trust: CI roots and CRLs, up to date: a CRL may have come in
  * @eid: of this chip
  * @full: this chip's verified full export, where the one-time public keys are
  * @now: what the chip has now
  * @spent: the key is known to be spent, from the outbox
  * @error: as ifpp_package_open() and ifpp_package_check_chip(), and IFPP_ERROR_SPENT_KEY
  */
-IfppPackage *verify_package(GBytes *file, const char *trust_dir, const guint8 eid[16], IfppFactoryInfo *full,
+IfppPackage *verify_package(GBytes *file, IfppTrust *trust, const guint8 eid[16], IfppFactoryInfo *full,
 			    IfppFactoryInfo *now, gboolean (*spent)(const guint8 key_id[32], gpointer user),
 			    gpointer user, GError **error);
 

@@ -4,7 +4,8 @@
  * same process and in turns with it. Times are of the CPU, so that a busy machine does not
  * count; only what is said to be a wall clock's is.
  *
- * usage: crypto DIR (made by tests/bench/run): writes "NAME VALUE" lines
+ * usage: crypto DIR [PACKAGES] (made by tests/bench/run): writes "NAME VALUE" lines; with PACKAGES only
+ * what memory this process has while it seals and verifies so many
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,8 +92,9 @@ typedef struct {
 	gnutls_datum_t sig[5];
 } Bare;
 
-/* About the bytes that are signed of CERT.DPpb, envelope, smdpSign; CI root, CRL. */
-static const gsize verified_len[5] = { 460, 13000, 220, 460, 250 };
+/* About the bytes that are signed: of the envelope, smdpSign; CERT.DPpb, CI root, CRL. */
+static const gsize signed_len[5] = { 13000, 220, 460, 460, 250 };
+static guint8 some_bytes[16384];
 
 static gnutls_privkey_t new_key(void)
 {
@@ -104,12 +106,23 @@ static gnutls_privkey_t new_key(void)
 	return key;
 }
 
+/* Envelope and smdpSign. */
 static void bare_sign(Bare *b)
 {
-	gnutls_datum_t hash = { b->bytes, 32 }, sig = {};
+	for (int i = 0; i < 2; i++) {
+		gnutls_datum_t data = { some_bytes, signed_len[i] }, sig = {};
 
-	must(gnutls_privkey_sign_hash2(b->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &hash, &sig), "signature");
-	gnutls_free(sig.data);
+		must(gnutls_privkey_sign_data2(b->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &data, &sig), "signature");
+		gnutls_free(sig.data);
+	}
+}
+
+/* What of that is not the curve's. */
+static void bare_hash(Bare *b)
+{
+	guint8 hash[32];
+
+	must(gnutls_hash_fast(GNUTLS_DIG_SHA256, some_bytes, signed_len[0], hash), "SHA-256");
 }
 
 static void bare_generate(Bare *b)
@@ -139,8 +152,7 @@ static void bare_protect(Bare *b)
 
 static void bare_verify(Bare *b, int i)
 {
-	static guint8 data[16384];
-	gnutls_datum_t d = { data, verified_len[i] };
+	gnutls_datum_t d = { some_bytes, signed_len[i] };
 
 	if (!b->sig[i].data)
 		must(gnutls_privkey_sign_data2(b->own, GNUTLS_SIGN_ECDSA_SHA256, 0, &d, &b->sig[i]), "signature");
@@ -251,7 +263,7 @@ static void open_token(World *w)
 
 static void sealing(World *w, const char *where, gnutls_privkey_t key)
 {
-	double floor[ROUNDS], real[ROUNDS], ratio[ROUNDS], signs[ROUNDS], generate[ROUNDS], ecdh[ROUNDS],
+	double floor[ROUNDS], real[ROUNDS], ratio[ROUNDS], signs[ROUNDS], hash[ROUNDS], generate[ROUNDS], ecdh[ROUNDS],
 		protect[ROUNDS], start;
 	static Bare b;
 
@@ -259,9 +271,13 @@ static void sealing(World *w, const char *where, gnutls_privkey_t key)
 	g_bytes_unref(seal(w, key));
 	for (int r = 0; r < ROUNDS; r++) {
 		start = cpu_us();
-		for (int i = 0; i < 2 * SLICE; i++)
+		for (int i = 0; i < SLICE; i++)
 			bare_sign(&b);
 		signs[r] = (cpu_us() - start) / SLICE;
+		start = cpu_us();
+		for (int i = 0; i < SLICE; i++)
+			bare_hash(&b);
+		hash[r] = (cpu_us() - start) / SLICE;
 		start = cpu_us();
 		for (int i = 0; i < SLICE; i++)
 			bare_generate(&b);
@@ -283,12 +299,16 @@ static void sealing(World *w, const char *where, gnutls_privkey_t key)
 		ratio[r] = floor[r] / real[r];
 	}
 	printf("seal.%s.sign2_us %.1f\n", where, median(signs, ROUNDS));
+	printf("seal.%s.hash_us %.1f\n", where, median(hash, ROUNDS));
 	printf("seal.%s.generate_us %.1f\n", where, median(generate, ROUNDS));
 	printf("seal.%s.ecdh_us %.1f\n", where, median(ecdh, ROUNDS));
 	printf("seal.%s.protect_us %.1f\n", where, median(protect, ROUNDS));
 	printf("seal.%s.floor_us %.1f\n", where, median(floor, ROUNDS));
 	printf("seal.%s.seal_us %.1f\n", where, median(real, ROUNDS));
 	printf("seal.%s.floor_share %.3f\n", where, median(ratio, ROUNDS));
+	for (int r = 0; r < ROUNDS; r++)
+		ratio[r] = (floor[r] - hash[r]) / real[r];
+	printf("seal.%s.floor_share_without_hash %.3f\n", where, median(ratio, ROUNDS));
 }
 
 /* ifpp-smdpf seal as a whole: prove every chip, seal, ledger, two durable copies of each package. */
@@ -404,19 +424,19 @@ static void verify_once(World *w, GBytes *file, IfppTrust *trust)
 	check(error);
 }
 
-/* @signatures of them are checked; @fresh: roots and CRL are read anew for each, as ifppd does. */
+/*
+ * @fresh: nothing is known, as for the first package that ifppd sees: roots, CRL and chain are proven too.
+ * Else as for the next ones: the directory is looked at, and has not changed.
+ */
 static void verifying(World *w, const char *how, int signatures, gboolean fresh)
 {
 	g_autoptr(GBytes) file = seal(w, w->key);
-	g_autoptr(IfppTrust) trust = NULL;
-	double floor[ROUNDS], real[ROUNDS], ratio[ROUNDS], start;
+	double floor[ROUNDS], four[ROUNDS], real[ROUNDS], ratio[ROUNDS], ratio4[ROUNDS], start;
+	IfppTrust *trust = NULL;
 	GError *error = NULL;
 	static Bare b;
 
 	bare_init(&b, w->key);
-	trust = ifpp_trust_new_from_dir(fresh ? "trust" : "pki", &error);
-	check(error);
-	verify_once(w, file, trust);
 	for (int r = 0; r < ROUNDS; r++) {
 		start = cpu_us();
 		for (int i = 0; i < SLICE; i++)
@@ -424,20 +444,58 @@ static void verifying(World *w, const char *how, int signatures, gboolean fresh)
 				bare_verify(&b, k);
 		floor[r] = (cpu_us() - start) / SLICE;
 		start = cpu_us();
+		for (int i = 0; i < SLICE; i++)
+			for (int k = 0; k < 4; k++)
+				bare_verify(&b, k);
+		four[r] = (cpu_us() - start) / SLICE;
+		start = cpu_us();
 		for (int i = 0; i < SLICE; i++) {
-			g_autoptr(IfppTrust) again = fresh ? ifpp_trust_new_from_dir("trust", &error) : NULL;
-
+			if (fresh)
+				g_clear_pointer(&trust, ifpp_trust_free);
+			ifpp_trust_reload(&trust, "trust", &error);
 			check(error);
-			verify_once(w, file, again ? again : trust);
+			verify_once(w, file, trust);
 		}
 		real[r] = (cpu_us() - start) / SLICE;
 		ratio[r] = real[r] / floor[r];
+		ratio4[r] = real[r] / four[r];
 	}
 	printf("verify.%s.bytes %zu\n", how, g_bytes_get_size(file));
 	printf("verify.%s.signatures %d\n", how, signatures);
 	printf("verify.%s.floor_us %.1f\n", how, median(floor, ROUNDS));
 	printf("verify.%s.verify_us %.1f\n", how, median(real, ROUNDS));
 	printf("verify.%s.ratio %.3f\n", how, median(ratio, ROUNDS));
+	printf("verify.%s.ratio_to_four %.3f\n", how, median(ratio4, ROUNDS));
+	g_clear_pointer(&trust, ifpp_trust_free);
+}
+
+static long resident_kib(void)
+{
+	g_autofree char *text = NULL;
+	char *rest;
+
+	if (!g_file_get_contents("/proc/self/statm", &text, NULL, NULL))
+		exit(1);
+	g_ascii_strtoull(text, &rest, 10);
+	return g_ascii_strtoull(rest, NULL, 10) * sysconf(_SC_PAGESIZE) / 1024;
+}
+
+/* Seal, look at the directory of roots, verify: nothing of a package may stay behind. */
+static void memory_flat(World *w, guint64 packages)
+{
+	IfppTrust *trust = NULL;
+	GError *error = NULL;
+
+	for (guint64 i = 1; i <= packages; i++) {
+		g_autoptr(GBytes) file = seal(w, w->key);
+
+		ifpp_trust_reload(&trust, "trust", &error);
+		check(error);
+		verify_once(w, file, trust);
+		if (i % MAX(packages / 10, 1) == 0)
+			printf("memory.after_%" G_GUINT64_FORMAT "_kib %ld\n", i, resident_kib());
+	}
+	ifpp_trust_free(trust);
 }
 
 int main(int argc, char **argv)
@@ -445,9 +503,18 @@ int main(int argc, char **argv)
 	gnutls_privkey_t memory;
 	World w = {};
 
-	if (argc != 2 || chdir(argv[1]) < 0) {
-		fprintf(stderr, "usage: crypto DIR\n");
+	guint64 packages = 0;
+
+	if (argc < 2 || argc > 3 || (argc == 3 && !g_ascii_string_to_unsigned(argv[2], 10, 1, 1000000000, &packages, NULL)) ||
+	    chdir(argv[1]) < 0) {
+		fprintf(stderr, "usage: crypto DIR [PACKAGES]\n");
 		return 2;
+	}
+	if (packages) {
+		open_world(&w);
+		open_token(&w);
+		memory_flat(&w, packages);
+		return 0;
 	}
 	/* Before anything of PKCS#11 runs: a session does not survive a fork. */
 	scaling("token", TRUE);
@@ -461,8 +528,8 @@ int main(int argc, char **argv)
 	sealing(&w, "memory", memory);
 	command(&w, "token", w.key, (char *)"one.upp", (char *)"out-token");
 	command(&w, "memory", memory, (char *)"two.upp", (char *)"out-memory");
-	verifying(&w, "package", 3, FALSE);
-	verifying(&w, "daemon", 5, TRUE);
+	verifying(&w, "next", 2, FALSE);
+	verifying(&w, "first", 5, TRUE);
 
 	gnutls_privkey_deinit(memory);
 	gnutls_privkey_deinit(w.key);

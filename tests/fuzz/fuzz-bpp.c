@@ -9,6 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	g_autoptr(GBytes) bytes = g_bytes_new(data, len);
 	g_autoptr(IfppBpp) bpp = ifpp_bpp_parse(bytes, NULL);
 	g_autoptr(GByteArray) joined = g_byte_array_new();
+	guint8 signer[65];
 
 	if (!bpp)
 		return 0;
@@ -22,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	g_assert_true(ifpp_bpp_iccid(bpp).len == 0 || ifpp_bpp_iccid(bpp).len == 10);
 	g_assert_cmpuint(ifpp_bpp_otpk_dp(bpp).len, ==, 65);
 	g_assert_cmpuint(ifpp_bpp_transaction_id(bpp).len - 1, <, 16);
-	ifpp_bpp_verify_sign(bpp, ifpp_span_bytes(fuzz_dppb), g_bytes_get_data(fuzz_otpk, NULL), NULL);
+	g_assert_true(ifpp_cert_point(ifpp_span_bytes(fuzz_dppb), signer, NULL));
+	ifpp_bpp_verify_sign(bpp, signer, g_bytes_get_data(fuzz_otpk, NULL), NULL);
 	return 0;
 }

@@ -150,7 +150,7 @@ void world_free(World *world)
 	g_free(world);
 }
 
-static Station *station_make(World *world, const char *name, const char *eid)
+Station *station_bare(World *world, const char *name, const char *eid)
 {
 	Station *station = g_new0(Station, 1);
 
@@ -183,7 +183,7 @@ Station *station_new(World *world, guint keys)
 
 	g_snprintf(eid, sizeof(eid), "89049032%022u00", world->chips);
 	ifpp_eid_check_digits(eid);
-	station = station_make(world, name, eid);
+	station = station_bare(world, name, eid);
 	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", eid, "--keys",
 				    count, "--chip", station->chip, "--data", station->data, NULL),
 			==, 0);
@@ -193,7 +193,7 @@ Station *station_new(World *world, guint keys)
 Station *station_clone(Station *from)
 {
 	g_autofree char *name = g_strdup_printf("clone-%d", getpid());
-	Station *station = station_make(from->world, name, from->eid);
+	Station *station = station_bare(from->world, name, from->eid);
 
 	station_copy(from->chip, station->chip);
 	return station;

@@ -45,6 +45,8 @@ typedef struct {
 } Station;
 
 Station *station_new(World *world, guint keys);
+/* Without a chip: its memory and its data are the caller's to make. */
+Station *station_bare(World *world, const char *name, const char *eid);
 /* The same chip as it was born, in another place. One per process. */
 Station *station_clone(Station *from);
 void station_free(Station *station);

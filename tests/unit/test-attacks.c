@@ -3,15 +3,20 @@
  * The attack table: forged, damaged, stale, swapped and malicious packages, certificates, CRLs,
  * eUICC data, results and receipts, each named after what it violates, and the code that refuses it.
  * Each is built to be right in everything but the one thing, so that the check meant is the check met.
+ * Then the programs get the same bytes (attack-table.c), and what they did with them is the table, which
+ * must be the one in Documentation/attacks.rst.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include <gnutls/pkcs7.h>
 
+#include "attack-table.h"
 #include "error.h"
 #include "euicc.h"
 #include "package.h"
+#include "profile.h"
+#include "seal.h"
 #include "testpki.h"
 
 /* One line of the table. The attack returns TRUE if it got through. */
@@ -22,8 +27,24 @@ typedef struct {
 	IfppError code;
 } Attack;
 
+#define CHIP_KEYS 8	/* the first is never spent */
+
 static TestPki *pki, *stranger;
-static TestId *otk, *otk2;
+static TestId *otk, *otk2, *keys[CHIP_KEYS];
+static AttackTable *table;
+
+/* The bytes that the attack at hand comes down to. */
+static struct {
+	enum { PACKAGE, EUICC, PIR, RECEIPT } kind;
+	GBytes *bytes, *crl;
+} shown;
+
+static void show(int kind, IfppSpan bytes)
+{
+	g_clear_pointer(&shown.bytes, g_bytes_unref);
+	shown.kind = kind;
+	shown.bytes = g_bytes_new(bytes.data, bytes.len);
+}
 static guint8 eid[16], otpk[65], otpk2[65], challenge[16] = { 1, 2, 3, 4, 5, 6, 7, 8 };
 static GBytes *bpp, *good, *with_attributes, *factory_info;
 
@@ -139,6 +160,7 @@ static gboolean gate(GBytes *file, IfppTrust *trust, GError **error)
 {
 	g_autoptr(IfppPackage) package = ifpp_package_open(file, trust, error);
 
+	show(PACKAGE, ifpp_span_bytes(file));
 	return package && ifpp_package_check_chip(package, eid, otpk, error);
 }
 
@@ -435,11 +457,15 @@ static gboolean with_crl(gconstpointer arg, GError **error)
 		test_crl_new(issuer, c->revoked ? pki->dppb : NULL, TEST_NOW + c->from, TEST_NOW + c->to);
 	g_autoptr(IfppTrust) trust = ifpp_trust_new();
 
-	ifpp_trust_set_time(trust, TEST_NOW);
+	ifpp_trust_set_time(trust, TEST_NOW + test_shift);
 	g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+	show(PACKAGE, ifpp_span_bytes(good));
+	shown.crl = g_bytes_ref(crl);
 	if (c->damaged) {
 		g_autoptr(GBytes) changed = flip(crl, g_bytes_get_size(crl) / 2);
 
+		g_bytes_unref(shown.crl);
+		shown.crl = g_bytes_ref(changed);
 		return ifpp_trust_add_crl(trust, ifpp_span_bytes(changed), error) && gate(good, trust, error);
 	}
 	if (c->forged) {
@@ -453,6 +479,8 @@ static gboolean with_crl(gconstpointer arg, GError **error)
 		a = ifpp_hex(IFPP_SPAN(theirs));
 		b = ifpp_hex(IFPP_SPAN(ours));
 		changed = replace(crl, a, b);
+		g_bytes_unref(shown.crl);
+		shown.crl = g_bytes_ref(changed);
 		return ifpp_trust_add_crl(trust, ifpp_span_bytes(changed), error);
 	}
 	return ifpp_trust_add_crl(trust, ifpp_span_bytes(crl), error) && gate(good, trust, error);
@@ -508,6 +536,7 @@ static gboolean info_gate(IfppSpan ff21, IfppTrust *trust, GError **error)
 {
 	g_autoptr(IfppFactoryInfo) info = ifpp_factory_info_parse(ff21, error);
 
+	show(EUICC, ff21);
 	return info && ifpp_factory_info_verify(info, eid, trust, error);
 }
 
@@ -618,6 +647,7 @@ static gboolean pir_gate(GBytes *bytes, GError **error)
 {
 	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, error);
 
+	show(PIR, ifpp_span_bytes(bytes));
 	return pir && ifpp_pir_verify(pir, test_id_span(pki->euicc), error);
 }
 
@@ -656,6 +686,7 @@ static gboolean pir_short(gconstpointer arg, GError **error)
 
 static gboolean receipt_gate(GBytes *bytes, GError **error)
 {
+	show(RECEIPT, ifpp_span_bytes(bytes));
 	return ifpp_receipt_verify(ifpp_span_bytes(bytes), test_id_span(pki->euicc), eid, challenge, NULL,
 				   error);
 }
@@ -748,6 +779,168 @@ static void attack(gconstpointer arg)
 	g_test_message("%-32s %-16s %s", a->name, error ? ifpp_error_name(error->code) : "",
 		       error ? error->message : "");
 	g_assert_error(error, IFPP_ERROR, (int)a->code);
+
+	switch (shown.kind) {
+	case PACKAGE:
+		attack_table_package(table, a->name, shown.bytes, shown.crl, a->code);
+		break;
+	case EUICC:
+		attack_table_euicc(table, a->name, shown.bytes, error);
+		break;
+	case PIR:
+		attack_table_pir(table, a->name, shown.bytes, error);
+		break;
+	case RECEIPT:
+		attack_table_receipt(table, a->name, shown.bytes, challenge, error);
+		break;
+	}
+	g_clear_pointer(&shown.crl, g_bytes_unref);
+}
+
+/* ------------------------------------------------------------ what only the chip can see */
+
+static gboolean sign_inner(const IfppSpan *parts, gsize n_parts, guint8 sig[64], gpointer user, GError **error)
+{
+	return ifpp_ecdsa_sign(user, parts, n_parts, sig, error);
+}
+
+/* An element that fills two segments goes in before the end. */
+static GByteArray *two_segments(void)
+{
+	g_autoptr(GByteArray) upp = profile_builtin(1, NULL);
+	g_autoptr(GByteArray) filling = g_byte_array_new(), body = g_byte_array_new();
+	static const guint8 head[] = { 0xA0, 0x05, 0x80, 0x00, 0x81, 0x01, 0x63, 0x81, 0x06,
+				       0x67, 0x81, 0x0F, 0x01, 0x02, 0x01 };
+	GByteArray *out = g_byte_array_new();
+	IfppSpan in = { upp->data, upp->len };
+	guint8 zeros[1500] = {};
+	IfppTlv tlv;
+
+	g_byte_array_append(body, head, sizeof(head));
+	ifpp_tlv_put(body, 0x82, zeros, sizeof(zeros));
+	ifpp_tlv_put(filling, 0xA9, body->data, body->len);
+	while (in.len) {
+		g_assert_true(ifpp_tlv_next(&in, &tlv, NULL));
+		if (!in.len)
+			g_byte_array_append(out, filling->data, filling->len);
+		g_byte_array_append(out, tlv.whole.data, tlv.whole.len);
+	}
+	return out;
+}
+
+typedef struct {
+	const char *name;
+	guint reason;		/* 0: it is installed */
+	guint key;
+	const char *path;	/* in BF36: what is changed after the Key Maker protected it */
+	enum { NOTHING, FLIP, DROP, SWAP, OTHER_KEY, OTHER_ICCID, NO_PROFILE } how;
+} Inner;
+
+/* Bound, signed and enveloped by the real Key Maker: the gates before the chip see nothing wrong. */
+static GBytes *seal_inner(const Inner *inner)
+{
+	static const guint8 configure[] = { 0xBF, 0x24, 0x00 }, no_profile[1600] = { 0xA0, 0x01, 0x00 };
+	g_autoptr(GByteArray) upp = two_segments(), metadata = NULL, out = g_byte_array_new();
+	guint8 iccid[10], point[65], wrong[65], ppk[48] = { 1, 2, 3 };
+	g_autoptr(GBytes) bf36 = NULL, changed = NULL;
+	g_autoptr(GError) error = NULL;
+	IfppSealInput in = {
+		.upp = { upp->data, upp->len },
+		.configure = IFPP_SPAN(configure),
+		.transaction_id = IFPP_SPAN(challenge),
+		.host_id = { eid, 8 },
+		.ppk = ppk,
+		.eid = eid,
+		.otpk = point,
+		.sign = sign_inner,
+		.sign_user = pki->dppb->key,
+	};
+
+	profile_builtin_iccid(inner->how == OTHER_ICCID ? 2 : 1, iccid);
+	metadata = profile_metadata(iccid, "IFPP", "Attack", PROFILE_TEST);
+	in.metadata = (IfppSpan){ metadata->data, metadata->len };
+	test_id_point(keys[inner->key], point);
+	if (inner->how == NO_PROFILE)
+		in.upp = IFPP_SPAN(no_profile);
+	bf36 = ifpp_seal(&in, &error);
+	g_assert_no_error(error);
+	if (inner->how == OTHER_KEY) {
+		/* the segments of one BPP behind the signed head of another */
+		g_autoptr(GBytes) head = NULL, head_node = NULL;
+
+		test_id_point(otk2, wrong);
+		in.otpk = wrong;
+		g_bytes_unref(bf36);
+		bf36 = ifpp_seal(&in, &error);
+		in.otpk = point;
+		head = ifpp_seal(&in, &error);
+		head_node = new_bytes(node_at(ifpp_span_bytes(head), "0"));
+		edit(out, ifpp_span_bytes(bf36), "0", head_node);
+	} else if (inner->how == SWAP) {
+		g_autoptr(GBytes) a = new_bytes(node_at(ifpp_span_bytes(bf36), "4.0"));
+		g_autoptr(GBytes) b = new_bytes(node_at(ifpp_span_bytes(bf36), "4.1"));
+		g_autoptr(GByteArray) half = g_byte_array_new();
+
+		edit(half, ifpp_span_bytes(bf36), "4.0", b);
+		edit(out, (IfppSpan){ half->data, half->len }, "4.1", a);
+	} else if (inner->path) {
+		g_autoptr(GBytes) node = new_bytes(node_at(ifpp_span_bytes(bf36), inner->path));
+		g_autoptr(GBytes) put = inner->how == FLIP ? flip(node, g_bytes_get_size(node) - 1) : NULL;
+
+		edit(out, ifpp_span_bytes(bf36), inner->path, put);
+	}
+	if (out->len)
+		changed = g_bytes_new(out->data, out->len);
+	return test_package_new(pki->dppb, NULL, eid, point, changed ? changed : bf36);
+}
+
+static void attack_inside(gconstpointer arg)
+{
+	g_autoptr(GBytes) file = seal_inner(arg);
+	const Inner *inner = arg;
+
+	attack_table_chip(table, inner->name, file, inner->reason);
+	if (!inner->reason)
+		attack_table_package(table, "replay", file, NULL, IFPP_ERROR_SPENT_KEY);
+}
+
+static void attack_data(void)
+{
+	attack_table_seal(table);
+}
+
+static void attack_report(void)
+{
+	attack_table_report(table);
+}
+
+static void attack_locked(void)
+{
+	attack_table_locked(table, "after-the-lock", good);
+}
+
+/* The page shows what was measured now, or somebody has to look. */
+static void page(void)
+{
+	static const char head[] =
+		"attack                          who     status       code                  APDUs  behind it\n"
+		"------------------------------- ------- ------------ --------------------- -----  ---------\n";
+	const char *doc = g_getenv("IFPP_ATTACKS_PAGE"), *to = g_getenv("IFPP_ATTACKS_TABLE");
+	g_autofree char *text = attack_table_text(table), *all = g_strconcat(head, text, NULL), *shown_text = NULL;
+	g_auto(GStrv) lines = g_strsplit(all, "\n", 0);
+
+	g_assert_nonnull(doc);
+	g_assert_nonnull(to);
+	g_strchomp(all);
+	g_assert_true(g_file_set_contents(to, all, -1, NULL));
+	g_assert_true(g_file_get_contents(doc, &shown_text, NULL, NULL));
+	for (guint i = 0; lines[i]; i++) {
+		g_autofree char *line = g_strchomp(g_strconcat("  ", lines[i], NULL));
+
+		g_test_message("%s", lines[i]);
+		if (*line && !strstr(shown_text, line))
+			g_error("%s does not show \"%s\"; the whole table is in %s", doc, lines[i], to);
+	}
 }
 
 /* What the attacks start from is sound: they fail by what they change. */
@@ -779,23 +972,25 @@ static void nothing_wrong(void)
 
 int main(int argc, char **argv)
 {
-	TestId *key;
 	int rc;
 
 	g_test_init(&argc, &argv, NULL);
+	/* The programs ask the clock. */
+	test_shift = g_get_real_time() / G_USEC_PER_SEC - TEST_NOW;
 	pki = test_pki_new();
 	stranger = test_pki_new();
-	otk = test_otk_new();
 	otk2 = test_otk_new();
 	test_eid(eid);
+	factory_info = test_factory_info_new(pki, CHIP_KEYS, keys);
+	otk = keys[0];
 	test_id_point(otk, otpk);
 	test_id_point(otk2, otpk2);
 	bpp = test_bpp_new(pki->dppb, otpk);
 	good = test_package_new(pki->dppb, NULL, eid, otpk, bpp);
 	with_attributes = test_package_new_with_attributes(pki->dppb, NULL, eid, otpk, bpp);
-	factory_info = test_factory_info_new(pki, 1, &key);
+	table = attack_table_new(pki, eid, keys, CHIP_KEYS, factory_info);
 
-	const Attack table[] = {
+	const Attack attacks[] = {
 		/* the file */
 		{"file-empty", file_bytes, GSIZE_TO_POINTER(0), IFPP_ERROR_LENGTH},
 		{"file-only-magic", file_bytes, GSIZE_TO_POINTER(4), IFPP_ERROR_LENGTH},
@@ -872,7 +1067,7 @@ int main(int argc, char **argv)
 		{"signer-has-no-role", signer_spec, SPEC(.policy = ""), IFPP_ERROR_ROLE},
 		{"signer-expired", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .to = TEST_NOW - 1),
 		 IFPP_ERROR_EXPIRED},
-		{"signer-not-yet-valid", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .from = TEST_NOW + 1),
+		{"signer-not-yet-valid", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .from = TEST_NOW + TEST_DAY),
 		 IFPP_ERROR_NOT_YET_VALID},
 		{"signer-may-not-sign", signer_spec,
 		 SPEC(.role = IFPP_ROLE_DP_PB, .usage = GNUTLS_KEY_KEY_AGREEMENT), IFPP_ERROR_KEY_USAGE},
@@ -898,7 +1093,7 @@ int main(int argc, char **argv)
 		{"crl-revokes-but-old", with_crl, CRL(-9 * TEST_DAY, -8 * TEST_DAY, .revoked = TRUE),
 		 IFPP_ERROR_REVOKED},
 		{"crl-out-of-date", with_crl, CRL(-9 * TEST_DAY, -1), IFPP_ERROR_CRL},
-		{"crl-of-the-future", with_crl, CRL(1, TEST_DAY), IFPP_ERROR_CRL},
+		{"crl-of-the-future", with_crl, CRL(TEST_DAY, 2 * TEST_DAY), IFPP_ERROR_CRL},
 		{"crl-forged", with_crl, CRL(-TEST_DAY, TEST_DAY, .forged = TRUE), IFPP_ERROR_CRL},
 		{"crl-damaged", with_crl, CRL(-TEST_DAY, TEST_DAY, .revoked = TRUE, .damaged = TRUE),
 		 IFPP_ERROR_CRL},
@@ -989,19 +1184,41 @@ int main(int argc, char **argv)
 		{"receipt-from-a-result", receipt_from_pir, NULL, IFPP_ERROR_RECEIPT},
 	};
 
-	for (guint i = 0; i < G_N_ELEMENTS(table); i++) {
-		g_autofree char *path = g_strconcat("/attacks/", table[i].name, NULL);
+	/* In an envelope that is right, signed by the Key Maker that is: what the chip itself must find. */
+	const Inner inside[] = {
+		{"inside-mac-changed", 8, 1, "4.0", FLIP},
+		{"inside-segment-dropped", 8, 2, "4.0", DROP},
+		{"inside-segments-swapped", 8, 3, NULL, SWAP},
+		{"inside-keys-of-another", 8, 4, NULL, OTHER_KEY},
+		{"inside-another-iccid", 13, 5, NULL, OTHER_ICCID},
+		{"inside-no-profile", 12, 6, NULL, NO_PROFILE},
+		{"nothing-wrong", 0, 7, NULL, NOTHING},
+	};
 
-		g_test_add_data_func(path, &table[i], attack);
+	for (guint i = 0; i < G_N_ELEMENTS(attacks); i++) {
+		g_autofree char *path = g_strconcat("/attacks/", attacks[i].name, NULL);
+
+		g_test_add_data_func(path, &attacks[i], attack);
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(inside); i++) {
+		g_autofree char *path = g_strconcat("/attacks/", inside[i].name, NULL);
+
+		g_test_add_data_func(path, &inside[i], attack_inside);
 	}
 	g_test_add_func("/attacks/none", nothing_wrong);
+	g_test_add_func("/attacks/seal", attack_data);
+	g_test_add_func("/attacks/report", attack_report);
+	g_test_add_func("/attacks/locked", attack_locked);
+	g_test_add_func("/attacks/page", page);
 	rc = g_test_run();
-	test_id_free(key);
+	attack_table_free(table);
+	g_clear_pointer(&shown.bytes, g_bytes_unref);
+	for (guint i = 0; i < CHIP_KEYS; i++)
+		test_id_free(keys[i]);
 	g_bytes_unref(factory_info);
 	g_bytes_unref(with_attributes);
 	g_bytes_unref(good);
 	g_bytes_unref(bpp);
-	test_id_free(otk);
 	test_id_free(otk2);
 	test_pki_free(stranger);
 	test_pki_free(pki);

@@ -48,23 +48,25 @@ static void test_sign(void)
 	g_autoptr(GBytes) bytes = NULL;
 	g_autoptr(IfppBpp) bpp = NULL;
 	g_autoptr(GError) error = NULL;
-	guint8 otpk[65], wrong[65];
+	guint8 otpk[65], wrong[65], dppb[65], eum[65];
 
 	test_id_point(otk, otpk);
 	test_id_point(other, wrong);
+	test_id_point(pki->dppb, dppb);
+	test_id_point(pki->eum, eum);
 	bytes = test_bpp_new(pki->dppb, otpk);
 	bpp = ifpp_bpp_parse(bytes, &error);
 	g_assert_no_error(error);
-	g_assert_true(ifpp_bpp_verify_sign(bpp, test_id_span(pki->dppb), otpk, &error));
+	g_assert_true(ifpp_bpp_verify_sign(bpp, dppb, otpk, &error));
 	g_assert_no_error(error);
-	g_assert_false(ifpp_bpp_verify_sign(bpp, test_id_span(pki->dppb), wrong, &error));
+	g_assert_false(ifpp_bpp_verify_sign(bpp, dppb, wrong, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_SMDP_SIGN);
 	g_clear_error(&error);
-	g_assert_false(ifpp_bpp_verify_sign(bpp, test_id_span(pki->eum), otpk, &error));
+	g_assert_false(ifpp_bpp_verify_sign(bpp, eum, otpk, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_SMDP_SIGN);
 	g_clear_error(&error);
 	wrong[64] ^= 1;
-	g_assert_false(ifpp_bpp_verify_sign(bpp, test_id_span(pki->dppb), wrong, &error));
+	g_assert_false(ifpp_bpp_verify_sign(bpp, dppb, wrong, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_POINT);
 }
 

@@ -12,6 +12,8 @@
 
 #define OK(call) g_assert_cmpint(call, >=, 0)
 
+gint64 test_shift;
+
 const TestSpec test_spec_ci = {
 	.cn = "Test CI", .role = IFPP_ROLE_CI, .ca = TRUE, .rid = "2.999.1", .serial = 1};
 const TestSpec test_spec_eum = {
@@ -173,8 +175,10 @@ TestId *test_id_new(const TestSpec *spec, TestId *issuer)
 	set_dn(id->crt, "2.5.4.10", spec->org);
 	set_dn(id->crt, "2.5.4.5", spec->serial_number);
 	set_dn(id->crt, "2.5.4.3", spec->cn);
-	OK(gnutls_x509_crt_set_activation_time(id->crt, spec->from ? spec->from : TEST_NOW - 100 * TEST_DAY));
-	OK(gnutls_x509_crt_set_expiration_time(id->crt, spec->to ? spec->to : TEST_NOW + 100 * TEST_DAY));
+	OK(gnutls_x509_crt_set_activation_time(id->crt, test_shift + (spec->from ? spec->from :
+								      TEST_NOW - 100 * TEST_DAY)));
+	OK(gnutls_x509_crt_set_expiration_time(id->crt, test_shift + (spec->to ? spec->to :
+								      TEST_NOW + 100 * TEST_DAY)));
 	set_extensions(id, spec, issuer);
 	OK(gnutls_x509_crt_privkey_sign(id->crt, issuer->crt, issuer->key,
 					spec->hash ? spec->hash : GNUTLS_DIG_SHA256, 0));
@@ -234,7 +238,7 @@ TestPki *test_pki_new(void)
 	pki->eum_list = g_ptr_array_new();
 	g_ptr_array_add(pki->eum_list, pki->eum->der);
 	pki->trust = ifpp_trust_new();
-	ifpp_trust_set_time(pki->trust, TEST_NOW);
+	ifpp_trust_set_time(pki->trust, TEST_NOW + test_shift);
 	g_assert_true(ifpp_trust_add_root(pki->trust, test_id_span(pki->ci), NULL));
 	return pki;
 }
@@ -259,10 +263,10 @@ GBytes *test_crl_new(TestId *issuer, TestId *revoked, gint64 this_update, gint64
 
 	OK(gnutls_x509_crl_init(&crl));
 	OK(gnutls_x509_crl_set_version(crl, 2));
-	OK(gnutls_x509_crl_set_this_update(crl, this_update));
-	OK(gnutls_x509_crl_set_next_update(crl, next_update));
+	OK(gnutls_x509_crl_set_this_update(crl, this_update + test_shift));
+	OK(gnutls_x509_crl_set_next_update(crl, next_update + test_shift));
 	if (revoked)
-		OK(gnutls_x509_crl_set_crt(crl, revoked->crt, this_update));
+		OK(gnutls_x509_crl_set_crt(crl, revoked->crt, this_update + test_shift));
 	OK(gnutls_x509_crt_get_key_id(issuer->crt, 0, key_id, &size));
 	OK(gnutls_x509_crl_set_authority_key_id(crl, key_id, size));
 	OK(gnutls_x509_crl_set_number(crl, "\1", 1));

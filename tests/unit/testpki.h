@@ -11,6 +11,8 @@
 
 #define TEST_NOW 1800000000		/* what the tests take for today */
 #define TEST_DAY 86400
+/* Added to all times that go into certificates and CRLs: for programs, which ask the clock. */
+extern gint64 test_shift;
 #define TEST_EID "89049032123451234512345678901235"
 
 /* What goes into a certificate. What is 0 or NULL is left out, or is right for the role. */

@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info import load provision keys lock monitor report selftest'
+	local commands='list info request import load provision keys lock monitor report selftest'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -32,7 +32,7 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | -p | --policy | --ifppd)
+	-o | --output | -p | --policy | --ifppd | --show | --text | --signature)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -42,6 +42,14 @@ _ifppctl()
 	case $command in
 	'') word="$commands $common --version" ;;
 	info) word="$common $(cd /dev && compgen -G 'ifpp[0-9]*')" ;;
+	request)
+		if [[ $cur != -* ]]; then
+			compopt -o filenames
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.euicc' -- "$cur"; compgen -d -- "$cur")
+			return
+		fi
+		word="$common --output --order --outbox --show --text --signature"
+		;;
 	import)
 		if [[ $cur != -* ]]; then
 			compopt -o filenames

@@ -16,6 +16,7 @@ static const struct {
 } commands[] = {
 	{ "list", ctl_cmd_list, "chips that are here, and this machine's lock" },
 	{ "info", ctl_cmd_info, "what the driver knows of one chip" },
+	{ "request", ctl_cmd_request, "write a request for the Key Maker: the chips' public data" },
 	{ "import", ctl_cmd_import, "verify a delivery of the Key Maker and unpack it" },
 	{ "load", ctl_cmd_load, "load sealed packages into a chip" },
 	{ "provision", ctl_cmd_provision, "load everything a directory holds for a chip, then lock it if told" },

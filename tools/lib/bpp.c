@@ -225,20 +225,17 @@ guint ifpp_bpp_profile_class(IfppBpp *bpp)
 	return bpp->profile_class;
 }
 
-gboolean ifpp_bpp_verify_sign(IfppBpp *bpp, IfppSpan dp_pb, const guint8 otpk[65], GError **error)
+gboolean ifpp_bpp_verify_sign(IfppBpp *bpp, const guint8 signer[65], const guint8 otpk[65], GError **error)
 {
 	static const guint8 otpk_header[] = { 0x5F, 0x49, 0x41 };
 	IfppSpan parts[] = { bpp->signed_part, IFPP_SPAN(otpk_header), { otpk, 65 } };
-	guint8 point[65];
 
-	if (!ifpp_cert_point(dp_pb, point, error))
-		return FALSE;
 	if (!ifpp_point_on_curve(bpp->otpk_dp) || !ifpp_point_on_curve((IfppSpan){ otpk, 65 })) {
 		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_POINT,
 				    "BoundProfilePackage: a one-time key is not a point of NIST P-256");
 		return FALSE;
 	}
-	if (!ifpp_ecdsa_verify(point, parts, G_N_ELEMENTS(parts), bpp->sign)) {
+	if (!ifpp_ecdsa_verify(signer, parts, G_N_ELEMENTS(parts), bpp->sign)) {
 		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_SMDP_SIGN,
 				    "BoundProfilePackage: smdpSign does not bind it to this one-time key");
 		return FALSE;

@@ -32,12 +32,12 @@ guint ifpp_bpp_profile_class(IfppBpp *bpp);
 /**
  * ifpp_bpp_verify_sign() - does smdpSign bind this BPP to one chip's one-time key?
  * @bpp: the package
- * @dp_pb: CERT.DPpb, DER
+ * @signer: public key of CERT.DPpb, 65 bytes
  * @otpk: the chip's one-time public key, 65 bytes
  * @error: IFPP_ERROR_SMDP_SIGN, IFPP_ERROR_POINT
  *
  * Signed bytes: the BF23 value up to 5F37, then 5F49 41 otPK.eUICC, which is not transmitted.
  */
-gboolean ifpp_bpp_verify_sign(IfppBpp *bpp, IfppSpan dp_pb, const guint8 otpk[65], GError **error);
+gboolean ifpp_bpp_verify_sign(IfppBpp *bpp, const guint8 signer[65], const guint8 otpk[65], GError **error);
 
 #endif

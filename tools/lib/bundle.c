@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "bundle.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "eid.h"
 #include "error.h"
+#include "inventory.h"
 #include "package.h"
 
 #define VERSION 1
@@ -81,48 +79,15 @@ GBytes *ifpp_inventory_format(const IfppInventory *inventory)
 	return g_string_free_to_bytes(out);
 }
 
-/* The value of the next line if it begins with @name, else NULL and @in untouched. */
-static char *line(IfppSpan *in, const char *name)
-{
-	gsize len = strlen(name);
-	const guint8 *nl;
-	char *value;
-
-	if (in->len < len || memcmp(in->data, name, len) || !(nl = memchr(in->data, '\n', in->len)))
-		return NULL;
-	value = g_strndup((const char *)in->data + len, nl - in->data - len);
-	in->len -= nl + 1 - in->data;
-	in->data = nl + 1;
-	return value;
-}
-
-static gboolean number(IfppSpan *in, const char *name, guint64 max, guint64 *out)
-{
-	g_autofree char *text = line(in, name);
-
-	return text && g_ascii_string_to_unsigned(text, 10, 1, max, out, NULL);
-}
-
-static gboolean hash(IfppSpan *in, const char *name, guint8 out[32])
-{
-	g_autofree char *text = line(in, name);
-	g_autoptr(GBytes) bytes = text ? ifpp_unhex(text) : NULL;
-
-	if (!bytes || g_bytes_get_size(bytes) != 32)
-		return FALSE;
-	memcpy(out, g_bytes_get_data(bytes, NULL), 32);
-	return TRUE;
-}
-
 static gboolean parse_item(IfppSpan *in, IfppBundleItem *item)
 {
-	g_autofree char *blank = line(in, ""), *eid = NULL, *iccid = NULL, *profile = NULL;
+	g_autofree char *blank = inventory_line(in, ""), *eid = NULL, *iccid = NULL, *profile = NULL;
 	guint64 len;
 
-	if (!blank || *blank || !(eid = line(in, "EID: ")) || !ifpp_eid_parse(eid, item->eid, NULL) ||
-	    !hash(in, "Key: ", item->key_id) || !(iccid = line(in, "ICCID: ")) ||
-	    !(profile = line(in, "Profile: ")) || !number(in, "Bytes: ", IFPP_PACKAGE_MAX, &len) ||
-	    !hash(in, "SHA-256: ", item->sha256))
+	if (!blank || *blank || !(eid = inventory_line(in, "EID: ")) || !ifpp_eid_parse(eid, item->eid, NULL) ||
+	    !inventory_hash(in, "Key: ", item->key_id) || !(iccid = inventory_line(in, "ICCID: ")) ||
+	    !(profile = inventory_line(in, "Profile: ")) || !inventory_number(in, "Bytes: ", 1, IFPP_PACKAGE_MAX, &len) ||
+	    !inventory_hash(in, "SHA-256: ", item->sha256))
 		return FALSE;
 	if (strlen(iccid) >= sizeof(item->iccid) || iccid[strspn(iccid, "0123456789.")] ||
 	    !ifpp_bundle_text_valid(profile))
@@ -149,15 +114,15 @@ IfppInventory *ifpp_inventory_parse(IfppSpan text, GError **error)
 	guint64 count, bytes;
 	IfppSpan in = text;
 
-	title = line(&in, "IFPP delivery ");
+	title = inventory_line(&in, "IFPP delivery ");
 	if (!title || !g_str_equal(title, "1")) {
 		fail(error, IFPP_ERROR_HEADER, "inventory: not of a delivery, or of another version");
 		return NULL;
 	}
-	inventory->order = line(&in, "Order: ");
+	inventory->order = inventory_line(&in, "Order: ");
 	if ((inventory->order && !ifpp_bundle_text_valid(inventory->order)) ||
-	    !number(&in, "Packages: ", IFPP_BUNDLE_PACKAGES_MAX, &count) ||
-	    !number(&in, "Bytes: ", G_MAXINT64, &bytes))
+	    !inventory_number(&in, "Packages: ", 1, IFPP_BUNDLE_PACKAGES_MAX, &count) ||
+	    !inventory_number(&in, "Bytes: ", 1, G_MAXINT64, &bytes))
 		goto malformed;
 	for (guint64 i = 0; i < count; i++) {
 		IfppBundleItem item = {};
@@ -190,36 +155,6 @@ void ifpp_bundle_header_write(guint32 envelope_len, guint8 out[IFPP_BUNDLE_HEADE
 	memcpy(out + sizeof(magic), &len, sizeof(len));
 }
 
-static gboolean errno_error(GError **error)
-{
-	g_set_error(error, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO, "cannot read: %s",
-		    g_strerror(errno));
-	return FALSE;
-}
-
-static GBytes *read_at(int fd, guint64 offset, gsize len, GError **error)
-{
-	g_autofree guint8 *data = g_malloc(len);
-	gsize have = 0;
-
-	while (have < len) {
-		ssize_t n = pread(fd, data + have, len - have, offset + have);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			errno_error(error);
-			return NULL;
-		}
-		if (n == 0) {
-			fail(error, IFPP_ERROR_LENGTH, "is cut off");
-			return NULL;
-		}
-		have += n;
-	}
-	return g_bytes_new_take(g_steal_pointer(&data), len);
-}
-
 /* Envelope length of a sound header. */
 static gboolean read_header(int fd, guint64 size, guint32 *envelope_len, GError **error)
 {
@@ -229,7 +164,7 @@ static gboolean read_header(int fd, guint64 size, guint32 *envelope_len, GError 
 
 	if (!size)
 		return fail(error, IFPP_ERROR_LENGTH, "is empty");
-	bytes = read_at(fd, 0, MIN(size, IFPP_BUNDLE_HEADER_LEN), error);
+	bytes = inventory_read_at(fd, 0, MIN(size, IFPP_BUNDLE_HEADER_LEN), error);
 	if (!bytes)
 		return FALSE;
 	header = g_bytes_get_data(bytes, NULL);
@@ -251,18 +186,12 @@ static gboolean load(IfppBundle *bundle, IfppTrust *trust, GError **error)
 {
 	g_autoptr(GBytes) envelope = NULL, text = NULL;
 	guint32 envelope_len;
-	struct stat st;
-	guint64 end;
+	guint64 size, end;
 
-	/* O_NONBLOCK: a FIFO must not make us wait for its other end. */
-	bundle->fd = open(bundle->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (bundle->fd < 0 || fstat(bundle->fd, &st) < 0)
-		return errno_error(error);
-	if (!S_ISREG(st.st_mode))
-		return fail(error, IFPP_ERROR_IO, "is not a file");
-	if (!read_header(bundle->fd, st.st_size, &envelope_len, error))
+	bundle->fd = inventory_open(bundle->path, &size, error);
+	if (bundle->fd < 0 || !read_header(bundle->fd, size, &envelope_len, error))
 		return FALSE;
-	envelope = read_at(bundle->fd, IFPP_BUNDLE_HEADER_LEN, envelope_len, error);
+	envelope = inventory_read_at(bundle->fd, IFPP_BUNDLE_HEADER_LEN, envelope_len, error);
 	text = envelope ? ifpp_envelope_open(envelope, trust, error) : NULL;
 	bundle->inventory = text ? ifpp_inventory_parse(ifpp_span_bytes(text), error) : NULL;
 	if (!bundle->inventory)
@@ -275,10 +204,10 @@ static gboolean load(IfppBundle *bundle, IfppTrust *trust, GError **error)
 		item->offset = end;
 		end += item->len;
 	}
-	if ((guint64)st.st_size == end)
+	if (size == end)
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH,
-		    "has %" G_GUINT64_FORMAT " bytes instead of %" G_GUINT64_FORMAT, (guint64)st.st_size, end);
+		    "has %" G_GUINT64_FORMAT " bytes instead of %" G_GUINT64_FORMAT, size, end);
 	return FALSE;
 }
 
@@ -314,16 +243,14 @@ const IfppInventory *ifpp_bundle_inventory(const IfppBundle *bundle)
 GBytes *ifpp_bundle_read(IfppBundle *bundle, guint i, GError **error)
 {
 	const IfppBundleItem *item = &g_array_index(bundle->inventory->items, IfppBundleItem, i);
-	g_autoptr(GBytes) package = read_at(bundle->fd, item->offset, item->len, error);
-	g_autofree char *sum = NULL, *want = ifpp_hex(IFPP_SPAN(item->sha256));
+	g_autoptr(GBytes) package = inventory_read_at(bundle->fd, item->offset, item->len, error);
 	IfppHeader header;
 
 	if (!package) {
 		g_prefix_error(error, "%s: ", bundle->path);
 		return NULL;
 	}
-	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
-	if (!g_str_equal(sum, want) || !ifpp_header_parse(ifpp_span_bytes(package), &header, NULL) ||
+	if (!inventory_sha256_is(package, item->sha256) || !ifpp_header_parse(ifpp_span_bytes(package), &header, NULL) ||
 	    memcmp(header.eid, item->eid, sizeof(header.eid)) ||
 	    memcmp(header.key_id, item->key_id, sizeof(header.key_id))) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH,

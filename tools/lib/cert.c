@@ -170,12 +170,21 @@ static gboolean name_attribute(IfppSpan name, IfppSpan oid, IfppSpan *value)
 
 /* ------------------------------------------------------------ certificates */
 
-void cert_free(Cert *cert)
+Cert *cert_ref(Cert *cert)
 {
+	cert->refs++;
+	return cert;
+}
+
+void cert_unref(Cert *cert)
+{
+	if (--cert->refs)
+		return;
 	if (cert->crt)
 		gnutls_x509_crt_deinit(cert->crt);
 	if (cert->key)
 		gnutls_pubkey_deinit(cert->key);
+	g_clear_pointer(&cert->signer, g_bytes_unref);
 	g_clear_pointer(&cert->bytes, g_bytes_unref);
 	g_free(cert->name);
 	g_free(cert);
@@ -277,6 +286,7 @@ Cert *cert_new(IfppSpan der, GError **error)
 	gnutls_datum_t spki;
 	int rc;
 
+	cert->refs = 1;
 	cert->bytes = g_bytes_new(der.data, der.len);
 	if (!split_cert(ifpp_span_bytes(cert->bytes), cert, &why)) {
 		cert_fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert->name ? cert->name : "certificate",
@@ -319,11 +329,17 @@ gboolean cert_decode(Cert *cert, GError **error)
 	       cert_fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
 }
 
-gboolean cert_signed(const CertSigned *s, Cert *issuer)
+gboolean cert_signed(const CertSigned *s, Cert *issuer, GBytes **signer)
 {
 	gnutls_datum_t tbs = cert_datum(s->tbs), sig = cert_datum(s->sig);
 
-	return gnutls_pubkey_verify_data2(issuer->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &tbs, &sig) >= 0;
+	if (*signer && ifpp_span_equal(ifpp_span_bytes(*signer), issuer->spki))
+		return TRUE;
+	if (gnutls_pubkey_verify_data2(issuer->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &tbs, &sig) < 0)
+		return FALSE;
+	g_clear_pointer(signer, g_bytes_unref);
+	*signer = g_bytes_new(issuer->spki.data, issuer->spki.len);
+	return TRUE;
 }
 
 gboolean cert_check_role(Cert *cert, IfppRole role, gboolean sub_ca, GError **error)
@@ -501,13 +517,10 @@ gboolean cert_has_name_constraints(Cert *cert)
 
 /* ------------------------------------------------------------ looking into one certificate */
 
-gboolean ifpp_cert_point(IfppSpan der, guint8 point[65], GError **error)
+gboolean cert_point(Cert *cert, guint8 point[65], GError **error)
 {
-	g_autoptr(Cert) cert = cert_new(der, error);
 	gnutls_datum_t x, y;
 
-	if (!cert)
-		return FALSE;
 	if (gnutls_pubkey_export_ecc_raw2(cert->key, NULL, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read", cert->name);
 	memset(point, 0, 65);
@@ -521,16 +534,26 @@ gboolean ifpp_cert_point(IfppSpan der, guint8 point[65], GError **error)
 	return TRUE;
 }
 
+gboolean ifpp_cert_point(IfppSpan der, guint8 point[65], GError **error)
+{
+	g_autoptr(Cert) cert = cert_new(der, error);
+
+	return cert && cert_point(cert, point, error);
+}
+
+gboolean cert_eid(Cert *cert, guint8 eid[16], GError **error)
+{
+	IfppSpan digits;
+
+	return subject_eid(cert, &digits, eid) ||
+	       cert_fail(error, IFPP_ERROR_EID, "%s: its subject has no valid EID", cert->name);
+}
+
 gboolean ifpp_cert_eid(IfppSpan der, guint8 eid[16], GError **error)
 {
 	g_autoptr(Cert) cert = cert_new(der, error);
-	IfppSpan digits;
 
-	if (!cert)
-		return FALSE;
-	if (!subject_eid(cert, &digits, eid))
-		return cert_fail(error, IFPP_ERROR_EID, "%s: its subject has no valid EID", cert->name);
-	return TRUE;
+	return cert && cert_eid(cert, eid, error);
 }
 
 GBytes *ifpp_cert_registered_id(IfppSpan der)

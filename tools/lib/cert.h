@@ -19,6 +19,7 @@ typedef struct {
 } CertSigned;
 
 typedef struct {
+	guint refs;
 	GBytes *bytes;
 	CertSigned s;
 	IfppSpan issuer, serial, subject, spki;
@@ -26,19 +27,30 @@ typedef struct {
 	gnutls_x509_crt_t crt;		/* NULL until cert_decode() */
 	guint8 ski[CERT_ID_LEN], aki[CERT_ID_LEN];
 	gboolean has_aki;
-	gboolean used;			/* in the path that is being built */
+	GBytes *signer;			/* the key that is known to have signed it: SubjectPublicKeyInfo */
 	char *name;			/* for messages: never the EID */
 } Cert;
 
 /* A certificate that nothing is proven about yet. Every failure is IFPP_ERROR_CHAIN. */
 Cert *cert_new(IfppSpan der, GError **error);
-void cert_free(Cert *cert);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cert, cert_free)
+Cert *cert_ref(Cert *cert);
+void cert_unref(Cert *cert);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Cert, cert_unref)
 /* The rest of it, which only a certificate in a path needs. */
 gboolean cert_decode(Cert *cert, GError **error);
 
-/* Did the key of @issuer sign this certificate or CRL? */
-gboolean cert_signed(const CertSigned *s, Cert *issuer);
+/*
+ * Did the key of @issuer sign this certificate or CRL? Once proven, the key is remembered in @signer:
+ * that these bytes bear its signature never changes. Whether it may sign is no part of it.
+ */
+gboolean cert_signed(const CertSigned *s, Cert *issuer, GBytes **signer);
+gboolean cert_point(Cert *cert, guint8 point[65], GError **error);
+gboolean cert_eid(Cert *cert, guint8 eid[16], GError **error);
+
+/* The same certificate as often as it is asked for, parsed once. Of CAs and Key Makers, not of chips. */
+Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error);
+/* As ifpp_trust_verify(), of certificates that are parsed; what is used of @pool is taken out of it. */
+gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, GError **error);
 
 /* For certificates that are decoded. @below: CA certificates between this one and the leaf. */
 gboolean cert_check_role(Cert *cert, IfppRole role, gboolean sub_ca, GError **error);

@@ -3,8 +3,8 @@
 
 #include <string.h>
 
+#include "cert.h"
 #include "eid.h"
-#include "error.h"
 
 #define CODEC_VERSION 1
 #define STATE_MAX 2
@@ -172,18 +172,22 @@ static gboolean verify_key(const IfppOtk *otk, const guint8 eid[16], const guint
 gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust,
 				  GError **error)
 {
-	g_autoptr(GPtrArray) others = g_ptr_array_new();
-	guint8 cert_eid[16], signer[65];
-	IfppSpan cert;
+	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
+	g_autoptr(Cert) chip = NULL;
+	guint8 chip_eid[16], signer[65];
+	Cert *eum;
 
 	if (!info->cert_euicc || !info->cert_eum)
 		return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: without the chip's certificates");
-	cert = ifpp_span_bytes(info->cert_euicc);
-	g_ptr_array_add(others, info->cert_eum);
-	if (!ifpp_trust_verify(trust, cert, others, IFPP_ROLE_EUICC, error) ||
-	    !ifpp_cert_eid(cert, cert_eid, error) || !ifpp_cert_point(cert, signer, error))
+	chip = cert_new(ifpp_span_bytes(info->cert_euicc), error);
+	eum = chip ? trust_cert(trust, ifpp_span_bytes(info->cert_eum), error) : NULL;
+	if (!eum)
 		return FALSE;
-	if (memcmp(cert_eid, eid, sizeof(cert_eid)) != 0)
+	g_ptr_array_add(pool, eum);
+	if (!trust_verify(trust, chip, pool, IFPP_ROLE_EUICC, error) || !cert_eid(chip, chip_eid, error) ||
+	    !cert_point(chip, signer, error))
+		return FALSE;
+	if (memcmp(chip_eid, eid, sizeof(chip_eid)) != 0)
 		return fail(error, IFPP_ERROR_WRONG_EID, "factory info: the certificate is another chip's");
 	for (guint i = 0; i < info->keys->len; i++)
 		if (!verify_key(&g_array_index(info->keys, IfppOtk, i), eid, signer, error))

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * The envelope is walked here byte by byte, because "strict" means that nothing may be in it which
- * the signature does not cover or which could have been written differently. GnuTLS then
- * verifies it as CMS, on its own reading of the same bytes.
+ * the signature does not cover or which could have been written differently. What is signed is then
+ * known to the byte, and GnuTLS verifies the signature over it.
  */
 #include "package.h"
 
 #include <string.h>
 
-#include <gnutls/pkcs7.h>
+#include <gnutls/crypto.h>
 
+#include "cert.h"
 #include "eid.h"
-#include "error.h"
 
 #define VERSION 1
 #define CERTS_MAX 8
@@ -35,14 +35,26 @@ struct _IfppPackage {
 	IfppHeader header;
 	IfppBpp *bpp;
 	GPtrArray *chain;
+	guint8 signer[65];		/* public key of CERT.DPpb */
 };
 
 /* Where the parts of an envelope are. */
 typedef struct {
 	IfppSpan all;
 	IfppSpan content;
+	IfppSpan attributes;		/* value of the signed ones; empty: none */
+	IfppSpan digest;		/* messageDigest in them */
+	IfppSpan signature;
 	GPtrArray *certs;		/* of GBytes; once the signer is found, it is the first */
+	IfppTrust *trust;
+	Cert *signer;
 } Envelope;
+
+static void envelope_clear(Envelope *env)
+{
+	g_clear_pointer(&env->signer, cert_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Envelope, envelope_clear)
 
 static gboolean fail(GError **error, IfppError code, const char *what)
 {
@@ -162,7 +174,7 @@ static gboolean ascends(IfppSpan previous, IfppSpan next)
 }
 
 /* contentType, messageDigest and perhaps signingTime, each with one value, and nothing else. */
-static gboolean check_attributes(IfppSpan in, GError **error)
+static gboolean check_attributes(Envelope *env, IfppSpan in, GError **error)
 {
 	gboolean type = FALSE, digest = FALSE;
 	IfppSpan previous = { NULL, 0 };
@@ -185,6 +197,7 @@ static gboolean check_attributes(IfppSpan in, GError **error)
 		} else if (ifpp_span_equal(name.value, IFPP_SPAN(oid_message_digest))) {
 			if (digest || value.tag != 0x04 || value.value.len != 32)
 				return not_strict(error, "messageDigest is not one SHA-256");
+			env->digest = value.value;
 			digest = TRUE;
 		} else if (!ifpp_span_equal(name.value, IFPP_SPAN(oid_signing_time)) ||
 			   (value.tag != 0x17 && value.tag != 0x18)) {
@@ -197,26 +210,28 @@ static gboolean check_attributes(IfppSpan in, GError **error)
 /* Find the certificate that the signer identifier names and put it first. */
 static gboolean find_signer(Envelope *env, IfppSpan sid, GError **error)
 {
-	gpointer signer = NULL;
+	gpointer first;
 	guint at = 0;
 
 	for (guint i = 0; i < env->certs->len; i++) {
-		IfppSpan issuer, serial;
+		g_autoptr(Cert) cert = trust_cert(env->trust, ifpp_span_bytes(env->certs->pdata[i]), error);
 
-		if (!ifpp_cert_issuer_serial(ifpp_span_bytes(env->certs->pdata[i]), &issuer, &serial, error))
+		if (!cert)
 			return FALSE;
-		if (sid.len != issuer.len + serial.len || memcmp(sid.data, issuer.data, issuer.len) != 0 ||
-		    memcmp(sid.data + issuer.len, serial.data, serial.len) != 0)
+		if (sid.len != cert->issuer.len + cert->serial.len ||
+		    memcmp(sid.data, cert->issuer.data, cert->issuer.len) != 0 ||
+		    memcmp(sid.data + cert->issuer.len, cert->serial.data, cert->serial.len) != 0)
 			continue;
-		if (signer)
+		if (env->signer)
 			return not_strict(error, "two certificates for one signer");
-		signer = env->certs->pdata[i];
+		env->signer = g_steal_pointer(&cert);
 		at = i;
 	}
-	if (!signer)
+	if (!env->signer)
 		return not_strict(error, "the signer's certificate is not in it");
-	env->certs->pdata[at] = env->certs->pdata[0];
-	env->certs->pdata[0] = signer;
+	first = env->certs->pdata[0];
+	env->certs->pdata[0] = env->certs->pdata[at];
+	env->certs->pdata[at] = first;
 	return TRUE;
 }
 
@@ -228,13 +243,17 @@ static gboolean check_signer_info(Envelope *env, IfppSpan in, GError **error)
 	    !want(&in, 0x30, "signer identifier", &sid, error) || !find_signer(env, sid.value, error) ||
 	    !want_bytes(&in, IFPP_SPAN(alg_sha256), "the signer's digest is not SHA-256", error))
 		return FALSE;
-	if (ifpp_tlv_take(&in, 0xA0, &tlv) && !check_attributes(tlv.value, error))
-		return FALSE;
+	if (ifpp_tlv_take(&in, 0xA0, &tlv)) {
+		if (!check_attributes(env, tlv.value, error))
+			return FALSE;
+		env->attributes = tlv.value;
+	}
 	if (!want_bytes(&in, IFPP_SPAN(alg_ecdsa_sha256), "the signature is not ECDSA with SHA-256", error) ||
 	    !want(&in, 0x04, "signature", &tlv, error))
 		return FALSE;
 	if (!ifpp_ecdsa_der_strict(tlv.value))
 		return not_strict(error, "the signature is not DER");
+	env->signature = tlv.value;
 	return end(in, "unsigned attributes", error);
 }
 
@@ -298,51 +317,56 @@ static gboolean check_envelope(Envelope *env, GError **error)
 	return check_signer_info(env, signer.value, error);
 }
 
+/* RFC 5652 5.4: over the content, or over the attributes, as the SET that they are, with its digest. */
 static gboolean verify_signature(Envelope *env, GError **error)
 {
-	IfppSpan signer = ifpp_span_bytes(env->certs->pdata[0]);
-	gnutls_datum_t cms_der = { (guint8 *)env->all.data, env->all.len };
-	gnutls_datum_t crt_der = { (guint8 *)signer.data, signer.len };
-	gnutls_pkcs7_t cms = NULL;
-	gnutls_x509_crt_t crt = NULL;
-	int rc;
+	gnutls_datum_t sig = cert_datum(env->signature), hash;
+	guint8 digest[32];
+	int rc = 0;
 
-	if (gnutls_pkcs7_init(&cms) < 0 || gnutls_x509_crt_init(&crt) < 0)
-		g_error("out of memory");
-	rc = gnutls_pkcs7_import(cms, &cms_der, GNUTLS_X509_FMT_DER);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, env->content.data, env->content.len, digest);
+	if (env->attributes.len) {
+		g_autoptr(GByteArray) set = g_byte_array_sized_new(env->attributes.len + 8);
+
+		if (memcmp(env->digest.data, digest, sizeof(digest)) != 0)
+			rc = GNUTLS_E_PK_SIG_VERIFY_FAILED;
+		ifpp_tlv_put_span(set, 0x31, env->attributes);
+		gnutls_hash_fast(GNUTLS_DIG_SHA256, set->data, set->len, digest);
+	}
+	hash = (gnutls_datum_t){ digest, sizeof(digest) };
 	if (rc >= 0)
-		rc = gnutls_x509_crt_import(crt, &crt_der, GNUTLS_X509_FMT_DER);
-	if (rc >= 0)
-		rc = gnutls_pkcs7_verify_direct(cms, crt, 0, NULL, 0);
-	gnutls_pkcs7_deinit(cms);
-	gnutls_x509_crt_deinit(crt);
+		rc = gnutls_pubkey_verify_hash2(env->signer->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &hash, &sig);
 	if (rc < 0)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS_SIGNATURE,
 			    "envelope: the Key Maker's signature does not verify: %s", gnutls_strerror(rc));
 	return rc >= 0;
 }
 
-static gboolean verify_chain(Envelope *env, IfppTrust *trust, GError **error)
+static gboolean verify_chain(Envelope *env, GError **error)
 {
-	g_autoptr(GPtrArray) others = g_ptr_array_new();
+	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 
-	for (guint i = 1; i < env->certs->len; i++)
-		g_ptr_array_add(others, env->certs->pdata[i]);
-	return ifpp_trust_verify(trust, ifpp_span_bytes(env->certs->pdata[0]), others, IFPP_ROLE_DP_PB,
-				 error);
+	for (guint i = 1; i < env->certs->len; i++) {
+		Cert *cert = trust_cert(env->trust, ifpp_span_bytes(env->certs->pdata[i]), error);
+
+		if (!cert)
+			return FALSE;
+		g_ptr_array_add(pool, cert);
+	}
+	return trust_verify(env->trust, env->signer, pool, IFPP_ROLE_DP_PB, error);
 }
 
-static gboolean open_envelope(Envelope *env, IfppTrust *trust, GError **error)
+static gboolean open_envelope(Envelope *env, GError **error)
 {
-	return check_envelope(env, error) && verify_chain(env, trust, error) && verify_signature(env, error);
+	return check_envelope(env, error) && verify_chain(env, error) && verify_signature(env, error);
 }
 
 GBytes *ifpp_envelope_open(GBytes *der, IfppTrust *trust, GError **error)
 {
 	g_autoptr(GPtrArray) certs = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-	Envelope env = { .all = ifpp_span_bytes(der), .certs = certs };
+	g_auto(Envelope) env = { .all = ifpp_span_bytes(der), .certs = certs, .trust = trust };
 
-	if (!open_envelope(&env, trust, error))
+	if (!open_envelope(&env, error))
 		return NULL;
 	return g_bytes_new_from_bytes(der, env.content.data - env.all.data, env.content.len);
 }
@@ -381,7 +405,7 @@ IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
 {
 	g_autoptr(IfppPackage) package = g_new0(IfppPackage, 1);
 	IfppSpan all = ifpp_span_bytes(file);
-	Envelope env = { 0 };
+	g_auto(Envelope) env = { .trust = trust };
 
 	package->file = g_bytes_ref(file);
 	package->chain = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -390,7 +414,8 @@ IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
 
 	env.certs = package->chain;
 	env.all = (IfppSpan){ all.data + IFPP_HEADER_LEN, all.len - IFPP_HEADER_LEN };
-	if (!open_envelope(&env, trust, error) || !open_content(package, env.content, error))
+	if (!open_envelope(&env, error) || !cert_point(env.signer, package->signer, error) ||
+	    !open_content(package, env.content, error))
 		return NULL;
 	return g_steal_pointer(&package);
 }
@@ -431,5 +456,5 @@ gboolean ifpp_package_check_chip(IfppPackage *package, const guint8 eid[16], con
 	ifpp_key_id(otpk, key_id);
 	if (memcmp(package->header.key_id, key_id, sizeof(key_id)) != 0)
 		return fail(error, IFPP_ERROR_UNKNOWN_KEY, "the package is sealed to another one-time key");
-	return ifpp_bpp_verify_sign(package->bpp, ifpp_span_bytes(package->chain->pdata[0]), otpk, error);
+	return ifpp_bpp_verify_sign(package->bpp, package->signer, otpk, error);
 }

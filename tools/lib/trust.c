@@ -8,9 +8,12 @@
 
 #include <string.h>
 
+#include <gnutls/crypto.h>
+
 #include "file.h"
 
 #define OTHERS_MAX 8
+#define KNOWN_MAX 64		/* certificates kept parsed */
 #define FILE_MAX_CERT (64 * 1024)
 #define FILE_MAX_CRL (4 * 1024 * 1024)
 
@@ -23,12 +26,15 @@ typedef struct {
 	IfppSpan issuer;
 	gnutls_x509_crl_t crl;
 	guint8 aki[CERT_ID_LEN];
-	Cert *proven_by;		/* root whose signature was checked already */
+	GBytes *signer;			/* as in Cert */
+	Cert *proven_by;		/* root that may sign it and did */
 } Crl;
 
 struct _IfppTrust {
 	GPtrArray *roots;		/* of Cert */
 	GPtrArray *crls;		/* of Crl */
+	GHashTable *known;		/* GBytes of DER to Cert, only parsed: nothing else follows from it */
+	guint8 digest[32];		/* of the directory that this came from */
 	gboolean fixed_time;
 	gint64 time;
 };
@@ -39,6 +45,7 @@ static void crl_free(Crl *crl)
 {
 	if (crl->crl)
 		gnutls_x509_crl_deinit(crl->crl);
+	g_clear_pointer(&crl->signer, g_bytes_unref);
 	g_clear_pointer(&crl->bytes, g_bytes_unref);
 	g_free(crl);
 }
@@ -120,7 +127,7 @@ static gboolean crl_proven(Crl *crl, Cert *issuer, GError **error)
 		return TRUE;
 	if (gnutls_x509_crt_get_key_usage(issuer->crt, &usage, NULL) < 0 || !(usage & GNUTLS_KEY_CRL_SIGN))
 		return cert_fail(error, IFPP_ERROR_CRL, "CRL: %s may not sign CRLs", issuer->name);
-	if (!cert_signed(&crl->s, issuer))
+	if (!cert_signed(&crl->s, issuer, &crl->signer))
 		return cert_fail(error, IFPP_ERROR_CRL, "CRL: not signed by %s", issuer->name);
 	return TRUE;
 }
@@ -194,13 +201,15 @@ IfppTrust *ifpp_trust_new(void)
 {
 	IfppTrust *trust = g_new0(IfppTrust, 1);
 
-	trust->roots = g_ptr_array_new_with_free_func((GDestroyNotify)cert_free);
+	trust->roots = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 	trust->crls = g_ptr_array_new_with_free_func((GDestroyNotify)crl_free);
+	trust->known = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, NULL, (GDestroyNotify)cert_unref);
 	return trust;
 }
 
 void ifpp_trust_free(IfppTrust *trust)
 {
+	g_hash_table_unref(trust->known);
 	g_ptr_array_unref(trust->roots);
 	g_ptr_array_unref(trust->crls);
 	g_free(trust);
@@ -219,7 +228,7 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 
 	if (!cert || !cert_decode(cert, error))
 		return FALSE;
-	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) || !cert_signed(&cert->s, cert))
+	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) || !cert_signed(&cert->s, cert, &cert->signer))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
 	if (!cert_check_role(cert, IFPP_ROLE_CI, FALSE, &why) || !cert_check_usage(cert, TRUE, 0, &why))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
@@ -266,23 +275,15 @@ gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error)
 typedef gboolean (*AddFunc)(IfppTrust *trust, IfppSpan der, GError **error);
 
 /* Hand a DER file, or every PEM block with @label of a text file, to @add. */
-static gboolean add_file(IfppTrust *trust, const char *path, gsize max, const char *label, AddFunc add,
-			 GError **error)
+static gboolean add_all(IfppTrust *trust, IfppSpan in, const char *label, AddFunc add, GError **error)
 {
 	g_autofree char *begin = g_strdup_printf("-----BEGIN %s-----", label);
-	g_autoptr(GBytes) file = ifpp_file_read(path, max, error);
-	const char *p;
-	IfppSpan in;
-	gsize left;
+	const char *p = (const char *)in.data;
+	gsize left = in.len;
 
-	if (!file)
-		return FALSE;
-	in = ifpp_span_bytes(file);
 	if (in.len && in.data[0] == 0x30)
 		return add(trust, in, error);
 
-	p = (const char *)in.data;
-	left = in.len;
 	while ((p = g_strstr_len(p, left, begin))) {
 		gnutls_datum_t pem, der;
 		gboolean ok;
@@ -303,16 +304,35 @@ static gboolean add_file(IfppTrust *trust, const char *path, gsize max, const ch
 	return TRUE;
 }
 
-static int compare_names(gconstpointer a, gconstpointer b)
+/* A file of the directory. */
+typedef struct {
+	char *path;
+	gboolean is_crl;
+	GBytes *bytes;		/* NULL: cannot be read, and why */
+	GError *why;
+} TrustFile;
+
+static void trust_file_free(gpointer p)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	TrustFile *file = p;
+
+	g_free(file->path);
+	g_clear_pointer(&file->bytes, g_bytes_unref);
+	g_clear_error(&file->why);
+	g_free(file);
 }
 
-IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error)
+static int compare_files(gconstpointer a, gconstpointer b)
 {
-	g_autoptr(IfppTrust) trust = ifpp_trust_new();
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GError) last = NULL;
+	const TrustFile *const *x = a, *const *y = b;
+
+	return strcmp((*x)->path, (*y)->path);
+}
+
+/* Every file that counts, in the order of their names. */
+static GPtrArray *read_files(const char *dir, GError **error)
+{
+	g_autoptr(GPtrArray) files = g_ptr_array_new_with_free_func(trust_file_free);
 	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
 	const char *name;
 
@@ -320,48 +340,115 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error)
 		cert_fail(error, IFPP_ERROR_IO, "%s: cannot read this directory of CI roots", dir);
 		return NULL;
 	}
-	while ((name = g_dir_read_name(d)))
-		g_ptr_array_add(names, g_strdup(name));
-	g_ptr_array_sort(names, compare_names);
+	while ((name = g_dir_read_name(d))) {
+		gboolean is_crl = g_str_has_suffix(name, ".crl");
+		TrustFile *file;
 
-	for (guint i = 0; i < names->len; i++) {
-		g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
+		if (!is_crl && !g_str_has_suffix(name, ".pem") && !g_str_has_suffix(name, ".der") &&
+		    !g_str_has_suffix(name, ".crt"))
+			continue;
+		file = g_new0(TrustFile, 1);
+		g_ptr_array_add(files, file);
+		file->path = g_build_filename(dir, name, NULL);
+		file->is_crl = is_crl;
+		file->bytes = ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
+	}
+	g_ptr_array_sort(files, compare_files);
+	return g_steal_pointer(&files);
+}
+
+static void hash_files(GPtrArray *files, guint8 digest[32])
+{
+	gnutls_hash_hd_t ctx;
+
+	if (gnutls_hash_init(&ctx, GNUTLS_DIG_SHA256) < 0)
+		g_error("out of memory");
+	for (guint i = 0; i < files->len; i++) {
+		const TrustFile *file = files->pdata[i];
+		IfppSpan in = file->bytes ? ifpp_span_bytes(file->bytes) :
+					    (IfppSpan){ (const guint8 *)file->why->message, strlen(file->why->message) };
+		guint64 head[] = { file->bytes != NULL, in.len };
+
+		gnutls_hash(ctx, file->path, strlen(file->path) + 1);
+		gnutls_hash(ctx, head, sizeof(head));
+		if (in.len)
+			gnutls_hash(ctx, in.data, in.len);
+	}
+	gnutls_hash_deinit(ctx, digest);
+}
+
+static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, GError **error)
+{
+	g_autoptr(GError) last = NULL;
+
+	for (guint i = 0; i < files->len; i++) {
+		const TrustFile *file = files->pdata[i];
 		g_autoptr(GError) why = NULL;
 
-		if (!g_str_has_suffix(path, ".pem") && !g_str_has_suffix(path, ".der") &&
-		    !g_str_has_suffix(path, ".crt"))
+		if (file->is_crl)
 			continue;
-		if (add_file(trust, path, FILE_MAX_CERT, "CERTIFICATE", ifpp_trust_add_root, &why))
+		if (!file->bytes)
+			why = g_error_copy(file->why);
+		else if (add_all(trust, ifpp_span_bytes(file->bytes), "CERTIFICATE", ifpp_trust_add_root, &why))
 			continue;
-		g_info("%s: not used as a CI root: %s", path, why->message);
+		g_info("%s: not used as a CI root: %s", file->path, why->message);
 		g_clear_error(&last);
 		last = g_steal_pointer(&why);
 	}
-	if (trust->roots->len == 0) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, last ? ": " : "",
-			  last ? last->message : "");
-		return NULL;
-	}
-	for (guint i = 0; i < names->len; i++) {
-		g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
+	if (trust->roots->len == 0)
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, last ? ": " : "",
+				 last ? last->message : "");
+	for (guint i = 0; i < files->len; i++) {
+		const TrustFile *file = files->pdata[i];
 		guint before = trust->crls->len;
 		g_autoptr(GError) why = NULL;
 
-		if (!g_str_has_suffix(path, ".crl"))
+		if (!file->is_crl)
 			continue;
 		/* A CRL that cannot be used might be the one that revokes: never go on without it. */
-		if (!add_file(trust, path, FILE_MAX_CRL, "X509 CRL", ifpp_trust_add_crl, &why) ||
-		    trust->crls->len == before) {
-			cert_fail(error, IFPP_ERROR_CRL, "%s: %s", path, why ? why->message : "no CRL in it");
-			return NULL;
-		}
+		if (!file->bytes)
+			why = g_error_copy(file->why);
+		else if (add_all(trust, ifpp_span_bytes(file->bytes), "X509 CRL", ifpp_trust_add_crl, &why) &&
+			 trust->crls->len > before)
+			continue;
+		return cert_fail(error, IFPP_ERROR_CRL, "%s: %s", file->path, why ? why->message : "no CRL in it");
 	}
-	return g_steal_pointer(&trust);
+	return TRUE;
+}
+
+gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error)
+{
+	g_autoptr(IfppTrust) old = g_steal_pointer(trust);
+	g_autoptr(IfppTrust) new = NULL;
+	g_autoptr(GPtrArray) files = read_files(dir, error);
+	guint8 digest[32];
+
+	if (!files)
+		return FALSE;
+	hash_files(files, digest);
+	if (old && memcmp(old->digest, digest, sizeof(digest)) == 0) {
+		*trust = g_steal_pointer(&old);
+		return TRUE;
+	}
+	new = ifpp_trust_new();
+	memcpy(new->digest, digest, sizeof(digest));
+	if (!load_files(new, files, dir, error))
+		return FALSE;
+	*trust = g_steal_pointer(&new);
+	return TRUE;
+}
+
+IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error)
+{
+	IfppTrust *trust = NULL;
+
+	ifpp_trust_reload(&trust, dir, error);
+	return trust;
 }
 
 /* ------------------------------------------------------------ the path */
 
-/* The certificate that signed @cert: a root, or one of @pool that is not used yet. */
+/* The certificate that signed @cert: a root, or one of @pool, which is taken out of it. */
 static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean *is_root, GError **error)
 {
 	g_autofree char *aki = NULL;
@@ -377,21 +464,20 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean
 		if (memcmp(root->ski, cert->aki, CERT_ID_LEN) != 0)
 			continue;
 		named = TRUE;
-		if (cert_signed(&cert->s, root)) {
+		if (cert_signed(&cert->s, root, &cert->signer)) {
 			*is_root = TRUE;
-			return root;
+			return cert_ref(root);
 		}
 	}
 	for (guint i = 0; i < pool->len; i++) {
 		Cert *other = pool->pdata[i];
 
-		if (other->used || memcmp(other->ski, cert->aki, CERT_ID_LEN) != 0)
+		if (memcmp(other->ski, cert->aki, CERT_ID_LEN) != 0)
 			continue;
 		named = TRUE;
-		if (cert_signed(&cert->s, other)) {
-			other->used = TRUE;
+		if (cert_signed(&cert->s, other, &cert->signer)) {
 			*is_root = FALSE;
-			return other;
+			return g_ptr_array_steal_index(pool, i);
 		}
 	}
 	if (named) {
@@ -404,36 +490,22 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean
 	return NULL;
 }
 
-gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, GError **error)
+gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, GError **error)
 {
-	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_free);
-	g_autoptr(GPtrArray) chain = g_ptr_array_new();
-	g_autoptr(Cert) first = cert_new(leaf, error);
+	g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 	gint64 now = trust->fixed_time ? trust->time : g_get_real_time() / G_USEC_PER_SEC;
 	gboolean is_root = FALSE;
 	Cert *cert;
 
-	if (!first)
-		return FALSE;
-	if (others && others->len > OTHERS_MAX)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "more than %d certificates", OTHERS_MAX);
-	for (guint i = 0; others && i < others->len; i++) {
-		cert = cert_new(ifpp_span_bytes(others->pdata[i]), error);
-		if (!cert)
-			return FALSE;
-		g_ptr_array_add(pool, cert);
-	}
-
-	g_ptr_array_add(chain, first);
-	for (cert = first; !is_root; g_ptr_array_add(chain, cert)) {
+	g_ptr_array_add(chain, cert_ref(leaf));
+	for (cert = leaf; !is_root; g_ptr_array_add(chain, cert)) {
 		cert = find_issuer(trust, cert, pool, &is_root, error);
 		if (!cert)
 			return FALSE;
 	}
-	for (guint i = 0; i < pool->len; i++) {
-		cert = pool->pdata[i];
-		if (!cert->used)
-			return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
+	if (pool->len) {
+		cert = pool->pdata[0];
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
 	}
 
 	/* From the root down, so that nothing a refused CA says is looked at. */
@@ -457,4 +529,40 @@ gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, I
 					 "%s: has name constraints but is no EUM", cert->name);
 	}
 	return role != IFPP_ROLE_EUICC || cert_check_eum(chain->pdata[0], chain->pdata[1], error);
+}
+
+Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error)
+{
+	g_autoptr(GBytes) key = g_bytes_new_static(der.data, der.len);
+	Cert *cert = g_hash_table_lookup(trust->known, key);
+
+	if (cert)
+		return cert_ref(cert);
+	cert = cert_new(der, error);
+	if (!cert)
+		return NULL;
+	/* Whoever sends many different ones costs time, not memory. */
+	if (g_hash_table_size(trust->known) >= KNOWN_MAX)
+		g_hash_table_remove_all(trust->known);
+	g_hash_table_insert(trust->known, cert->bytes, cert_ref(cert));
+	return cert;
+}
+
+gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, IfppRole role, GError **error)
+{
+	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
+	g_autoptr(Cert) first = role == IFPP_ROLE_EUICC ? cert_new(leaf, error) : trust_cert(trust, leaf, error);
+
+	if (!first)
+		return FALSE;
+	if (others && others->len > OTHERS_MAX)
+		return cert_fail(error, IFPP_ERROR_CHAIN, "more than %d certificates", OTHERS_MAX);
+	for (guint i = 0; others && i < others->len; i++) {
+		Cert *cert = trust_cert(trust, ifpp_span_bytes(others->pdata[i]), error);
+
+		if (!cert)
+			return FALSE;
+		g_ptr_array_add(pool, cert);
+	}
+	return trust_verify(trust, first, pool, role, error);
 }

@@ -23,6 +23,17 @@ typedef struct _IfppTrust IfppTrust;
  *	(self-signed, role CI, keyCertSign), IFPP_ERROR_CRL
  */
 IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
+/**
+ * ifpp_trust_reload() - the same for somebody who stays: take in what has changed since
+ * @trust: of an earlier call, or NULL; stays as it is when the files have the same bytes, else is
+ *	replaced, or freed and NULL on failure: never go on with what was
+ * @dir: as ifpp_trust_new_from_dir()
+ * @error: likewise
+ *
+ * A trust store remembers which certificates and CRLs bear whose signature, so that it is not computed
+ * again. Dates, roles, usage and revocation are looked at for each path.
+ */
+gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
 IfppTrust *ifpp_trust_new(void);
 /* One CI root, DER. What the chip does with the root in its memory. */
 gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error);

@@ -554,11 +554,13 @@ static void show(Run *run, Item *item)
 
 static void progress(Run *run, guint64 done)
 {
+	static const char full[] = "==============================", none[] = "                              ";
 	gint64 elapsed = g_get_monotonic_time() - run->started;
+	int bar = run->total ? done * (sizeof(full) - 1) / run->total : 0;
 
 	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\r%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " packages, %.0f a second ", done,
-			run->total, elapsed ? done * 1e6 / elapsed : 0.0);
+		fprintf(stderr, "\r[%.*s%s] %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " packages, %.0f a second ", bar,
+			full, none + bar, done, run->total, elapsed ? done * 1e6 / elapsed : 0.0);
 }
 
 static gboolean run_batch(Run *run, GPtrArray *chips, GPtrArray *names, GError **error)

@@ -257,10 +257,13 @@ void ledger_reserve(Ledger *ledger, const LedgerEntry *entry)
 
 void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package, const char *profile)
 {
-	g_autofree char *hash = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
 	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
+	g_autofree char *hash = NULL;
 	g_autofree char *name = g_uri_escape_string(profile, NULL, FALSE);
+	guint8 digest[32];
 
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, g_bytes_get_data(package, NULL), g_bytes_get_size(package), digest);
+	hash = HEX(digest);
 	add_line(ledger, "bound %s %s%s%s", id, hash, *name ? " " : "", name);
 }
 

@@ -17,6 +17,7 @@
 #include "options.h"
 #include "protect.h"
 #include "report.h"
+#include "requests.h"
 #include "token.h"
 
 #define PROGRAM "ifpp-smdpf"
@@ -29,6 +30,8 @@ static const char usage[] =
 	"  certificate      store the certificate that a CI issued for the key\n"
 	"  profile build    make profiles from a template and subscriber records\n"
 	"  protect          protect profiles in bulk, before their chips are known\n"
+	"  requester        name one who may ask for packages, by certificate\n"
+	"  import           take in a factory's request: the public data of its chips\n"
 	"  seal             seal profiles to the one-time keys of chips\n"
 	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
@@ -184,12 +187,58 @@ static gboolean parse_word(const char *text, const char *const *words, const cha
 	return FALSE;
 }
 
+static gboolean cmd_requester(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, "CERT",
+				"From now on, requests must be signed with this certificate's key, or with that of another one\n"
+				"named so. A report must be signed likewise (verify-report --signature).",
+				&argc, &argv, 1, error))
+		return FALSE;
+	if (!dir)
+		return ifpp_usage_error(error, "--home is needed");
+	home = home_open(dir, error);
+	if (!home || !requester_add(home, argv[1], error))
+		return FALSE;
+	printf("%s: takes requests and reports that %s has signed\n", dir, argv[1]);
+	return TRUE;
+}
+
+static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *name = NULL;
+	gboolean json = FALSE;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "name", 0, 0, G_OPTION_ARG_STRING, &name, "What to call it (its order, or the file's name)", "NAME" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per chip", NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, "REQUEST",
+				"Verifies a request that ifppctl request wrote, proves every chip in it, and keeps their data for\n"
+				"ifpp-smdpf seal --request NAME. Run it again to finish what was interrupted.",
+				&argc, &argv, 1, error))
+		return FALSE;
+	if (!dir)
+		return ifpp_usage_error(error, "--home is needed");
+	home = home_open(dir, error);
+	return home && home_load_trust(home, error) && request_import(home, argv[1], name, json, exit_code, error);
+}
+
 static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
 	static const char *const modes[] = { "ppk", "session", NULL };
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
-	g_autofree char *order = NULL, *out = NULL, *rules = NULL;
+	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL;
 	g_auto(GStrv) euicc = NULL, upp = NULL, protected = NULL;
 	BindOptions options = { .count = 1, .class = PROFILE_OPERATIONAL };
 	GOptionEntry entries[] = {
@@ -197,6 +246,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
 		{ "euicc", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &euicc, "eUICC data of a chip, or a directory of *.euicc",
 		  "FILE" },
+		{ "request", 0, 0, G_OPTION_ARG_STRING, &request,
+		  "The chips of this request instead, and its name as --order", "NAME" },
 		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp,
 		  "Clear profile in DER, or a directory of *.der; default: a built-in minimal one", "FILE" },
 		{ "protected", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &protected,
@@ -223,8 +274,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 				"again gives the same packages: run it again after an interruption.",
 				&argc, &argv, 0, error))
 		return FALSE;
-	if (!dir || !euicc || !out)
-		return ifpp_usage_error(error, "--home, --euicc and --out are needed");
+	if (!dir || !euicc == !request || !out)
+		return ifpp_usage_error(error, "--home, --out, and one of --euicc and --request are needed");
 	if (options.count < 1 || options.count > COUNT_MAX)
 		return ifpp_usage_error(error, "--count: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
@@ -245,7 +296,6 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	}
 	if (protected && (upp || options.session_keys))
 		return ifpp_usage_error(error, "--protected: goes neither with --upp nor with --mode session");
-	options.euicc = euicc;
 	options.protected = protected;
 	options.upp = upp;
 	options.rules = rules;
@@ -256,7 +306,17 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 
 	keep_secrets();
 	home = home_open(dir, error);
-	if (!home || !home_load_trust(home, error) || !token_init(home->module, pin_file, error))
+	if (!home || !home_load_trust(home, error))
+		return FALSE;
+	if (request) {
+		euicc = g_new0(char *, 2);
+		euicc[0] = request_dir(home, request, error);
+		if (!euicc[0])
+			return FALSE;
+		options.order = order ? order : request;
+	}
+	options.euicc = euicc;
+	if (!token_init(home->module, pin_file, error))
 		return FALSE;
 	key = token_open(home->key_url, &pub, error);
 	if (!key)
@@ -303,10 +363,12 @@ static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error
 static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError **error)
 {
 	gboolean json = FALSE, complete = FALSE;
-	g_autofree char *dir = NULL;
+	g_autofree char *dir = NULL, *signature = NULL;
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per line", NULL },
+		{ "signature", 0, 0, G_OPTION_ARG_FILENAME, &signature, "The factory's signature over the report, CMS in DER",
+		  "FILE" },
 		{ "complete", 0, 0, G_OPTION_ARG_NONE, &complete, "Also fail when a package is not installed", NULL },
 		G_OPTION_ENTRY_NULL
 	};
@@ -319,7 +381,8 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	if (!dir)
 		return ifpp_usage_error(error, "--home is needed");
 	home = home_open(dir, error);
-	return home && home_load_trust(home, error) && report_verify(home, argv[1], json, complete, exit_code, error);
+	return home && home_load_trust(home, error) &&
+	       report_verify(home, argv[1], signature, json, complete, exit_code, error);
 }
 
 static const struct {
@@ -330,6 +393,8 @@ static const struct {
 	{ "certificate", cmd_certificate },
 	{ "profile", cmd_profile },
 	{ "protect", cmd_protect },
+	{ "requester", cmd_requester },
+	{ "import", cmd_import },
 	{ "seal", cmd_seal },
 	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },

@@ -11,6 +11,8 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
+#include "request.h"
+#include "requests.h"
 
 #define REPORT_MAX (1024u * 1024 * 1024)
 
@@ -353,14 +355,27 @@ static void summary(Check *check)
 	printf("\n");
 }
 
-static JsonArray *load(const char *file, JsonParser *parser, GError **error)
+static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature, GError **error)
+{
+	g_autoptr(GBytes) cms = signature ? ifpp_file_read(signature, IFPP_REQUEST_SIGNATURE_MAX, error) : NULL;
+	g_autofree char *who = NULL;
+
+	if (signature && !cms)
+		return FALSE;
+	if (requester_check(home, text, cms, &who, error))
+		return TRUE;
+	g_prefix_error(error, "%s: ", file);
+	return FALSE;
+}
+
+static JsonArray *load(const Home *home, const char *file, const char *signature, JsonParser *parser, GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
 	g_autoptr(GError) why = NULL;
 	JsonObject *root = NULL;
 	JsonNode *node;
 
-	if (!text)
+	if (!text || !check_signature(home, file, text, signature, error))
 		return NULL;
 	if (!json_parser_load_from_data(parser, g_bytes_get_data(text, NULL), g_bytes_get_size(text), &why)) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not JSON: %s", file, why->message);
@@ -377,10 +392,11 @@ static JsonArray *load(const char *file, JsonParser *parser, GError **error)
 	return json_node_get_array(node);
 }
 
-gboolean report_verify(Home *home, const char *file, gboolean json, gboolean complete, int *exit_code, GError **error)
+gboolean report_verify(Home *home, const char *file, const char *signature, gboolean json, gboolean complete,
+		       int *exit_code, GError **error)
 {
 	g_autoptr(JsonParser) parser = json_parser_new_immutable();
-	JsonArray *units = load(file, parser, error);
+	JsonArray *units = load(home, file, signature, parser, error);
 	Check check = { .home = home, .json = json };
 	gboolean ok;
 

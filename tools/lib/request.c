@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+
+#include "bundle.h"
+#include "eid.h"
+#include "error.h"
+#include "euicc.h"
+#include "inventory.h"
+
+#define VERSION 1
+#define TEXT_MAX (32 * 1024 * 1024)
+
+static const guint8 magic[] = { 'I', 'F', 'P', 'R', 0, VERSION, 0, IFPP_REQUEST_HEADER_LEN };
+
+struct _IfppRequest {
+	char *path;
+	int fd;
+	GBytes *text, *signature;
+	char *order;
+	GArray *items;
+};
+
+static gboolean fail(GError **error, IfppError code, const char *what)
+{
+	g_set_error_literal(error, IFPP_ERROR, code, what);
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ inventory */
+
+gboolean ifpp_request_item(GBytes *data, IfppRequestItem *item, GError **error)
+{
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan span = ifpp_span_bytes(data), ff21, bf22;
+
+	if (span.len > IFPP_REQUEST_DATA_MAX)
+		return fail(error, IFPP_ERROR_EUICC_DATA, "eUICC data: larger than 256 KiB");
+	if (!ifpp_euicc_data_parse(span, item->eid, &ff21, &bf22, error) ||
+	    !(info = ifpp_factory_info_parse(ff21, error)))
+		return FALSE;
+	item->keys = info->keys->len;
+	item->len = span.len;
+	return gnutls_hash_fast(GNUTLS_DIG_SHA256, span.data, span.len, item->sha256) >= 0 ||
+	       fail(error, IFPP_ERROR_INTERNAL, "SHA-256 failed");
+}
+
+GBytes *ifpp_request_format(const char *order, GArray *items)
+{
+	GString *out = g_string_new("IFPP request 1\n");
+	guint64 bytes = 0;
+
+	for (guint i = 0; i < items->len; i++)
+		bytes += g_array_index(items, IfppRequestItem, i).len;
+	if (order)
+		g_string_append_printf(out, "Order: %s\n", order);
+	g_string_append_printf(out, "Chips: %u\nBytes: %" G_GUINT64_FORMAT "\n", items->len, bytes);
+	for (guint i = 0; i < items->len; i++) {
+		const IfppRequestItem *item = &g_array_index(items, IfppRequestItem, i);
+		g_autofree char *hash = ifpp_hex(IFPP_SPAN(item->sha256));
+		char eid[33];
+
+		ifpp_eid_format(item->eid, eid);
+		g_string_append_printf(out, "\nEID: %s\nKeys: %u\nBytes: %u\nSHA-256: %s\n", eid, item->keys, item->len,
+				       hash);
+	}
+	return g_string_free_to_bytes(out);
+}
+
+static gboolean parse_item(IfppSpan *in, IfppRequestItem *item)
+{
+	g_autofree char *blank = inventory_line(in, ""), *eid = NULL;
+	guint64 keys, len;
+
+	if (!blank || *blank || !(eid = inventory_line(in, "EID: ")) || !ifpp_eid_parse(eid, item->eid, NULL) ||
+	    !inventory_number(in, "Keys: ", 0, G_MAXUINT32, &keys) ||
+	    !inventory_number(in, "Bytes: ", 1, IFPP_REQUEST_DATA_MAX, &len) ||
+	    !inventory_hash(in, "SHA-256: ", item->sha256))
+		return FALSE;
+	item->keys = keys;
+	item->len = len;
+	return TRUE;
+}
+
+static gboolean parse_text(IfppRequest *request, GError **error)
+{
+	IfppSpan in = ifpp_span_bytes(request->text);
+	g_autofree char *title = inventory_line(&in, "IFPP request ");
+	g_autoptr(GBytes) again = NULL;
+	guint64 count, bytes;
+
+	if (!title || !g_str_equal(title, "1"))
+		return fail(error, IFPP_ERROR_HEADER, "inventory: not of a request, or of another version");
+	request->order = inventory_line(&in, "Order: ");
+	if ((request->order && !ifpp_bundle_text_valid(request->order)) ||
+	    !inventory_number(&in, "Chips: ", 1, IFPP_REQUEST_CHIPS_MAX, &count) ||
+	    !inventory_number(&in, "Bytes: ", 1, G_MAXINT64, &bytes))
+		goto malformed;
+	for (guint64 i = 0; i < count; i++) {
+		IfppRequestItem item = {};
+
+		if (!parse_item(&in, &item))
+			goto malformed;
+		if (i && memcmp(g_array_index(request->items, IfppRequestItem, i - 1).eid, item.eid, 16) >= 0)
+			goto malformed;
+		g_array_append_val(request->items, item);
+	}
+	/* One inventory has one text: this also finds a wrong sum, leading zeros, upper case, what follows. */
+	again = ifpp_request_format(request->order, request->items);
+	if (g_bytes_equal(again, request->text))
+		return TRUE;
+malformed:
+	return fail(error, IFPP_ERROR_HEADER, "inventory: malformed");
+}
+
+/* ------------------------------------------------------------ reading */
+
+static gboolean load(IfppRequest *request, GError **error)
+{
+	g_autoptr(GBytes) header = NULL;
+	const guint8 *bytes;
+	guint32 text_len, signature_len;
+	guint64 size, end;
+
+	request->fd = inventory_open(request->path, &size, error);
+	if (request->fd < 0)
+		return FALSE;
+	if (size < IFPP_REQUEST_HEADER_LEN)
+		return fail(error, IFPP_ERROR_LENGTH, size ? "is cut off" : "is empty");
+	header = inventory_read_at(request->fd, 0, IFPP_REQUEST_HEADER_LEN, error);
+	if (!header)
+		return FALSE;
+	bytes = g_bytes_get_data(header, NULL);
+	memcpy(&text_len, bytes + 8, 4);
+	memcpy(&signature_len, bytes + 12, 4);
+	text_len = GUINT32_FROM_BE(text_len);
+	signature_len = GUINT32_FROM_BE(signature_len);
+	if (memcmp(bytes, magic, 4))
+		return fail(error, IFPP_ERROR_HEADER, "is not a request");
+	if (memcmp(bytes, magic, sizeof(magic)) || !text_len || text_len > TEXT_MAX ||
+	    signature_len > IFPP_REQUEST_SIGNATURE_MAX)
+		return fail(error, IFPP_ERROR_HEADER, "is a request of another version, or damaged");
+	end = IFPP_REQUEST_HEADER_LEN + (guint64)text_len + signature_len;
+	if (size < end)
+		return fail(error, IFPP_ERROR_LENGTH, "is cut off");
+
+	request->text = inventory_read_at(request->fd, IFPP_REQUEST_HEADER_LEN, text_len, error);
+	if (request->text && signature_len)
+		request->signature = inventory_read_at(request->fd, IFPP_REQUEST_HEADER_LEN + text_len, signature_len, error);
+	if (!request->text || (signature_len && !request->signature) || !parse_text(request, error))
+		return FALSE;
+	for (guint i = 0; i < request->items->len; i++) {
+		IfppRequestItem *item = &g_array_index(request->items, IfppRequestItem, i);
+
+		item->offset = end;
+		end += item->len;
+	}
+	if (size == end)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH,
+		    "has %" G_GUINT64_FORMAT " bytes instead of %" G_GUINT64_FORMAT, size, end);
+	return FALSE;
+}
+
+IfppRequest *ifpp_request_open(const char *path, GError **error)
+{
+	g_autoptr(IfppRequest) request = g_new0(IfppRequest, 1);
+
+	request->path = g_strdup(path);
+	request->fd = -1;
+	request->items = g_array_new(FALSE, TRUE, sizeof(IfppRequestItem));
+	if (!load(request, error)) {
+		g_prefix_error(error, "%s: ", path);
+		return NULL;
+	}
+	return g_steal_pointer(&request);
+}
+
+void ifpp_request_free(IfppRequest *request)
+{
+	if (!request)
+		return;
+	if (request->fd >= 0)
+		close(request->fd);
+	g_clear_pointer(&request->text, g_bytes_unref);
+	g_clear_pointer(&request->signature, g_bytes_unref);
+	g_array_unref(request->items);
+	g_free(request->order);
+	g_free(request->path);
+	g_free(request);
+}
+
+const char *ifpp_request_order(const IfppRequest *request)
+{
+	return request->order;
+}
+
+GArray *ifpp_request_items(const IfppRequest *request)
+{
+	return request->items;
+}
+
+GBytes *ifpp_request_text(const IfppRequest *request)
+{
+	return request->text;
+}
+
+GBytes *ifpp_request_signature(const IfppRequest *request)
+{
+	return request->signature;
+}
+
+GBytes *ifpp_request_read(IfppRequest *request, guint i, GError **error)
+{
+	const IfppRequestItem *item = &g_array_index(request->items, IfppRequestItem, i);
+	g_autoptr(GBytes) data = inventory_read_at(request->fd, item->offset, item->len, error);
+	IfppRequestItem found = {};
+
+	if (!data) {
+		g_prefix_error(error, "%s: ", request->path);
+		return NULL;
+	}
+	if (!inventory_sha256_is(data, item->sha256) || !ifpp_request_item(data, &found, NULL) ||
+	    memcmp(found.eid, item->eid, sizeof(found.eid)) || found.keys != item->keys) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH,
+			    "%s: the data of chip %u is not what its inventory tells", request->path, i + 1);
+		return NULL;
+	}
+	return g_steal_pointer(&data);
+}
+
+/* ------------------------------------------------------------ writing */
+
+static gboolean io_error(const char *path, GError **error)
+{
+	int code = IFPP_ERROR_IO;
+
+	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
+		code = IFPP_ERROR_NO_SPACE;
+	else if (errno == EACCES || errno == EPERM || errno == EROFS)
+		code = IFPP_ERROR_ACCESS;
+	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+static gboolean put(int fd, IfppSpan in)
+{
+	while (in.len) {
+		ssize_t n = write(fd, in.data, in.len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return FALSE;
+		in.data += n;
+		in.len -= n;
+	}
+	return TRUE;
+}
+
+static gboolean put_all(int fd, GBytes *text, GBytes *signature, guint n, IfppRequestData data, gpointer user,
+			const char *path, GError **error)
+{
+	IfppSpan body = ifpp_span_bytes(text), sig = signature ? ifpp_span_bytes(signature) : (IfppSpan){ NULL, 0 };
+	guint32 lens[] = { GUINT32_TO_BE(body.len), GUINT32_TO_BE(sig.len) };
+
+	if (!put(fd, IFPP_SPAN(magic)) || !put(fd, IFPP_SPAN(lens)) || !put(fd, body) || !put(fd, sig))
+		return io_error(path, error);
+	for (guint i = 0; i < n; i++) {
+		g_autoptr(GBytes) bytes = data(i, user, error);
+
+		if (!bytes)
+			return FALSE;
+		if (!put(fd, ifpp_span_bytes(bytes)))
+			return io_error(path, error);
+	}
+	return fsync(fd) == 0 || io_error(path, error);
+}
+
+gboolean ifpp_request_write(const char *path, GBytes *text, GBytes *signature, guint n, IfppRequestData data,
+			    gpointer user, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
+	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
+	int fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, 0644);
+	gboolean ok;
+
+	if (fd < 0)
+		return io_error(path, error);
+	ok = put_all(fd, text, signature, n, data, user, path, error);
+	if (close(fd) < 0 && ok)
+		ok = io_error(path, error);
+	if (ok && rename(tmp, path) < 0)
+		ok = io_error(path, error);
+	if (!ok) {
+		g_unlink(tmp);
+		return FALSE;
+	}
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return io_error(dir, error);
+	ok = fsync(fd) == 0 || io_error(dir, error);
+	close(fd);
+	return ok;
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "requests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <gnutls/pkcs7.h>
+#include <gnutls/x509.h>
+
+#include "bundle.h"
+#include "eid.h"
+#include "error.h"
+#include "euicc.h"
+#include "file.h"
+#include "request.h"
+
+#define REQUESTERS "requesters"
+#define REQUESTS "requests"
+#define CERT_MAX (64 * 1024)
+#define PROGRESS_EVERY 64
+
+static gboolean make_dir(const char *path, GError **error)
+{
+	if (g_mkdir_with_parents(path, 0700) == 0)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR,
+		    errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS :
+		    errno == ENOSPC		      ? IFPP_ERROR_NO_SPACE :
+							IFPP_ERROR_IO,
+		    "%s: cannot make it: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ requesters */
+
+static gnutls_x509_crt_t read_certificate(const char *path, GError **error)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, CERT_MAX, error);
+	gnutls_x509_crt_t crt;
+	gnutls_datum_t data;
+	gsize len;
+	int ret;
+
+	if (!file)
+		return NULL;
+	data.data = (guint8 *)g_bytes_get_data(file, &len);
+	data.size = len;
+	if (gnutls_x509_crt_init(&crt) < 0)
+		g_error("out of memory");
+	ret = gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_PEM);
+	if (ret < 0)
+		ret = gnutls_x509_crt_import(crt, &data, GNUTLS_X509_FMT_DER);
+	if (ret >= 0)
+		return crt;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not a certificate in PEM or DER", path);
+	gnutls_x509_crt_deinit(crt);
+	return NULL;
+}
+
+static gboolean is_current(gnutls_x509_crt_t crt, const char *path, GError **error)
+{
+	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+
+	if (gnutls_x509_crt_get_activation_time(crt) <= now && now <= gnutls_x509_crt_get_expiration_time(crt))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_EXPIRED, "%s: the requester's certificate is not valid today", path);
+	return FALSE;
+}
+
+/* For people, and their terminals. */
+static char *name_of(gnutls_x509_crt_t crt)
+{
+	char text[128] = "";
+	gsize len = sizeof(text) - 1;
+	char *name;
+
+	if (gnutls_x509_crt_get_dn_by_oid(crt, GNUTLS_OID_X520_COMMON_NAME, 0, 0, text, &len) < 0)
+		return g_strdup("unnamed");
+	name = g_utf8_make_valid(text, -1);
+	for (char *p = name; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = '?';
+	return name;
+}
+
+gboolean requester_add(const Home *home, const char *file, GError **error)
+{
+	gnutls_x509_crt_t crt = read_certificate(file, error);
+	g_autofree char *dir = home_path(home, REQUESTERS), *sum = NULL, *path = NULL;
+	gnutls_datum_t pem = {};
+	gboolean ok;
+
+	if (!crt)
+		return FALSE;
+	ok = is_current(crt, file, error) && make_dir(dir, error);
+	if (ok && gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) < 0)
+		g_error("out of memory");
+	gnutls_x509_crt_deinit(crt);
+	if (!ok)
+		return FALSE;
+	sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, pem.data, pem.size);
+	path = g_strdup_printf("%s/%.16s.pem", dir, sum);
+	ok = ifpp_file_write(path, pem.data, pem.size, 0644, error);
+	gnutls_free(pem.data);
+	return ok;
+}
+
+/* Did the key of @path sign this? A requester whose certificate has run out is told, not passed over. */
+static gboolean signed_by(const char *path, gnutls_pkcs7_t cms, GBytes *text, char **who, GError **error)
+{
+	gnutls_datum_t data = { (guint8 *)g_bytes_get_data(text, NULL), g_bytes_get_size(text) };
+	gnutls_x509_crt_t crt = read_certificate(path, error);
+	gboolean ok;
+
+	if (!crt)
+		return FALSE;
+	ok = gnutls_pkcs7_verify_direct(cms, crt, 0, &data, 0) >= 0 && is_current(crt, path, error);
+	if (ok)
+		*who = name_of(crt);
+	gnutls_x509_crt_deinit(crt);
+	return ok;
+}
+
+static gboolean parse_signature(gnutls_pkcs7_t cms, GBytes *signature, GError **error)
+{
+	gnutls_datum_t der = { (guint8 *)g_bytes_get_data(signature, NULL), g_bytes_get_size(signature) };
+
+	if (gnutls_pkcs7_import(cms, &der, GNUTLS_X509_FMT_DER) >= 0 && gnutls_pkcs7_get_signature_count(cms) == 1)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS, "the signature is not a CMS SignedData in DER with one signer");
+	return FALSE;
+}
+
+gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char **who, GError **error)
+{
+	g_autofree char *dir = home_path(home, REQUESTERS);
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	g_autoptr(GError) why = NULL;
+	gnutls_pkcs7_t cms;
+	gboolean ok = FALSE;
+	guint known = 0;
+	const char *name;
+
+	*who = NULL;
+	if (gnutls_pkcs7_init(&cms) < 0)
+		g_error("out of memory");
+	if (signature && !parse_signature(cms, signature, error))
+		goto out;
+	while (!ok && !why && d && (name = g_dir_read_name(d))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		if (!g_str_has_suffix(name, ".pem"))
+			continue;
+		known++;
+		ok = signature && signed_by(path, cms, text, who, &why);
+	}
+	if (!known && !why)
+		ok = TRUE;
+	else if (why)
+		g_propagate_error(error, g_steal_pointer(&why));
+	else if (!ok)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS_SIGNATURE, "%s",
+			    signature ? "is signed by no requester that this home knows, or was altered" :
+					"is not signed, and this home knows who may ask");
+out:
+	gnutls_pkcs7_deinit(cms);
+	return ok;
+}
+
+/* ------------------------------------------------------------ requests */
+
+static char *dir_of(const Home *home, const char *name)
+{
+	g_autofree char *escaped = g_uri_escape_string(name, " ", TRUE);
+
+	/* "." and ".." are what escaping leaves */
+	if (escaped[0] == '.')
+		return g_strdup_printf("%s/" REQUESTS "/%%2E%s", home->dir, escaped + 1);
+	return g_build_filename(home->dir, REQUESTS, escaped, NULL);
+}
+
+char *request_dir(const Home *home, const char *name, GError **error)
+{
+	g_autofree char *dir = dir_of(home, name);
+
+	if (g_file_test(dir, G_FILE_TEST_IS_DIR))
+		return g_steal_pointer(&dir);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "request %s: not in this home (ifpp-smdpf import takes it in)", name);
+	return NULL;
+}
+
+typedef struct {
+	Home *home;
+	IfppRequest *request;
+	char *dir;
+	gboolean json;
+	guint taken, there, refused;
+} Import;
+
+static gboolean prove(Import *import, GBytes *data, GError **error)
+{
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	guint8 eid[16];
+
+	return ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, error) &&
+	       (info = ifpp_factory_info_parse(ff21, error)) &&
+	       ifpp_factory_info_verify(info, eid, import->home->trust, error);
+}
+
+static gboolean import_chip(Import *import, guint i, GError **error)
+{
+	const IfppRequestItem *item = &g_array_index(ifpp_request_items(import->request), IfppRequestItem, i);
+	g_autoptr(GBytes) data = ifpp_request_read(import->request, i, error), have = NULL;
+	g_autofree char *path = NULL;
+	g_autoptr(GError) refusal = NULL;
+	const char *outcome = "taken";
+	char eid[33];
+
+	if (!data)
+		return FALSE;
+	ifpp_eid_format(item->eid, eid);
+	path = g_strdup_printf("%s/%s.euicc", import->dir, eid);
+	have = ifpp_file_read(path, IFPP_REQUEST_DATA_MAX, NULL);
+	if (!prove(import, data, &refusal)) {
+		outcome = "refused";
+		import->refused++;
+	} else if (have && g_bytes_equal(have, data)) {
+		outcome = "there";
+		import->there++;
+	} else if (ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0644, error)) {
+		import->taken++;
+	} else {
+		return FALSE;
+	}
+	if (import->json)
+		printf("{\"eid\":\"%s\",\"keys\":%u,\"outcome\":\"%s\"%s%s%s}\n", eid, item->keys, outcome,
+		       refusal ? ",\"code\":\"" : "", refusal ? ifpp_error_name(refusal->code) : "", refusal ? "\"" : "");
+	if (refusal) {
+		g_prefix_error(&refusal, "chip %s: ", eid);
+		ifpp_error_exit("ifpp-smdpf", refusal);
+	}
+	return TRUE;
+}
+
+/* Every byte is the one that was asked with, before the first file is written. */
+static gboolean check_all(Import *import, GError **error)
+{
+	for (guint i = 0; i < ifpp_request_items(import->request)->len; i++) {
+		g_autoptr(GBytes) data = ifpp_request_read(import->request, i, error);
+
+		if (!data)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean import_all(Import *import, GError **error)
+{
+	guint count = ifpp_request_items(import->request)->len;
+
+	if (!check_all(import, error) || !make_dir(import->dir, error))
+		return FALSE;
+	for (guint i = 0; i < count; i++) {
+		if (!import_chip(import, i, error))
+			return FALSE;
+		if (isatty(STDERR_FILENO) && (i + 1) % PROGRESS_EVERY == 0)
+			fprintf(stderr, "\r%u of %u chips ", i + 1, count);
+	}
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K");
+	return TRUE;
+}
+
+gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code, GError **error)
+{
+	g_autoptr(IfppRequest) request = ifpp_request_open(file, error);
+	g_autofree char *base = g_path_get_basename(file), *who = NULL, *dir = NULL;
+	Import import = { .home = home, .request = request, .json = json };
+
+	if (!request)
+		return FALSE;
+	if (!requester_check(home, ifpp_request_text(request), ifpp_request_signature(request), &who, error)) {
+		g_prefix_error(error, "%s: ", file);
+		return FALSE;
+	}
+	if (g_str_has_suffix(base, ".ifppr"))
+		base[strlen(base) - strlen(".ifppr")] = '\0';
+	name = name ? name : ifpp_request_order(request) ? ifpp_request_order(request) : base;
+	if (!ifpp_bundle_text_valid(name)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no name for it; give one with --name", file);
+		return FALSE;
+	}
+	import.dir = dir = dir_of(home, name);
+	if (!import_all(&import, error))
+		return FALSE;
+	if (!json)
+		printf("request %s, %s%s: %u chips, %u taken in now, %u there already, %u refused\n", name,
+		       who ? "signed by " : "", who ? who : "its signer not checked", ifpp_request_items(request)->len,
+		       import.taken, import.there, import.refused);
+	if (import.refused)
+		*exit_code = IFPP_EXIT_REFUSED;
+	return TRUE;
+}
