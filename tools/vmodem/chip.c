@@ -12,6 +12,8 @@ static const guint8 isdr_aid[16] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0
 				     0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02 };
 
+#define NVM_RECORD 64	/* a change of state: a flag or counter in its page, twice for the journal */
+
 typedef struct {
 	guint8 cla, ins, p1, p2;
 	IfppSpan data;
@@ -137,6 +139,7 @@ gboolean chip_commit(Chip *chip)
 	g_autoptr(GError) error = NULL;
 
 	chip->stats.writes++;
+	chip->stats.nvm_bytes += NVM_RECORD;
 	if (ifpp_chipmem_commit(chip->mem, &error))
 		return TRUE;
 	chip->broken = TRUE;
@@ -150,10 +153,17 @@ gboolean chip_sign(Chip *chip, const IfppSpan *parts, gsize n_parts, guint8 sig[
 {
 	g_autoptr(GError) error = NULL;
 
+	chip->stats.signs++;
 	if (ifpp_ec_key_sign(chip->mem->sk, parts, n_parts, sig, &error))
 		return TRUE;
 	g_warning("SK.EUICC: %s", error->message);
 	return FALSE;
+}
+
+gboolean chip_verify(Chip *chip, const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig)
+{
+	chip->stats.verifies++;
+	return ifpp_ecdsa_verify(point, parts, n_parts, sig);
 }
 
 void chip_put(GByteArray *out, guint32 tag, GByteArray *members)
@@ -452,5 +462,6 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu)
 		}
 	}
 	add_sw(out, sw);
+	chip->stats.response_bytes += out->len;
 	return out;
 }

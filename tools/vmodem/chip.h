@@ -69,9 +69,15 @@ GByteArray *chip_fail_load(Chip *chip, int channel, guint reason);
 
 typedef struct {
 	guint64 apdus, bytes;		/* commands received, and their bytes */
+	guint64 response_bytes;		/* of the answers, status words included */
 	guint64 loads;			/* verified BF23s: one-time keys used */
 	guint64 installed;
 	guint64 writes;			/* of the memory file */
+	/* Work that takes a real chip time; link.c knows how much. */
+	guint64 signs, verifies;	/* ECDSA P-256 */
+	guint64 agreements;		/* ECDH, or the making of a key pair: one point multiplication */
+	guint64 cipher_bytes;		/* through AES: decrypted once, or MACed once */
+	guint64 nvm_bytes;		/* written to non-volatile memory: what changed, not the whole file */
 } ChipStats;
 
 const ChipStats *chip_stats(const Chip *chip);
