@@ -313,7 +313,8 @@ void station_modem_start(Station *station)
 {
 	g_autofree char *program = station_program("ifpp-vmodem");
 	char *argv[] = { program, (char *)"--chip", station->chip, (char *)"--socket", station->socket,
-			 (char *)"--control", station->control, NULL };
+			 (char *)"--control", station->control, station->link ? (char *)"--link" : NULL,
+			 (char *)station->link, NULL };
 	int fd = -1;
 
 	g_unlink(station->socket);

@@ -41,6 +41,7 @@ typedef struct {
 	RelaySim *sim;
 	const char *trust;	/* for the daemon; the world's unless set */
 	const char *timeout;	/* seconds for one QMI message */
+	const char *link;	/* the modem's --link; NULL: as fast as it can */
 	gboolean quiet;		/* never show the log */
 } Station;
 

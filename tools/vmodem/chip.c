@@ -113,6 +113,10 @@ gboolean chip_take_refresh(Chip *chip)
 {
 	gboolean refresh = chip->refresh;
 
+	/* Not before the host has fetched what the command answered: the reset would take it away. */
+	for (guint i = 0; i < CHIP_CHANNELS; i++)
+		if (chip->channels[i].response)
+			return FALSE;
 	chip->refresh = FALSE;
 	return refresh;
 }

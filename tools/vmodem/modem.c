@@ -54,6 +54,7 @@ typedef struct {
 struct _Modem {
 	Chip *chip;
 	Faults *faults;
+	Wire wire;		/* what all this would take on a real one */
 	Service services[2];
 	guint max_clients;
 	GPtrArray *links;
@@ -725,10 +726,19 @@ static gboolean slot_ready(Request *req)
 	return req->error == QMI_OK;
 }
 
+static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
+{
+	ChipStats before = *chip_stats(modem->chip);
+	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
+
+	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
+	return response;
+}
+
 /* A command of the modem's own. @sw 0: the chip went dark. */
 static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
 {
-	GByteArray *response = chip_transmit(modem->chip, channel, (IfppSpan){ apdu, len });
+	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
 
 	*sw = 0;
 	if (!response)
@@ -917,7 +927,7 @@ static void uim_send_apdu(Request *req)
 	kind = faults_next(req->modem->faults, FAULT_AT_APDU, &arg);
 	if (kind != FAULT_NONE && !apdu_fault(req, kind, arg, channel))
 		return;
-	response = chip_transmit(req->modem->chip, channel, apdu);
+	response = transmit(req->modem, channel, apdu);
 	if (!response) {
 		went_dark(req);
 		return;
@@ -1106,6 +1116,7 @@ static gboolean request_fault(Request *req, FaultKind kind, guint arg)
 static void respond(Request *req, FaultKind kind)
 {
 	g_autoptr(GByteArray) frame = make_response(req);
+	guint delay = req->delay + wire_take_delay(&req->modem->wire);
 
 	switch (kind) {
 	case FAULT_DROP:
@@ -1122,8 +1133,8 @@ static void respond(Request *req, FaultKind kind)
 	default:
 		break;
 	}
-	if (req->delay)
-		send_late(req->link, frame, req->delay);
+	if (delay)
+		send_late(req->link, frame, delay);
 	else
 		link_send(req->link, frame);
 }
@@ -1235,6 +1246,7 @@ Modem *modem_new(Chip *chip)
 
 	modem->chip = chip;
 	modem->faults = faults_new();
+	modem->wire.model = wire_default;
 	modem->services[0] = (Service){ .id = SERVICE_DMS, .major = 1, .minor = 14 };
 	modem->services[1] = (Service){ .id = SERVICE_UIM, .major = 1, .minor = 55 };
 	modem->max_clients = 16;
@@ -1271,6 +1283,16 @@ void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user)
 void modem_set_max_clients(Modem *modem, guint max)
 {
 	modem->max_clients = CLAMP(max, 1, N_CLIENTS);
+}
+
+void modem_set_wire(Modem *modem, const WireModel *model)
+{
+	modem->wire.model = *model;
+}
+
+const WireTime *modem_wire_time(const Modem *modem)
+{
+	return &modem->wire.time;
 }
 
 Chip *modem_chip(Modem *modem)
