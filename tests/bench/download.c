@@ -14,7 +14,7 @@ int main(int argc, char **argv)
 	World *world = world_new();
 	DownloadRow rows[DOWNLOAD_ROWS];
 
-	download_compare(world, "default", FILLING, rows);
+	download_compare(world, "--link default", FILLING, rows);
 	for (guint i = 0; i < DOWNLOAD_ROWS; i++) {
 		const DownloadRow *row = &rows[i];
 

@@ -87,7 +87,7 @@ static void offline(World *world, const char *link, const GByteArray *upp, Downl
 	g_setenv("IFPP_UPP", file, TRUE);
 	packages = station_seal(station, 1);
 	g_unsetenv("IFPP_UPP");
-	station->link = link;
+	station->modem_options = link;
 	station_modem_start(station);
 	station_daemon_up(station);
 	row->name = "offline";
@@ -123,7 +123,7 @@ static void ordinary(World *world, const char *link, const GByteArray *upp, guin
 	g_autoptr(IfppPir) pir = NULL;
 	Lpa *lpa;
 
-	station->link = link;
+	station->modem_options = link;
 	station_modem_start(station);
 	drain(station);
 	dp->upp = (IfppSpan){ upp->data, upp->len };

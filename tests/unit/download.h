@@ -22,7 +22,7 @@ typedef struct {
 /**
  * download_compare() - load one profile in three ways and check that it came to the same
  * @world: of the station
- * @link: for --link; NULL: the time is counted but not taken
+ * @link: options for the modem; NULL: the time is counted but not taken
  * @filling: bytes by which the profile is larger than the smallest
  * @rows: what it cost, from the package in hand to the result acknowledged and the channel closed
  */

@@ -46,7 +46,7 @@ static void test_real_time(void)
 	gint64 begin, took, counted;
 	Lpa *lpa;
 
-	station->link = "t1,pps=95,apdu=20000,sign=100000";
+	station->modem_options = "--link t1,pps=95,apdu=20000,sign=100000";
 	station_modem_start(station);
 	begin = g_get_monotonic_time();
 	counted = station_stat(station, "wire_us") + station_stat(station, "apdu_us") +

@@ -1232,6 +1232,9 @@ static IfppChipMemFate write_fault(IfppChipMem *mem, gpointer user)
 	case FAULT_POWER_CUT:
 		modem->stats.faults++;
 		return IFPP_CHIPMEM_CUT_BEFORE;
+	case FAULT_POWER_CUT_DURING:
+		modem->stats.faults++;
+		return IFPP_CHIPMEM_CUT_DURING;
 	case FAULT_POWER_CUT_AFTER:
 		modem->stats.faults++;
 		return IFPP_CHIPMEM_CUT_AFTER;

@@ -13,7 +13,7 @@
 const WireModel wire_default = {
 	.pps = 0x96,
 	.clock_khz = 4000,
-	.apdu_us = 30000,
+	.apdu_us = 2250,
 	.sign_us = 31960,
 	.verify_us = 30220,
 	.point_us = 26800,
