@@ -181,6 +181,15 @@ GBytes *kit_es10(Kit *kit, IfppSpan command, guint16 *sw)
 			return NULL;
 		g_byte_array_append(all, r->data, r->len);
 	}
+	if (*sw >> 8 == SW_PROACTIVE >> 8) {	/* as a terminal would */
+		static const char done[] = "\x80\x14\x00\x00\x0C\x81\x03\x01\x01\x04\x82\x02\x82\x81\x83\x01";
+		g_autoptr(GByteArray) r = NULL;
+		guint16 done_sw;
+
+		r = kit_apdu(kit, 0, (const guint8 *)done, sizeof(done), &done_sw);
+		g_assert_cmphex(done_sw, ==, SW_OK);
+		*sw = SW_OK;
+	}
 	if (*sw != SW_OK || !all->len)
 		return NULL;
 	return g_bytes_new(all->data, all->len);

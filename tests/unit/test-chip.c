@@ -821,7 +821,7 @@ static void test_field(void)
 	g_autoptr(Kit) kit = kit_new(2);
 	g_autoptr(GByteArray) metadata = noisy_metadata(1);
 	g_autofree char *one = iccid_hex(1), *two = iccid_hex(2);
-	g_autofree char *list = NULL, *note = NULL;
+	g_autofree char *list = NULL, *note = NULL, *refresh = NULL;
 	guint16 sw;
 
 	kit->serial = 1;
@@ -857,10 +857,22 @@ static void test_field(void)
 	with_iccid(kit, "bf3111a00c5a0a", 9, "810100", "bf3103800101");
 	with_iccid(kit, "bf3211a00c5a0a", 2, "810100", "bf3203800102");
 	with_iccid(kit, "bf330c5a0a", 1, "", "bf3303800102");
-	g_assert_false(chip_take_refresh(kit->chip));
-	with_iccid(kit, "bf3111a00c5a0a", 2, "8101ff", "bf3103800100");
-	g_assert_true(chip_take_refresh(kit->chip));
-	g_assert_false(chip_take_refresh(kit->chip));
+	/* with the refresh flag: a proactive command waits, until it is answered */
+	g_assert_cmphex(sw_of(kit, 0, "801200000B"), ==, SW_CONDITIONS);
+	refresh = g_strconcat("81e2910014bf3111a00c5a0a", two, "8101ff", NULL);
+	g_assert_cmphex(sw_of(kit, 1, refresh), ==, 0x6106);
+	g_assert_cmphex(sw_of(kit, 1, "81C0000006"), ==, 0x910B);
+	g_assert_cmphex(sw_of(kit, 0, "80F2000000"), ==, 0x910B);
+	g_assert_cmphex(sw_of(kit, 0, "8012000000"), ==, 0x6C0B);
+	{
+		g_autoptr(GByteArray) command = APDU(kit, 0, &sw, 0x80, 0x12, 0x00, 0x00, 0x0B);
+		g_autofree char *hex = ifpp_hex((IfppSpan){ command->data, command->len });
+
+		g_assert_cmphex(sw, ==, SW_OK);
+		g_assert_cmpstr(hex, ==, "d009810301010482028182");
+	}
+	g_assert_cmphex(sw_of(kit, 0, "801400000C810301010482028281830100"), ==, SW_OK);
+	g_assert_cmphex(sw_of(kit, 0, "80F2000000"), ==, SW_OK);
 	/* profile 1: enabled told to both addresses, disabled to one */
 	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 3);
 	note = kit_hex(kit, "bf2804810205" "20", &sw);

@@ -500,6 +500,8 @@ static gboolean is_test_key(IfppSpan key)
 {
 	gboolean counting = TRUE, zero = TRUE;
 
+	if (key.len != 16 && key.len != 32)
+		return FALSE;
 	for (gsize i = 0; i + 1 < key.len; i++) {
 		counting &= key.data[i] == i;
 		zero &= key.data[i] == 0;

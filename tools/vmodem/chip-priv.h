@@ -105,7 +105,7 @@ struct _Chip {
 	guint max_channels;
 	ChipLoad load;
 	ChipSession session;
-	gboolean refresh;
+	gboolean refresh;		/* a proactive command waits for FETCH and TERMINAL RESPONSE */
 	gboolean broken;		/* a write failed: RAM is ahead of the file */
 	gboolean cut;			/* power is gone, as the hook wanted */
 	IfppChipMemHook hook;

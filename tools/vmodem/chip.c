@@ -109,18 +109,6 @@ void chip_set_max_channels(Chip *chip, guint max)
 	chip->max_channels = CLAMP(max, 1, CHIP_CHANNELS - 1);
 }
 
-gboolean chip_take_refresh(Chip *chip)
-{
-	gboolean refresh = chip->refresh;
-
-	/* Not before the host has fetched what the command answered: the reset would take it away. */
-	for (guint i = 0; i < CHIP_CHANNELS; i++)
-		if (chip->channels[i].response)
-			return FALSE;
-	chip->refresh = FALSE;
-	return refresh;
-}
-
 void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user)
 {
 	chip->hook = hook;
@@ -399,6 +387,20 @@ static guint16 store_data(Chip *chip, guint ch, const Command *cmd, GByteArray *
 	return sw;
 }
 
+/* TS 102 223 6.6.13: REFRESH, UICC reset; command details, device identities UICC to terminal. */
+static const guint8 refresh_command[] = { 0xD0, 0x09, 0x81, 0x03, 0x01, 0x01,
+					  0x04, 0x82, 0x02, 0x81, 0x82 };
+
+static guint16 fetch(Chip *chip, const Command *cmd, GByteArray *out)
+{
+	if (!chip->refresh)
+		return SW_CONDITIONS;
+	if (cmd->le != sizeof(refresh_command))
+		return 0x6C00 | sizeof(refresh_command);
+	g_byte_array_append(out, refresh_command, sizeof(refresh_command));
+	return SW_OK;
+}
+
 static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *out)
 {
 	ChipChannel *channel = &chip->channels[ch];
@@ -420,6 +422,11 @@ static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *ou
 	switch (cmd->ins) {
 	case 0xE2:
 		return store_data(chip, ch, cmd, out);
+	case 0x12:
+		return fetch(chip, cmd, out);
+	case 0x14:		/* TERMINAL RESPONSE, whatever it says */
+		chip->refresh = FALSE;
+		return SW_OK;
 	case 0xAA:		/* TERMINAL CAPABILITY */
 	case 0xF2:		/* STATUS */
 		return SW_OK;
@@ -465,6 +472,8 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu)
 			return NULL;
 		}
 	}
+	if (sw == SW_OK && chip->refresh && cmd.ins != 0x12)
+		sw = SW_PROACTIVE | sizeof(refresh_command);
 	add_sw(out, sw);
 	chip->stats.response_bytes += out->len;
 	return out;

@@ -8,6 +8,7 @@
 #define CHIP_CHANNELS 20	/* logical channels 0 to 19 */
 
 #define SW_OK 0x9000
+#define SW_PROACTIVE 0x9100	/* done, and a proactive command of so many bytes waits */
 #define SW_MEMORY_FAILURE 0x6581
 #define SW_WRONG_LENGTH 0x6700
 #define SW_NO_CHANNEL 0x6881
@@ -52,8 +53,6 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu);
 const IfppChipMem *chip_memory(const Chip *chip);
 guint chip_channels_open(const Chip *chip);	/* without the basic channel */
 void chip_set_max_channels(Chip *chip, guint max);	/* 1..19 besides the basic one */
-/* The card asked for a REFRESH since the last call. */
-gboolean chip_take_refresh(Chip *chip);
 /* Watch, and cut, writes of the memory file. Kept across power cycles. */
 void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user);
 

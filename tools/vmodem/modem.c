@@ -694,12 +694,54 @@ static void indicate_refresh(Modem *modem, guint8 stage)
 	indicate(modem, 0x0033, tlvs, wants_refresh);
 }
 
+static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
+{
+	ChipStats before = *chip_stats(modem->chip);
+	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
+
+	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
+	return response;
+}
+
+/* A command of the modem's own. @sw 0: the chip went dark. */
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
+{
+	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
+
+	*sw = 0;
+	if (!response)
+		return NULL;
+	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
+	g_byte_array_set_size(response, response->len - 2);
+	return response;
+}
+
+/* FETCH and TERMINAL RESPONSE, as the terminal in the modem does them. FALSE: it was no REFRESH. */
+static gboolean take_proactive(Modem *modem)
+{
+	static const guint8 fetch[] = { 0x80, 0x12, 0x00, 0x00, 0x0B };
+	/* command details, terminal to UICC, performed successfully */
+	static const guint8 done[] = { 0x80, 0x14, 0x00, 0x00, 0x0C, 0x81, 0x03, 0x01, 0x01,
+				       0x04, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, 0x00 };
+	g_autoptr(GByteArray) command = NULL;
+	g_autoptr(GByteArray) answer = NULL;
+	guint16 sw;
+
+	command = card_command(modem, 0, fetch, sizeof(fetch), &sw);
+	if (!command || command->len != fetch[4] || command->data[5] != 0x01)
+		return FALSE;
+	answer = card_command(modem, 0, done, sizeof(done), &sw);
+	return answer != NULL;
+}
+
 /* The card asked for a UICC reset: every channel goes, the card comes back as what it is now. */
 static gboolean do_refresh(gpointer user)
 {
 	Modem *modem = user;
 
 	modem->refresh_source = 0;
+	if (!take_proactive(modem))
+		return G_SOURCE_REMOVE;
 	indicate_refresh(modem, 1);
 	chip_power_off(modem->chip);
 	chip_on(modem);
@@ -724,28 +766,6 @@ static gboolean slot_ready(Request *req)
 	else if (!chip_powered(req->modem->chip))
 		req->error = QMI_DEVICE_NOT_READY;
 	return req->error == QMI_OK;
-}
-
-static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
-{
-	ChipStats before = *chip_stats(modem->chip);
-	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
-
-	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
-	return response;
-}
-
-/* A command of the modem's own. @sw 0: the chip went dark. */
-static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
-{
-	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
-
-	*sw = 0;
-	if (!response)
-		return NULL;
-	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
-	g_byte_array_set_size(response, response->len - 2);
-	return response;
 }
 
 static void went_dark(Request *req)
@@ -938,7 +958,8 @@ static void uim_send_apdu(Request *req)
 		return;
 	}
 	answer_apdu(req, response->data, response->len);
-	if (chip_take_refresh(req->modem->chip) && !req->modem->refresh_source)
+	/* The last bytes of the answer: the host has all of it. */
+	if (response->data[response->len - 2] == SW_PROACTIVE >> 8 && !req->modem->refresh_source)
 		req->modem->refresh_source = g_idle_add(do_refresh, req->modem);
 }
 
