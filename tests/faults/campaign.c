@@ -268,7 +268,7 @@ static GPtrArray *all_cases(const Record *record)
 		"pir 127",	   "hang",	 "reset",   "reset-after", "unplug",   "power-cut",
 		"power-cut-after",
 	};
-	static const char *const write[] = { "power-cut", "power-cut-after" };
+	static const char *const write[] = { "power-cut", "power-cut-during", "power-cut-after" };
 	static const char *const sig[] = { "kill", "term" };
 	GPtrArray *out = g_ptr_array_new_with_free_func(g_free);
 

@@ -16,11 +16,10 @@ static const guint8 isdr[] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 			       0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 
 /* A certificate of the Key Maker, through the same door as in life: a public key in PEM. */
-static GBytes *make_dp(Kit *kit, IfppRole role, IfppEcKey *ec)
+GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec)
 {
-	g_autofree char *pub = g_build_filename(kit->dir, "dp.pub", NULL);
-	g_autofree char *pem = g_build_filename(kit->dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem",
-						NULL);
+	g_autofree char *pub = g_build_filename(dir, "dp.pub", NULL);
+	g_autofree char *pem = g_build_filename(dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem", NULL);
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 	g_autoptr(GBytes) file = NULL;
 	g_autoptr(GError) error = NULL;
@@ -39,7 +38,7 @@ static GBytes *make_dp(Kit *kit, IfppRole role, IfppEcKey *ec)
 	g_assert_true(g_file_set_contents(pub, (char *)out.data, out.size, NULL));
 	gnutls_free(out.data);
 	gnutls_pubkey_deinit(key);
-	g_assert_true(pki_dp(kit->pki, role, pub, FALSE, "2.999.10", pem, now - 60, now + 3600, &error));
+	g_assert_true(pki_dp(pki, role, pub, FALSE, "2.999.10", pem, now - 60, now + 3600, &error));
 	file = ifpp_file_read(pem, 65536, &error);
 	g_assert_no_error(error);
 	x.data = (guint8 *)g_bytes_get_data(file, &len);
@@ -71,8 +70,8 @@ Kit *kit_new(guint keys)
 	kit->dp_key = ifpp_ec_key_generate(&error);
 	kit->auth_key = ifpp_ec_key_generate(&error);
 	g_assert_no_error(error);
-	kit->dp_cert = make_dp(kit, IFPP_ROLE_DP_PB, kit->dp_key);
-	kit->auth_cert = make_dp(kit, IFPP_ROLE_DP_AUTH, kit->auth_key);
+	kit->dp_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_PB, kit->dp_key);
+	kit->auth_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_AUTH, kit->auth_key);
 	kit->trust = ifpp_trust_new();
 	g_assert_true(ifpp_trust_add_root(kit->trust, ifpp_span_bytes(pki_eum_ci(eum)), &error));
 	kit->chip = chip_new(kit->chip_file, &error);
@@ -181,6 +180,15 @@ GBytes *kit_es10(Kit *kit, IfppSpan command, guint16 *sw)
 		if (!r)
 			return NULL;
 		g_byte_array_append(all, r->data, r->len);
+	}
+	if (*sw >> 8 == SW_PROACTIVE >> 8) {	/* as a terminal would */
+		static const char done[] = "\x80\x14\x00\x00\x0C\x81\x03\x01\x01\x04\x82\x02\x82\x81\x83\x01";
+		g_autoptr(GByteArray) r = NULL;
+		guint16 done_sw;
+
+		r = kit_apdu(kit, 0, (const guint8 *)done, sizeof(done), &done_sw);
+		g_assert_cmphex(done_sw, ==, SW_OK);
+		*sw = SW_OK;
 	}
 	if (*sw != SW_OK || !all->len)
 		return NULL;

@@ -30,6 +30,9 @@ Kit *kit_new(guint keys);
 void kit_free(Kit *kit);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kit, kit_free)
 
+/* A certificate of a Key Maker or SM-DP+ for its key, under a PKI; files are left in @dir. */
+GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec);
+
 /* Power on if need be, open a channel, select the ISD-R. */
 void kit_open(Kit *kit);
 void kit_close(Kit *kit);

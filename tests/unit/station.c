@@ -312,13 +312,23 @@ static int connect_to(const char *path)
 void station_modem_start(Station *station)
 {
 	g_autofree char *program = station_program("ifpp-vmodem");
-	char *argv[] = { program, (char *)"--chip", station->chip, (char *)"--socket", station->socket,
-			 (char *)"--control", station->control, NULL };
+	g_auto(GStrv) options = g_strsplit(station->modem_options ? station->modem_options : "", " ", -1);
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	int fd = -1;
 
+	g_ptr_array_add(argv, program);
+	g_ptr_array_add(argv, (char *)"--chip");
+	g_ptr_array_add(argv, station->chip);
+	g_ptr_array_add(argv, (char *)"--socket");
+	g_ptr_array_add(argv, station->socket);
+	g_ptr_array_add(argv, (char *)"--control");
+	g_ptr_array_add(argv, station->control);
+	for (guint i = 0; options[i]; i++)
+		g_ptr_array_add(argv, options[i]);
+	g_ptr_array_add(argv, NULL);
 	g_unlink(station->socket);
 	g_unlink(station->control);
-	station->modem = spawn(station, argv);
+	station->modem = spawn(station, (char **)argv->pdata);
 	for (guint i = 0; fd < 0 && i < START_MS / 10; i++) {
 		g_usleep(10000);
 		fd = g_file_test(station->socket, G_FILE_TEST_EXISTS) ? connect_to(station->control) : -1;

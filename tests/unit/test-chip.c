@@ -5,6 +5,7 @@
 #include <gnutls/gnutls.h>
 
 #include "chipkit.h"
+#include "eid.h"
 #include "error.h"
 #include "file.h"
 #include "profile.h"
@@ -159,12 +160,10 @@ static void test_run_too_long(void)
 static void test_block_sizes(void)
 {
 	g_autoptr(Kit) kit = kit_new(2);
-	static const guint sizes[] = { 6, 63, 120, 240, 255 };
 
-	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {
+	for (kit->block = 6; kit->block <= 255; kit->block++) {
 		g_autoptr(IfppFactoryInfo) info = NULL;
 
-		kit->block = sizes[i];
 		info = kit_info(kit, TRUE);
 		g_assert_cmpuint(kit_prepare(kit, g_array_index(info->keys, IfppOtk, 0).key_id), ==, 0);
 	}
@@ -399,6 +398,135 @@ static void test_profile_refused(void)
 	}
 	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 1);
 	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 6);
+}
+
+/* Reasons 14 and 15: a test profile with a real key, and rules that nobody granted. */
+static void test_rules_refused(void)
+{
+	static const struct {
+		int profile_class;
+		const char *ki, *rules;
+		guint algorithm, command, reason;
+	} cases[] = {
+		/* the built-in profile has the test algorithm: its key is nobody's secret */
+		{ 0, "0102030405060708090a0b0c0d0e0f10", NULL, 3, 0, 0 },
+		{ 0, "0102030405060708090a0b0c0d0e0f10", NULL, 1, 5, 14 },
+		{ 0, "000102030405060708090a0b0c0d0e7f", NULL, 1, 0, 0 },
+		{ 0, "00000000000000000000000000000001", NULL, 2, 0, 0 },
+		{ 2, "0102030405060708090a0b0c0d0e0f10", NULL, 1, 0, 0 },
+		{ 2, NULL, "020560", 3, 0, 0 },		/* PPR1 and PPR2, as the RAT grants */
+		{ 2, NULL, "0204f0", 3, 2, 15 },	/* PPR3, which it does not */
+		{ 2, NULL, "03070080", 3, 2, 15 },	/* a rule of a later version */
+		{ 0, NULL, "020640", 3, 2, 15 },	/* a test profile has none */
+	};
+	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(cases));
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GBytes) ki = cases[i].ki ? ifpp_unhex(cases[i].ki) : NULL;
+		guint64 serial = 500 + i;
+		g_autoptr(GByteArray) built = profile_builtin(serial, NULL);
+		g_autoptr(GByteArray) upp = NULL;
+		g_autoptr(GByteArray) metadata = NULL;
+		g_autoptr(IfppPir) pir = NULL;
+		guint8 iccid[10], *algorithm;
+		guint16 sw;
+
+		upp = profile_personalise((IfppSpan){ built->data, built->len },
+					  &(ProfileRecord){ .ki = ki ? g_bytes_get_data(ki, NULL) : NULL }, NULL);
+		/* akaParameter { A0 header, A1 { A1 { 80 algorithmID ... */
+		algorithm = memmem(upp->data, upp->len, "\xA1\x2C\xA1\x2A\x80\x01", 6);
+		g_assert_nonnull(algorithm);
+		algorithm[6] = cases[i].algorithm;
+		profile_builtin_iccid(serial, iccid);
+		metadata = profile_metadata(iccid, "Kit", "Test", cases[i].profile_class);
+		if (cases[i].rules) {
+			g_autofree char *hex = g_strconcat("99", cases[i].rules, NULL);
+			g_autoptr(GBytes) rules = ifpp_unhex(hex);
+
+			g_byte_array_append(metadata, g_bytes_get_data(rules, NULL), g_bytes_get_size(rules));
+			metadata->data[2] += g_bytes_get_size(rules);
+		}
+		pir = kit_load_next(kit, &(KitSeal){ .upp = upp, .metadata = metadata, .serial = serial }, &sw);
+		kit_check_pir(kit, pir, !cases[i].reason, cases[i].command, cases[i].reason);
+	}
+}
+
+/* The room for a profile is its own size and the ISD-P's; EUICCInfo2 tells what is left. */
+static guint64 free_memory(Kit *kit)
+{
+	g_autofree char *hex = NULL;
+	char digits[9];
+	const char *at;
+	guint16 sw;
+
+	hex = kit_hex(kit, "bf2200", &sw);
+	g_assert_cmphex(sw, ==, SW_OK);
+	at = strstr(hex, "8204");
+	g_assert_nonnull(at);
+	g_strlcpy(digits, at + 4, sizeof(digits));
+	return g_ascii_strtoull(digits, NULL, 16);
+}
+
+static void test_memory(void)
+{
+	g_autoptr(Kit) kit = kit_new(3);
+	guint64 all = free_memory(kit), one;
+	guint16 sw;
+
+	{
+		g_autoptr(IfppPir) pir = kit_load_next(kit, NULL, &sw);
+
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+	}
+	one = all - free_memory(kit);
+	g_assert_cmpuint(one, >, IFPP_CHIP_PROFILE_COST);
+	g_assert_cmpuint(one, <, 2 * IFPP_CHIP_PROFILE_COST + 1024);
+	{	/* another of the same size takes the same, and its failure nothing */
+		g_autoptr(IfppPir) good = kit_load_next(kit, NULL, &sw);
+		g_autoptr(IfppPir) bad = NULL;
+
+		kit_check_pir(kit, good, TRUE, 0, 0);
+		bad = kit_load_next(kit, &(KitSeal){ .serial = 5, .metadata_serial = 6 }, &sw);
+		kit_check_pir(kit, bad, FALSE, 5, 13);
+	}
+	g_assert_cmpuint(all - free_memory(kit), ==, 2 * one);
+	assert_es10(kit, "bf3404820205e0", SW_OK, "bf3403800100");
+	g_assert_cmpuint(free_memory(kit), ==, all);
+}
+
+/* A profile may have any of the three lengths of ICCID; an LPA may leave out the padding of 18. */
+static void test_iccid_lengths(void)
+{
+	static const char *const digits[] = { "891234567890123456", "8912345678901234567", "89123456789012345678" };
+	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(digits));
+
+	for (guint i = 0; i < G_N_ELEMENTS(digits); i++) {
+		g_autoptr(GByteArray) built = profile_builtin(1, NULL);
+		g_autoptr(GByteArray) upp = NULL;
+		g_autoptr(GByteArray) metadata = NULL;
+		g_autoptr(IfppPir) pir = NULL;
+		g_autoptr(GError) error = NULL;
+		g_autofree char *command = NULL, *hex = NULL, *want = NULL;
+		guint8 iccid[10];
+		gsize bytes = i == 0 ? 9 : 10;
+		guint16 sw;
+
+		upp = profile_personalise((IfppSpan){ built->data, built->len },
+					  &(ProfileRecord){ .iccid = digits[i] }, &error);
+		g_assert_no_error(error);
+		g_assert_true(ifpp_iccid_parse(digits[i], iccid, NULL));
+		metadata = profile_metadata(iccid, "Kit", "Test", 2);
+		pir = kit_load_next(kit, &(KitSeal){ .upp = upp, .metadata = metadata, .serial = 1 }, &sw);
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+		g_assert_cmpmem(pir->iccid.data, pir->iccid.len, iccid, 10);
+		/* found by exactly what an LPA would send */
+		hex = ifpp_hex((IfppSpan){ iccid, bytes });
+		command = g_strdup_printf("bf2d%02zxa0%02zx5a%02zx%s5c015a", bytes + 7, bytes + 2, bytes, hex);
+		g_free(hex);
+		hex = ifpp_hex(IFPP_SPAN(iccid));
+		want = g_strconcat("bf2d10a00ee30c5a0a", hex, NULL);
+		assert_es10(kit, command, SW_OK, want);
+	}
 }
 
 /* A chain that does not lead to the chip's CI, or that is of another role. */
@@ -693,7 +821,7 @@ static void test_field(void)
 	g_autoptr(Kit) kit = kit_new(2);
 	g_autoptr(GByteArray) metadata = noisy_metadata(1);
 	g_autofree char *one = iccid_hex(1), *two = iccid_hex(2);
-	g_autofree char *list = NULL, *note = NULL;
+	g_autofree char *list = NULL, *note = NULL, *refresh = NULL;
 	guint16 sw;
 
 	kit->serial = 1;
@@ -729,10 +857,22 @@ static void test_field(void)
 	with_iccid(kit, "bf3111a00c5a0a", 9, "810100", "bf3103800101");
 	with_iccid(kit, "bf3211a00c5a0a", 2, "810100", "bf3203800102");
 	with_iccid(kit, "bf330c5a0a", 1, "", "bf3303800102");
-	g_assert_false(chip_take_refresh(kit->chip));
-	with_iccid(kit, "bf3111a00c5a0a", 2, "8101ff", "bf3103800100");
-	g_assert_true(chip_take_refresh(kit->chip));
-	g_assert_false(chip_take_refresh(kit->chip));
+	/* with the refresh flag: a proactive command waits, until it is answered */
+	g_assert_cmphex(sw_of(kit, 0, "801200000B"), ==, SW_CONDITIONS);
+	refresh = g_strconcat("81e2910014bf3111a00c5a0a", two, "8101ff", NULL);
+	g_assert_cmphex(sw_of(kit, 1, refresh), ==, 0x6106);
+	g_assert_cmphex(sw_of(kit, 1, "81C0000006"), ==, 0x910B);
+	g_assert_cmphex(sw_of(kit, 0, "80F2000000"), ==, 0x910B);
+	g_assert_cmphex(sw_of(kit, 0, "8012000000"), ==, 0x6C0B);
+	{
+		g_autoptr(GByteArray) command = APDU(kit, 0, &sw, 0x80, 0x12, 0x00, 0x00, 0x0B);
+		g_autofree char *hex = ifpp_hex((IfppSpan){ command->data, command->len });
+
+		g_assert_cmphex(sw, ==, SW_OK);
+		g_assert_cmpstr(hex, ==, "d009810301010482028182");
+	}
+	g_assert_cmphex(sw_of(kit, 0, "801400000C810301010482028281830100"), ==, SW_OK);
+	g_assert_cmphex(sw_of(kit, 0, "80F2000000"), ==, SW_OK);
 	/* profile 1: enabled told to both addresses, disabled to one */
 	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 3);
 	note = kit_hex(kit, "bf2804810205" "20", &sw);
@@ -1047,6 +1187,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/tamper/bf23", test_tamper);
 	g_test_add_func("/chip/tamper/segments", test_tamper_segments);
 	g_test_add_func("/chip/profile-refused", test_profile_refused);
+	g_test_add_func("/chip/rules-refused", test_rules_refused);
+	g_test_add_func("/chip/memory", test_memory);
+	g_test_add_func("/chip/iccid-lengths", test_iccid_lengths);
 	g_test_add_func("/chip/chain-refused", test_chain_refused);
 	g_test_add_func("/chip/interrupted", test_interrupted);
 	g_test_add_func("/chip/wrong-order", test_wrong_order);

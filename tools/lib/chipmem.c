@@ -3,7 +3,9 @@
 #include "chipmem.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include <glib/gstdio.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 
@@ -32,6 +34,8 @@
 #define TAG_NOTES 0xAB		/* 30 { 80 seq, 81 events, 0C address, 5A?, 82 bytes } */
 #define TAG_LOADING 0xAC	/* 80 transactionId, 06 OID */
 #define TAG_DP_ADDRESS 0x8D
+
+#define UNFINISHED_SUFFIX 6	/* of mkstemp() */
 
 #define MEMORY_VERSION 1
 #define MEMORY_MAX (4 * IFPP_CHIP_NVM)
@@ -319,12 +323,38 @@ static gboolean read_file(IfppChipMem *mem, IfppSpan file, GError **error)
 	return TRUE;
 }
 
+/* The name of the new state until it is whole, as ifpp_file_write() has it. */
+static char *unfinished_prefix(const char *path)
+{
+	g_autofree char *base = g_path_get_basename(path);
+
+	return g_strconcat(".", base, ".", NULL);
+}
+
+/* Keys are in it, perhaps ones that the old state says are spent: it must not stay. */
+static void sweep_unfinished(const char *path)
+{
+	g_autofree char *prefix = unfinished_prefix(path);
+	g_autofree char *where = g_path_get_dirname(path);
+	g_autoptr(GDir) dir = g_dir_open(where, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		if (g_str_has_prefix(name, prefix) && strlen(name) == strlen(prefix) + UNFINISHED_SUFFIX) {
+			g_autofree char *file = g_build_filename(where, name, NULL);
+
+			g_unlink(file);
+		}
+	}
+}
+
 IfppChipMem *ifpp_chipmem_load(const char *path, GError **error)
 {
 	g_autoptr(IfppChipMem) mem = NULL;
 	GBytes *file;
 	gboolean ok;
 
+	sweep_unfinished(path);
 	file = ifpp_file_read(path, MEMORY_MAX, error);
 	if (!file)
 		return NULL;
@@ -471,6 +501,19 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 	return file;
 }
 
+static void write_half(IfppChipMem *mem, const GByteArray *file)
+{
+	g_autofree char *prefix = unfinished_prefix(mem->path);
+	g_autofree char *where = g_path_get_dirname(mem->path);
+	g_autofree char *name = g_strconcat(where, "/", prefix, "XXXXXX", NULL);
+	int fd = g_mkstemp(name);
+
+	if (fd < 0 || write(fd, file->data, file->len / 2) < 0)
+		g_warning("%s: cannot leave half a write", mem->path);
+	if (fd >= 0)
+		close(fd);
+}
+
 gboolean ifpp_chipmem_commit(IfppChipMem *mem, GError **error)
 {
 	IfppChipMemFate fate = IFPP_CHIPMEM_WRITE;
@@ -486,6 +529,11 @@ gboolean ifpp_chipmem_commit(IfppChipMem *mem, GError **error)
 	file = serialise(mem, error);
 	if (!file)
 		return FALSE;
+	if (fate == IFPP_CHIPMEM_CUT_DURING) {
+		write_half(mem, file);
+		ifpp_secret_free(file);
+		goto cut;
+	}
 	ok = ifpp_file_write(mem->path, file->data, file->len, 0600, error);
 	ifpp_secret_free(file);
 	if (!ok)

@@ -50,6 +50,7 @@ typedef struct {
 typedef enum {
 	IFPP_CHIPMEM_WRITE,
 	IFPP_CHIPMEM_CUT_BEFORE,	/* power is lost and the file keeps the old state */
+	IFPP_CHIPMEM_CUT_DURING,	/* power is lost with half of the new state beside the old one */
 	IFPP_CHIPMEM_CUT_AFTER,		/* power is lost right after the new state is in place */
 } IfppChipMemFate;
 
@@ -89,7 +90,7 @@ IfppChipMem *ifpp_chipmem_new(const char *path, const guint8 eid[16], IfppEcKey 
 
 /**
  * ifpp_chipmem_load() - power on: read the whole memory
- * @path: the file
+ * @path: the file; what a cut write has left beside it is removed
  * @error: IFPP_ERROR_IO, ACCESS; IFPP_ERROR_EUICC_DATA when it is not a chip memory or damaged
  */
 IfppChipMem *ifpp_chipmem_load(const char *path, GError **error);

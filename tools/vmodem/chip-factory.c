@@ -45,6 +45,7 @@ guint8 chip_check_chain(Chip *chip, IfppSpan certs, IfppRole role, guint8 point[
 		g_ptr_array_add(others, g_bytes_new(tlv.whole.data, tlv.whole.len));
 	}
 	ifpp_trust_set_time(trust, -1);
+	chip->stats.verifies += 1 + others->len;
 	if (!ifpp_trust_add_root(trust, ifpp_span_bytes(chip->mem->ci), &error) ||
 	    !ifpp_trust_verify(trust, leaf.whole, others, role, &error))
 		return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_ROLE) ? CHAIN_INVALID_OID :

@@ -18,6 +18,7 @@ enum {
 	RESULT_NOT_FOUND = 1,		/* nothing to delete, as the case may be */
 	RESULT_WRONG_STATE = 2,
 	RESULT_POLICY = 3,
+	RESULT_UNDEFINED = 127,
 };
 
 static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
@@ -25,6 +26,14 @@ static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
 	ifpp_tlv_put_header(out, tag, 3);
 	ifpp_tlv_put(out, 0x80, &result, 1);
 	return SW_OK;
+}
+
+static GByteArray *put_undefined(void)
+{
+	GByteArray *members = g_byte_array_new();
+
+	ifpp_tlv_put_uint(members, 0x81, RESULT_UNDEFINED);
+	return members;
 }
 
 /* BIT STRING of one event: the unused bits are those below it. */
@@ -118,6 +127,7 @@ static gboolean add_note(IfppSpan address, gpointer user)
 	note->address = g_strndup((const char *)address.data, address.len);
 	note->has_iccid = TRUE;
 	memcpy(note->iccid, notify->profile->iccid, 10);
+	notify->chip->stats.nvm_bytes += whole->len;
 	note->bytes = g_byte_array_free_to_bytes(whole);
 	ifpp_chipmem_add_note(mem, note);
 	return TRUE;
@@ -140,6 +150,12 @@ static guint16 list_notifications(Chip *chip, IfppSpan value, GByteArray *out)
 
 	if (ifpp_tlv_take(&value, 0x81, &tlv))
 		filter = bits(&tlv);
+	if (value.len) {
+		g_byte_array_unref(list);
+		g_byte_array_unref(members);
+		chip_put(out, 0xBF28, put_undefined());
+		return SW_OK;
+	}
 	for (guint i = 0; i < chip->mem->notes->len; i++) {
 		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
 
@@ -159,6 +175,7 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 	GByteArray *list = g_byte_array_new(), *members = g_byte_array_new();
 	gboolean by_seq = FALSE;
 	guint8 filter = 0xF0;
+	gboolean sound = TRUE;
 	guint64 seq = 0;
 	IfppTlv search, tlv;
 
@@ -167,8 +184,12 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 			filter = bits(&tlv);
 		else if (ifpp_tlv_take(&search.value, 0x80, &tlv) && ifpp_tlv_uint(&tlv, &seq, NULL))
 			by_seq = TRUE;
+		else
+			sound = FALSE;
+		sound &= !search.value.len;
 	}
-	for (guint i = 0; i < chip->mem->notes->len; i++) {
+	sound &= !value.len;
+	for (guint i = 0; sound && i < chip->mem->notes->len; i++) {
 		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
 
 		if (by_seq ? note->seq == seq : (note->events & filter) != 0)
@@ -179,7 +200,7 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 		chip_put(members, 0xA0, list);
 	} else {
 		g_byte_array_unref(list);
-		ifpp_tlv_put_uint(members, 0x81, 1);	/* noResultAvailable */
+		ifpp_tlv_put_uint(members, 0x81, sound ? 1 : RESULT_UNDEFINED);	/* noResultAvailable */
 	}
 	chip_put(out, 0xBF2B, members);
 	return SW_OK;
@@ -263,7 +284,7 @@ static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags
 		{ 0x5A, TRUE }, { 0x4F, TRUE }, { 0x9F70, TRUE }, { 0x90, TRUE }, { 0x91, TRUE },
 		{ 0x92, TRUE },
 		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE },
-		{ 0x99, FALSE },
+		{ 0xB8, FALSE }, { 0x99, FALSE },
 		{ 0xBF76, FALSE },
 	};
 	GByteArray *e3 = g_byte_array_new();
@@ -316,6 +337,8 @@ static guint16 profiles_info(Chip *chip, IfppSpan value, GByteArray *out)
 		} else {
 			goto bad;
 		}
+		if (search.value.len)
+			goto bad;
 	}
 	have_list = ifpp_tlv_take(&value, 0x5C, &tags);
 	if (value.len)
@@ -460,7 +483,8 @@ static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
 {
 	IfppTlv tlv;
 
-	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || tlv.value.len > 255)
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || tlv.value.len > 255 ||
+	    !g_utf8_validate((const char *)tlv.value.data, tlv.value.len, NULL))
 		return SW_WRONG_DATA;
 	g_free(chip->mem->dp_address);
 	chip->mem->dp_address = g_strndup((const char *)tlv.value.data, tlv.value.len);
@@ -473,7 +497,7 @@ static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
 static guint16 rules_authorisation_table(GByteArray *out)
 {
 	/* A0 { 30 { 80 PPR1 PPR2, A1 { 30 { 80 EEEEEE } }, 82 no flags } } */
-	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, 0x60, 0xA1, 0x07, 0x30, 0x05,
+	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, CHIP_RAT_RULES, 0xA1, 0x07, 0x30, 0x05,
 				      0x80, 0x03, 0xEE, 0xEE, 0xEE, 0x82, 0x01, 0x00 };
 
 	ifpp_tlv_put(out, 0xBF43, rat, sizeof(rat));
@@ -521,6 +545,9 @@ guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out)
 		return delete_profile(chip, value, out);
 	case 0xBF34:
 		return memory_reset(chip, value, out);
+	case 0xBF35:	/* LoadCRL: EUICCInfo2 does not offer it */
+		chip_put(out, 0xBF35, put_undefined());
+		return SW_OK;
 	case 0xBF3C:
 		return configured_addresses(chip, out);
 	case 0xBF3E:

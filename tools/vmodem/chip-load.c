@@ -14,6 +14,10 @@
 #define SIMA_OK 0
 #define SIMA_BAD_VALUES 3
 
+#define CLASS_TEST 0
+#define PE_AKA 0xA4
+#define AKA_TEST_ALGORITHM 3	/* of TS 34.108: no secret in it */
+
 void chip_load_clear(Chip *chip)
 {
 	ChipLoad *load = &chip->load;
@@ -23,6 +27,7 @@ void chip_load_clear(Chip *chip)
 	g_clear_pointer(&load->want_transaction, g_bytes_unref);
 	g_clear_pointer(&load->transaction, g_bytes_unref);
 	g_clear_pointer(&load->metadata, g_byte_array_unref);
+	g_clear_pointer(&load->proprietary, g_bytes_unref);
 	g_clear_pointer(&load->upp, ifpp_secret_free);
 	g_free(load->address);
 	ifpp_bsp_wipe(&load->bsp);
@@ -118,6 +123,7 @@ static gboolean record(Chip *chip, const Result *r, GByteArray *out)
 		memcpy(note->iccid, r->iccid, 10);
 	}
 	note->bytes = g_bytes_new(pir->data, pir->len);
+	chip->stats.nvm_bytes += pir->len;
 	ifpp_chipmem_add_note(mem, note);
 	mem->loading = FALSE;
 	g_clear_pointer(&mem->load_transaction, g_bytes_unref);
@@ -247,8 +253,9 @@ static gboolean is_byte(const IfppTlv *tlv, guint8 byte)
 	return tlv->value.len == 1 && tlv->value.data[0] == byte;
 }
 
-static PirReason check_initialise(const ChipLoad *load, const Initialise *init)
+static PirReason check_initialise(Chip *chip, const Initialise *init)
 {
+	const ChipLoad *load = &chip->load;
 	guint8 own[3 + 65] = { 0x5F, 0x49, 0x41 };
 	IfppSpan parts[2] = { init->tbs, IFPP_SPAN(own) };
 
@@ -261,7 +268,7 @@ static PirReason check_initialise(const ChipLoad *load, const Initialise *init)
 		return PIR_CRT;
 	/* otPK.eUICC is not transmitted: whoever signed had to know which key this is for. */
 	memcpy(own + 3, load->otpk, 65);
-	if (!ifpp_ecdsa_verify(load->dp_point, parts, G_N_ELEMENTS(parts), init->sign.value))
+	if (!chip_verify(chip, load->dp_point, parts, G_N_ELEMENTS(parts), init->sign.value))
 		return PIR_SIGNATURE;
 	if (!ifpp_point_on_curve(init->point.value))
 		return PIR_INPUT;
@@ -315,13 +322,14 @@ static guint16 begin_load(Chip *chip, IfppSpan segment, GByteArray *out)
 	load->transaction = g_bytes_new(init.transaction.value.data, init.transaction.value.len);
 	if (!ok || total <= bf23.whole.len)
 		return fail_load(chip, BPP_INITIALISE, PIR_INPUT, out);
-	reason = check_initialise(load, &init);
+	reason = check_initialise(chip, &init);
 	if (reason != PIR_OK)
 		return fail_load(chip, BPP_INITIALISE, reason, out);
 
 	if (!spend(chip, init.transaction.value))
 		return SW_MEMORY_FAILURE;
 	chip->stats.loads++;
+	chip->stats.agreements++;
 	load->total_left = total - bf23.whole.len;
 	ok = ifpp_bsp_agree(&load->bsp, load->otsk, init.point.value.data, init.host_id.value, chip->mem->eid,
 			    NULL);
@@ -336,20 +344,24 @@ static guint16 begin_load(Chip *chip, IfppSpan segment, GByteArray *out)
 
 /* ------------------------------------------------------------------ the segments after it */
 
-static PirReason open_tlv(ChipLoad *load, const IfppTlv *tlv, GByteArray *plain)
+static PirReason open_tlv(Chip *chip, const IfppTlv *tlv, GByteArray *plain)
 {
+	ChipLoad *load = &chip->load;
 	g_autoptr(GError) error = NULL;
 
 	if (tlv->whole.len > IFPP_BSP_TLV_MAX)
 		return PIR_STRUCTURE;
+	/* The MAC, and for all but 88 the decryption. */
+	chip->stats.cipher_bytes += tlv->whole.len * (tlv->tag == 0x88 ? 1 : 2);
 	if (ifpp_bsp_open(&load->bsp, tlv, plain, &error))
 		return PIR_OK;
 	return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_SECURITY) ? PIR_SECURITY : PIR_STRUCTURE;
 }
 
 /* A whole A0 or A2: its 87s, opened and joined. */
-static PirReason open_87s(ChipLoad *load, IfppSpan segment, guint32 tag, GByteArray *plain)
+static PirReason open_87s(Chip *chip, IfppSpan segment, guint32 tag, GByteArray *plain)
 {
+	ChipLoad *load = &chip->load;
 	IfppTlv outer, tlv;
 	PirReason reason;
 
@@ -360,30 +372,33 @@ static PirReason open_87s(ChipLoad *load, IfppSpan segment, guint32 tag, GByteAr
 	while (outer.value.len) {
 		if (!ifpp_tlv_take(&outer.value, 0x87, &tlv))
 			return PIR_STRUCTURE;
-		reason = open_tlv(load, &tlv, plain);
+		reason = open_tlv(chip, &tlv, plain);
 		if (reason != PIR_OK)
 			return reason;
 	}
 	return PIR_OK;
 }
 
-static PirReason configure(ChipLoad *load, IfppSpan segment)
+static PirReason configure(Chip *chip, IfppSpan segment)
 {
 	g_autoptr(GByteArray) plain = g_byte_array_new();
 	IfppTlv bf24, b8;
 	PirReason reason;
 	IfppSpan in;
 
-	reason = open_87s(load, segment, 0xA0, plain);
+	reason = open_87s(chip, segment, 0xA0, plain);
 	if (reason != PIR_OK)
 		return reason;
 	in = chip_span(plain);
 	if (!ifpp_tlv_take(&in, 0xBF24, &bf24) || in.len)
 		return PIR_INPUT;
-	/* dpProprietaryData is of no use to anyone here. */
 	in = bf24.value;
-	if (in.len && (!ifpp_tlv_take(&in, 0xB8, &b8) || in.len || b8.whole.len > 128))
+	if (!in.len)
+		return PIR_OK;
+	/* dpProprietaryData: kept for whoever asks GetProfilesInfo. */
+	if (!ifpp_tlv_take(&in, 0xB8, &b8) || in.len || b8.whole.len > 128)
 		return PIR_INPUT;
+	chip->load.proprietary = g_bytes_new(b8.whole.data, b8.whole.len);
 	return PIR_OK;
 }
 
@@ -402,14 +417,29 @@ static PirReason list_header(ChipLoad *load, IfppSpan segment, guint32 want)
 	return PIR_OK;
 }
 
-static PirReason list_member(ChipLoad *load, IfppSpan segment, guint32 tag, GByteArray *plain)
+static PirReason list_member(Chip *chip, IfppSpan segment, guint32 tag, GByteArray *plain)
 {
+	ChipLoad *load = &chip->load;
 	IfppTlv tlv;
 
 	if (!ifpp_tlv_take(&segment, tag, &tlv) || segment.len || tlv.whole.len > load->part_left)
 		return PIR_STRUCTURE;
 	load->part_left -= tlv.whole.len;
-	return open_tlv(load, &tlv, plain);
+	return open_tlv(chip, &tlv, plain);
+}
+
+/*
+ * Update control, and what GetRAT says that any operator may ask for. A rule that we do not know
+ * is not allowed, nor is any rule in a test profile.
+ */
+static gboolean rules_allowed(const IfppTlv *rules, guint profile_class)
+{
+	guint8 allowed = profile_class == CLASS_TEST ? 0 : 0x80 | CHIP_RAT_RULES;
+
+	for (gsize i = 1; i < rules->value.len; i++)
+		if (rules->value.data[i] & (i == 1 ? ~allowed : 0xFF))
+			return FALSE;
+	return TRUE;
 }
 
 /* StoreMetadata is complete: BF25 {...}, kept as its value. */
@@ -417,6 +447,7 @@ static PirReason check_metadata(Chip *chip)
 {
 	ChipLoad *load = &chip->load;
 	IfppSpan in = chip_span(load->metadata), value;
+	gboolean rules_ok;
 	IfppTlv bf25, tlv;
 	guint64 cls = 2;
 
@@ -434,33 +465,69 @@ static PirReason check_metadata(Chip *chip)
 	if (ifpp_tlv_find(value, 0x95, &tlv) && (!ifpp_tlv_uint(&tlv, &cls, NULL) || cls > 2))
 		return PIR_CLASS;
 	load->profile_class = cls;
+	rules_ok = !ifpp_tlv_find(value, 0x99, &tlv) || rules_allowed(&tlv, cls);
 	g_byte_array_remove_range(load->metadata, 0, bf25.value.data - bf25.whole.data);
 	load->has_iccid = TRUE;
 	if (ifpp_chipmem_find_iccid(chip->mem, load->iccid))
 		return PIR_ICCID_EXISTS;
-	return PIR_OK;
+	return rules_ok ? PIR_OK : PIR_POLICY_RULE;
 }
 
 /* BF26 36 { 80 10 MCV, 81 10 ENC, 82 10 CMAC } */
-static PirReason replace_keys(ChipLoad *load, IfppSpan segment)
+static PirReason replace_keys(Chip *chip, IfppSpan segment)
 {
 	GByteArray *plain = g_byte_array_sized_new(128);
 	IfppTlv bf26, mcv, enc, mac;
 	PirReason reason;
 	IfppSpan in;
 
-	reason = open_87s(load, segment, 0xA2, plain);
+	reason = open_87s(chip, segment, 0xA2, plain);
 	if (reason == PIR_OK) {
 		in = chip_span(plain);
 		if (ifpp_tlv_take(&in, 0xBF26, &bf26) && !in.len && ifpp_tlv_take(&bf26.value, 0x80, &mcv) &&
 		    ifpp_tlv_take(&bf26.value, 0x81, &enc) && ifpp_tlv_take(&bf26.value, 0x82, &mac) &&
 		    !bf26.value.len && mcv.value.len == 16 && enc.value.len == 16 && mac.value.len == 16)
-			ifpp_bsp_set_ppk(&load->bsp, mcv.value.data, enc.value.data, mac.value.data);
+			ifpp_bsp_set_ppk(&chip->load.bsp, mcv.value.data, enc.value.data, mac.value.data);
 		else
 			reason = PIR_INPUT;
 	}
 	ifpp_secret_free(plain);
 	return reason;
+}
+
+/* Milenage or TUAK key of a test profile: 00 01 .. 0E and a last byte that is free, or all zero. */
+static gboolean is_test_key(IfppSpan key)
+{
+	gboolean counting = TRUE, zero = TRUE;
+
+	if (key.len != 16 && key.len != 32)
+		return FALSE;
+	for (gsize i = 0; i + 1 < key.len; i++) {
+		counting &= key.data[i] == i;
+		zero &= key.data[i] == 0;
+	}
+	return counting || zero;
+}
+
+static gboolean test_keys_only(IfppSpan upp)
+{
+	IfppTlv pe, choice, algorithm, id, key;
+	guint64 number;
+
+	while (upp.len) {
+		if (!ifpp_tlv_next(&upp, &pe, NULL))
+			return FALSE;
+		if (pe.tag != PE_AKA || !ifpp_tlv_find(pe.value, 0xA1, &choice) ||
+		    !ifpp_tlv_find(choice.value, 0xA1, &algorithm))
+			continue;	/* a mapping to another one's parameters has no key of its own */
+		if (!ifpp_tlv_find(algorithm.value, 0x80, &id) || !ifpp_tlv_uint(&id, &number, NULL))
+			return FALSE;
+		if (number == AKA_TEST_ALGORITHM)
+			continue;
+		if (!ifpp_tlv_find(algorithm.value, 0x82, &key) || !is_test_key(key.value))
+			return FALSE;
+	}
+	return TRUE;
 }
 
 static PirReason check_profile(Chip *chip, const guint8 iccid[10])
@@ -474,6 +541,9 @@ static PirReason check_profile(Chip *chip, const guint8 iccid[10])
 	}
 	if (memcmp(upp->iccid, iccid, 10))
 		return PIR_ICCID_MISMATCH;
+	/* A test profile must not be able to pose as a subscriber: its keys are ones that everybody knows. */
+	if (chip->load.profile_class == CLASS_TEST && !test_keys_only(chip_span(chip->load.upp)))
+		return PIR_TEST_KEY;
 	return PIR_OK;
 }
 
@@ -497,7 +567,11 @@ static guint16 install(Chip *chip, GByteArray *out)
 	memcpy(profile->iccid, load->iccid, 10);
 	memcpy(profile->aid, aid, 16);
 	profile->profile_class = load->profile_class;
+	if (load->proprietary)
+		g_byte_array_append(load->metadata, g_bytes_get_data(load->proprietary, NULL),
+				    g_bytes_get_size(load->proprietary));
 	profile->metadata = g_bytes_new(load->metadata->data, load->metadata->len);
+	chip->stats.nvm_bytes += load->metadata->len + load->upp->len;
 	profile->upp = g_bytes_new(load->upp->data, load->upp->len);
 	g_ptr_array_add(chip->mem->profiles, profile);
 	r.aid = aid;
@@ -516,7 +590,7 @@ static guint16 next_segment(Chip *chip, guint32 tag, IfppSpan segment, GByteArra
 
 	switch (load->stage) {
 	case LOAD_CONFIGURE:
-		reason = configure(load, segment);
+		reason = configure(chip, segment);
 		load->stage = LOAD_METADATA;
 		break;
 	case LOAD_METADATA:
@@ -524,7 +598,7 @@ static guint16 next_segment(Chip *chip, guint32 tag, IfppSpan segment, GByteArra
 		load->stage = LOAD_METADATA_88;
 		break;
 	case LOAD_METADATA_88:
-		reason = list_member(load, segment, 0x88, load->metadata);
+		reason = list_member(chip, segment, 0x88, load->metadata);
 		if (reason == PIR_OK && load->part_left == 0) {
 			reason = check_metadata(chip);
 			load->stage = LOAD_KEYS_OR_PROFILE;
@@ -532,7 +606,7 @@ static guint16 next_segment(Chip *chip, guint32 tag, IfppSpan segment, GByteArra
 		break;
 	case LOAD_KEYS_OR_PROFILE:
 		if (tag == 0xA2) {
-			reason = replace_keys(load, segment);
+			reason = replace_keys(chip, segment);
 			load->stage = LOAD_PROFILE;
 			break;
 		}
@@ -547,7 +621,7 @@ static guint16 next_segment(Chip *chip, guint32 tag, IfppSpan segment, GByteArra
 		if (load->upp->len + segment.len + IFPP_CHIP_PROFILE_COST > ifpp_chipmem_free_nvm(chip->mem))
 			reason = PIR_NO_MEMORY;
 		else
-			reason = list_member(load, segment, 0x86, load->upp);
+			reason = list_member(chip, segment, 0x86, load->upp);
 		if (reason == PIR_OK && load->part_left == 0)
 			return install(chip, out);
 		break;

@@ -59,6 +59,8 @@ typedef enum {
 	PIR_INTERRUPTED = 11,
 	PIR_ELEMENT = 12,
 	PIR_ICCID_MISMATCH = 13,
+	PIR_TEST_KEY = 14,		/* a test profile with a key that is not a published one */
+	PIR_POLICY_RULE = 15,
 } PirReason;
 
 /* One BoundProfilePackage on its way in; lives in RAM. */
@@ -79,6 +81,7 @@ typedef struct {
 	gsize part_left;		/* bytes of the A1 or A3 to come */
 	IfppBsp bsp;
 	GByteArray *metadata;		/* BF25 */
+	GBytes *proprietary;		/* B8 of ConfigureISDP, or NULL */
 	GByteArray *upp;
 	gboolean has_iccid;
 	guint8 iccid[10];
@@ -102,7 +105,7 @@ struct _Chip {
 	guint max_channels;
 	ChipLoad load;
 	ChipSession session;
-	gboolean refresh;
+	gboolean refresh;		/* a proactive command waits for FETCH and TERMINAL RESPONSE */
 	gboolean broken;		/* a write failed: RAM is ahead of the file */
 	gboolean cut;			/* power is gone, as the hook wanted */
 	IfppChipMemHook hook;
@@ -113,6 +116,7 @@ struct _Chip {
 /* Make RAM durable. FALSE: answer SW_MEMORY_FAILURE and touch nothing more. */
 gboolean chip_commit(Chip *chip);
 gboolean chip_sign(Chip *chip, const IfppSpan *parts, gsize n_parts, guint8 sig[64]);
+gboolean chip_verify(Chip *chip, const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig);
 /* A constructed TLV around @members, which is freed. */
 void chip_put(GByteArray *out, guint32 tag, GByteArray *members);
 static inline IfppSpan chip_span(const GByteArray *array)
@@ -151,6 +155,8 @@ void chip_load_clear(Chip *chip);
 /* chip-session.c: BF2E, BF38, BF21, BF41 */
 guint16 chip_session(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
 void chip_session_clear(Chip *chip);
+/* Profile policy rules that GetRAT grants every operator, as a BIT STRING byte. */
+#define CHIP_RAT_RULES 0x60
 
 /* chip-field.c: ES10c and what is left of ES10a and ES10b */
 guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out);

@@ -32,6 +32,9 @@ static guint16 get_challenge(Chip *chip, GByteArray *out)
 	ChipSession *session = &chip->session;
 
 	chip_session_clear(chip);
+	/* A new session: what was prepared in the last one is given up. A load that runs goes on. */
+	if (!chip_load_running(chip))
+		chip_load_clear(chip);
 	if (gnutls_rnd(GNUTLS_RND_NONCE, session->challenge, sizeof(session->challenge)) < 0)
 		return SW_MEMORY_FAILURE;
 	session->has_challenge = TRUE;
@@ -88,7 +91,7 @@ static guint8 check_server(Chip *chip, const Authenticate *a, GBytes **oid)
 	result = chip_check_chain(chip, a->cert.whole, IFPP_ROLE_DP_AUTH, point, oid);
 	if (result != CHAIN_OK)
 		return result;
-	if (!ifpp_ecdsa_verify(point, &a->signed1.whole, 1, a->signature.value))
+	if (!chip_verify(chip, point, &a->signed1.whole, 1, a->signature.value))
 		return AUTH_INVALID_SIGNATURE;
 	if (!ifpp_span_equal(a->challenge.value, IFPP_SPAN(session->challenge)))
 		return AUTH_CHALLENGE_MISMATCH;
@@ -178,13 +181,14 @@ static guint8 check_prepare(Chip *chip, const Prepare *p, guint8 point[65])
 	if (!ifpp_span_equal(p->transaction.value, ifpp_span_bytes(session->transaction)))
 		return PREPARE_INVALID_TRANSACTION;
 	result = chip_check_chain(chip, p->cert.whole, IFPP_ROLE_DP_PB, point, &oid);
+	/* There is no code for a wrong role here, as there is in AuthenticateServer. */
 	if (result != CHAIN_OK)
-		return CHAIN_INVALID_CERTIFICATE;
+		return result == CHAIN_UNSUPPORTED_CURVE ? result : CHAIN_INVALID_CERTIFICATE;
 	/* Both certificates must be of one SM-DP+. */
 	if (!g_bytes_equal(oid, session->oid))
 		return CHAIN_INVALID_CERTIFICATE;
 	memcpy(signature1 + 3, session->signature, 64);
-	if (!ifpp_ecdsa_verify(point, parts, G_N_ELEMENTS(parts), p->signature.value))
+	if (!chip_verify(chip, point, parts, G_N_ELEMENTS(parts), p->signature.value))
 		return AUTH_INVALID_SIGNATURE;
 	return CHAIN_OK;
 }
@@ -206,6 +210,7 @@ static guint16 prepare_download(Chip *chip, guint channel, IfppSpan value, GByte
 
 	chip_load_clear(chip);
 	load->otsk = ifpp_ec_key_generate(NULL);
+	chip->stats.agreements++;
 	if (!load->otsk)
 		return put_error(out, 0xBF21, p.transaction.value, AUTH_UNDEFINED);
 	ifpp_ec_key_point(load->otsk, load->otpk);

@@ -12,6 +12,8 @@ static const guint8 isdr_aid[16] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0
 				     0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02 };
 
+#define NVM_RECORD 64	/* a change of state: a flag or counter in its page, twice for the journal */
+
 typedef struct {
 	guint8 cla, ins, p1, p2;
 	IfppSpan data;
@@ -107,14 +109,6 @@ void chip_set_max_channels(Chip *chip, guint max)
 	chip->max_channels = CLAMP(max, 1, CHIP_CHANNELS - 1);
 }
 
-gboolean chip_take_refresh(Chip *chip)
-{
-	gboolean refresh = chip->refresh;
-
-	chip->refresh = FALSE;
-	return refresh;
-}
-
 void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user)
 {
 	chip->hook = hook;
@@ -137,6 +131,7 @@ gboolean chip_commit(Chip *chip)
 	g_autoptr(GError) error = NULL;
 
 	chip->stats.writes++;
+	chip->stats.nvm_bytes += NVM_RECORD;
 	if (ifpp_chipmem_commit(chip->mem, &error))
 		return TRUE;
 	chip->broken = TRUE;
@@ -150,10 +145,17 @@ gboolean chip_sign(Chip *chip, const IfppSpan *parts, gsize n_parts, guint8 sig[
 {
 	g_autoptr(GError) error = NULL;
 
+	chip->stats.signs++;
 	if (ifpp_ec_key_sign(chip->mem->sk, parts, n_parts, sig, &error))
 		return TRUE;
 	g_warning("SK.EUICC: %s", error->message);
 	return FALSE;
+}
+
+gboolean chip_verify(Chip *chip, const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig)
+{
+	chip->stats.verifies++;
+	return ifpp_ecdsa_verify(point, parts, n_parts, sig);
 }
 
 void chip_put(GByteArray *out, guint32 tag, GByteArray *members)
@@ -385,6 +387,20 @@ static guint16 store_data(Chip *chip, guint ch, const Command *cmd, GByteArray *
 	return sw;
 }
 
+/* TS 102 223 6.6.13: REFRESH, UICC reset; command details, device identities UICC to terminal. */
+static const guint8 refresh_command[] = { 0xD0, 0x09, 0x81, 0x03, 0x01, 0x01,
+					  0x04, 0x82, 0x02, 0x81, 0x82 };
+
+static guint16 fetch(Chip *chip, const Command *cmd, GByteArray *out)
+{
+	if (!chip->refresh)
+		return SW_CONDITIONS;
+	if (cmd->le != sizeof(refresh_command))
+		return 0x6C00 | sizeof(refresh_command);
+	g_byte_array_append(out, refresh_command, sizeof(refresh_command));
+	return SW_OK;
+}
+
 static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *out)
 {
 	ChipChannel *channel = &chip->channels[ch];
@@ -406,6 +422,11 @@ static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *ou
 	switch (cmd->ins) {
 	case 0xE2:
 		return store_data(chip, ch, cmd, out);
+	case 0x12:
+		return fetch(chip, cmd, out);
+	case 0x14:		/* TERMINAL RESPONSE, whatever it says */
+		chip->refresh = FALSE;
+		return SW_OK;
 	case 0xAA:		/* TERMINAL CAPABILITY */
 	case 0xF2:		/* STATUS */
 		return SW_OK;
@@ -451,6 +472,9 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu)
 			return NULL;
 		}
 	}
+	if (sw == SW_OK && chip->refresh && cmd.ins != 0x12)
+		sw = SW_PROACTIVE | sizeof(refresh_command);
 	add_sw(out, sw);
+	chip->stats.response_bytes += out->len;
 	return out;
 }

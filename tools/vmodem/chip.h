@@ -8,6 +8,7 @@
 #define CHIP_CHANNELS 20	/* logical channels 0 to 19 */
 
 #define SW_OK 0x9000
+#define SW_PROACTIVE 0x9100	/* done, and a proactive command of so many bytes waits */
 #define SW_MEMORY_FAILURE 0x6581
 #define SW_WRONG_LENGTH 0x6700
 #define SW_NO_CHANNEL 0x6881
@@ -52,8 +53,6 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu);
 const IfppChipMem *chip_memory(const Chip *chip);
 guint chip_channels_open(const Chip *chip);	/* without the basic channel */
 void chip_set_max_channels(Chip *chip, guint max);	/* 1..19 besides the basic one */
-/* The card asked for a REFRESH since the last call. */
-gboolean chip_take_refresh(Chip *chip);
 /* Watch, and cut, writes of the memory file. Kept across power cycles. */
 void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user);
 
@@ -69,9 +68,15 @@ GByteArray *chip_fail_load(Chip *chip, int channel, guint reason);
 
 typedef struct {
 	guint64 apdus, bytes;		/* commands received, and their bytes */
+	guint64 response_bytes;		/* of the answers, status words included */
 	guint64 loads;			/* verified BF23s: one-time keys used */
 	guint64 installed;
 	guint64 writes;			/* of the memory file */
+	/* Work that takes a real chip time; link.c knows how much. */
+	guint64 signs, verifies;	/* ECDSA P-256 */
+	guint64 agreements;		/* ECDH, or the making of a key pair: one point multiplication */
+	guint64 cipher_bytes;		/* through AES: decrypted once, or MACed once */
+	guint64 nvm_bytes;		/* written to non-volatile memory: what changed, not the whole file */
 } ChipStats;
 
 const ChipStats *chip_stats(const Chip *chip);

@@ -46,15 +46,19 @@ static char *stats(Modem *modem)
 	const ChipStats *chip = chip_stats(modem_chip(modem));
 	const ModemStats *m = modem_stats(modem);
 	const IfppChipMem *mem = chip_memory(modem_chip(modem));
+	const WireTime *time = modem_wire_time(modem);
 
 	return g_strdup_printf("{\"apdus\":%" G_GUINT64_FORMAT ",\"bytes\":%" G_GUINT64_FORMAT
+			       ",\"response_bytes\":%" G_GUINT64_FORMAT ",\"wire_us\":%" G_GUINT64_FORMAT
+			       ",\"apdu_us\":%" G_GUINT64_FORMAT ",\"chip_us\":%" G_GUINT64_FORMAT
 			       ",\"loads\":%" G_GUINT64_FORMAT ",\"installed\":%" G_GUINT64_FORMAT
 			       ",\"writes\":%" G_GUINT64_FORMAT ",\"channels_open\":%u,\"clients\":%u"
 			       ",\"requests\":%" G_GUINT64_FORMAT ",\"send_apdus\":%" G_GUINT64_FORMAT
 			       ",\"resets\":%" G_GUINT64_FORMAT ",\"faults\":%" G_GUINT64_FORMAT
 			       ",\"armed\":%u,\"plugged\":%s,\"powered\":%s,\"state\":%d,\"keys\":%u"
 			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"notifications\":%u}",
-			       chip->apdus, chip->bytes, chip->loads, chip->installed, chip->writes,
+			       chip->apdus, chip->bytes, chip->response_bytes, time->wire_ns / 1000,
+			       time->apdu_ns / 1000, time->chip_ns / 1000, chip->loads, chip->installed, chip->writes,
 			       chip_channels_open(modem_chip(modem)), modem_clients(modem), m->requests,
 			       m->send_apdus, m->resets, m->faults, faults_armed(modem_faults(modem)),
 			       bool_text(modem_plugged(modem)),

@@ -43,6 +43,7 @@ static const struct {
 	{ "reset-after", FAULT_RESET_AFTER, APDU, 0 },
 	{ "unplug", FAULT_UNPLUG, QMI | APDU, 0 },
 	{ "power-cut", FAULT_POWER_CUT, QMI | APDU | WRITE, 0 },
+	{ "power-cut-during", FAULT_POWER_CUT_DURING, WRITE, 0 },
 	{ "power-cut-after", FAULT_POWER_CUT_AFTER, APDU | WRITE, 0 },
 };
 

@@ -28,6 +28,7 @@ typedef enum {
 	FAULT_RESET_AFTER,	/* apdu: the chip did it, then the modem resets */
 	FAULT_UNPLUG,		/* qmi, apdu */
 	FAULT_POWER_CUT,	/* before it; write: old state stays */
+	FAULT_POWER_CUT_DURING,	/* of a write: half of it is on the disk */
 	FAULT_POWER_CUT_AFTER,	/* apdu, write: done, then dark */
 } FaultKind;
 

@@ -17,7 +17,7 @@
 #define PROGRAM "ifpp-vmodem"
 
 typedef struct {
-	char *chip, *socket, *functionfs, *gadget, *udc, *control;
+	char *chip, *socket, *functionfs, *gadget, *udc, *control, *link;
 	int max_clients, max_channels;
 	gboolean version;
 } Options;
@@ -45,6 +45,8 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		{ "max-clients", 0, 0, G_OPTION_ARG_INT, &o->max_clients, "QMI client ids per service (16)",
 		  "N" },
 		{ "max-channels", 0, 0, G_OPTION_ARG_INT, &o->max_channels, "Logical channels (19)", "N" },
+		{ "link", 0, 0, G_OPTION_ARG_STRING, &o->link,
+		  "Be as slow as a real card: \"default\", or t0, t1, pps=96, clock=4000,...", "MODEL" },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL },
 		G_OPTION_ENTRY_NULL
 	};
@@ -83,14 +85,19 @@ static gboolean run(Options *o, GError **error)
 	g_autoptr(Modem) modem = NULL;
 	g_autoptr(Control) control = NULL;
 	g_autoptr(Transport) transport = NULL;
+	WireModel wire;
 	Chip *chip;
 
+	if (o->link && !wire_parse(o->link, &wire, error))
+		return FALSE;
 	chip = chip_new(o->chip, error);
 	if (!chip)
 		return FALSE;
 	chip_set_max_channels(chip, o->max_channels);
 	modem = modem_new(chip);
 	modem_set_max_clients(modem, o->max_clients);
+	if (o->link)
+		modem_set_wire(modem, &wire);
 	if (o->control) {
 		control = control_new(modem, o->control, error);
 		if (!control)
@@ -125,6 +132,7 @@ static int modem_main(int argc, char **argv)
 	g_free(o.gadget);
 	g_free(o.udc);
 	g_free(o.control);
+	g_free(o.link);
 	return ok ? IFPP_EXIT_OK : ifpp_error_exit(PROGRAM, error);
 }
 

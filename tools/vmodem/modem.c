@@ -54,6 +54,7 @@ typedef struct {
 struct _Modem {
 	Chip *chip;
 	Faults *faults;
+	Wire wire;		/* what all this would take on a real one */
 	Service services[2];
 	guint max_clients;
 	GPtrArray *links;
@@ -693,12 +694,54 @@ static void indicate_refresh(Modem *modem, guint8 stage)
 	indicate(modem, 0x0033, tlvs, wants_refresh);
 }
 
+static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
+{
+	ChipStats before = *chip_stats(modem->chip);
+	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
+
+	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
+	return response;
+}
+
+/* A command of the modem's own. @sw 0: the chip went dark. */
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
+{
+	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
+
+	*sw = 0;
+	if (!response)
+		return NULL;
+	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
+	g_byte_array_set_size(response, response->len - 2);
+	return response;
+}
+
+/* FETCH and TERMINAL RESPONSE, as the terminal in the modem does them. FALSE: it was no REFRESH. */
+static gboolean take_proactive(Modem *modem)
+{
+	static const guint8 fetch[] = { 0x80, 0x12, 0x00, 0x00, 0x0B };
+	/* command details, terminal to UICC, performed successfully */
+	static const guint8 done[] = { 0x80, 0x14, 0x00, 0x00, 0x0C, 0x81, 0x03, 0x01, 0x01,
+				       0x04, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, 0x00 };
+	g_autoptr(GByteArray) command = NULL;
+	g_autoptr(GByteArray) answer = NULL;
+	guint16 sw;
+
+	command = card_command(modem, 0, fetch, sizeof(fetch), &sw);
+	if (!command || command->len != fetch[4] || command->data[5] != 0x01)
+		return FALSE;
+	answer = card_command(modem, 0, done, sizeof(done), &sw);
+	return answer != NULL;
+}
+
 /* The card asked for a UICC reset: every channel goes, the card comes back as what it is now. */
 static gboolean do_refresh(gpointer user)
 {
 	Modem *modem = user;
 
 	modem->refresh_source = 0;
+	if (!take_proactive(modem))
+		return G_SOURCE_REMOVE;
 	indicate_refresh(modem, 1);
 	chip_power_off(modem->chip);
 	chip_on(modem);
@@ -723,19 +766,6 @@ static gboolean slot_ready(Request *req)
 	else if (!chip_powered(req->modem->chip))
 		req->error = QMI_DEVICE_NOT_READY;
 	return req->error == QMI_OK;
-}
-
-/* A command of the modem's own. @sw 0: the chip went dark. */
-static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
-{
-	GByteArray *response = chip_transmit(modem->chip, channel, (IfppSpan){ apdu, len });
-
-	*sw = 0;
-	if (!response)
-		return NULL;
-	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
-	g_byte_array_set_size(response, response->len - 2);
-	return response;
 }
 
 static void went_dark(Request *req)
@@ -917,7 +947,7 @@ static void uim_send_apdu(Request *req)
 	kind = faults_next(req->modem->faults, FAULT_AT_APDU, &arg);
 	if (kind != FAULT_NONE && !apdu_fault(req, kind, arg, channel))
 		return;
-	response = chip_transmit(req->modem->chip, channel, apdu);
+	response = transmit(req->modem, channel, apdu);
 	if (!response) {
 		went_dark(req);
 		return;
@@ -928,7 +958,8 @@ static void uim_send_apdu(Request *req)
 		return;
 	}
 	answer_apdu(req, response->data, response->len);
-	if (chip_take_refresh(req->modem->chip) && !req->modem->refresh_source)
+	/* The last bytes of the answer: the host has all of it. */
+	if (response->data[response->len - 2] == SW_PROACTIVE >> 8 && !req->modem->refresh_source)
 		req->modem->refresh_source = g_idle_add(do_refresh, req->modem);
 }
 
@@ -1106,6 +1137,7 @@ static gboolean request_fault(Request *req, FaultKind kind, guint arg)
 static void respond(Request *req, FaultKind kind)
 {
 	g_autoptr(GByteArray) frame = make_response(req);
+	guint delay = req->delay + wire_take_delay(&req->modem->wire);
 
 	switch (kind) {
 	case FAULT_DROP:
@@ -1122,8 +1154,8 @@ static void respond(Request *req, FaultKind kind)
 	default:
 		break;
 	}
-	if (req->delay)
-		send_late(req->link, frame, req->delay);
+	if (delay)
+		send_late(req->link, frame, delay);
 	else
 		link_send(req->link, frame);
 }
@@ -1221,6 +1253,9 @@ static IfppChipMemFate write_fault(IfppChipMem *mem, gpointer user)
 	case FAULT_POWER_CUT:
 		modem->stats.faults++;
 		return IFPP_CHIPMEM_CUT_BEFORE;
+	case FAULT_POWER_CUT_DURING:
+		modem->stats.faults++;
+		return IFPP_CHIPMEM_CUT_DURING;
 	case FAULT_POWER_CUT_AFTER:
 		modem->stats.faults++;
 		return IFPP_CHIPMEM_CUT_AFTER;
@@ -1235,6 +1270,7 @@ Modem *modem_new(Chip *chip)
 
 	modem->chip = chip;
 	modem->faults = faults_new();
+	modem->wire.model = wire_default;
 	modem->services[0] = (Service){ .id = SERVICE_DMS, .major = 1, .minor = 14 };
 	modem->services[1] = (Service){ .id = SERVICE_UIM, .major = 1, .minor = 55 };
 	modem->max_clients = 16;
@@ -1271,6 +1307,16 @@ void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user)
 void modem_set_max_clients(Modem *modem, guint max)
 {
 	modem->max_clients = CLAMP(max, 1, N_CLIENTS);
+}
+
+void modem_set_wire(Modem *modem, const WireModel *model)
+{
+	modem->wire.model = *model;
+}
+
+const WireTime *modem_wire_time(const Modem *modem)
+{
+	return &modem->wire.time;
 }
 
 Chip *modem_chip(Modem *modem)

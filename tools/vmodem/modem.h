@@ -5,6 +5,7 @@
 
 #include "chip.h"
 #include "faults.h"
+#include "wire.h"
 
 typedef struct _Modem Modem;
 /* One way in: a socket connection, or the USB port. */
@@ -27,6 +28,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
 void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user);
 /* Client ids per service, as small as on real modems. Default 16. */
 void modem_set_max_clients(Modem *modem, guint max);
+
+/* The time that card and modem take: what they would is always counted, wire_default unless set. */
+void modem_set_wire(Modem *modem, const WireModel *model);
+const WireTime *modem_wire_time(const Modem *modem);
 
 /* @send gets one whole QMUX frame per call. */
 ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user);

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What others paid for, and what a cut may not cost: one scenario for each lesson and each place where
+ * power, plug or process may go. The campaign finds what nobody thought of; these are the ones that
+ * somebody did, and say by name what is broken.
+ */
+#include <string.h>
+#include <sys/mount.h>
+
+#include <glib/gstdio.h>
+
+#include "chipmem.h"
+#include "error.h"
+#include "station.h"
+
+#define WAIT_MS 40000
+
+static World *world;
+
+static Station *begin(guint keys, const char *modem_options, GPtrArray **packages)
+{
+	Station *station = station_new(world, keys);
+
+	station->modem_options = modem_options;
+	station->quiet = TRUE;
+	if (packages)
+		*packages = station_seal(station, keys);
+	station_modem_start(station);
+	station_daemon_up(station);
+	return station;
+}
+
+static void fault(Station *station, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void fault(Station *station, const char *format, ...)
+{
+	g_autofree char *text = NULL;
+	g_autofree char *line = NULL;
+	g_autofree char *answer = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	line = g_strconcat("fault ", text, NULL);
+	answer = station_control(station, line);
+	g_assert_null(strstr(answer, "error"));
+}
+
+static int load(Station *station, GBytes *package, guint *reason, guint *apdus)
+{
+	RelaySimResult result;
+	int status = station_request(station, IFPP_REQ_LOAD, package, &result);
+
+	if (reason)
+		*reason = result.reply.reason;
+	if (apdus)
+		*apdus = result.reply.apdus;
+	relay_sim_result_clear(&result);
+	return status;
+}
+
+static void submit(Station *station, GBytes *package)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(package, &len);
+
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, WAIT_MS), ==, 0);
+}
+
+static void until(Station *station, const char *stat, gint64 value)
+{
+	for (guint i = 0; station_stat(station, stat) < value; i++) {
+		g_assert_cmpuint(i, <, WAIT_MS / 2);
+		g_usleep(2000);
+	}
+}
+
+static void finish_lock(Station *station)
+{
+	g_autoptr(GBytes) challenge = g_bytes_new_static("0123456789abcdef", 16);
+	RelaySimResult result;
+
+	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &result), ==, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+}
+
+/* The chip as its memory has it, with modem and daemon gone. */
+static void end(Station *station, guint profiles, guint spent, guint results)
+{
+	g_autoptr(IfppChipMem) mem = NULL;
+	g_autoptr(GError) error = NULL;
+
+	g_assert_cmpuint(station->sim->tampers, ==, 0);
+	g_assert_cmpuint(station->sim->rec.unknown, ==, 0);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, results);
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+	g_assert_cmpuint(station_outbox(station, ".reserve"), ==, 0);
+	if (station->daemon)
+		g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+	g_assert_cmpint(station_stat(station, "clients"), ==, 0);
+	station_modem_stop(station);
+	mem = ifpp_chipmem_load(station->chip, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(mem->profiles->len, ==, profiles);
+	g_assert_cmpuint(mem->spent, ==, spent);
+	g_assert_cmpuint(mem->notes->len, ==, 0);
+	station_free(station);
+}
+
+/* ------------------------------------------------------------------ lessons others paid for */
+
+/* A killed QMI client keeps its id until the modem reboots: with two ids, eight kills must not matter. */
+static void test_client_ids(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, "--max-clients 2", &packages);
+
+	for (guint i = 0; i < 8; i++) {
+		station_daemon_kill(station);
+		station_daemon_up(station);
+	}
+	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	end(station, 1, 1, 1);
+}
+
+/* A channel that a killed host left open: with two channels, each kill in a load leaves one. */
+static void test_stale_channels(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(3, "--max-channels 2", &packages);
+
+	for (guint i = 0; i < 3; i++) {
+		gint64 before = station_stat(station, "send_apdus");
+
+		fault(station, "apdu 1 delay 600");
+		submit(station, packages->pdata[i]);
+		until(station, "send_apdus", before + 1);
+		station_daemon_kill(station);
+		station_daemon_up(station);
+		g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+	}
+	for (guint i = 0; i < 3; i++)
+		g_assert_cmpint(load(station, packages->pdata[i], NULL, NULL), ==, 0);
+	end(station, 3, 3, 3);
+}
+
+/* In the middle of a package a channel cannot be opened anew: what is lost is told, not gone on with. */
+static void test_no_reopening(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, NULL, &packages);
+	guint reason;
+
+	fault(station, "apdu 6 error 3");
+	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	g_assert_cmpuint(reason, ==, 11);
+	end(station, 0, 1, 1);
+}
+
+/* A result may come early: no segment is sent after it. */
+static void test_early_result(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, NULL, &packages);
+	gint64 before = station_stat(station, "send_apdus");
+	guint reason;
+
+	fault(station, "apdu 5 pir 8");
+	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	g_assert_cmpuint(reason, ==, 8);
+	/* the five, RemoveNotification and GetFactoryInfo, each with its answer fetched */
+	g_assert_cmpint(station_stat(station, "send_apdus") - before, <=, 5 + 4);
+	end(station, 0, 1, 1);
+}
+
+/* A signed result leaves the chip when it is in the outbox, and not before. */
+static void test_stored_first(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(2, NULL, &packages);
+	gint64 before;
+	guint apdus;
+
+	g_assert_cmpint(load(station, packages->pdata[0], NULL, &apdus), ==, 0);
+	g_assert_cmpint(station_stat(station, "notifications"), ==, 0);
+	/* the same again, held at the APDU after the result: RemoveNotificationFromList */
+	before = station_stat(station, "send_apdus");
+	fault(station, "apdu %u hang", apdus + 1);
+	submit(station, packages->pdata[1]);
+	until(station, "send_apdus", before + apdus + 1);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 2);
+	g_assert_cmpint(station_stat(station, "notifications"), ==, 1);
+	station_daemon_kill(station);
+	g_free(station_control(station, "reset"));
+	station_daemon_up(station);
+	g_assert_cmpint(station_stat(station, "notifications"), ==, 0);
+	end(station, 2, 2, 2);
+}
+
+/* Notifications are counted from 0 on some chips. */
+static void test_number_zero(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_new(world, 1);
+	IfppChipMem *mem = ifpp_chipmem_load(station->chip, NULL);
+
+	mem->next_seq = 0;
+	g_assert_true(ifpp_chipmem_commit(mem, NULL));
+	ifpp_chipmem_free(mem);
+	packages = station_seal(station, 1);
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	end(station, 1, 1, 1);
+}
+
+/* ------------------------------------------------------------------ nothing is lost */
+
+/* The client goes while its package is loaded: the load goes on, and its result waits. */
+static void test_client_gone(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, NULL, &packages);
+	RelaySimResult result;
+
+	submit(station, packages->pdata[0]);
+	for (guint i = 0; i < WAIT_MS / 10 && !station_outbox(station, ".result"); i++)
+		g_usleep(10000);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, WAIT_MS), ==, 0);
+	relay_sim_result_clear(&result);
+	/* whoever comes next is told that this key has done its work */
+	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, -EKEYEXPIRED);
+	end(station, 1, 1, 1);
+}
+
+/* What the one result in the outbox says. */
+static gboolean says_installed(Station *station)
+{
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", station->eid, NULL);
+	g_autoptr(GDir) dir = g_dir_open(outbox, 0, NULL);
+	g_autoptr(GKeyFile) result = g_key_file_new();
+	const char *name;
+
+	while ((name = g_dir_read_name(dir)) && !g_str_has_suffix(name, ".result"))
+		;
+	g_assert_nonnull(name);
+	{
+		g_autofree char *path = g_build_filename(outbox, name, NULL);
+		g_autofree char *pir = NULL;
+
+		g_assert_true(g_key_file_load_from_file(result, path, G_KEY_FILE_NONE, NULL));
+		pir = g_key_file_get_string(result, "Result", "PIR", NULL);
+		g_assert_nonnull(pir);
+	}
+	return g_key_file_get_integer(result, "Result", "Status", NULL) == 0;
+}
+
+static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, NULL, &packages);
+	gint64 faults = station_stat(station, "faults");
+	guint unspent;
+
+	fault(station, "%s", line);
+	submit(station, packages->pdata[0]);
+	until(station, "faults", faults + 1);
+	if (kill_daemon)
+		station_daemon_kill(station);
+	if (plug)
+		g_free(station_control(station, "plug"));
+	/* with the modem gone the daemon goes too, unless it can still ask */
+	if (station->daemon) {
+		RelaySimResult result;
+
+		if (relay_sim_wait(station->sim, &result, WAIT_MS))
+			station_daemon_wait(station, WAIT_MS);
+		else
+			relay_sim_result_clear(&result);
+		if (station->daemon && station->sim->rec.unknown)
+			station_daemon_kill(station);
+	}
+	if (!station->daemon)
+		station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.unknown, ==, 0);
+	unspent = station->sim->rec.unspent;
+	if (unspent)	/* nothing had happened: it can be done again */
+		g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_test_message("%s: key %s", line, unspent ? "untouched" : "spent, result signed");
+	end(station, says_installed(station), 1, 1);
+}
+
+/* The daemon is killed at an APDU: before, in and after the load proper. */
+static void test_daemon_killed(void)
+{
+	cut_and_resume("apdu 2 delay 700", TRUE, FALSE);
+	cut_and_resume("apdu 6 delay 700", TRUE, FALSE);
+	cut_and_resume("apdu 12 delay 700", TRUE, FALSE);
+}
+
+static void test_unplugged(void)
+{
+	cut_and_resume("apdu 6 unplug", FALSE, TRUE);
+}
+
+static void test_reset(void)
+{
+	cut_and_resume("apdu 6 reset", FALSE, FALSE);
+	cut_and_resume("apdu 6 reset-after", FALSE, FALSE);
+}
+
+/* Both writes of a load: the key spent, the profile installed; before, in the middle, after. */
+static void test_power_cut(void)
+{
+	static const char *const kinds[] = { "power-cut", "power-cut-during", "power-cut-after" };
+
+	for (guint write = 1; write <= 2; write++)
+		for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
+			g_autofree char *line = g_strdup_printf("write %u %s", write, kinds[i]);
+
+			cut_and_resume(line, FALSE, FALSE);
+		}
+}
+
+static void test_disk_full(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_new(world, 1);
+	g_autofree char *ballast = g_build_filename(station->state, "ballast", NULL);
+	g_autofree char *junk = g_malloc0(4096);
+	g_autofree char *state = g_strdup(station->state);
+	gint64 before;
+	guint reason;
+	FILE *file;
+
+	packages = station_seal(station, 1);
+	g_assert_cmpint(mount("none", station->state, "tmpfs", 0, "size=256k,mode=0700"), ==, 0);
+	station_modem_start(station);
+	station_daemon_up(station);
+	before = station_stat(station, "apdus");
+	file = fopen(ballast, "w");
+	setbuf(file, NULL);
+	while (fwrite(junk, 4096, 1, file) == 1)
+		;
+	fclose(file);
+	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -ENOSPC);
+	g_assert_cmpuint(reason, ==, IFPP_ERROR_NO_SPACE);
+	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
+	g_unlink(ballast);
+	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	end(station, 1, 1, 1);
+	g_assert_cmpint(umount(state), ==, 0);
+	g_rmdir(state);
+}
+
+/* Wherever a lock is cut it stays LOCKING, and doing it again ends it; the chip locks once. */
+static void test_lock_cut(void)
+{
+	static const char *const lines[] = {
+		"apdu 1 power-cut",	"apdu 1 power-cut-after",  "apdu 2 reset",	  "apdu 2 reset-after",
+		"write 1 power-cut",	"write 1 power-cut-during", "write 1 power-cut-after",
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+		g_autoptr(GBytes) challenge = g_bytes_new_static("0123456789abcdef", 16);
+		Station *station = station_new(world, 2);
+		g_autoptr(IfppChipMem) mem = NULL;
+		RelaySimResult result;
+		int status;
+
+		station->timeout = "1";
+		station_modem_start(station);
+		station_daemon_up(station);
+		fault(station, "%s", lines[i]);
+		status = station_request(station, IFPP_REQ_LOCK, challenge, &result);
+		relay_sim_result_clear(&result);
+		/* irrevocable from the request on */
+		g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
+		if (status) {
+			station_daemon_wait(station, 5000);
+			station_daemon_kill(station);
+			g_free(station_control(station, "reset"));
+			station_daemon_up(station);
+			g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
+			if (station->sim->rec.state == IFPP_STATE_LOCKED)
+				g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+			else
+				finish_lock(station);
+		} else {
+			g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+		}
+		g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
+		g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
+		station_modem_stop(station);
+		mem = ifpp_chipmem_load(station->chip, NULL);
+		g_assert_true(mem->locked);
+		g_assert_cmpuint(mem->lock_counter, ==, 1);
+		g_assert_cmpuint(mem->keys->len, ==, 0);
+		g_assert_cmpuint(station->sim->tampers, ==, 0);
+		station_free(station);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	g_test_init(&argc, &argv, NULL);
+	world = world_new();
+	g_test_add_func("/lesson/client-ids", test_client_ids);
+	g_test_add_func("/lesson/stale-channels", test_stale_channels);
+	g_test_add_func("/lesson/no-reopening", test_no_reopening);
+	g_test_add_func("/lesson/early-result", test_early_result);
+	g_test_add_func("/lesson/stored-first", test_stored_first);
+	g_test_add_func("/lesson/number-zero", test_number_zero);
+	g_test_add_func("/nothing-lost/client-gone", test_client_gone);
+	g_test_add_func("/nothing-lost/daemon-killed", test_daemon_killed);
+	g_test_add_func("/nothing-lost/unplugged", test_unplugged);
+	g_test_add_func("/nothing-lost/reset", test_reset);
+	g_test_add_func("/nothing-lost/power-cut", test_power_cut);
+	g_test_add_func("/nothing-lost/disk-full", test_disk_full);
+	g_test_add_func("/nothing-lost/lock-cut", test_lock_cut);
+	status = g_test_run();
+	world_free(world);
+	return status;
+}
