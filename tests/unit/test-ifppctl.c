@@ -652,9 +652,11 @@ static void test_policy(void)
 	static const char *const bad[] = {
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
 		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
+		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
+		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
-	CtlPolicy policy = CTL_POLICY_DEFAULT;
+	g_auto(CtlPolicy) policy = CTL_POLICY_DEFAULT, named = CTL_POLICY_DEFAULT;
 	g_auto(Ran) unknown = { 0 }, few = { 0 }, enough = { 0 };
 	GError *error = NULL;
 
@@ -662,8 +664,10 @@ static void test_policy(void)
 	path = g_build_filename(base, "policy", NULL);
 	packages = g_build_filename(base, "packages", NULL);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_auto(CtlPolicy) worse = CTL_POLICY_DEFAULT;
+
 		g_file_set_contents(path, bad[i], -1, NULL);
-		g_assert_false(ctl_policy_read(path, &policy, &error));
+		g_assert_false(ctl_policy_read(path, &worse, &error));
 		g_assert_error(error, CTL_ERROR, IFPP_EXIT_INPUT);
 		assert_has(error->message, path);
 		g_clear_error(&error);
@@ -673,6 +677,13 @@ static void test_policy(void)
 	g_assert_cmpint(policy.packages, ==, 2);
 	g_assert_cmpint(policy.lock, ==, CTL_LOCK_UNIT);
 	g_assert_true(policy.allow_test);
+	g_file_set_contents(path, "[Target]\nProfiles=Telco Basic; Roaming\nEnable=Roaming\nLock=host\n", -1, NULL);
+	g_assert_true(ctl_policy_read(path, &named, &error));
+	g_assert_cmpuint(g_strv_length(named.profiles), ==, 2);
+	g_assert_cmpstr(named.profiles[0], ==, "Telco Basic");
+	g_assert_cmpstr(named.profiles[1], ==, "Roaming");
+	g_assert_cmpstr(named.enable, ==, "Roaming");
+	g_file_set_contents(path, "[Target]\n# both\nPackages=2\nLock=unit\nAllowTestProfiles=true\n", -1, NULL);
 
 	/* One of two is not enough; a second one is, although a third fails. */
 	g_free(put_package(EID, 1, NULL));
@@ -694,6 +705,47 @@ static void test_policy(void)
 	g_assert_cmpint(unknown.exit, ==, IFPP_EXIT_REFUSED);
 	assert_has(unknown.err, "nobody can tell");
 	g_assert_cmpuint(fake.locks, ==, 0);
+}
+
+/* A test profile that came in by another way than this run's packages is found in the outbox. */
+static void test_policy_outbox(void)
+{
+	static const struct {
+		const char *record;
+		int status;
+		const char *says;	/* NULL: it may be locked */
+	} cases[] = {
+		{ "ProfileClass=0\n", 0, "this is a test profile" },
+		{ "ProfileClass=2\n", 0, NULL },
+		{ "ProfileClass=0\n", -121, NULL },	/* not installed */
+		{ "", 0, "its package is not here" },
+	};
+	g_autofree char *hex = NULL, *name = NULL;
+
+	reset();
+	hex = ifpp_hex(IFPP_SPAN(fake.keys[1].id));
+	name = g_strconcat(hex, ".result", NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GPtrArray) checked = g_ptr_array_new();
+		g_autoptr(GError) error = NULL;
+		g_autofree char *rest = g_strdup_printf("KeyId=%s\nStatus=%d\nPIR=vzcA\n%s", hex, cases[i].status,
+							cases[i].record);
+		gboolean ok;
+
+		put_record(name, "Result", rest);
+		ok = ctl_policy_check_outbox(fake.outbox, fake.info.eid, checked, &error);
+		g_assert_cmpint(ok, ==, !cases[i].says);
+		if (cases[i].says)
+			assert_has(error->message, cases[i].says);
+	}
+	/* unless the very package was looked at */
+	{
+		g_autofree char *path = put_package(EID, 2, NULL);
+		g_autoptr(GPtrArray) checked = g_ptr_array_new();
+
+		g_ptr_array_add(checked, path);
+		g_assert_true(ctl_policy_check_outbox(fake.outbox, fake.info.eid, checked, NULL));
+	}
 }
 
 static void test_keys(void)
@@ -740,6 +792,10 @@ static void test_report(void)
 	g_assert_cmpuint(t.pending, ==, 2);
 	g_assert_cmpuint(t.locked, ==, 1);
 	g_assert_cmpuint(t.damaged, ==, 0);
+	g_assert_cmpuint(t.unseen, ==, 1);
+	unit = json_object_get_object_member(json_node_get_object(report), "totals");
+	g_assert_cmpint(json_object_get_int_member(unit, "packages"), ==, 3);
+	g_assert_cmpint(json_object_get_int_member(unit, "files"), ==, 3);
 	g_assert_cmpstr(json_object_get_string_member(json_node_get_object(report), "format"), ==, "ifpp-report");
 	units = json_object_get_array_member(json_node_get_object(report), "units");
 	/* The unit that nobody has seen is there as well. */
@@ -858,6 +914,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
+	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/report", test_report);
 	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);
