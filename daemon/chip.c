@@ -596,6 +596,7 @@ static gboolean job_pir(Job *job, GBytes *response, GError **error)
 	result->apdu_bytes = job->reply->apdu_bytes;
 	result->verify_ns = job->reply->verify_ns;
 	result->chip_ns = job->reply->chip_ns;
+	result->modem_ns = MIN(result->apdus * uim_round_trip(chip->uim), result->chip_ns);
 	if (!keep_pir(chip, result, response, pir, error))
 		return FALSE;
 	job->seq = pir->seq;
@@ -773,6 +774,7 @@ static gboolean load_check(Job *job, GError **error)
 {
 	Chip *chip = job->chip;
 	gint64 begin = now_us();
+	IfppBpp *bpp;
 
 	if (chip->now->state == 2) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
@@ -784,8 +786,9 @@ static gboolean load_check(Job *job, GError **error)
 	job->reply->verify_ns = (now_us() - begin) * 1000;
 	if (!job->package)
 		return FALSE;
-	return outbox_reserve(chip->outbox, job_key(job),
-			      ifpp_bpp_transaction_id(ifpp_package_bpp(job->package)), error);
+	bpp = ifpp_package_bpp(job->package);
+	return outbox_reserve(chip->outbox, job_key(job), ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
+			      error);
 }
 
 void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms,

@@ -97,6 +97,9 @@ static gboolean load_one(Outbox *outbox, const char *name)
 	result->apdu_bytes = g_key_file_get_integer(kf, group, "ApduBytes", NULL);
 	result->verify_ns = g_key_file_get_uint64(kf, group, "VerifyNs", NULL);
 	result->chip_ns = g_key_file_get_uint64(kf, group, "ChipNs", NULL);
+	result->modem_ns = g_key_file_get_uint64(kf, group, "ModemNs", NULL);
+	result->profile_class = g_key_file_has_key(kf, group, "ProfileClass", NULL) ?
+				g_key_file_get_integer(kf, group, "ProfileClass", NULL) : -1;
 	if (stored)
 		result->pir = key_file_base64(kf, group, "PIR");
 	g_ptr_array_add(outbox->results, result);
@@ -207,7 +210,8 @@ static gboolean take_space(const char *path, GError **error)
 	return TRUE;
 }
 
-gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, GError **error)
+gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
+			GError **error)
 {
 	g_autofree char *reserve = file_of(outbox, key_id, ".reserve");
 	g_autofree char *pending = file_of(outbox, key_id, ".pending");
@@ -215,8 +219,8 @@ gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transa
 	g_autofree char *tid_hex = ifpp_hex(transaction);
 	g_autofree char *when = now_text();
 	g_autofree char *text =
-		g_strdup_printf("[Pending]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nTime=%s\n",
-				outbox->eid, key_hex, tid_hex, when);
+		g_strdup_printf("[Pending]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nProfileClass=%u\nTime=%s\n",
+				outbox->eid, key_hex, tid_hex, profile_class, when);
 	OutboxResult *result = outbox_find(outbox, key_id);
 
 	if (!take_space(reserve, error))
@@ -232,6 +236,7 @@ gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transa
 	}
 	g_clear_pointer(&result->transaction, g_bytes_unref);
 	result->transaction = g_bytes_new(transaction.data, transaction.len);
+	result->profile_class = profile_class;
 	return TRUE;
 }
 
@@ -290,9 +295,10 @@ gboolean outbox_store(Outbox *outbox, OutboxResult *result, GError **error)
 	g_autofree char *text = g_strdup_printf(
 		"[Result]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nStatus=%d\nReason=%u\nApdus=%u\n"
 		"ApduBytes=%u\nVerifyNs=%" G_GUINT64_FORMAT "\nChipNs=%" G_GUINT64_FORMAT
-		"\nTime=%s\nPIR=%s\n",
+		"\nModemNs=%" G_GUINT64_FORMAT "\nProfileClass=%d\nTime=%s\nPIR=%s\n",
 		outbox->eid, key_hex, tid_hex, result->status, result->reason, result->apdus,
-		result->apdu_bytes, result->verify_ns, result->chip_ns, when, pir);
+		result->apdu_bytes, result->verify_ns, result->chip_ns, result->modem_ns, result->profile_class, when,
+		pir);
 
 	if (!write_reserved(outbox, reserve, path, text, error))
 		return FALSE;

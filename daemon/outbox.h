@@ -18,6 +18,8 @@ typedef struct _Outbox Outbox;
  * @stored: on disk; FALSE: a load was begun and nobody knows yet how it ended
  * @status: 0 or a negative errno
  * @reason: as in struct ifpp_result
+ * @modem_ns: of chip_ns, what the modem takes by itself; an estimate, see daemon.rst
+ * @profile_class: of its profile, -1: not known
  * @pir: the signed result, or NULL when the chip has none
  */
 typedef struct {
@@ -30,6 +32,8 @@ typedef struct {
 	guint32 apdu_bytes;
 	guint64 verify_ns;
 	guint64 chip_ns;
+	guint64 modem_ns;
+	gint profile_class;
 	GBytes *pir;
 } OutboxResult;
 
@@ -53,12 +57,14 @@ OutboxResult *outbox_find_transaction(Outbox *outbox, IfppSpan transaction);
  * @outbox: of the chip
  * @key_id: of the package
  * @transaction: of its BPP
+ * @profile_class: of its profile
  * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
  *
  * Notes durably which load has begun, and takes the disk space of its result: a full disk must
  * not be found after the key is spent.
  */
-gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, GError **error);
+gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
+			GError **error);
 /* The chip says that the key is unspent: the load has not happened. */
 void outbox_cancel(Outbox *outbox, const guint8 key_id[32]);
 

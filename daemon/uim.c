@@ -42,6 +42,8 @@ struct _Uim {
 	char *model;
 	char *slots;
 	guint block;
+	gint64 asked;
+	guint64 round_trip_ns;
 
 	/* What the state file says. */
 	guint8 cid;
@@ -144,6 +146,11 @@ guint uim_block(Uim *uim)
 const char *uim_model(Uim *uim)
 {
 	return uim->model ? uim->model : "modem";
+}
+
+guint64 uim_round_trip(Uim *uim)
+{
+	return uim->round_trip_ns;
 }
 
 const char *uim_slots(Uim *uim)
@@ -712,6 +719,7 @@ static void on_open_clients_first(GObject *source, GAsyncResult *res, gpointer u
 		g_task_return_error(task, g_steal_pointer(&error));
 		return;
 	}
+	ctx->uim->asked = g_get_monotonic_time();
 	qmi_client_uim_get_slot_status(QMI_CLIENT_UIM(ctx->uim->client), NULL, ctx->uim->timeout,
 				       cancellable, on_slots, g_steal_pointer(&task));
 }
@@ -788,6 +796,8 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 		qmi_client_uim_get_slot_status_finish(QMI_CLIENT_UIM(source), res, &error);
 	gboolean ok = output && qmi_message_uim_get_slot_status_output_get_result(output, &error);
 
+	/* The modem knows its slots by heart, so this is what a request costs without the chip. */
+	uim->round_trip_ns = (g_get_monotonic_time() - uim->asked) * 1000;
 	if (!ok && !uim->gone && !ctx->renewed &&
 	    (lost_client(error) || g_error_matches(error, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT))) {
 		/* The remembered id is not ours any more; some modems say so, some just keep silent. */

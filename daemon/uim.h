@@ -61,6 +61,7 @@ char *uim_versions_finish(Uim *uim, GAsyncResult *res, GError **error);
 
 const char *uim_model(Uim *uim);
 const char *uim_slots(Uim *uim);	/* what the modem said of them, for people */
+guint64 uim_round_trip(Uim *uim);	/* ns, of a request that the modem answers without the chip */
 guint uim_timeout(Uim *uim);
 /* APDU block size that works with this model: remembered, 255 for a model never seen. */
 guint uim_block(Uim *uim);

@@ -212,7 +212,10 @@ void ifpp_netlink_load(struct ifpp_dev *dev, const struct ifpp_result *result)
 	    nla_put_s32(msg, IFPP_A_LOAD_STATUS, result->status) ||
 	    nla_put_u32(msg, IFPP_A_LOAD_REASON, result->reason) ||
 	    nla_put_u32(msg, IFPP_A_LOAD_KEYS_LEFT, result->keys_left) ||
-	    ifpp_put_uint(msg, IFPP_A_LOAD_DURATION, result->total_ns))
+	    ifpp_put_uint(msg, IFPP_A_LOAD_DURATION, result->total_ns) ||
+	    ifpp_put_uint(msg, IFPP_A_LOAD_QUEUE, result->queue_ns) ||
+	    ifpp_put_uint(msg, IFPP_A_LOAD_VERIFY, result->verify_ns) ||
+	    ifpp_put_uint(msg, IFPP_A_LOAD_CHIP, result->chip_ns))
 		err = -EMSGSIZE;
 	else
 		genlmsg_end(msg, hdr);

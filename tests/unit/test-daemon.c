@@ -232,8 +232,8 @@ static void test_outbox(void)
 	g_assert_cmpuint(outbox_results(outbox)->len, ==, 0);
 
 	/* Two loads are begun; one is stored, of the other nobody knows. */
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), &error));
-	g_assert_true(outbox_reserve(outbox, b, IFPP_SPAN("txb"), &error));
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, &error));
+	g_assert_true(outbox_reserve(outbox, b, IFPP_SPAN("txb"), 0, &error));
 	g_assert_cmpuint(count_files(state, ".pending"), ==, 2);
 	g_assert_cmpuint(count_files(state, ".reserve"), ==, 2);
 	result = outbox_find_transaction(outbox, IFPP_SPAN("txa"));
@@ -261,9 +261,11 @@ static void test_outbox(void)
 	g_assert_cmpuint(result->reason, ==, 8);
 	g_assert_cmpuint(result->apdus, ==, 12);
 	g_assert_cmpuint(result->chip_ns, ==, G_GUINT64_CONSTANT(5000000000));
+	g_assert_cmpint(result->profile_class, ==, 2);
 	g_assert_true(g_bytes_equal(result->pir, pir));
 	result = outbox_find_transaction(outbox, IFPP_SPAN("txb"));
 	g_assert_true(result && !result->stored);
+	g_assert_cmpint(result->profile_class, ==, 0);
 	g_assert_false(result == outbox_find(outbox, a));
 
 	/* The chip says b never happened; a stored result cannot be cancelled. */
@@ -299,9 +301,9 @@ static void test_outbox_twice(void)
 	OutboxResult *result;
 
 	memset(a, 'a', sizeof(a));
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), NULL));
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, NULL));
 	g_assert_true(outbox_store(outbox, outbox_find(outbox, a), NULL));
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), NULL));
+	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, NULL));
 	ifpp_eid_format(eid, digits);
 	junk = g_build_filename(state, "outbox", digits, "junk.result", NULL);
 	g_assert_true(g_file_set_contents(junk, "[Result]\nKeyId=zz\n", -1, NULL));

@@ -9,6 +9,7 @@
 
 #include <glib/gstdio.h>
 
+#include "board.h"
 #include "ctl.h"
 #include "eid.h"
 #include "explain.h"
@@ -652,9 +653,11 @@ static void test_policy(void)
 	static const char *const bad[] = {
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
 		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
+		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
+		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
-	CtlPolicy policy = CTL_POLICY_DEFAULT;
+	g_auto(CtlPolicy) policy = CTL_POLICY_DEFAULT, named = CTL_POLICY_DEFAULT;
 	g_auto(Ran) unknown = { 0 }, few = { 0 }, enough = { 0 };
 	GError *error = NULL;
 
@@ -662,8 +665,10 @@ static void test_policy(void)
 	path = g_build_filename(base, "policy", NULL);
 	packages = g_build_filename(base, "packages", NULL);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_auto(CtlPolicy) worse = CTL_POLICY_DEFAULT;
+
 		g_file_set_contents(path, bad[i], -1, NULL);
-		g_assert_false(ctl_policy_read(path, &policy, &error));
+		g_assert_false(ctl_policy_read(path, &worse, &error));
 		g_assert_error(error, CTL_ERROR, IFPP_EXIT_INPUT);
 		assert_has(error->message, path);
 		g_clear_error(&error);
@@ -673,6 +678,13 @@ static void test_policy(void)
 	g_assert_cmpint(policy.packages, ==, 2);
 	g_assert_cmpint(policy.lock, ==, CTL_LOCK_UNIT);
 	g_assert_true(policy.allow_test);
+	g_file_set_contents(path, "[Target]\nProfiles=Telco Basic; Roaming\nEnable=Roaming\nLock=host\n", -1, NULL);
+	g_assert_true(ctl_policy_read(path, &named, &error));
+	g_assert_cmpuint(g_strv_length(named.profiles), ==, 2);
+	g_assert_cmpstr(named.profiles[0], ==, "Telco Basic");
+	g_assert_cmpstr(named.profiles[1], ==, "Roaming");
+	g_assert_cmpstr(named.enable, ==, "Roaming");
+	g_file_set_contents(path, "[Target]\n# both\nPackages=2\nLock=unit\nAllowTestProfiles=true\n", -1, NULL);
 
 	/* One of two is not enough; a second one is, although a third fails. */
 	g_free(put_package(EID, 1, NULL));
@@ -694,6 +706,47 @@ static void test_policy(void)
 	g_assert_cmpint(unknown.exit, ==, IFPP_EXIT_REFUSED);
 	assert_has(unknown.err, "nobody can tell");
 	g_assert_cmpuint(fake.locks, ==, 0);
+}
+
+/* A test profile that came in by another way than this run's packages is found in the outbox. */
+static void test_policy_outbox(void)
+{
+	static const struct {
+		const char *record;
+		int status;
+		const char *says;	/* NULL: it may be locked */
+	} cases[] = {
+		{ "ProfileClass=0\n", 0, "this is a test profile" },
+		{ "ProfileClass=2\n", 0, NULL },
+		{ "ProfileClass=0\n", -121, NULL },	/* not installed */
+		{ "", 0, "its package is not here" },
+	};
+	g_autofree char *hex = NULL, *name = NULL;
+
+	reset();
+	hex = ifpp_hex(IFPP_SPAN(fake.keys[1].id));
+	name = g_strconcat(hex, ".result", NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GPtrArray) checked = g_ptr_array_new();
+		g_autoptr(GError) error = NULL;
+		g_autofree char *rest = g_strdup_printf("KeyId=%s\nStatus=%d\nPIR=vzcA\n%s", hex, cases[i].status,
+							cases[i].record);
+		gboolean ok;
+
+		put_record(name, "Result", rest);
+		ok = ctl_policy_check_outbox(fake.outbox, fake.info.eid, checked, &error);
+		g_assert_cmpint(ok, ==, !cases[i].says);
+		if (cases[i].says)
+			assert_has(error->message, cases[i].says);
+	}
+	/* unless the very package was looked at */
+	{
+		g_autofree char *path = put_package(EID, 2, NULL);
+		g_autoptr(GPtrArray) checked = g_ptr_array_new();
+
+		g_ptr_array_add(checked, path);
+		g_assert_true(ctl_policy_check_outbox(fake.outbox, fake.info.eid, checked, NULL));
+	}
 }
 
 static void test_keys(void)
@@ -740,6 +793,10 @@ static void test_report(void)
 	g_assert_cmpuint(t.pending, ==, 2);
 	g_assert_cmpuint(t.locked, ==, 1);
 	g_assert_cmpuint(t.damaged, ==, 0);
+	g_assert_cmpuint(t.unseen, ==, 1);
+	unit = json_object_get_object_member(json_node_get_object(report), "totals");
+	g_assert_cmpint(json_object_get_int_member(unit, "packages"), ==, 3);
+	g_assert_cmpint(json_object_get_int_member(unit, "files"), ==, 3);
 	g_assert_cmpstr(json_object_get_string_member(json_node_get_object(report), "format"), ==, "ifpp-report");
 	units = json_object_get_array_member(json_node_get_object(report), "units");
 	/* The unit that nobody has seen is there as well. */
@@ -801,42 +858,96 @@ static void test_outbox_unsound(void)
 static void test_monitor(void)
 {
 	CtlOutput out = { .show_ids = TRUE };
-	g_autoptr(CtlBoard) board = ctl_board_new(&out);
-	g_autofree char *text = NULL, *line = NULL, *json = NULL, *quiet = NULL, *gone = NULL;
+	g_autoptr(CtlBoard) board = NULL;
+	g_autofree char *text = NULL, *line = NULL, *json = NULL, *quiet = NULL, *gone = NULL, *unit_line = NULL,
+		*unit_json = NULL, *load_json = NULL, *small = NULL;
 	IfppNlEvent add = { .command = IFPP_CMD_DEV_ADD_NTF }, done = { .command = IFPP_CMD_LOAD_DONE_NTF };
 	IfppNlEvent tamper = { .command = IFPP_CMD_TAMPER_NTF };
+	const gint64 begin = 1000000;
+	const CtlUnit *unit;
 	CtlOutput log = { 0 };
 
 	reset();
+	board = ctl_board_new(&out, fake.outbox);
 	add.dev.index = 4;
 	add.dev.keys_unspent = 3;
 	memcpy(add.dev.eid, fake.info.eid, 16);
-	ctl_board_event(board, &add);
+	memcpy(done.load.eid, fake.info.eid, 16);
+	g_assert_null(ctl_board_event(board, &add, begin));
 	done.load.index = 4;
 	done.load.duration_ns = 2000000000;
+	done.load.queue_ns = 100000000;
+	done.load.chip_ns = 1500000000;
 	memset(done.load.key_id, 0xAB, 32);
-	ctl_board_event(board, &done);
+	{
+		g_autofree char *hex = ifpp_hex(IFPP_SPAN(done.load.key_id));
+		g_autofree char *name = g_strconcat(hex, ".result", NULL);
+		g_autofree char *rest = g_strdup_printf("KeyId=%s\nStatus=0\nPIR=vzcA\nChipNs=1500000000\nModemNs=500000000\n",
+							hex);
+
+		put_record(name, "Result", rest);
+	}
+	/* It was submitted a second after the chip came. */
+	g_assert_null(ctl_board_event(board, &done, begin + 3000000));
+	text = ctl_board_text(board, 3600, 0);
+	assert_has(text, "ifpp4    " EID "  FACTORY     3    1    0  key abababababababab installed in 2.0 s");
+	assert_has(text, "Since 3600 s: 1 units, 0 finished, 0 of them locked; 0 units per hour");
+	assert_has(text, "Packages: 1 installed, 0 failed; 1 installed per hour, 2.00 s for each after its submission");
+	assert_has(text, "Seconds for each: client 1.00, kernel 0.10, daemon 0.40, modem 0.50, chip 1.00");
+	load_json = ctl_event_json(&done);
+	assert_has(load_json, "\"queue_ns\":100000000");
+
 	done.load.status = -EREMOTEIO;
 	done.load.reason = IFPP_ERROR_REVOKED;
-	ctl_board_event(board, &done);
-	ctl_board_event(board, &done);
+	done.load.key_id[0] = 0xAC;	/* nothing in the outbox */
+	ctl_board_event(board, &done, begin + 5000000);
+	ctl_board_event(board, &done, begin + 7000000);
 	add.command = IFPP_CMD_DEV_CHANGE_NTF;
 	add.dev.state = IFPP_STATE_LOCKED;
-	ctl_board_event(board, &add);
+	g_assert_null(ctl_board_event(board, &add, begin + 7000000));
 	tamper.tamper.kind = IFPP_TAMPER_KIND_KEY_RESURRECTED;
-	ctl_board_event(board, &tamper);
+	ctl_board_event(board, &tamper, begin + 7000000);
 
-	text = ctl_board_text(board, 7200);
-	assert_has(text, "ifpp4    " EID "  LOCKED      3  key abababababababab failed: revoked");
-	assert_has(text, "1 installed, 2 failed, 1 chips locked; 2.0 s per load, 0 installed per hour; TAMPERING 1 x");
+	g_free(text);
+	text = ctl_board_text(board, 7200, 0);
+	assert_has(text, "ifpp4    " EID "  LOCKED      3    1    2  key acababababababab failed: revoked");
+	assert_has(text, "1 finished, 1 of them locked; 0 units per hour");
+	assert_has(text, "1 installed, 2 failed; 0 installed per hour");
+	assert_has(text, "modem and chip 1.50");
+	assert_has(text, "TAMPERING 1 x");
 	assert_has(text, "  2 x revoked");
 	add.command = IFPP_CMD_DEV_DEL_NTF;
-	ctl_board_event(board, &add);
-	gone = ctl_board_text(board, 7200);
-	assert_has(gone, EID "  gone");
+	unit = ctl_board_event(board, &add, begin + 10000000);
+	g_assert_nonnull(unit);
+	unit_line = ctl_unit_line(&out, unit);
+	assert_has(unit_line, "ifpp4: EID " EID ": gone after 10.0 s, LOCKED, 1 installed, 2 failed; seconds: client 1.00,");
+	unit_json = ctl_unit_json(unit);
+	assert_has(unit_json, "\"type\":\"unit\"");
+	assert_has(unit_json, "\"here_ns\":10000000000");
+	assert_has(unit_json, "\"kernel_ns\":300000000");
+	gone = ctl_board_text(board, 7200, 0);
+	assert_has(gone, "gone     " EID);
 
+	/* Another chip on the same node; and a terminal with too little room. */
+	add.command = IFPP_CMD_DEV_ADD_NTF;
+	add.dev.state = IFPP_STATE_FACTORY;
+	add.dev.eid[14] ^= 1;
+	ctl_board_event(board, &add, begin + 11000000);
+	add.dev.index = 5;
+	add.dev.eid[13] ^= 1;
+	ctl_board_event(board, &add, begin + 11000000);
+	g_free(text);
+	text = ctl_board_text(board, 7200, 0);
+	g_assert_true(strstr(text, "ifpp4") < strstr(text, "ifpp5") && strstr(text, "ifpp5") < strstr(text, "gone"));
+	small = ctl_board_text(board, 7200, 4);
+	assert_has(small, "... and 2 more");
+	assert_has(small, "ifpp4");
+
+	add.command = IFPP_CMD_DEV_DEL_NTF;
+	memcpy(add.dev.eid, fake.info.eid, 16);
+	add.dev.index = 4;
 	line = ctl_event_line(&out, &add);
-	g_assert_cmpstr(line, ==, "ifpp4: EID " EID ": gone, LOCKED");
+	g_assert_cmpstr(line, ==, "ifpp4: EID " EID ": gone, FACTORY");
 	quiet = ctl_event_line(&log, &add);
 	g_assert_null(strstr(quiet, EID));
 	json = ctl_event_json(&tamper);
@@ -858,6 +969,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
+	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/report", test_report);
 	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);

@@ -85,12 +85,17 @@ static void test_others(void)
 	nla_put_s32(load, IFPP_A_LOAD_STATUS, -121);
 	nla_put_u32(load, IFPP_A_LOAD_REASON, 8);
 	nla_put_u32(load, IFPP_A_LOAD_DURATION, 4000000000u);
+	nla_put_u32(load, IFPP_A_LOAD_QUEUE, 7);
+	nla_put_u64(load, IFPP_A_LOAD_CHIP, 5000000000u);
 	g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(load), &event));
 	g_assert_cmpuint(event.load.index, ==, 5);
 	g_assert_cmpmem(event.load.key_id, 32, key_id, 32);
 	g_assert_cmpint(event.load.status, ==, -121);
 	g_assert_cmpuint(event.load.reason, ==, 8);
 	g_assert_cmpuint(event.load.duration_ns, ==, 4000000000u);
+	g_assert_cmpuint(event.load.queue_ns, ==, 7);
+	g_assert_cmpuint(event.load.verify_ns, ==, 0);
+	g_assert_cmpuint(event.load.chip_ns, ==, 5000000000u);
 
 	nla_put(tamper, IFPP_A_TAMPER_EID, sizeof(eid), eid);
 	nla_put_u32(tamper, IFPP_A_TAMPER_KIND, IFPP_TAMPER_KIND_KEY_LOST);

@@ -935,6 +935,18 @@ static void write_report(const char *eid, GBytes *euicc, const Result *results, 
 	g_assert_true(g_file_set_contents("report.json", json->str, json->len, NULL));
 }
 
+/* A report of a factory that has a package for the first chip and never saw it. */
+static void write_unseen(const char *key_id, guint units, guint packages)
+{
+	g_autofree char *text = g_strdup_printf(
+		"{\"format\":\"ifpp-report\",\"version\":1,\"units\":[{\"eid\":\"%s\",\"euicc_data\":null,\"results\":[],"
+		"\"pending\":[{\"file\":\"a\",\"key_id\":\"%s\"}],\"lock\":null}],"
+		"\"totals\":{\"units\":%u,\"unseen\":1,\"packages\":%u,\"pending\":1,\"results\":0,\"locked\":0}}",
+		FIRST_EID, key_id, units, packages);
+
+	g_assert_true(g_file_set_contents("report.json", text, -1, NULL));
+}
+
 /* Exit code of verify-report, and one field of the summary that it prints. */
 static int verify_report(const char *field, int *value)
 {
@@ -1048,9 +1060,48 @@ static void report(Fixture *f, gconstpointer data)
 	g_assert_cmpint(run("%s verify-report --home home --complete report.json", smdpf), ==, IFPP_EXIT_FAILED);
 	g_assert_nonnull(strstr(out_text, "scp03t"));
 
+	/* the totals: both packages by the report before, none by one that knows of no load */
+	EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 2);
+	write_unseen(id0, 1, 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "chips_unseen", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "earlier", 2);
+	EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 0);
+	write_unseen(foreign, 1, 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "foreign", 1);
+	write_unseen("12", 1, 1);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
+	/* a unit or a package was cut out on the way */
+	write_unseen(id0, 2, 1);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "totals_wrong", 1);
+	write_unseen(id0, 2, 2);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "totals_wrong", 2);
+	g_assert_cmpint(run("%s verify-report --home home report.json", smdpf), ==, IFPP_EXIT_REFUSED);
+	g_assert_nonnull(strstr(out_text, "the report says 2 units, and has 1"));
+
 	/* the chip proved that it did not take that profile: it may go to another key */
 	must(SEAL "--euicc data --upp one.der --order second", smdpf);
 	g_assert_cmpuint(count_files("out"), ==, 3);
+
+	/* the package for it lies in a factory that never saw the chip */
+	{
+		g_autofree char *id2 = NULL;
+		g_autoptr(GDir) dir = g_dir_open("out", 0, NULL);
+		const char *name;
+
+		while ((name = g_dir_read_name(dir))) {
+			g_autofree char *path = g_build_filename("out", name, NULL);
+			g_autoptr(GBytes) bytes = read_file(path);
+			g_autofree char *id = ifpp_hex((IfppSpan){ (const guint8 *)g_bytes_get_data(bytes, NULL) + 32, 32 });
+
+			if (strcmp(id, id0) && strcmp(id, id1))
+				id2 = g_steal_pointer(&id);
+		}
+		g_assert_nonnull(id2);
+		write_unseen(id2, 1, 1);
+		EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 1);
+		EXPECT_REPORT(IFPP_EXIT_OK, "missing", 0);
+		EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 3);
+	}
 
 	/* a chip whose data is another's proves nothing */
 	write_report("89049032123451234512345678901334", euicc, NULL, 0, NULL);

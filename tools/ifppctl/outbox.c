@@ -114,6 +114,9 @@ CtlResult *ctl_outbox_result(const char *outbox, const guint8 eid[16], const gui
 	result->apdu_bytes = g_key_file_get_integer(kf, "Result", "ApduBytes", NULL);
 	result->verify_ns = g_key_file_get_uint64(kf, "Result", "VerifyNs", NULL);
 	result->chip_ns = g_key_file_get_uint64(kf, "Result", "ChipNs", NULL);
+	result->modem_ns = MIN(g_key_file_get_uint64(kf, "Result", "ModemNs", NULL), result->chip_ns);
+	result->profile_class = g_key_file_has_key(kf, "Result", "ProfileClass", NULL) ?
+				g_key_file_get_integer(kf, "Result", "ProfileClass", NULL) : -1;
 	result->time = g_key_file_get_string(kf, "Result", "Time", NULL);
 	result->transaction_id = get_hex(kf, "Result", "TransactionId");
 	result->pir = get_base64(kf, "Result", "PIR");

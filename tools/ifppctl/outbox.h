@@ -16,6 +16,8 @@ typedef struct {
 	guint reason;
 	guint apdus, apdu_bytes;
 	guint64 verify_ns, chip_ns;
+	guint64 modem_ns;	/* of chip_ns, what the modem takes without the chip; 0: not known */
+	gint profile_class;	/* as in <bpp.h>; -1: not known */
 	char *time;
 	char *pir;		/* base64, as it is in the file */
 } CtlResult;

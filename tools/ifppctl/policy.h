@@ -15,9 +15,14 @@ typedef struct {
 	int packages;		/* that must be installed before a lock; -1: all there are, at least one */
 	CtlLockTarget lock;
 	gboolean allow_test;	/* lock although a test profile is among them */
+	char **profiles;	/* names of the profiles it shall have; NULL: every package's */
+	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } CtlPolicy;
 
 #define CTL_POLICY_DEFAULT { .packages = -1 }
+
+void ctl_policy_clear(CtlPolicy *policy);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CtlPolicy, ctl_policy_clear)
 
 /**
  * ctl_policy_read() - read a policy file
@@ -30,11 +35,33 @@ typedef struct {
 gboolean ctl_policy_read(const char *path, CtlPolicy *policy, GError **error);
 
 /**
+ * ctl_policy_profile() - which of the wanted profiles is in a package?
+ * @policy: with profiles
+ * @path: the package
+ * @trust: directory of CI roots, to read what the package says of its profile
+ * @error: the package cannot be read or is not to be believed
+ *
+ * Return: the index in policy->profiles; -1 without an error: none of them.
+ */
+int ctl_policy_profile(const CtlPolicy *policy, const char *path, const char *trust, GError **error);
+
+/**
  * ctl_policy_check_class() - may a chip with this package's profile be locked?
  * @path: the package
  * @trust: directory of CI roots, to read what the package says of its profile
  * @error: CTL_ERROR: it is a test profile, or nobody can tell
  */
 gboolean ctl_policy_check_class(const char *path, const char *trust, GError **error);
+
+/**
+ * ctl_policy_check_outbox() - may a chip with what was ever loaded into it be locked?
+ * @outbox: the daemon's results
+ * @eid: of the chip
+ * @checked: paths of packages that ctl_policy_check_class() has passed
+ * @error: CTL_ERROR: a test profile was installed, or nobody can tell
+ *
+ * Finds the profile that came in by another way than this run's packages.
+ */
+gboolean ctl_policy_check_outbox(const char *outbox, const guint8 eid[16], GPtrArray *checked, GError **error);
 
 #endif

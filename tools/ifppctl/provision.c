@@ -14,6 +14,7 @@ typedef struct {
 	guint packages, installed, done, failed;
 	int exit;		/* of the first thing that went wrong */
 	GPtrArray *present;	/* paths of packages that the chip has; borrowed */
+	GPtrArray *missing;	/* names of profiles that it should have and has not; borrowed */
 } Tally;
 
 typedef struct {
@@ -104,7 +105,15 @@ static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally
 
 	if (chip->info.state >= IFPP_STATE_LOCKING)
 		return TRUE;
-	if (target->policy.packages >= 0 ? present < (guint)target->policy.packages : present < tally->packages) {
+	if (tally->missing->len) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because it has not the profile %s. Put a "
+			    "package with it, for one of its %u unused keys, into %s", chip->node,
+			    (char *)tally->missing->pdata[0], chip->info.keys_unspent, target->source);
+		return FALSE;
+	}
+	if (target->policy.profiles)
+		;	/* all there, and how many packages that took says nothing */
+	else if (target->policy.packages >= 0 ? present < (guint)target->policy.packages : present < tally->packages) {
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because it has %u of %u profiles. See to "
 			    "the others and run this again", chip->node, present,
 			    MAX(target->policy.packages, (int)tally->packages));
@@ -119,7 +128,8 @@ static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally
 	for (guint i = 0; !target->policy.allow_test && i < tally->present->len; i++)
 		if (!ctl_policy_check_class(tally->present->pdata[i], target->trust, error))
 			return FALSE;
-	return TRUE;
+	return target->policy.allow_test ||
+	       ctl_policy_check_outbox(target->outbox, chip->info.eid, tally->present, error);
 }
 
 static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
@@ -165,12 +175,72 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 		tally->failed, info.keys_unspent, ifpp_state_name(info.state));
 }
 
+static gboolean installed_before(CtlChip *chip, const CtlPackage *package, const char *outbox)
+{
+	g_autoptr(CtlResult) result = ctl_outbox_result(outbox, chip->info.eid, package->header.key_id, NULL);
+
+	return result && !result->status;
+}
+
+/* Each profile once, whichever package brings it: the others are spares, for a key that a broken load burns. */
+static void one_profile(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *packages, const int *found,
+			int profile, Tally *tally)
+{
+	const char *name = target->policy.profiles[profile];
+
+	/* What an earlier run installed comes first, or a spare would be loaded beside it. */
+	for (int before = 1; before >= 0; before--) {
+		for (guint i = 0; i < packages->len && !ctl_interrupted(); i++) {
+			CtlPackage *package = packages->pdata[i];
+			guint present = tally->present->len;
+
+			if (found[i] != profile || installed_before(chip, package, target->outbox) != before)
+				continue;
+			if (!one_package(ctl, chip, package, target->outbox, tally))
+				goto missing;
+			if (tally->present->len > present)
+				return;
+		}
+	}
+missing:
+	g_ptr_array_add(tally->missing, (char *)name);
+}
+
+static void only_profiles(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *packages, Tally *tally)
+{
+	g_autofree int *found = g_new(int, packages->len + 1);
+
+	for (guint i = 0; i < packages->len; i++) {
+		CtlPackage *package = packages->pdata[i];
+		g_autoptr(GError) error = NULL;
+
+		found[i] = package->error ? -1 :
+			   ctl_policy_profile(&target->policy, package->path, target->trust, &error);
+		if (package->error || error)
+			count(tally, CTL_REFUSED, ctl_error_exit(package->error ?: error));
+	}
+	for (int i = 0; target->policy.profiles[i]; i++)
+		one_profile(ctl, chip, target, packages, found, i, tally);
+	/* The target is reached: what failed on the way has been told, and is in the outbox. */
+	if (!tally->missing->len)
+		tally->exit = 0;
+	else if (!tally->exit)
+		tally->exit = IFPP_EXIT_INPUT;
+	for (guint i = 0; i < tally->missing->len; i++)
+		ctl_say(&ctl->out, "%s: the profile %s is not installed.", chip->node,
+			(char *)tally->missing->pdata[i]);
+}
+
 static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *packages, Tally *tally)
 {
-	for (guint i = 0; i < packages->len && !ctl_interrupted(); i++)
-		if (!one_package(ctl, chip, packages->pdata[i], target->outbox, tally))
-			break;
-	tally->packages = packages->len;
+	if (target->policy.profiles) {
+		only_profiles(ctl, chip, target, packages, tally);
+	} else {
+		for (guint i = 0; i < packages->len && !ctl_interrupted(); i++)
+			if (!one_package(ctl, chip, packages->pdata[i], target->outbox, tally))
+				break;
+		tally->packages = packages->len;
+	}
 
 	if (!packages->len)
 		ctl_say(&ctl->out, "%s: no package for this chip in %s.", chip->node, target->source);
@@ -194,9 +264,10 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
-	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new();
-	Target target = { .policy = CTL_POLICY_DEFAULT };
-	Tally tally = { .present = present };
+	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new(), missing = g_ptr_array_new();
+	g_auto(CtlPolicy) wanted = CTL_POLICY_DEFAULT;
+	Target target = { 0 };
+	Tally tally = { .present = present, .missing = missing };
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Bring a chip to its target: load every package in a directory that is sealed for it and not "
@@ -210,10 +281,11 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 	target.source = source;
 	target.outbox = outbox ?: CTL_OUTBOX;
 	target.trust = trust ?: CTL_TRUST;
-	if (policy && !ctl_policy_read(policy, &target.policy, error))
+	if (policy && !ctl_policy_read(policy, &wanted, error))
 		return 0;
-	if (lock && target.policy.lock == CTL_LOCK_NO)
-		target.policy.lock = CTL_LOCK_UNIT;
+	if (lock && wanted.lock == CTL_LOCK_NO)
+		wanted.lock = CTL_LOCK_UNIT;
+	target.policy = wanted;		/* borrows */
 	chip = ctl_chip_open(ctl, error);
 	packages = chip ? ctl_packages_scan(source, chip->info.eid, error) : NULL;
 	if (!packages)

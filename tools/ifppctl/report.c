@@ -75,6 +75,7 @@ static void write_result(Writer *w, const CtlResult *r)
 	ctl_json_int(b, "apdu_bytes", r->apdu_bytes);
 	ctl_json_int(b, "verify_ns", r->verify_ns);
 	ctl_json_int(b, "chip_ns", r->chip_ns);
+	ctl_json_int(b, "modem_ns", r->modem_ns);
 	ctl_json_string(b, "time", r->time);
 	json_builder_end_object(b);
 	w->totals->results++;
@@ -176,8 +177,27 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	}
 	json_builder_end_object(w->b);
 	w->totals->units++;
+	w->totals->unseen += !unit->keys;
 	g_clear_pointer(&w->damaged, g_ptr_array_unref);
 	return FALSE;
+}
+
+/* So that a reader can tell a unit or a package that was cut out on the way. */
+static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *files)
+{
+	json_builder_set_member_name(b, "totals");
+	json_builder_begin_object(b);
+	ctl_json_int(b, "units", t->units);
+	ctl_json_int(b, "unseen", t->unseen);
+	ctl_json_int(b, "packages", t->results + t->pending);
+	ctl_json_int(b, "results", t->results);
+	ctl_json_int(b, "installed", t->installed);
+	ctl_json_int(b, "failed", t->results - t->installed);
+	ctl_json_int(b, "pending", t->pending);
+	ctl_json_int(b, "locked", t->locked);
+	if (files)
+		ctl_json_int(b, "files", files->len);
+	json_builder_end_object(b);
 }
 
 JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
@@ -223,6 +243,7 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 	json_builder_begin_array(b);
 	g_tree_foreach(units, write_unit, &w);
 	json_builder_end_array(b);
+	write_totals(b, totals, files);
 	if (n_broken) {
 		json_builder_set_member_name(b, "damaged");
 		json_builder_begin_array(b);
@@ -276,12 +297,13 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 		if (!ifpp_file_write(file, line, strlen(line), 0640, error))
 			return 0;
 		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
-			"locked.", file, t.units, t.results, t.installed, t.pending, t.locked);
+			"locked, %u never seen.", file, t.units, t.results, t.installed, t.pending, t.locked, t.unseen);
 		if (ctl->out.json) {
 			JsonBuilder *b = ctl_json_new("report");
 
 			ctl_json_string(b, "file", file);
 			ctl_json_int(b, "units", t.units);
+			ctl_json_int(b, "unseen", t.unseen);
 			ctl_json_int(b, "results", t.results);
 			ctl_json_int(b, "installed", t.installed);
 			ctl_json_int(b, "pending", t.pending);

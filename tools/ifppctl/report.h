@@ -6,7 +6,7 @@
 #include <json-glib/json-glib.h>
 
 typedef struct {
-	guint units, results, installed, pending, locked, damaged;
+	guint units, unseen, results, installed, pending, locked, damaged;
 } CtlReportTotals;
 
 /**

@@ -54,6 +54,9 @@ static struct nla_policy load_policy[IFPP_A_LOAD_MAX + 1] = {
 	[IFPP_A_LOAD_REASON] = { .type = NLA_U32 },
 	[IFPP_A_LOAD_KEYS_LEFT] = { .type = NLA_U32 },
 	[IFPP_A_LOAD_DURATION] = { .minlen = 4, .maxlen = 8 },
+	[IFPP_A_LOAD_QUEUE] = { .minlen = 4, .maxlen = 8 },
+	[IFPP_A_LOAD_VERIFY] = { .minlen = 4, .maxlen = 8 },
+	[IFPP_A_LOAD_CHIP] = { .minlen = 4, .maxlen = 8 },
 };
 
 static struct nla_policy tamper_policy[IFPP_A_TAMPER_MAX + 1] = {
@@ -127,6 +130,9 @@ static gboolean parse_load(struct nlmsghdr *hdr, IfppNlEvent *event)
 	event->load.reason = get_u32(a[IFPP_A_LOAD_REASON]);
 	event->load.keys_left = get_u32(a[IFPP_A_LOAD_KEYS_LEFT]);
 	event->load.duration_ns = get_uint(a[IFPP_A_LOAD_DURATION]);
+	event->load.queue_ns = get_uint(a[IFPP_A_LOAD_QUEUE]);
+	event->load.verify_ns = get_uint(a[IFPP_A_LOAD_VERIFY]);
+	event->load.chip_ns = get_uint(a[IFPP_A_LOAD_CHIP]);
 	return TRUE;
 }
 

@@ -34,6 +34,7 @@ typedef struct {
 			gint32 status;
 			guint32 reason, keys_left;
 			guint64 duration_ns;
+			guint64 queue_ns, verify_ns, chip_ns;	/* parts of it */
 		} load;
 		struct {
 			guint8 eid[IFPP_EID_LEN];

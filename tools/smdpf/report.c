@@ -36,7 +36,9 @@ typedef struct {
 	gboolean json;
 	GHashTable *reported;	/* key ids seen in this report */
 	guint counts[N_OUTCOMES];
-	guint units, bad_units, locked, bad_locks;
+	guint units, unseen, bad_units, locked, bad_locks;
+	guint results, pending, bad_totals;
+	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
 } Check;
 
 /* A chip of the report, once proven. */
@@ -223,6 +225,35 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
 
+/* A package that the factory has, and no result for it. Only the ledger can vouch that it was ever sealed. */
+static void check_pending(Check *check, Unit *unit, JsonObject *pending)
+{
+	const char *text = member_string(pending, "key_id");
+	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL;
+	g_autofree char *key_hex = NULL;
+	LedgerEntry *entry;
+
+	check->pending++;
+	if (!id || g_bytes_get_size(id) != 32) {
+		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
+		return;
+	}
+	key_hex = ifpp_hex(ifpp_span_bytes(id));
+	entry = ledger_find(check->ledger, g_bytes_get_data(id, NULL));
+	if (!entry || entry->state == LEDGER_RESERVED) {
+		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, "not loaded");
+		return;
+	}
+	/* Another station, or an earlier report, knows better. */
+	if (entry->state != LEDGER_BOUND || g_hash_table_contains(check->reported, key_hex))
+		return;
+	g_hash_table_add(check->reported, g_strdup(key_hex));
+	if (memcmp(entry->eid, unit->eid, 16))
+		tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
+	else
+		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it lies in the factory (the factory's word)");
+}
+
 static void check_lock(Check *check, Unit *unit, JsonObject *lock)
 {
 	const char *challenge = lock ? member_string(lock, "challenge") : NULL;
@@ -277,35 +308,80 @@ static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError 
 	return TRUE;
 }
 
+static JsonArray *member_array(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
+}
+
+static void check_each(Check *check, Unit *unit, JsonArray *array,
+		       void (*one)(Check *check, Unit *unit, JsonObject *object))
+{
+	for (guint i = 0; array && i < json_array_get_length(array); i++) {
+		JsonNode *node = json_array_get_element(array, i);
+
+		if (JSON_NODE_HOLDS_OBJECT(node))
+			one(check, unit, json_node_get_object(node));
+		else
+			tell(check, FORGED, unit->eid_text, "", NULL, "not an object");
+	}
+}
+
 static void check_unit(Check *check, JsonNode *node)
 {
 	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+	JsonArray *results = object ? member_array(object, "results") : NULL;
+	guint n = results ? json_array_get_length(results) : 0;
 	g_autoptr(GError) error = NULL;
-	JsonNode *results;
 	Unit unit = {};
 
 	check->units++;
+	check->results += n;
 	if (!object || !prove_unit(check, object, &unit, &error)) {
-		check->bad_units++;
-		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
+		/* A chip that never came to the line has proven nothing, and claims nothing. */
+		if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA) && !n && !member_object(object, "lock") &&
+		    !member_string(object, "euicc_data")) {
+			check->unseen++;
+			tell_unit(check, unit.eid_text, "unseen", "the factory never saw this chip (the factory's word)");
+		} else {
+			check->bad_units++;
+			tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
+		}
 	}
 	if (!object)
 		return;
-	results = json_object_get_member(object, "results");
-	if (results && JSON_NODE_HOLDS_ARRAY(results)) {
-		JsonArray *array = json_node_get_array(results);
-
-		for (guint i = 0; i < json_array_get_length(array); i++) {
-			JsonNode *result = json_array_get_element(array, i);
-
-			if (JSON_NODE_HOLDS_OBJECT(result))
-				check_result(check, &unit, json_node_get_object(result));
-			else
-				tell(check, FORGED, unit.eid_text, "", NULL, "not a result");
-		}
-	}
-	check_lock(check, &unit, member_object(object, "lock"));
+	check_each(check, &unit, results, check_result);
+	check_each(check, &unit, member_array(object, "pending"), check_pending);
+	if (unit.info || member_object(object, "lock"))
+		check_lock(check, &unit, member_object(object, "lock"));
 	g_clear_pointer(&unit.info, ifpp_factory_info_free);
+}
+
+/* What the report says of itself, beside what is in it: a line that was cut out shows here. */
+static void check_totals(Check *check, JsonObject *totals)
+{
+	const struct {
+		const char *name;
+		guint counted;
+	} fields[] = {
+		{ "units", check->units },
+		{ "unseen", check->unseen },
+		{ "results", check->results },
+		{ "pending", check->pending },
+		{ "packages", check->results + check->pending },
+		{ "locked", check->locked + check->bad_locks },
+	};
+
+	for (guint i = 0; totals && i < G_N_ELEMENTS(fields); i++) {
+		if (!json_object_has_member(totals, fields[i].name) ||
+		    member_int(totals, fields[i].name) == fields[i].counted)
+			continue;
+		check->bad_totals++;
+		if (!check->json)
+			printf("the report says %" G_GINT64_FORMAT " %s, and has %u\n",
+			       member_int(totals, fields[i].name), fields[i].name, fields[i].counted);
+	}
 }
 
 static void find_missing(LedgerEntry *entry, gpointer user)
@@ -314,10 +390,23 @@ static void find_missing(LedgerEntry *entry, gpointer user)
 	Check *check = user;
 	char eid[33];
 
-	if (entry->state != LEDGER_BOUND || g_hash_table_contains(check->reported, key_hex))
+	if (entry->state == LEDGER_RESERVED)
 		return;
+	check->sealed++;
+	if (g_hash_table_contains(check->reported, key_hex))
+		return;
+	if (entry->state != LEDGER_BOUND) {
+		check->earlier++;
+		return;
+	}
 	ifpp_eid_format(entry->eid, eid);
 	tell(check, MISSING, eid, key_hex, entry, NULL);
+}
+
+static void add_count(JsonBuilder *builder, const char *name, guint count)
+{
+	json_builder_set_member_name(builder, name);
+	json_builder_add_int_value(builder, count);
 }
 
 static void summary(Check *check)
@@ -333,12 +422,13 @@ static void summary(Check *check)
 		}
 		json_builder_set_member_name(builder, "chips");
 		json_builder_add_int_value(builder, check->units);
-		json_builder_set_member_name(builder, "chips_unproven");
-		json_builder_add_int_value(builder, check->bad_units);
-		json_builder_set_member_name(builder, "locks_proven");
-		json_builder_add_int_value(builder, check->locked);
-		json_builder_set_member_name(builder, "locks_forged");
-		json_builder_add_int_value(builder, check->bad_locks);
+		add_count(builder, "chips_unseen", check->unseen);
+		add_count(builder, "chips_unproven", check->bad_units);
+		add_count(builder, "locks_proven", check->locked);
+		add_count(builder, "locks_forged", check->bad_locks);
+		add_count(builder, "sealed", check->sealed);
+		add_count(builder, "earlier", check->earlier);
+		add_count(builder, "totals_wrong", check->bad_totals);
 		json_builder_end_object(builder);
 		print_json(builder);
 		return;
@@ -352,7 +442,10 @@ static void summary(Check *check)
 		printf(", %u lock receipts forged", check->bad_locks);
 	if (check->bad_units)
 		printf(", %u chips unproven", check->bad_units);
-	printf("\n");
+	if (check->unseen)
+		printf(", %u chips never seen", check->unseen);
+	printf("\n%u packages sealed: %u accounted for here, %u by an earlier report, %u missing\n", check->sealed,
+	       check->sealed - check->earlier - check->counts[MISSING], check->earlier, check->counts[MISSING]);
 }
 
 static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature, GError **error)
@@ -368,7 +461,7 @@ static gboolean check_signature(const Home *home, const char *file, GBytes *text
 	return FALSE;
 }
 
-static JsonArray *load(const Home *home, const char *file, const char *signature, JsonParser *parser, GError **error)
+static JsonObject *load(const Home *home, const char *file, const char *signature, JsonParser *parser, GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
 	g_autoptr(GError) why = NULL;
@@ -385,23 +478,25 @@ static JsonArray *load(const Home *home, const char *file, const char *signature
 	if (node && JSON_NODE_HOLDS_OBJECT(node))
 		root = json_node_get_object(node);
 	if (!root || g_strcmp0(member_string(root, "format"), "ifpp-report") || member_int(root, "version") != 1 ||
-	    !(node = json_object_get_member(root, "units")) || !JSON_NODE_HOLDS_ARRAY(node)) {
+	    !member_array(root, "units")) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not a Profile Loading Report of version 1", file);
 		return NULL;
 	}
-	return json_node_get_array(node);
+	return root;
 }
 
 gboolean report_verify(Home *home, const char *file, const char *signature, gboolean json, gboolean complete,
 		       int *exit_code, GError **error)
 {
 	g_autoptr(JsonParser) parser = json_parser_new_immutable();
-	JsonArray *units = load(home, file, signature, parser, error);
+	JsonObject *root = load(home, file, signature, parser, error);
 	Check check = { .home = home, .json = json };
+	JsonArray *units;
 	gboolean ok;
 
-	if (!units)
+	if (!root)
 		return FALSE;
+	units = member_array(root, "units");
 	check.ledger = ledger_open(home, error);
 	if (!check.ledger)
 		return FALSE;
@@ -412,6 +507,7 @@ gboolean report_verify(Home *home, const char *file, const char *signature, gboo
 			printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
 		for (guint i = 0; i < json_array_get_length(units); i++)
 			check_unit(&check, json_array_get_element(units, i));
+		check_totals(&check, member_object(root, "totals"));
 		ledger_foreach(check.ledger, find_missing, &check);
 		ok = ledger_commit(check.ledger, error);
 		ledger_unlock(check.ledger);
@@ -419,7 +515,8 @@ gboolean report_verify(Home *home, const char *file, const char *signature, gboo
 	if (ok)
 		summary(&check);
 
-	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.bad_units || check.bad_locks)
+	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.bad_units || check.bad_locks ||
+	    check.bad_totals)
 		*exit_code = IFPP_EXIT_REFUSED;
 	else if (complete && (check.counts[FAILED] || check.counts[NOT_LOADED] || check.counts[MISSING]))
 		*exit_code = IFPP_EXIT_FAILED;
