@@ -47,7 +47,12 @@ static char *stats(Modem *modem)
 	const ModemStats *m = modem_stats(modem);
 	const IfppChipMem *mem = chip_memory(modem_chip(modem));
 	const WireTime *time = modem_wire_time(modem);
+	g_autoptr(GString) services = g_string_new(NULL);
+	const char *name;
+	guint64 n;
 
+	for (guint i = 0; (name = modem_service(modem, i, &n)); i++)
+		g_string_append_printf(services, "%s\"%s\":%" G_GUINT64_FORMAT, i ? "," : "", name, n);
 	return g_strdup_printf("{\"apdus\":%" G_GUINT64_FORMAT ",\"bytes\":%" G_GUINT64_FORMAT
 			       ",\"response_bytes\":%" G_GUINT64_FORMAT ",\"wire_us\":%" G_GUINT64_FORMAT
 			       ",\"apdu_us\":%" G_GUINT64_FORMAT ",\"chip_us\":%" G_GUINT64_FORMAT
@@ -56,7 +61,7 @@ static char *stats(Modem *modem)
 			       ",\"requests\":%" G_GUINT64_FORMAT ",\"send_apdus\":%" G_GUINT64_FORMAT
 			       ",\"resets\":%" G_GUINT64_FORMAT ",\"faults\":%" G_GUINT64_FORMAT
 			       ",\"armed\":%u,\"plugged\":%s,\"powered\":%s,\"state\":%d,\"keys\":%u"
-			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"notifications\":%u}",
+			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"notifications\":%u,\"services\":{%s}}",
 			       chip->apdus, chip->bytes, chip->response_bytes, time->wire_ns / 1000,
 			       time->apdu_ns / 1000, time->chip_ns / 1000, chip->loads, chip->installed, chip->writes,
 			       chip_channels_open(modem_chip(modem)), modem_clients(modem), m->requests,
@@ -64,7 +69,7 @@ static char *stats(Modem *modem)
 			       bool_text(modem_plugged(modem)),
 			       bool_text(mem != NULL), mem ? (int)ifpp_chipmem_state(mem) : -1,
 			       mem ? mem->keys->len : 0, mem ? mem->spent : 0, mem ? mem->profiles->len : 0,
-			       mem ? mem->notes->len : 0);
+			       mem ? mem->notes->len : 0, services->str);
 }
 
 static const struct {

@@ -1,97 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* QMUX, client ids, and the services CTL, DMS and UIM. Little-endian throughout. */
-#include "modem.h"
+/* QMUX, client ids, and the services CTL and UIM. */
+#include "modem-priv.h"
 
 #include <string.h>
 
-#include "eid.h"
 #include "error.h"
-
-#define SERVICE_CTL 0x00
-#define SERVICE_DMS 0x02
-#define SERVICE_UIM 0x0B
-#define N_CLIENTS 254
 
 #define FROM_MODEM 0x80
 #define QMUX_HEADER 6
 #define STREAM_MAX (2 * 65536)
 
-enum {
-	QMI_OK = 0,
-	QMI_MALFORMED = 1,
-	QMI_INTERNAL = 3,
-	QMI_CLIENT_IDS_EXHAUSTED = 5,
-	QMI_INVALID_CLIENT_ID = 7,
-	QMI_MISSING_ARGUMENT = 17,
-	QMI_NO_EFFECT = 26,
-	QMI_INVALID_SERVICE_TYPE = 31,
-	QMI_INVALID_ARGUMENT = 48,
-	QMI_DEVICE_NOT_READY = 52,
-	QMI_INSUFFICIENT_RESOURCES = 68,
-	QMI_INVALID_COMMAND = 71,
-	QMI_SIM_FILE_NOT_FOUND = 80,
-	QMI_NOT_SUPPORTED = 94,
-	QMI_NO_SIM = 102,
-};
-
 /* UIM Register Events */
 #define EVENT_CARD_STATUS 0x01
 #define EVENT_SLOT_STATUS 0x10
-
-typedef struct {
-	gboolean used;
-	ModemLink *link;	/* who used it last; NULL: gone */
-	guint32 events;
-	gboolean refresh;	/* wants refresh indications */
-} Client;
-
-typedef struct {
-	guint8 id;
-	guint16 major, minor;
-	Client clients[N_CLIENTS + 1];
-} Service;
-
-struct _Modem {
-	Chip *chip;
-	Faults *faults;
-	Wire wire;		/* what all this would take on a real one */
-	Service services[2];
-	guint max_clients;
-	GPtrArray *links;
-	guint8 mode;		/* DMS operating mode */
-	gboolean sim_off;	/* by UIM Power Off */
-	gboolean plugged;
-	gboolean hung;
-	ModemEventFunc event;
-	gpointer event_user;
-	GQueue events;		/* ModemEvent, to be told from the main loop */
-	guint event_source;
-	guint refresh_source;
-	GPtrArray *late;	/* Late: answers that a fault holds back */
-	ModemStats stats;
-};
-
-struct _ModemLink {
-	Modem *modem;
-	ModemSendFunc send;
-	gpointer user;
-	GByteArray *in;
-	gboolean stale;		/* of a modem before its reset; will be freed soon */
-};
-
-/* One request, taken apart, and the answer that grows beside it. */
-typedef struct {
-	Modem *modem;
-	ModemLink *link;
-	guint8 service, cid;
-	guint16 transaction, message;
-	IfppSpan tlvs;
-	Client *client;		/* NULL for CTL */
-	guint16 error;
-	GByteArray *out;	/* TLVs after the result */
-	gboolean silent;
-	guint delay;
-} Request;
 
 typedef struct {
 	Modem *modem;
@@ -102,50 +23,10 @@ typedef struct {
 
 /* ------------------------------------------------------------------ little pieces */
 
-static guint16 get16(const guint8 *p)
+gboolean request_tlv(const Request *req, guint8 type, IfppSpan *value)
 {
-	return p[0] | p[1] << 8;
-}
+	IfppSpan tlvs = req->tlvs;
 
-static void put8(GByteArray *out, guint8 v)
-{
-	g_byte_array_append(out, &v, 1);
-}
-
-static void put16(GByteArray *out, guint16 v)
-{
-	g_byte_array_append(out, (guint8[]){ v, v >> 8 }, 2);
-}
-
-static void put32(GByteArray *out, guint32 v)
-{
-	g_byte_array_append(out, (guint8[]){ v, v >> 8, v >> 16, v >> 24 }, 4);
-}
-
-static void put_lv8(GByteArray *out, const void *data, guint8 len)
-{
-	put8(out, len);
-	if (len)
-		g_byte_array_append(out, data, len);
-}
-
-static void put_tlv(GByteArray *out, guint8 type, const void *data, gsize len)
-{
-	put8(out, type);
-	put16(out, len);
-	if (len)
-		g_byte_array_append(out, data, len);
-}
-
-/* Takes @value. */
-static void put_tlv_array(GByteArray *out, guint8 type, GByteArray *value)
-{
-	put_tlv(out, type, value->data, value->len);
-	g_byte_array_unref(value);
-}
-
-static gboolean find_tlv(IfppSpan tlvs, guint8 type, IfppSpan *value)
-{
 	while (tlvs.len >= 3) {
 		gsize len = get16(tlvs.data + 1);
 
@@ -178,12 +59,11 @@ static gboolean tlvs_sound(IfppSpan tlvs)
 	return TRUE;
 }
 
-/* A fixed-size argument; sets the error when it is missing or of another size. */
-static const guint8 *argument(Request *req, guint8 type, gsize len)
+const guint8 *request_argument(Request *req, guint8 type, gsize len)
 {
 	IfppSpan value;
 
-	if (!find_tlv(req->tlvs, type, &value))
+	if (!request_tlv(req, type, &value))
 		req->error = QMI_MISSING_ARGUMENT;
 	else if (value.len != len)
 		req->error = QMI_MALFORMED;
@@ -195,7 +75,7 @@ static const guint8 *argument(Request *req, guint8 type, gsize len)
 static Service *find_service(Modem *modem, guint8 id)
 {
 	for (guint i = 0; i < G_N_ELEMENTS(modem->services); i++)
-		if (modem->services[i].id == id)
+		if (modem->services[i].kind->id == id)
 			return &modem->services[i];
 	return NULL;
 }
@@ -380,16 +260,16 @@ static void ctl_version_info(Request *req)
 	for (guint i = 0; i < G_N_ELEMENTS(req->modem->services); i++) {
 		const Service *service = &req->modem->services[i];
 
-		put8(value, service->id);
-		put16(value, service->major);
-		put16(value, service->minor);
+		put8(value, service->kind->id);
+		put16(value, service->kind->major);
+		put16(value, service->kind->minor);
 	}
 	put_tlv_array(req->out, 0x01, value);
 }
 
 static void ctl_allocate(Request *req)
 {
-	const guint8 *arg = argument(req, 0x01, 1);
+	const guint8 *arg = request_argument(req, 0x01, 1);
 	Service *service;
 
 	if (!arg)
@@ -407,7 +287,7 @@ static void ctl_allocate(Request *req)
 		memset(client, 0, sizeof(*client));
 		client->used = TRUE;
 		client->link = req->link;
-		put_tlv(req->out, 0x01, (guint8[]){ service->id, cid }, 2);
+		put_tlv(req->out, 0x01, (guint8[]){ service->kind->id, cid }, 2);
 		return;
 	}
 	req->error = QMI_CLIENT_IDS_EXHAUSTED;
@@ -415,7 +295,7 @@ static void ctl_allocate(Request *req)
 
 static void ctl_release(Request *req)
 {
-	const guint8 *arg = argument(req, 0x01, 2);
+	const guint8 *arg = request_argument(req, 0x01, 2);
 	Service *service;
 
 	if (!arg)
@@ -442,7 +322,7 @@ static void ctl(Request *req)
 
 	switch (req->message) {
 	case 0x0020:	/* Set Instance ID */
-		arg = argument(req, 0x01, 1);
+		arg = request_argument(req, 0x01, 1);
 		if (arg)
 			put_tlv(req->out, 0x01, (guint8[]){ arg[0], 0 }, 2);
 		break;
@@ -456,137 +336,11 @@ static void ctl(Request *req)
 		ctl_release(req);
 		break;
 	case 0x0026:	/* Set Data Format: 802.3 or raw IP, no data flows here */
-		if (argument(req, 0x01, 1))
+		if (request_argument(req, 0x01, 1))
 			put_tlv(req->out, 0x10, (guint8[]){ 2, 0 }, 2);
 		break;
 	case 0x0027:
 		ctl_sync(req);
-		break;
-	default:
-		req->error = QMI_INVALID_COMMAND;
-	}
-}
-
-/* ------------------------------------------------------------------ DMS */
-
-/* A test TAC, eight digits of the EID, Luhn digit: stable per chip. */
-static void make_imei(Modem *modem, char imei[16])
-{
-	char digits[IFPP_EID_DIGITS + 1];
-	guint sum = 0;
-
-	ifpp_eid_format(chip_memory(modem->chip)->eid, digits);
-	memcpy(imei, "001012", 6);
-	memcpy(imei + 6, digits + 22, 8);
-	for (guint i = 0; i < 14; i++) {
-		guint d = (imei[i] - '0') * (1 + i % 2);
-
-		sum += d / 10 + d % 10;
-	}
-	imei[14] = '0' + (10 - sum % 10) % 10;
-	imei[15] = '\0';
-}
-
-static void dms_ids(Request *req)
-{
-	char imei[16];
-
-	if (!chip_powered(req->modem->chip)) {
-		req->error = QMI_DEVICE_NOT_READY;
-		return;
-	}
-	make_imei(req->modem, imei);
-	put_tlv(req->out, 0x10, "0", 1);
-	put_tlv(req->out, 0x11, imei, 15);
-}
-
-static void dms_capabilities(Request *req)
-{
-	GByteArray *value = g_byte_array_new();
-
-	put32(value, 50000000);		/* up, down, bit/s */
-	put32(value, 150000000);
-	put8(value, 1);			/* data service: non-simultaneous CS and PS */
-	put8(value, 2);			/* a SIM is supported */
-	put8(value, 1);
-	put8(value, 8);			/* LTE */
-	put_tlv_array(req->out, 0x01, value);
-}
-
-static void dms_iccid(Request *req)
-{
-	const IfppChipMem *mem = chip_memory(req->modem->chip);
-	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
-	char iccid[21];
-
-	if (!profile) {
-		req->error = QMI_DEVICE_NOT_READY;
-		return;
-	}
-	ifpp_iccid_format(profile->iccid, iccid);
-	put_tlv(req->out, 0x01, iccid, strlen(iccid));
-}
-
-static gboolean reset_now(gpointer user)
-{
-	modem_reset(user);
-	return G_SOURCE_REMOVE;
-}
-
-static void dms_set_mode(Request *req)
-{
-	const guint8 *arg = argument(req, 0x01, 1);
-
-	if (!arg)
-		return;
-	if (arg[0] > 5) {
-		req->error = QMI_INVALID_ARGUMENT;
-		return;
-	}
-	/* 4 is reset: the answer goes out first. */
-	if (arg[0] == 4 && !req->modem->refresh_source)
-		req->modem->refresh_source = g_idle_add(reset_now, req->modem);
-	else
-		req->modem->mode = arg[0];
-}
-
-static void put_text(Request *req, const char *text)
-{
-	put_tlv(req->out, 0x01, text, strlen(text));
-}
-
-static void dms(Request *req)
-{
-	switch (req->message) {
-	case 0x0000:	/* Reset */
-	case 0x0001:	/* Set Event Report */
-		break;
-	case 0x0020:
-		dms_capabilities(req);
-		break;
-	case 0x0021:
-		put_text(req, "IFPP project");
-		break;
-	case 0x0022:
-		put_text(req, "Virtual EC25");
-		break;
-	case 0x0023:
-		put_text(req, "ifpp-vmodem " IFPP_VERSION);
-		break;
-	case 0x0025:
-		dms_ids(req);
-		break;
-	case 0x002C:
-		put_text(req, "10000");
-		break;
-	case 0x002D:
-		put_tlv(req->out, 0x01, &req->modem->mode, 1);
-		break;
-	case 0x002E:
-		dms_set_mode(req);
-		break;
-	case 0x003C:
-		dms_iccid(req);
 		break;
 	default:
 		req->error = QMI_INVALID_COMMAND;
@@ -752,10 +506,9 @@ static gboolean do_refresh(gpointer user)
 
 /* ------------------------------------------------------------------ UIM: APDUs */
 
-/* The first argument of every card operation; there is one slot. */
-static gboolean slot_ready(Request *req)
+gboolean request_slot_ready(Request *req)
 {
-	const guint8 *slot = argument(req, 0x01, 1);
+	const guint8 *slot = request_argument(req, 0x01, 1);
 
 	if (!slot)
 		return FALSE;
@@ -842,16 +595,16 @@ static void uim_open(Request *req)
 	IfppSpan aid = { NULL, 0 }, value;
 	guint8 fci = 2;
 
-	if (!slot_ready(req))
+	if (!request_slot_ready(req))
 		return;
-	if (find_tlv(req->tlvs, 0x10, &value)) {
+	if (request_tlv(req, 0x10, &value)) {
 		if (value.len < 1 || value.data[0] != value.len - 1) {
 			req->error = QMI_MALFORMED;
 			return;
 		}
 		aid = (IfppSpan){ value.data + 1, value.len - 1 };
 	}
-	if (find_tlv(req->tlvs, 0x11, &value) && value.len == 1)
+	if (request_tlv(req, 0x11, &value) && value.len == 1)
 		fci = value.data[0];
 	open_channel(req, aid, fci);
 }
@@ -861,9 +614,9 @@ static void uim_logical_channel(Request *req)
 {
 	IfppSpan value;
 
-	if (!slot_ready(req))
+	if (!request_slot_ready(req))
 		return;
-	if (find_tlv(req->tlvs, 0x11, &value) && value.len == 1)
+	if (request_tlv(req, 0x11, &value) && value.len == 1)
 		close_channel(req, value.data[0]);
 	else
 		uim_open(req);
@@ -928,9 +681,9 @@ static void uim_send_apdu(Request *req)
 	FaultKind kind;
 	guint arg = 0;
 
-	if (!slot_ready(req))
+	if (!request_slot_ready(req))
 		return;
-	if (!find_tlv(req->tlvs, 0x02, &value)) {
+	if (!request_tlv(req, 0x02, &value)) {
 		req->error = QMI_MISSING_ARGUMENT;
 		return;
 	}
@@ -940,7 +693,7 @@ static void uim_send_apdu(Request *req)
 	}
 	apdu = (IfppSpan){ value.data + 2, value.len - 2 };
 	/* The modem knows the channel; what the host wrote into CLA does not count. */
-	if (find_tlv(req->tlvs, 0x10, &value) && value.len == 1)
+	if (request_tlv(req, 0x10, &value) && value.len == 1)
 		channel = value.data[0];
 
 	req->modem->stats.send_apdus++;
@@ -967,7 +720,7 @@ static void uim_send_apdu(Request *req)
 
 static void uim_power(Request *req, gboolean on)
 {
-	const guint8 *slot = argument(req, 0x01, 1);
+	const guint8 *slot = request_argument(req, 0x01, 1);
 
 	if (!slot)
 		return;
@@ -988,7 +741,7 @@ static void uim_power(Request *req, gboolean on)
 
 static void uim_register_events(Request *req)
 {
-	const guint8 *mask = argument(req, 0x01, 4);
+	const guint8 *mask = request_argument(req, 0x01, 4);
 
 	if (!mask)
 		return;
@@ -1001,7 +754,7 @@ static void uim_refresh_register(Request *req)
 {
 	IfppSpan value;
 
-	if (find_tlv(req->tlvs, 0x02, &value) && value.len)
+	if (request_tlv(req, 0x02, &value) && value.len)
 		req->client->refresh = value.data[0] != 0;
 	else
 		req->error = QMI_MISSING_ARGUMENT;
@@ -1009,11 +762,11 @@ static void uim_refresh_register(Request *req)
 
 static void uim_switch_slot(Request *req)
 {
-	const guint8 *logical = argument(req, 0x01, 1), *physical;
+	const guint8 *logical = request_argument(req, 0x01, 1), *physical;
 
 	if (!logical)
 		return;
-	physical = argument(req, 0x02, 4);
+	physical = request_argument(req, 0x02, 4);
 	if (!physical)
 		return;
 	if (logical[0] != 1 || physical[0] != 1 || physical[1] || physical[2] || physical[3])
@@ -1024,6 +777,8 @@ static void uim_switch_slot(Request *req)
 
 static void uim(Request *req)
 {
+	if (modem_files(req))
+		return;
 	switch (req->message) {
 	case 0x0000:
 		req->client->events = 0;
@@ -1101,10 +856,8 @@ static void dispatch(Request *req)
 	}
 	req->client = &service->clients[req->cid];
 	req->client->link = req->link;
-	if (req->service == SERVICE_DMS)
-		dms(req);
-	else
-		uim(req);
+	service->requests++;
+	service->kind->handle(req);
 }
 
 /* Before anything is done. FALSE: the request is dealt with. */
@@ -1264,6 +1017,14 @@ static IfppChipMemFate write_fault(IfppChipMem *mem, gpointer user)
 	}
 }
 
+static const ServiceKind kinds[N_SERVICES] = {
+	{ SERVICE_WDS, "wds", 1, 67, modem_wds },
+	{ SERVICE_DMS, "dms", 1, 14, modem_dms },
+	{ SERVICE_NAS, "nas", 1, 25, modem_nas },
+	{ SERVICE_UIM, "uim", 1, 55, uim },
+	{ SERVICE_WDA, "wda", 1, 16, modem_wda },
+};
+
 Modem *modem_new(Chip *chip)
 {
 	Modem *modem = g_new0(Modem, 1);
@@ -1271,8 +1032,10 @@ Modem *modem_new(Chip *chip)
 	modem->chip = chip;
 	modem->faults = faults_new();
 	modem->wire.model = wire_default;
-	modem->services[0] = (Service){ .id = SERVICE_DMS, .major = 1, .minor = 14 };
-	modem->services[1] = (Service){ .id = SERVICE_UIM, .major = 1, .minor = 55 };
+	for (guint i = 0; i < N_SERVICES; i++)
+		modem->services[i].kind = &kinds[i];
+	modem->modes = MODEM_MODES;
+	modem->link_layer = 1;
 	modem->max_clients = 16;
 	modem->links = g_ptr_array_new();
 	modem->late = g_ptr_array_new_with_free_func(late_free);
@@ -1337,6 +1100,14 @@ guint modem_clients(const Modem *modem)
 		for (guint cid = 1; cid <= N_CLIENTS; cid++)
 			n += modem->services[i].clients[cid].used;
 	return n;
+}
+
+const char *modem_service(const Modem *modem, guint index, guint64 *requests)
+{
+	if (index >= N_SERVICES)
+		return NULL;
+	*requests = modem->services[index].requests;
+	return modem->services[index].kind->name;
 }
 
 const ModemStats *modem_stats(const Modem *modem)

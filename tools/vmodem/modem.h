@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A modem that speaks QMI (CTL, DMS, UIM) in front of the chip. Transport is somebody else's business. */
+/* A modem that speaks QMI (CTL, DMS, NAS, UIM, WDS, WDA) in front of the chip. Transport is somebody else's business. */
 #ifndef VMODEM_MODEM_H
 #define VMODEM_MODEM_H
 
@@ -51,6 +51,8 @@ gboolean modem_plugged(const Modem *modem);
 Chip *modem_chip(Modem *modem);
 Faults *modem_faults(Modem *modem);
 guint modem_clients(const Modem *modem);	/* allocated client ids */
+/* Name of a service besides CTL, and how many requests it had; NULL: no such. */
+const char *modem_service(const Modem *modem, guint index, guint64 *requests);
 
 typedef struct {
 	guint64 requests;		/* QMI messages from hosts */

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Files of the enabled profile which a modem reads when a SIM comes up, out of its profile elements
+ * (TCA profile package 2.3; TS 31.102 4.2). Transparent ones only.
+ */
+#include "modem-priv.h"
+
+#include <string.h>
+
+#define MF 0x3F00
+#define ADF_USIM 0x7FFF
+#define EF_ICCID 0x2FE2
+
+#define FILL_OFFSET 0x82
+#define FILL_CONTENT 0x83
+#define FILE_MAX 4096		/* bytes an offset may lead to */
+
+static const struct {
+	guint16 id;
+	guint8 element;		/* tag of the profile element: usim or opt-usim */
+	guint8 member;		/* number in it */
+	const char *fallback;	/* what the template has */
+	gsize fallback_len;
+} files[] = {
+	{ .id = 0x6F07, .element = 0xB3, .member = 3 },		/* IMSI */
+	{ .id = 0x6F38, .element = 0xB3, .member = 8 },		/* UST */
+	{ .id = 0x6F46, .element = 0xB3, .member = 13 },	/* SPN */
+	{ .id = 0x6F56, .element = 0xB3, .member = 14 },	/* EST */
+	{ .id = 0x6F78, .element = 0xB3, .member = 18 },	/* ACC */
+	{ .id = 0x6F7B, .element = 0xB3, .member = 19 },	/* FPLMN */
+	{ .id = 0x6FAD, .element = 0xB3, .member = 21, .fallback = "\0\0\0\2", .fallback_len = 4 },	/* AD */
+	{ .id = 0x6F3E, .element = 0xB4, .member = 5 },		/* GID1 */
+	{ .id = 0x6F3F, .element = 0xB4, .member = 6 },		/* GID2 */
+	{ .id = 0x6F60, .element = 0xB4, .member = 15 },	/* PLMNwAcT */
+	{ .id = 0x6F61, .element = 0xB4, .member = 16 },	/* OPLMNwAcT */
+	{ .id = 0x6F62, .element = 0xB4, .member = 17 },	/* HPLMNwAcT */
+};
+
+/* A File: contents, each after the last or at an offset from its end. */
+static GByteArray *fill(IfppSpan members)
+{
+	GByteArray *content = g_byte_array_new();
+	gsize skip = 0;
+	IfppTlv tlv;
+
+	while (members.len && ifpp_tlv_next(&members, &tlv, NULL)) {
+		if (tlv.tag == FILL_OFFSET && tlv.value.len && tlv.value.len <= 2) {
+			skip = tlv.value.data[0];
+			if (tlv.value.len == 2)
+				skip = skip << 8 | tlv.value.data[1];
+		} else if (tlv.tag == FILL_CONTENT && content->len + skip + tlv.value.len <= FILE_MAX) {
+			while (skip) {
+				put8(content, 0xFF);
+				skip--;
+			}
+			g_byte_array_append(content, tlv.value.data, tlv.value.len);
+		}
+	}
+	return content;
+}
+
+/* Contents of a file of the enabled profile; NULL: it has none such. */
+static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
+{
+	const IfppChipMem *mem = chip_memory(modem->chip);
+	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
+	IfppTlv element, file;
+	IfppSpan upp;
+	guint i;
+
+	if (!profile)
+		return NULL;
+	if (df == MF && id == EF_ICCID)
+		return g_byte_array_append(g_byte_array_new(), profile->iccid, sizeof(profile->iccid));
+	for (i = 0; i < G_N_ELEMENTS(files) && files[i].id != id; i++)
+		;
+	if (df != ADF_USIM || i == G_N_ELEMENTS(files))
+		return NULL;
+	upp = ifpp_span_bytes(profile->upp);
+	while (upp.len && ifpp_tlv_next(&upp, &element, NULL))
+		if (element.tag == files[i].element &&
+		    ifpp_tlv_find(element.value, 0xA0 | files[i].member, &file))
+			return fill(file.value);
+	if (!files[i].fallback)
+		return NULL;
+	return g_byte_array_append(g_byte_array_new(), (const guint8 *)files[i].fallback,
+				   files[i].fallback_len);
+}
+
+/* The file a request names: session, then file id and path. NULL: the error is set, and the card's word. */
+static GByteArray *named_file(Request *req, guint16 *id)
+{
+	GByteArray *content;
+	IfppSpan value;
+
+	if (!request_tlv(req, 0x01, &value) || !request_tlv(req, 0x02, &value)) {
+		req->error = QMI_MISSING_ARGUMENT;
+		return NULL;
+	}
+	if (value.len < 3 || value.data[2] != value.len - 3 || value.data[2] % 2) {
+		req->error = QMI_MALFORMED;
+		return NULL;
+	}
+	if (req->modem->sim_off) {
+		req->error = QMI_NO_SIM;
+		return NULL;
+	}
+	*id = get16(value.data);
+	content = read_file(req->modem, value.data[2] ? get16(value.data + value.len - 2) : MF, *id);
+	if (!content)
+		req->error = QMI_SIM_FILE_NOT_FOUND;
+	put_tlv(req->out, 0x10, content ? (guint8[]){ 0x90, 0x00 } : (guint8[]){ 0x6A, 0x82 }, 2);
+	return content;
+}
+
+static void read_transparent(Request *req)
+{
+	const guint8 *range = request_argument(req, 0x03, 4);
+	g_autoptr(GByteArray) content = NULL;
+	GByteArray *value;
+	guint16 id, offset, len;
+
+	if (!range)
+		return;
+	content = named_file(req, &id);
+	if (!content)
+		return;
+	offset = get16(range);
+	len = get16(range + 2);
+	if (offset > content->len || len > content->len - offset) {
+		req->error = QMI_INVALID_ARGUMENT;
+		return;
+	}
+	if (!len)
+		len = content->len - offset;
+	value = g_byte_array_new();
+	put16(value, len);
+	g_byte_array_append(value, content->data + offset, len);
+	put_tlv_array(req->out, 0x11, value);
+}
+
+static void get_attributes(Request *req)
+{
+	g_autoptr(GByteArray) content = NULL;
+	GByteArray *value;
+	guint16 id;
+
+	content = named_file(req, &id);
+	if (!content)
+		return;
+	value = g_byte_array_new();
+	put16(value, content->len);
+	put16(value, id);
+	put8(value, 0);			/* transparent */
+	put16(value, 0);		/* no records */
+	put16(value, 0);
+	for (guint i = 0; i < 5; i++) {	/* read, write, increase, deactivate, activate: always */
+		put8(value, 0);
+		put16(value, 0);
+	}
+	put16(value, 0);		/* FCP: none */
+	put_tlv_array(req->out, 0x11, value);
+}
+
+gboolean modem_files(Request *req)
+{
+	switch (req->message) {
+	case 0x0020:
+		read_transparent(req);
+		return TRUE;
+	case 0x0024:
+		get_attributes(req);
+		return TRUE;
+	default:
+		return FALSE;
+	}
+}
