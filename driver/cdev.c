@@ -65,7 +65,7 @@ static int ifpp_front_try(struct ifpp_file *file, const struct ifpp_pkg_hdr *hdr
 	else if (!err && dev->req)
 		err = -EAGAIN;
 	if (!err && req)
-		file->req = req;
+		WRITE_ONCE(file->req, req);
 	mutex_unlock(&dev->chip->lock);
 	return err;
 }
@@ -139,7 +139,7 @@ static int ifpp_front_take(struct ifpp_file *file, size_t count, struct ifpp_req
 	else if (count < sizeof((*req)->result) + (*req)->result.pir_len)
 		err = -EMSGSIZE;
 	else
-		file->copying = true;
+		WRITE_ONCE(file->copying, true);
 	mutex_unlock(&dev->chip->lock);
 	return err;
 }
@@ -155,7 +155,7 @@ static void ifpp_front_taken(struct ifpp_file *file, struct ifpp_request *req, b
 		ifpp_request_put(req);
 	}
 	mutex_unlock(&dev->chip->lock);
-	wake_up_all(&dev->wait);
+	ifpp_wake(dev);
 }
 
 static ssize_t ifpp_front_read(struct file *filp, char __user *buf, size_t count, loff_t *pos)
@@ -194,7 +194,7 @@ static __poll_t ifpp_front_poll(struct file *filp, poll_table *wait)
 	struct ifpp_chip *chip = dev->chip;
 	__poll_t mask = 0;
 
-	poll_wait(filp, &dev->wait, wait);
+	poll_wait(filp, &dev->watch, wait);
 	mutex_lock(&chip->lock);
 	if (file->req && file->req->done)
 		mask |= EPOLLIN | EPOLLRDNORM;
@@ -302,7 +302,9 @@ static int ifpp_front_do(struct ifpp_file *file, struct ifpp_request *req)
 	}
 	if (err)
 		return err;
-	return wait_event_killable(dev->wait, READ_ONCE(req->done)) ?: req->result.status;
+	/* Pairs with ifpp_finish(). */
+	return wait_event_killable(dev->wait, smp_load_acquire(&req->done)) ?:
+	       req->result.status;
 }
 
 static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)
@@ -327,7 +329,9 @@ static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)
 		if (!req)
 			return -ENOMEM;
 		err = ifpp_front_do(file, req);
-		del.deleted = req->deleted;
+		/* After an error it may still be in work. */
+		if (!err)
+			del.deleted = req->deleted;
 		ifpp_request_put(req);
 		if (err)
 			return err;

@@ -9,6 +9,7 @@
 #include <linux/jhash.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "ifpp.h"
@@ -100,12 +101,11 @@ void ifpp_chips_count(u32 *chips, u32 *locked)
 void ifpp_changed(struct ifpp_dev *dev)
 {
 	struct ifpp_record *rec = &dev->chip->rec;
-	bool state, keys;
+	bool state;
 
 	lockdep_assert_held(&dev->chip->lock);
 	state = dev->ev_state != rec->state;
-	keys = dev->ev_unspent != rec->unspent;
-	if (!state && !keys && dev->ev_unknown == rec->unknown)
+	if (!state && dev->ev_unspent == rec->unspent && dev->ev_unknown == rec->unknown)
 		return;
 
 	if (state)
@@ -116,14 +116,17 @@ void ifpp_changed(struct ifpp_dev *dev)
 	WRITE_ONCE(dev->ev_unspent, rec->unspent);
 	dev->ev_unknown = rec->unknown;
 	WRITE_ONCE(dev->changes, dev->changes + 1);
-	wake_up_all(&dev->wait);
+	wake_up_poll(&dev->watch, EPOLLPRI);
 
 	/* Once gone, the kobject may be on its way out. */
 	if (dev->gone)
 		return;
 	ifpp_netlink_dev(dev, IFPP_CMD_DEV_CHANGE_NTF);
-	if (state || keys)
+	/* udev need not know that a load has begun, but what became of its key. */
+	if (state || (!rec->unknown && dev->ev_keys != rec->unspent)) {
+		dev->ev_keys = rec->unspent;
 		kobject_uevent(&dev->dev.kobj, KOBJ_CHANGE);
+	}
 }
 
 static void ifpp_dev_release(struct device *d)
@@ -162,7 +165,7 @@ static void ifpp_dev_end(struct ifpp_dev *dev)
 	WRITE_ONCE(dev->gone, true);
 	ifpp_queue_abort(dev, -ENODEV);
 	WRITE_ONCE(dev->changes, dev->changes + 1);
-	wake_up_all(&dev->wait);
+	ifpp_wake(dev);
 }
 
 /* The record takes the report; a chip that ought to be locked begins to be. */
@@ -232,6 +235,7 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 	dev->ev_state = chip->rec.state;
 	dev->ev_unspent = chip->rec.unspent;
 	dev->ev_unknown = chip->rec.unknown;
+	dev->ev_keys = chip->rec.unspent;
 	mutex_unlock(&chip->lock);
 	if (new)
 		hash_add(ifpp_chips, &chip->node, ifpp_eid_hash(eid));

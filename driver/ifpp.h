@@ -65,12 +65,15 @@ struct ifpp_chip {
  * @req:	the slot: the request in work, of any client or of the kernel
  * @pending:	the request in the slot waits for the relay to read it
  * @changes:	counts changes of state, keys or relay, for POLLPRI
- * @wait:	clients: the slot is free, a request is done, a change, the end
+ * @wait:	clients: the slot is free, a request is done, a lock, the end
+ * @watch:	clients in poll(): all of that, and any other change
  * @relay_wait:	the relay: a request is in the slot
  * @deadline:	ends the request in the slot when its time is over
+ * @alarm:	jiffies for which @deadline was last set
  * @ev_state:	what was last announced; uevents read it without the lock
  * @ev_unspent:	likewise
  * @ev_unknown:	likewise
+ * @ev_keys:	unspent keys as the last uevent told them
  */
 struct ifpp_dev {
 	struct device dev;
@@ -84,11 +87,14 @@ struct ifpp_dev {
 	bool pending;
 	unsigned int changes;
 	wait_queue_head_t wait;
+	wait_queue_head_t watch;
 	wait_queue_head_t relay_wait;
 	struct delayed_work deadline;
+	unsigned long alarm;
 	u32 ev_state;
 	u32 ev_unspent;
 	u32 ev_unknown;
+	u32 ev_keys;
 };
 
 /**
@@ -157,6 +163,7 @@ bool ifpp_pin(void);
 
 /* queue.c */
 void ifpp_queue_init(struct ifpp_dev *dev);
+void ifpp_wake(struct ifpp_dev *dev);
 struct ifpp_request *ifpp_request_new(u32 type, u32 len);
 void ifpp_request_put(struct ifpp_request *req);
 int ifpp_queue_may(struct ifpp_dev *dev, const struct ifpp_pkg_hdr *hdr);

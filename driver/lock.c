@@ -69,7 +69,7 @@ static void ifpp_refuse_queued(struct ifpp_dev *dev)
 	    (req->type == IFPP_REQ_LOAD || req->type == IFPP_REQ_DELETE_KEYS))
 		ifpp_queue_abort(dev, -EPERM);
 	WRITE_ONCE(dev->changes, dev->changes + 1);
-	wake_up_all(&dev->wait);
+	ifpp_wake(dev);
 }
 
 /**
@@ -209,19 +209,22 @@ unlock:
 
 int __init ifpp_host_init(void)
 {
+	bool anchor = !ifpp_cmdline_locked && ifpp_anchor_configured();
+
+	/* The nodes and netlink are there already: a HOST lock may have begun. */
+	mutex_lock(&ifpp_host_mutex);
 	if (ifpp_cmdline_locked) {
 		ifpp_pin();
 		ifpp_host_set(IFPP_STATE_LOCKED, IFPP_ANCHOR_CMDLINE);
-		ifpp_host.settled = true;
-		return 0;
+	} else if (anchor) {
+		/* Configured but not read yet counts as unreadable, and no chip can attach. */
+		ifpp_host_set(ifpp_host.state, IFPP_ANCHOR_UNREADABLE);
 	}
-	if (!ifpp_anchor_configured()) {
-		ifpp_host.settled = true;
-		return 0;
-	}
-	/* Configured but not read yet counts as unreadable, and no chip can attach. */
-	ifpp_host_set(IFPP_STATE_FACTORY, IFPP_ANCHOR_UNREADABLE);
-	return ifpp_anchor_init();
+	/* Pairs with ifpp_host_settled(). */
+	if (!anchor)
+		smp_store_release(&ifpp_host.settled, true);
+	mutex_unlock(&ifpp_host_mutex);
+	return anchor ? ifpp_anchor_init() : 0;
 }
 
 void ifpp_host_exit(void)

@@ -68,6 +68,19 @@ static const struct ifpp_pkg_hdr *ifpp_request_hdr(const struct ifpp_request *re
 	return (const struct ifpp_pkg_hdr *)req->data;
 }
 
+/**
+ * ifpp_wake() - wake the clients of a device
+ * @dev: the device
+ *
+ * For what ends a wait: the slot is free, a request is done, a lock, the end of the
+ * relay. A change of the record alone concerns poll() only, see ifpp_changed().
+ */
+void ifpp_wake(struct ifpp_dev *dev)
+{
+	wake_up_all(&dev->wait);
+	wake_up_all(&dev->watch);
+}
+
 static void ifpp_finish(struct ifpp_dev *dev, int status)
 {
 	struct ifpp_chip *chip = dev->chip;
@@ -93,13 +106,14 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 	if (req->dispatched && req->type != IFPP_REQ_REFRESH && chip->rec.unknown)
 		dev->want_refresh = true;
 
-	WRITE_ONCE(req->done, true);
+	/* Pairs with ifpp_front_do(): who sees it sees the outcome as well. */
+	smp_store_release(&req->done, true);
 	WRITE_ONCE(dev->req, NULL);
 	WRITE_ONCE(dev->pending, false);
 	ifpp_request_put(req);
 	ifpp_changed(dev);
 	ifpp_queue_kick(dev);
-	wake_up_all(&dev->wait);
+	ifpp_wake(dev);
 }
 
 /**
@@ -130,6 +144,14 @@ int ifpp_queue_may(struct ifpp_dev *dev, const struct ifpp_pkg_hdr *hdr)
 	return err;
 }
 
+static void ifpp_queue_alarm(struct ifpp_dev *dev, unsigned long when)
+{
+	unsigned long now = jiffies;
+
+	dev->alarm = when;
+	mod_delayed_work(system_wq, &dev->deadline, time_after(when, now) ? when - now : 0);
+}
+
 /**
  * ifpp_queue_put() - put a request into the slot
  * @dev: the device
@@ -139,8 +161,6 @@ int ifpp_queue_may(struct ifpp_dev *dev, const struct ifpp_pkg_hdr *hdr)
  */
 int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req)
 {
-	unsigned long timeout = msecs_to_jiffies(READ_ONCE(ifpp_timeout_ms));
-
 	lockdep_assert_held(&dev->chip->lock);
 	if (dev->gone)
 		return -ENODEV;
@@ -148,15 +168,18 @@ int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req)
 		return -EAGAIN;
 
 	req->id = atomic64_inc_return(&ifpp_last_id);
-	req->expires = jiffies + timeout;
+	req->expires = jiffies + msecs_to_jiffies(READ_ONCE(ifpp_timeout_ms));
 	kref_get(&req->ref);
 	WRITE_ONCE(dev->req, req);
 	WRITE_ONCE(dev->pending, true);
 	if (req->type == IFPP_REQ_LOCK)
 		dev->lock_sent = true;
-	/* A timer still running for an earlier request may be too late for this one. */
-	cancel_delayed_work(&dev->deadline);
-	schedule_delayed_work(&dev->deadline, timeout);
+	/*
+	 * An alarm still set for an earlier request is left alone: when it goes off,
+	 * ifpp_deadline() sets it anew. Unless it is too late for this one.
+	 */
+	if (!delayed_work_pending(&dev->deadline) || time_before(req->expires, dev->alarm))
+		ifpp_queue_alarm(dev, req->expires);
 	trace_ifpp_submit(dev->index, req->id, req->type, req->len);
 	wake_up_all(&dev->relay_wait);
 	return 0;
@@ -184,7 +207,7 @@ void ifpp_queue_kick(struct ifpp_dev *dev)
 		req = ifpp_request_new(IFPP_REQ_REFRESH, 0);
 	if (!req) {
 		/* The deadline's work comes back here. */
-		schedule_delayed_work(&dev->deadline, HZ);
+		ifpp_queue_alarm(dev, jiffies + HZ);
 		return;
 	}
 	if (lock)
@@ -338,7 +361,7 @@ static void ifpp_deadline(struct work_struct *work)
 	else if (!req)
 		ifpp_queue_kick(dev);
 	else if (time_before(jiffies, req->expires))
-		schedule_delayed_work(&dev->deadline, req->expires - jiffies);
+		ifpp_queue_alarm(dev, req->expires);
 	else
 		ifpp_finish(dev, -ETIMEDOUT);
 	mutex_unlock(&dev->chip->lock);
@@ -351,6 +374,7 @@ static void ifpp_deadline(struct work_struct *work)
 void ifpp_queue_init(struct ifpp_dev *dev)
 {
 	init_waitqueue_head(&dev->wait);
+	init_waitqueue_head(&dev->watch);
 	init_waitqueue_head(&dev->relay_wait);
 	INIT_DELAYED_WORK(&dev->deadline, ifpp_deadline);
 }

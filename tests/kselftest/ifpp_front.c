@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/ifppN: submit, results, poll, ioctls, two clients, signals. */
+#include <linux/netlink.h>
+#include <sys/socket.h>
+
 #include "ifpp_test.h"
 
 TEST_F(ifpp, load)
@@ -485,6 +488,74 @@ TEST_F(ifpp, deadline_unread)
 	EXPECT_EQ(3, self->info.keys_unspent);
 	EXPECT_EQ(0, self->info.loads);
 	EXPECT_FALSE(poll_now(self->relay) & POLLIN);
+}
+
+/* The next uevent about @index's node: its text, lines ended by NULs; "" if none comes. */
+static const char *next_uevent(int fd, int index)
+{
+	static char buf[4096];
+	char name[32];
+	char *p;
+	int n;
+
+	snprintf(name, sizeof(name), "DEVNAME=ifpp%d", index);
+	while ((n = recv(fd, buf, sizeof(buf) - 1, 0)) > 0) {
+		buf[n] = '\0';
+		for (p = buf; p < buf + n; p += strlen(p) + 1)
+			if (!strcmp(p, name))
+				break;
+		if (p >= buf + n)
+			continue;
+		for (p = buf; p < buf + n - 1; p++)
+			if (!*p)
+				*p = '\n';
+		return buf;
+	}
+	return "";
+}
+
+#define EXPECT_UEVENT(state, keys) do {						\
+	const char *ev = next_uevent(fd, self->index);				\
+	EXPECT_NE(NULL, strstr(ev, "\nACTION=change\n"));			\
+	EXPECT_NE(NULL, strstr(ev, "\nIFPP_STATE=" state "\n"));			\
+	EXPECT_NE(NULL, strstr(ev, "\nIFPP_KEYS=" keys "\n"));			\
+} while (0)
+
+/* udev learns what became of a load, not that it began; and each step of a lock. */
+TEST_F(ifpp, uevents)
+{
+	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+	struct timeval soon = { .tv_usec = 200000 };
+	struct ifpp_lock l = {};
+	struct call c;
+	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
+
+	ASSERT_EQ(0, bind(fd, (struct sockaddr *)&addr, sizeof(addr)));
+	ASSERT_EQ(0, setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)));
+	ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
+	ASSERT_EQ(IFPP_REQ_LOAD, relay_next(self->relay, &self->req));
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, -EIO, &self->chip, 0));
+	ASSERT_LT(0, read(self->front, &self->out, sizeof(self->out)));
+	EXPECT_STREQ("", next_uevent(fd, self->index));
+
+	ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
+	ASSERT_EQ(IFPP_REQ_LOAD, relay_next(self->relay, &self->req));
+	chip_spend(&self->chip, 0);
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 1));
+	EXPECT_UEVENT("FACTORY", "2");
+	EXPECT_STREQ("", next_uevent(fd, self->index));
+
+	l.receipt = (uintptr_t)&self->out;
+	l.receipt_len = sizeof(self->out);
+	call_start(&c, self->front, IFPP_IOC_LOCK, &l, 0);
+	ASSERT_EQ(IFPP_REQ_LOCK, relay_next(self->relay, &self->req));
+	EXPECT_UEVENT("LOCKING", "2");
+	chip_lock(&self->chip);
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 8));
+	EXPECT_EQ(0, call_end(&c));
+	EXPECT_UEVENT("LOCKED", "0");
+	EXPECT_STREQ("", next_uevent(fd, self->index));
+	close(fd);
 }
 
 static void sysfs(int index, const char *name, char *buf, size_t len)
