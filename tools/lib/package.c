@@ -377,7 +377,8 @@ static gboolean open_content(IfppPackage *package, IfppSpan in, GError **error)
 	return package->bpp != NULL;
 }
 
-IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
+/* @trust NULL: the signature is not looked at. */
+static IfppPackage *open_package(GBytes *file, IfppTrust *trust, GError **error)
 {
 	g_autoptr(IfppPackage) package = g_new0(IfppPackage, 1);
 	IfppSpan all = ifpp_span_bytes(file);
@@ -390,9 +391,21 @@ IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
 
 	env.certs = package->chain;
 	env.all = (IfppSpan){ all.data + IFPP_HEADER_LEN, all.len - IFPP_HEADER_LEN };
-	if (!open_envelope(&env, trust, error) || !open_content(package, env.content, error))
+	if (!(trust ? open_envelope(&env, trust, error) : check_envelope(&env, error)) ||
+	    !open_content(package, env.content, error))
 		return NULL;
 	return g_steal_pointer(&package);
+}
+
+IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
+{
+	g_return_val_if_fail(trust, NULL);
+	return open_package(file, trust, error);
+}
+
+IfppPackage *ifpp_package_read_proven(GBytes *file, GError **error)
+{
+	return open_package(file, NULL, error);
 }
 
 void ifpp_package_free(IfppPackage *package)
