@@ -19,6 +19,7 @@ struct _IfppBpp {
 	IfppSpan transaction_id;
 	IfppSpan otpk_dp;
 	IfppSpan iccid;
+	IfppSpan provider;
 	IfppSpan profile_name;
 	guint profile_class;
 };
@@ -128,6 +129,10 @@ static gboolean parse_metadata(IfppBpp *bpp, GError **error)
 			if (tlv.value.len != 10 || bpp->iccid.len)
 				return fail(error, "the ICCID is not ten bytes");
 			bpp->iccid = tlv.value;
+		} else if (tlv.tag == 0x91) {
+			if (!g_utf8_validate_len((const char *)tlv.value.data, tlv.value.len, NULL))
+				return fail(error, "the service provider's name is not UTF-8");
+			bpp->provider = tlv.value;
 		} else if (tlv.tag == 0x92) {
 			if (!g_utf8_validate_len((const char *)tlv.value.data, tlv.value.len, NULL))
 				return fail(error, "the profile name is not UTF-8");
@@ -213,6 +218,11 @@ IfppSpan ifpp_bpp_otpk_dp(IfppBpp *bpp)
 IfppSpan ifpp_bpp_iccid(IfppBpp *bpp)
 {
 	return bpp->iccid;
+}
+
+IfppSpan ifpp_bpp_provider(IfppBpp *bpp)
+{
+	return bpp->provider;
 }
 
 IfppSpan ifpp_bpp_profile_name(IfppBpp *bpp)

@@ -47,7 +47,7 @@ gboolean cert_signed(const CertSigned *s, Cert *issuer, GBytes **signer);
 gboolean cert_point(Cert *cert, guint8 point[65], GError **error);
 gboolean cert_eid(Cert *cert, guint8 eid[16], GError **error);
 
-/* The same certificate as often as it is asked for, parsed once. Of CAs and Key Makers, not of chips. */
+/* The same certificate as often as it is asked for, parsed once. Of CAs and Key Makers, not of chips. @trust NULL: parsed anew. */
 Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error);
 /* As ifpp_trust_verify(), of certificates that are parsed; what is used of @pool is taken out of it. */
 gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, GError **error);

@@ -401,7 +401,8 @@ static gboolean open_content(IfppPackage *package, IfppSpan in, GError **error)
 	return package->bpp != NULL;
 }
 
-IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
+/* @trust NULL: the signature is not looked at. */
+static IfppPackage *open_package(GBytes *file, IfppTrust *trust, GError **error)
 {
 	g_autoptr(IfppPackage) package = g_new0(IfppPackage, 1);
 	IfppSpan all = ifpp_span_bytes(file);
@@ -414,10 +415,22 @@ IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
 
 	env.certs = package->chain;
 	env.all = (IfppSpan){ all.data + IFPP_HEADER_LEN, all.len - IFPP_HEADER_LEN };
-	if (!open_envelope(&env, error) || !cert_point(env.signer, package->signer, error) ||
+	if (!(trust ? open_envelope(&env, error) : check_envelope(&env, error)) ||
+	    !cert_point(env.signer, package->signer, error) ||
 	    !open_content(package, env.content, error))
 		return NULL;
 	return g_steal_pointer(&package);
+}
+
+IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error)
+{
+	g_return_val_if_fail(trust, NULL);
+	return open_package(file, trust, error);
+}
+
+IfppPackage *ifpp_package_read_proven(GBytes *file, GError **error)
+{
+	return open_package(file, NULL, error);
 }
 
 void ifpp_package_free(IfppPackage *package)

@@ -31,6 +31,15 @@ typedef struct _IfppPackage IfppPackage;
  * Afterwards everything in the package is proven to be what the SM-DPf signed.
  */
 IfppPackage *ifpp_package_open(GBytes *file, IfppTrust *trust, GError **error);
+
+/**
+ * ifpp_package_read_proven() - parse a sealed package that a signed inventory has proven
+ * @file: the whole file, with the hash that a verified delivery tells
+ * @error: IFPP_ERROR_HEADER, LENGTH, TOO_LARGE, CMS, CMS_STRICT, HEADER_MISMATCH, BPP, TLV
+ *
+ * Only for looking at what it says: its own signature is not verified.
+ */
+IfppPackage *ifpp_package_read_proven(GBytes *file, GError **error);
 void ifpp_package_free(IfppPackage *package);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppPackage, ifpp_package_free)
 

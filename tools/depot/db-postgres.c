@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* PostgreSQL, and distributed engines that speak its protocol: one depot for several stations. */
+#include "db.h"
+
+#include <libpq-fe.h>
+#include <string.h>
+
+#include "depot-error.h"
+
+#define PARAMS_MAX 24
+#define COLUMNS_MAX 24
+
+/* Type numbers of pg_type, the same on every engine of that protocol. */
+enum { OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23 };
+
+typedef struct {
+	Db base;
+	PGconn *conn;
+	GHashTable *statements;	/* address of the text -> number + 1 of the prepared statement */
+} Postgres;
+
+static gboolean fail(Postgres *db, PGresult *result, GError **error)
+{
+	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	gboolean gone = PQstatus(db->conn) != CONNECTION_OK;
+
+	/*
+	 * Class 40: serialization failure, deadlock. 23505 is one too where two make the same row, or the
+	 * same table. A lost connection is opened anew by begin().
+	 */
+	db->base.again = gone || (state && (!strncmp(state, "40", 2) || !strcmp(state, "23505")));
+	g_set_error(error, DEPOT_ERROR, db->base.again && !gone ? DEPOT_ERROR_BUSY : DEPOT_ERROR_DB, "PostgreSQL: %s",
+		    primary ? primary : PQerrorMessage(db->conn));
+	PQclear(result);
+	return FALSE;
+}
+
+static gboolean alive(Postgres *db, GError **error)
+{
+	if (PQstatus(db->conn) == CONNECTION_OK)
+		return TRUE;
+	g_hash_table_remove_all(db->statements);
+	PQreset(db->conn);
+	if (PQstatus(db->conn) == CONNECTION_OK)
+		return TRUE;
+	fail(db, NULL, error);
+	db->base.again = FALSE;
+	return FALSE;
+}
+
+static gboolean simple(Postgres *db, const char *sql, GError **error)
+{
+	PGresult *result = PQexec(db->conn, sql);
+
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return fail(db, result, error);
+	PQclear(result);
+	return TRUE;
+}
+
+static gboolean begin(Db *base, GError **error)
+{
+	Postgres *db = (Postgres *)base;
+
+	return alive(db, error) && simple(db, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", error);
+}
+
+static gboolean commit(Db *base, GError **error)
+{
+	Postgres *db = (Postgres *)base;
+	PGresult *result = PQexec(db->conn, "COMMIT");
+
+	/* A transaction that has failed answers COMMIT with ROLLBACK. */
+	if (PQresultStatus(result) != PGRES_COMMAND_OK || strcmp(PQcmdStatus(result), "COMMIT"))
+		return fail(db, result, error);
+	PQclear(result);
+	return TRUE;
+}
+
+static void rollback(Db *base)
+{
+	Postgres *db = (Postgres *)base;
+
+	if (PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+		PQclear(PQexec(db->conn, "ROLLBACK"));
+}
+
+static gboolean prepare(Postgres *db, const char *sql, char name[16], GError **error)
+{
+	guint number = GPOINTER_TO_UINT(g_hash_table_lookup(db->statements, sql));
+	PGresult *result;
+
+	g_snprintf(name, 16, "s%u", number ? number - 1 : g_hash_table_size(db->statements));
+	if (number)
+		return TRUE;
+	result = PQprepare(db->conn, name, sql, 0, NULL);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+		return fail(db, result, error);
+	PQclear(result);
+	g_hash_table_insert(db->statements, (gpointer)sql, GUINT_TO_POINTER(g_hash_table_size(db->statements) + 1));
+	return TRUE;
+}
+
+static gint64 get_int(const guint8 *data, int len)
+{
+	guint64 n = data[0] & 0x80 ? G_MAXUINT64 : 0;
+
+	for (int i = 0; i < len; i++)
+		n = n << 8 | data[i];
+	return (gint64)n;
+}
+
+static guint get_row(const PGresult *result, int at, DbValue *row)
+{
+	guint n = MIN(PQnfields(result), COLUMNS_MAX);
+
+	for (guint i = 0; i < n; i++) {
+		const char *data = PQgetvalue(result, at, i);
+		int len = PQgetlength(result, at, i);
+
+		row[i] = (DbValue){ .type = DB_NULL };
+		if (PQgetisnull(result, at, i))
+			continue;
+		switch (PQftype(result, i)) {
+		case OID_INT2:
+		case OID_INT4:
+		case OID_INT8:
+			row[i] = DB_I(get_int((const guint8 *)data, len));
+			break;
+		default:
+			row[i].type = PQftype(result, i) == OID_BYTEA ? DB_BLOB : DB_TEXT;
+			row[i].data = data;
+			row[i].len = len;
+		}
+	}
+	return n;
+}
+
+static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+		    gint64 *changed, GError **error)
+{
+	Postgres *db = (Postgres *)base;
+	const char *values[PARAMS_MAX];
+	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+	char numbers[PARAMS_MAX][24], name[16];
+	DbValue columns[COLUMNS_MAX];
+	ExecStatusType status;
+	PGresult *result;
+
+	g_assert(n_params <= PARAMS_MAX);
+	/* Inside a transaction a lost connection is found by the statement, and all of it runs again. */
+	if ((PQtransactionStatus(db->conn) == PQTRANS_IDLE || PQstatus(db->conn) != CONNECTION_OK) && !alive(db, error))
+		return FALSE;
+	if (!prepare(db, sql, name, error))
+		return FALSE;
+	for (guint i = 0; i < n_params; i++) {
+		formats[i] = params[i].type == DB_BLOB;
+		lengths[i] = params[i].len;
+		values[i] = params[i].data;
+		if (params[i].type == DB_INT) {
+			g_snprintf(numbers[i], sizeof(numbers[i]), "%" G_GINT64_FORMAT, params[i].num);
+			values[i] = numbers[i];
+		} else if (params[i].type == DB_BLOB && !params[i].data) {
+			values[i] = "";
+		}
+	}
+	result = PQexecPrepared(db->conn, name, n_params, values, lengths, formats, 1);
+	status = PQresultStatus(result);
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+		return fail(db, result, error);
+	if (changed)
+		*changed = g_ascii_strtoll(PQcmdTuples(result), NULL, 10);
+	for (int i = 0; row && i < PQntuples(result); i++) {
+		if (!row(columns, get_row(result, i, columns), user, error)) {
+			PQclear(result);
+			return FALSE;
+		}
+	}
+	PQclear(result);
+	return TRUE;
+}
+
+static gboolean take_int(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gint64 *)user = row[0].num;
+	return TRUE;
+}
+
+static gboolean now(Db *base, gint64 *ms, GError **error)
+{
+	return run(base, "SELECT CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000) AS BIGINT)", NULL, 0, take_int,
+		   ms, NULL, error);
+}
+
+static void close_db(Db *base)
+{
+	Postgres *db = (Postgres *)base;
+
+	g_hash_table_unref(db->statements);
+	PQfinish(db->conn);
+	g_free(db);
+}
+
+/* "NOTICE: relation exists" is no news. */
+static void no_notice(void *user, const PGresult *result)
+{
+}
+
+static const DbOps ops = { begin, commit, rollback, run, now, close_db };
+
+Db *db_postgres_open(const char *url, GError **error)
+{
+	/* The URL overrides what stands before it. */
+	const char *names[] = { "connect_timeout", "keepalives_idle", "application_name", "dbname", NULL };
+	const char *values[] = { "10", "30", "ifpp-depot", url, NULL };
+	Postgres *db = g_new0(Postgres, 1);
+	g_autoptr(Db) base = &db->base;
+
+	db->base.ops = &ops;
+	db->statements = g_hash_table_new(NULL, NULL);
+	db->conn = PQconnectdbParams(names, values, 1);
+	if (PQstatus(db->conn) != CONNECTION_OK) {
+		fail(db, NULL, error);
+		return NULL;
+	}
+	PQsetNoticeReceiver(db->conn, no_notice, NULL);
+	return g_steal_pointer(&base);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* SQLite: the depot of one machine, in one file, with no server. */
+#include "db.h"
+
+#include <sqlite3.h>
+#include <string.h>
+
+#include "depot-error.h"
+
+#define BUSY_MS 10000
+#define COLUMNS_MAX 24
+
+typedef struct {
+	Db base;
+	sqlite3 *handle;
+	GHashTable *statements;	/* address of the text -> sqlite3_stmt */
+	char *path;
+} Sqlite;
+
+static gboolean fail(Sqlite *db, const char *doing, GError **error)
+{
+	int code = sqlite3_errcode(db->handle) & 0xFF;
+
+	db->base.again = code == SQLITE_BUSY || code == SQLITE_LOCKED;
+	g_set_error(error, DEPOT_ERROR, db->base.again ? DEPOT_ERROR_BUSY : DEPOT_ERROR_DB, "%s: %s%s", db->path, doing,
+		    sqlite3_errmsg(db->handle));
+	return FALSE;
+}
+
+static gboolean simple(Sqlite *db, const char *sql, GError **error)
+{
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, "", error);
+}
+
+static gboolean begin(Db *base, GError **error)
+{
+	/* Takes the write lock at once, so that no later statement finds that it cannot have it. */
+	return simple((Sqlite *)base, "BEGIN IMMEDIATE", error);
+}
+
+static gboolean commit(Db *base, GError **error)
+{
+	return simple((Sqlite *)base, "COMMIT", error);
+}
+
+static void rollback(Db *base)
+{
+	Sqlite *db = (Sqlite *)base;
+
+	if (!sqlite3_get_autocommit(db->handle))
+		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
+static sqlite3_stmt *prepare(Sqlite *db, const char *sql, GError **error)
+{
+	sqlite3_stmt *statement = g_hash_table_lookup(db->statements, sql);
+
+	if (statement)
+		return statement;
+	if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
+		fail(db, "", error);
+		return NULL;
+	}
+	g_hash_table_insert(db->statements, (gpointer)sql, statement);
+	return statement;
+}
+
+static int bind(sqlite3_stmt *statement, guint i, const DbValue *value)
+{
+	char name[8];
+	int at;
+
+	/* $1 is a name to SQLite, and its number that of its first mention. */
+	g_snprintf(name, sizeof(name), "$%u", i + 1);
+	at = sqlite3_bind_parameter_index(statement, name);
+	switch (value->type) {
+	case DB_INT:
+		return sqlite3_bind_int64(statement, at, value->num);
+	case DB_TEXT:
+		return sqlite3_bind_text64(statement, at, value->data, value->len, SQLITE_STATIC, SQLITE_UTF8);
+	case DB_BLOB:
+		return value->len ? sqlite3_bind_blob64(statement, at, value->data, value->len, SQLITE_STATIC) :
+				    sqlite3_bind_zeroblob(statement, at, 0);
+	default:
+		return sqlite3_bind_null(statement, at);
+	}
+}
+
+static guint get_row(sqlite3_stmt *statement, DbValue *row)
+{
+	guint n = MIN(sqlite3_column_count(statement), COLUMNS_MAX);
+
+	for (guint i = 0; i < n; i++) {
+		row[i] = (DbValue){ .type = DB_NULL };
+		switch (sqlite3_column_type(statement, i)) {
+		case SQLITE_INTEGER:
+			row[i] = DB_I(sqlite3_column_int64(statement, i));
+			break;
+		case SQLITE_TEXT:
+			row[i].type = DB_TEXT;
+			row[i].data = sqlite3_column_text(statement, i);
+			row[i].len = sqlite3_column_bytes(statement, i);
+			break;
+		case SQLITE_BLOB:
+			row[i].type = DB_BLOB;
+			row[i].data = sqlite3_column_blob(statement, i);
+			row[i].len = sqlite3_column_bytes(statement, i);
+			break;
+		}
+	}
+	return n;
+}
+
+static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+		    gint64 *changed, GError **error)
+{
+	Sqlite *db = (Sqlite *)base;
+	sqlite3_stmt *statement = prepare(db, sql, error);
+	DbValue values[COLUMNS_MAX];
+	gboolean ok = TRUE;
+	int code = SQLITE_OK;
+
+	if (!statement)
+		return FALSE;
+	for (guint i = 0; ok && i < n_params; i++)
+		ok = bind(statement, i, &params[i]) == SQLITE_OK || fail(db, "", error);
+	while (ok && (code = sqlite3_step(statement)) == SQLITE_ROW)
+		if (row)
+			ok = row(values, get_row(statement, values), user, error);
+	if (ok && code != SQLITE_DONE)
+		ok = fail(db, "", error);
+	if (ok && changed)
+		*changed = sqlite3_changes64(db->handle);
+	sqlite3_reset(statement);
+	sqlite3_clear_bindings(statement);
+	return ok;
+}
+
+static gboolean now(Db *base, gint64 *ms, GError **error)
+{
+	*ms = g_get_real_time() / 1000;
+	return TRUE;
+}
+
+static void close_db(Db *base)
+{
+	Sqlite *db = (Sqlite *)base;
+
+	g_hash_table_unref(db->statements);
+	sqlite3_close(db->handle);
+	g_free(db->path);
+	g_free(db);
+}
+
+static void finalize(gpointer statement)
+{
+	sqlite3_finalize(statement);
+}
+
+static const DbOps ops = { begin, commit, rollback, run, now, close_db };
+
+Db *db_sqlite_open(const char *path, gboolean create, GError **error)
+{
+	Sqlite *db = g_new0(Sqlite, 1);
+	g_autoptr(Db) base = &db->base;
+
+	db->base.ops = &ops;
+	db->path = g_strdup(path);
+	db->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
+	if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
+			    (create ? SQLITE_OPEN_CREATE : 0), NULL) != SQLITE_OK) {
+		fail(db, create ? "" : "there is no depot; ifpp-depot init or import makes one: ", error);
+		return NULL;
+	}
+	sqlite3_extended_result_codes(db->handle, 1);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	/* A commit is on the disk when it returns. Readers never wait for a writer. */
+	if (!simple(db, "PRAGMA journal_mode=WAL", error) || !simple(db, "PRAGMA synchronous=FULL", error) ||
+	    !simple(db, "PRAGMA cache_size=-16000", error))
+		return NULL;
+	return g_steal_pointer(&base);
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "db.h"
+
+#include <string.h>
+
+#include "depot-error.h"
+
+#define ATTEMPTS 40
+#define PAUSE_MAX_US 200000
+
+DbValue db_text(const char *text)
+{
+	return text ? (DbValue){ .type = DB_TEXT, .data = text, .len = strlen(text) } : (DbValue){ .type = DB_NULL };
+}
+
+const char *db_get_text(const DbValue *value)
+{
+	return value->type == DB_TEXT ? value->data : "";
+}
+
+gboolean db_get_blob(const DbValue *value, void *out, gsize len)
+{
+	if (value->type != DB_BLOB || value->len != len)
+		return FALSE;
+	memcpy(out, value->data, len);
+	return TRUE;
+}
+
+Db *db_open(const char *url, gboolean create, GError **error)
+{
+	if (g_str_has_prefix(url, "postgresql:") || g_str_has_prefix(url, "postgres:"))
+		return db_postgres_open(url, error);
+	if (g_str_has_prefix(url, "sqlite:"))
+		url += strlen("sqlite:");
+	return db_sqlite_open(url, create, error);
+}
+
+void db_close(Db *db)
+{
+	if (db)
+		db->ops->close(db);
+}
+
+gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+		gint64 *changed, GError **error)
+{
+	return db->ops->run(db, sql, params, n_params, row, user, changed, error);
+}
+
+static gboolean attempt(Db *db, DbBody body, gpointer user, GError **error)
+{
+	db->again = FALSE;
+	if (!db->ops->begin(db, error))
+		return FALSE;
+	if (body(db, user, error) && db->ops->commit(db, error))
+		return TRUE;
+	db->ops->rollback(db);
+	return FALSE;
+}
+
+gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error)
+{
+	gint64 pause = 1000;
+
+	for (guint i = 1;; i++) {
+		g_autoptr(GError) local = NULL;
+
+		if (attempt(db, body, user, &local))
+			return TRUE;
+		if (!db->again || i == ATTEMPTS) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return FALSE;
+		}
+		g_usleep(g_random_int_range(pause / 2, pause));
+		pause = MIN(pause * 2, PAUSE_MAX_US);
+	}
+}

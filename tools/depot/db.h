@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A database behind one struct of function pointers: SQLite in a file, or PostgreSQL and what speaks
+ * its protocol. One schema and one set of statements run on both, so they use only what both have.
+ */
+#ifndef IFPP_DEPOT_DB_H
+#define IFPP_DEPOT_DB_H
+
+#include <glib.h>
+
+typedef enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } DbType;
+
+typedef struct {
+	DbType type;
+	gint64 num;
+	const void *data;	/* of a text: with a NUL after its end */
+	gsize len;
+} DbValue;
+
+#define DB_I(n) ((DbValue){ .type = DB_INT, .num = (n) })
+#define DB_B(p, n) ((DbValue){ .type = DB_BLOB, .data = (p), .len = (n) })
+DbValue db_text(const char *text);	/* NULL: DB_NULL */
+const char *db_get_text(const DbValue *value);	/* never NULL */
+/* Copy a blob of exactly @len bytes; FALSE if it is anything else. */
+gboolean db_get_blob(const DbValue *value, void *out, gsize len);
+
+typedef struct Db Db;
+/* One row; what it points to lives until it returns. FALSE with @error set ends the statement. */
+typedef gboolean (*DbRow)(const DbValue *row, guint n, gpointer user, GError **error);
+
+typedef struct {
+	gboolean (*begin)(Db *db, GError **error);		/* serializable, and meant for writing */
+	gboolean (*commit)(Db *db, GError **error);
+	void (*rollback)(Db *db);
+	gboolean (*run)(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+			gint64 *changed, GError **error);
+	gboolean (*now)(Db *db, gint64 *ms, GError **error);	/* the database's clock */
+	void (*close)(Db *db);
+} DbOps;
+
+struct Db {
+	const DbOps *ops;
+	gboolean again;		/* the last failure was a collision: the same transaction may succeed next time */
+};
+
+Db *db_sqlite_open(const char *path, gboolean create, GError **error);
+Db *db_postgres_open(const char *url, GError **error);
+
+/**
+ * db_open() - open a database
+ * @url: a path, sqlite:PATH, or postgresql://USER@HOST:PORT/NAME (also postgres://) as libpq takes it
+ * @create: make the file of SQLite if there is none
+ * @error: DEPOT_ERROR_DB
+ *
+ * A handle is for one thread at a time.
+ */
+Db *db_open(const char *url, gboolean create, GError **error);
+void db_close(Db *db);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
+
+/**
+ * db_run() - one statement
+ * @db: the database
+ * @sql: a literal with $1, $2...; it is prepared once and found again by its address
+ * @row: called for each row, or NULL
+ * @user: for @row
+ * @changed: rows inserted, updated or deleted, or NULL
+ * @error: DEPOT_ERROR_DB, BUSY, or what @row set
+ * @n_params: how many DbValue follow as @params
+ */
+gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+		gint64 *changed, GError **error);
+#define DB_RUN(db, sql, row, user, changed, error, ...) \
+	db_run(db, sql, (const DbValue[]){ __VA_ARGS__ }, sizeof((const DbValue[]){ __VA_ARGS__ }) / sizeof(DbValue), \
+	       row, user, changed, error)
+
+/* May be run several times: it starts from nothing each time. */
+typedef gboolean (*DbBody)(Db *db, gpointer user, GError **error);
+
+/**
+ * db_transaction() - run @body in a serializable transaction
+ * @error: DEPOT_ERROR_DB, BUSY (after a bounded number of collisions), or what @body set
+ *
+ * A collision (SQLSTATE class 40, SQLITE_BUSY) rolls back and runs @body again after a random
+ * pause that grows: distributed engines demand this of their clients.
+ */
+gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error);
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "depot-error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <error.h>
+
+G_DEFINE_QUARK(depot-error-quark, depot_error)
+
+static const struct {
+	guint http;
+	IfppExit exit;
+	const char *name, *hint;
+} errors[] = {
+	[DEPOT_ERROR_DB] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
+	[DEPOT_ERROR_BUSY] = { 503, IFPP_EXIT_BUSY, "busy", "Others are at work there; try again" },
+	[DEPOT_ERROR_UNKNOWN] = { 404, IFPP_EXIT_INPUT, "unknown",
+				  "Claim the packages of the chip by its EID first; there may be none for it" },
+	[DEPOT_ERROR_CONFLICT] = { 409, IFPP_EXIT_REFUSED, "conflict",
+				   "What the depot has on record stays; ifpp-depot history shows it" },
+	[DEPOT_ERROR_INPUT] = { 400, IFPP_EXIT_INPUT, "input", "See Documentation/depot.rst for what is expected" },
+	[DEPOT_ERROR_TOO_LARGE] = { 413, IFPP_EXIT_INPUT, "too-large", "Send no more than the documentation allows" },
+	[DEPOT_ERROR_RATE] = { 429, IFPP_EXIT_BUSY, "rate", "Wait a second, then go on more slowly" },
+	[DEPOT_ERROR_METHOD] = { 405, IFPP_EXIT_INPUT, "method", "See Documentation/depot.rst for what can be asked" },
+	[DEPOT_ERROR_STATION] = { 403, IFPP_EXIT_ACCESS, "station",
+				  "Use a certificate that the depot's station CA has issued and not revoked" },
+	[DEPOT_ERROR_RECONCILE] = { 500, IFPP_EXIT_FAILED, "reconcile",
+				    "Account for what is named; ifpp-depot history tells what is known of a package" },
+};
+
+guint depot_error_http(const GError *error, const char **name, const char **hint)
+{
+	if (error->domain == DEPOT_ERROR) {
+		*name = errors[error->code].name;
+		*hint = errors[error->code].hint;
+		return errors[error->code].http;
+	}
+	*name = ifpp_error_name(error->code);
+	*hint = ifpp_error_hint(error->code);
+	switch (error->code) {
+	case IFPP_ERROR_IO:
+	case IFPP_ERROR_NO_SPACE:
+	case IFPP_ERROR_ACCESS:
+		return 503;
+	case IFPP_ERROR_INTERNAL:
+		return 500;
+	}
+	return 400;
+}
+
+int depot_error_exit(const GError *error)
+{
+	g_autofree char *message = NULL;
+	gsize len;
+
+	if (error->domain != DEPOT_ERROR)
+		return ifpp_error_exit("ifpp-depot", error);
+	/* One error is one line, whatever a database says. */
+	message = g_strdup(error->message);
+	for (char *p = message; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = ' ';
+	g_strchomp(message);
+	len = strlen(message);
+	if (len && message[len - 1] == '.')
+		message[len - 1] = '\0';
+	fprintf(stderr, "ifpp-depot: %s. %s.\n", message, errors[error->code].hint);
+	return errors[error->code].exit;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The warehouse of sealed packages: which there are, who has them, what became of them.
+ *
+ *   free -> reserved (a station has claimed its chip, until the lease ends)
+ *        -> sent (that station has fetched it) -> installed | failed | burnt
+ *
+ * A claim is for a chip: all its packages, or none while another station's lease runs. What has
+ * ended never changes again. Every step is a line of the history, which only grows.
+ *
+ * Nothing in here is secret: packages are sealed, results are signed, keys are public.
+ */
+#ifndef IFPP_DEPOT_H
+#define IFPP_DEPOT_H
+
+#include <bundle.h>
+
+#include "db.h"
+
+#define DEPOT_STATION_MAX 64
+#define DEPOT_LEASE_MAX (7 * 24 * 3600)		/* seconds */
+#define DEPOT_RECORD_MAX (64 * 1024)		/* bytes of a result's record */
+#define DEPOT_EUICC_DATA_MAX (256 * 1024)
+
+typedef enum {
+	DEPOT_FREE,
+	DEPOT_RESERVED,
+	DEPOT_SENT,
+	DEPOT_INSTALLED,	/* the chip has signed so */
+	DEPOT_FAILED,		/* the chip has signed why not; its key is spent */
+	DEPOT_BURNT,		/* nobody will sign anything: unit or key are lost */
+	DEPOT_N_STATES
+} DepotState;
+
+extern const char *const depot_state_names[DEPOT_N_STATES];
+gboolean depot_state_parse(const char *name, DepotState *state);
+
+typedef struct {
+	guint8 eid[16], key_id[32], sha256[32];
+	gint64 bytes;
+	char iccid[21];
+	char *profile, *operator, *batch;
+	DepotState state;
+	char *station;		/* who has it, or had it last; NULL: nobody yet */
+	gint64 lease;		/* until, Unix time in ms */
+	gint64 changed;
+} DepotItem;
+
+void depot_item_free(DepotItem *item);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DepotItem, depot_item_free)
+
+typedef struct {
+	Db *db;
+} Depot;
+
+/**
+ * depot_open() - open a depot
+ * @url: as for db_open()
+ * @create: make file and tables if they are not there
+ * @error: DEPOT_ERROR_DB
+ */
+Depot *depot_open(const char *url, gboolean create, GError **error);
+void depot_close(Depot *depot);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Depot, depot_close)
+
+/* A-Z a-z 0-9 . _ - and no other, 1 to DEPOT_STATION_MAX. */
+gboolean depot_station_valid(const char *name);
+
+/**
+ * depot_add() - some packages of a delivery, in one transaction
+ * @depot: the depot
+ * @delivery: SHA-256 of the inventory that tells them
+ * @items: what they are; state and station are not looked at
+ * @packages: their bytes
+ * @n: how many
+ * @added: plus those that were not there yet
+ * @error: DEPOT_ERROR_CONFLICT: another package for the same key is there; then none is added
+ */
+gboolean depot_add(Depot *depot, const guint8 delivery[32], DepotItem *const *items, GBytes *const *packages, guint n,
+		   guint *added, GError **error);
+/* Note a delivery before its packages and, @done, after them; *done: it was imported whole before. */
+gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, guint packages, gboolean *done,
+			GError **error);
+
+/**
+ * depot_claim() - everything that is to be loaded into one chip
+ * @depot: the depot
+ * @eid: of the chip
+ * @station: who asks
+ * @lease: seconds
+ * @until: end of the lease, Unix time in ms
+ * @error: DEPOT_ERROR_DB, BUSY
+ *
+ * The same station again gets the same packages and a new lease.
+ *
+ * Return: of DepotItem. None: unknown chip, nothing left, or another station has it; nobody can
+ * tell these apart.
+ */
+GPtrArray *depot_claim(Depot *depot, const guint8 eid[16], const char *station, guint lease, gint64 *until,
+		       GError **error);
+/**
+ * depot_release() - end a lease early
+ * @eid: of the chip
+ * @station: whose lease; NULL: anybody's, for the operator of the depot
+ * @released: packages that are free now
+ */
+gboolean depot_release(Depot *depot, const guint8 eid[16], const char *station, guint *released, GError **error);
+
+/**
+ * depot_fetch() - the bytes of a claimed package, which counts as sent from here on
+ * @station: must have the lease
+ * @error: DEPOT_ERROR_UNKNOWN, DB, BUSY
+ */
+GBytes *depot_fetch(Depot *depot, const guint8 key_id[32], const char *station, guint8 sha256[32], GError **error);
+
+/* The bytes of any package, for the depot itself; NULL without an error: there is none. */
+GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);
+
+/**
+ * struct DepotResult - what a station says became of a package
+ * @record: the "result" object of the Profile Loading Report, as text; its SHA-256 names it
+ * @state: INSTALLED, FAILED or BURNT
+ * @proof: "proven", or why it is not
+ */
+typedef struct {
+	guint8 eid[16], key_id[32];
+	const char *record;
+	DepotState state;
+	gboolean proven;
+	const char *proof;
+} DepotResult;
+
+/**
+ * depot_put_result() - keep a result; the same twice is one
+ * @depot: the depot
+ * @station: who brings it; without proof it must have or have had the package
+ * @result: checked by the caller
+ * @stored: FALSE: it was there already
+ * @error: DEPOT_ERROR_UNKNOWN, CONFLICT: a different one is on record, DB, BUSY
+ *
+ * A proven result takes the place of one that was not, and nothing takes its place.
+ */
+gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *result, gboolean *stored,
+			  GError **error);
+
+/* What the depot keeps of a chip. */
+typedef struct {
+	guint8 eid[16];
+	GBytes *euicc_data;		/* or NULL */
+	gboolean euicc_proven;
+	char *lock;			/* the "lock" object of the report, as text, or NULL */
+	gboolean lock_proven;
+	char *proof;			/* "proven", or what is not */
+} DepotChip;
+
+void depot_chip_free(DepotChip *chip);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DepotChip, depot_chip_free)
+
+/* NULL without an error: nothing is known of it. */
+DepotChip *depot_chip(Depot *depot, const guint8 eid[16], GError **error);
+/* Only what is new and not worse than what is there; UNKNOWN: no package is for this chip. */
+gboolean depot_put_chip(Depot *depot, const char *station, const DepotChip *chip, gboolean *stored, GError **error);
+
+/**
+ * depot_burn() - a unit is broken or gone: account for its packages
+ * @eid: of the chip
+ * @why: for the history and the report, 1 to 64 printable bytes
+ * @burnt: packages that have ended by it
+ */
+gboolean depot_burn(Depot *depot, const guint8 eid[16], const char *who, const char *why, guint *burnt, GError **error);
+
+/* Narrow a listing; what is NULL or -1 does not. */
+typedef struct {
+	const guint8 *eid, *key_id;
+	const char *iccid, *operator, *batch;
+	int state;
+} DepotFilter;
+
+/**
+ * depot_list() - packages by EID, then key id
+ * @filter: which
+ * @after: the last one of the page before, or NULL
+ * @limit: most of one page
+ */
+GPtrArray *depot_list(Depot *depot, const DepotFilter *filter, const DepotItem *after, guint limit, GError **error);
+
+typedef struct {
+	gint64 at;
+	DepotState state;
+	char *station, *detail;
+} DepotEvent;
+
+GPtrArray *depot_history(Depot *depot, const guint8 key_id[32], GError **error);
+
+/* The record of a result and its proof; NULL without an error: none. */
+char *depot_result(Depot *depot, const guint8 key_id[32], char **proof, GError **error);
+
+typedef struct {
+	gint64 packages[DEPOT_N_STATES], bytes;
+	gint64 deliveries, delivered;		/* what the signed inventories tell */
+	gint64 results, proven, chips, locked;
+} DepotTotals;
+
+gboolean depot_totals(Depot *depot, DepotTotals *totals, GError **error);
+
+/**
+ * depot_reconcile() - does everything add up?
+ * @tell: called with one line for each thing that does not
+ *
+ * Deliveries against packages, states against results, packages against their bytes.
+ */
+gboolean depot_reconcile(Depot *depot, void (*tell)(const char *line, gpointer user), gpointer user, GError **error);
+
+/* Unix time in ms as ISO 8601 in UTC. */
+char *depot_time(gint64 ms);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What stations bring back, in JSON (Documentation/depot.rst): read strictly, proven with the
+ * chip's own certificate where that is known, and stored.
+ */
+#ifndef IFPP_DEPOT_RECORD_H
+#define IFPP_DEPOT_RECORD_H
+
+#include <x509.h>
+
+#include "depot.h"
+
+/**
+ * record_put_result() - {"format": "ifpp-result", "version": 1, "eid", "result": {...}}
+ * @depot: where it goes
+ * @trust: CI roots, or NULL: nothing can be proven
+ * @station: who brings it
+ * @key_id: of the package it must be about, or NULL: what it says
+ * @text: the JSON
+ * @stored: FALSE: it was there already
+ * @state: what became of the package
+ * @error: DEPOT_ERROR_INPUT, UNKNOWN, CONFLICT (also a forged one), DB, BUSY
+ */
+gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
+			   gboolean *stored, DepotState *state, GError **error);
+
+/* {"format": "ifpp-chip", "version": 1, "eid", "euicc_data": base64 or null, "lock": {...} or null} */
+gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, const guint8 *eid, IfppSpan text,
+			 gboolean *stored, GError **error);
+
+#endif

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <eid.h>
+#include <error.h>
+#include <glib/gstdio.h>
+#include <json-glib/json-glib.h>
+#include <package.h>
+
+#include "depot-error.h"
+
+#define PAGE 500
+
+typedef struct {
+	Depot *depot;
+	FILE *out;
+	ReportTotals *totals;
+} Report;
+
+static void add_text(JsonBuilder *b, const char *name, const char *value)
+{
+	json_builder_set_member_name(b, name);
+	if (value)
+		json_builder_add_string_value(b, value);
+	else
+		json_builder_add_null_value(b);
+}
+
+static void add_key(JsonBuilder *b, const guint8 key_id[32])
+{
+	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
+
+	add_text(b, "key_id", hex);
+}
+
+static gboolean add_json(JsonBuilder *b, const char *text, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	JsonNode *node = json_from_string(text, &local);
+
+	if (!node) {
+		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_DB, "a record that is no JSON: %s", local ? local->message : "");
+		return FALSE;
+	}
+	json_builder_add_value(b, node);
+	return TRUE;
+}
+
+/* A unit given up by the operator of the depot: there is no record, so the history has to say it. */
+static gboolean add_burnt(const Report *r, JsonBuilder *b, const DepotItem *item, GError **error)
+{
+	g_autoptr(GPtrArray) events = depot_history(r->depot, item->key_id, error);
+	const DepotEvent *last;
+	g_autofree char *when = NULL;
+
+	if (!events || !events->len)
+		return FALSE;
+	last = events->pdata[events->len - 1];
+	when = depot_time(last->at);
+	json_builder_begin_object(b);
+	add_key(b, item->key_id);
+	add_text(b, "transaction_id", NULL);
+	json_builder_set_member_name(b, "status");
+	json_builder_add_int_value(b, -ENXIO);
+	json_builder_set_member_name(b, "reason");
+	json_builder_add_int_value(b, 0);
+	add_text(b, "reason_name", last->detail);
+	add_text(b, "pir", NULL);
+	add_text(b, "time", when);
+	json_builder_end_object(b);
+	return TRUE;
+}
+
+static gboolean add_results(const Report *r, JsonBuilder *b, const GPtrArray *items, guint from, guint to,
+			    GError **error)
+{
+	json_builder_set_member_name(b, "results");
+	json_builder_begin_array(b);
+	for (guint i = from; i < to; i++) {
+		const DepotItem *item = items->pdata[i];
+		g_autoptr(GError) local = NULL;
+		g_autofree char *record = NULL;
+
+		if (item->state <= DEPOT_SENT)
+			continue;
+		record = depot_result(r->depot, item->key_id, NULL, &local);
+		if (local) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return FALSE;
+		}
+		if (record ? !add_json(b, record, error) : !add_burnt(r, b, item, error))
+			return FALSE;
+		r->totals->results++;
+	}
+	json_builder_end_array(b);
+	return TRUE;
+}
+
+static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items, guint from, guint to)
+{
+	json_builder_set_member_name(b, "pending");
+	json_builder_begin_array(b);
+	for (guint i = from; i < to; i++) {
+		const DepotItem *item = items->pdata[i];
+		g_autofree char *name = ifpp_package_file_name(item->eid, item->key_id);
+
+		r->totals->packages[item->state]++;
+		if (item->state > DEPOT_SENT)
+			continue;
+		json_builder_begin_object(b);
+		add_text(b, "file", name);
+		add_key(b, item->key_id);
+		add_text(b, "state", depot_state_names[item->state]);
+		add_text(b, "station", item->station);
+		json_builder_end_object(b);
+		r->totals->pending++;
+	}
+	json_builder_end_array(b);
+}
+
+static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, guint to, GError **error)
+{
+	const DepotItem *first = items->pdata[from];
+	g_autoptr(JsonBuilder) b = json_builder_new();
+	g_autoptr(DepotChip) chip = NULL;
+	g_autoptr(JsonNode) root = NULL;
+	g_autoptr(GError) local = NULL;
+	g_autofree char *data = NULL, *text = NULL;
+	char eid[33];
+
+	chip = depot_chip(r->depot, first->eid, &local);
+	if (local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	if (chip && chip->euicc_data)
+		data = g_base64_encode(g_bytes_get_data(chip->euicc_data, NULL), g_bytes_get_size(chip->euicc_data));
+	ifpp_eid_format(first->eid, eid);
+	json_builder_begin_object(b);
+	add_text(b, "eid", eid);
+	add_text(b, "euicc_data", data);
+	if (!add_results(r, b, items, from, to, error))
+		return FALSE;
+	add_pending(r, b, items, from, to);
+	json_builder_set_member_name(b, "lock");
+	if (!chip || !chip->lock)
+		json_builder_add_null_value(b);
+	else if (!add_json(b, chip->lock, error))
+		return FALSE;
+	json_builder_end_object(b);
+	root = json_builder_get_root(b);
+	text = json_to_string(root, FALSE);
+	fprintf(r->out, "%s\n    %s", r->totals->units ? "," : "", text);
+	r->totals->units++;
+	r->totals->locked += chip && chip->lock;
+	return TRUE;
+}
+
+static gboolean same_chip(const GPtrArray *items, guint a, guint b)
+{
+	return !memcmp(((DepotItem *)items->pdata[a])->eid, ((DepotItem *)items->pdata[b])->eid, 16);
+}
+
+/* Pages end anywhere; a chip that may go on in the next one is kept for it. */
+static gboolean write_units(const Report *r, const DepotFilter *filter, GError **error)
+{
+	g_autoptr(GPtrArray) items = depot_list(r->depot, filter, NULL, PAGE, error);
+	gboolean more;
+
+	if (!items)
+		return FALSE;
+	more = items->len == PAGE;
+	while (items->len) {
+		guint from = 0;
+
+		for (guint to = 1; to <= items->len; to++) {
+			if (to == items->len ? more : same_chip(items, from, to))
+				continue;
+			if (!write_unit(r, items, from, to, error))
+				return FALSE;
+			from = to;
+		}
+		if (more) {
+			g_autoptr(GPtrArray) next = depot_list(r->depot, filter, items->pdata[items->len - 1], PAGE, error);
+
+			if (!next)
+				return FALSE;
+			more = next->len == PAGE;
+			g_ptr_array_remove_range(items, 0, from);
+			g_ptr_array_extend_and_steal(items, g_steal_pointer(&next));
+		} else {
+			g_ptr_array_set_size(items, 0);
+		}
+	}
+	return TRUE;
+}
+
+static gboolean io_error(const char *path, GError **error)
+{
+	int code = errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
+		   errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
+							IFPP_ERROR_IO;
+
+	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
+	return FALSE;
+}
+
+static gboolean write_report(Report *r, const DepotFilter *filter, const char *path, GError **error)
+{
+	g_autofree char *now = depot_time(g_get_real_time() / 1000);
+
+	fprintf(r->out, "{\n  \"format\": \"ifpp-report\",\n  \"version\": 1,\n  \"created\": \"%s\",\n  \"units\": [", now);
+	if (!write_units(r, filter, error))
+		return FALSE;
+	fputs("\n  ]\n}\n", r->out);
+	if (fflush(r->out) || ferror(r->out))
+		return io_error(path, error);
+	return TRUE;
+}
+
+gboolean depot_report(Depot *depot, const DepotFilter *filter, const char *path, ReportTotals *totals, GError **error)
+{
+	g_autofree char *new = g_strconcat(path, ".new", NULL);
+	Report r = { depot, stdout, totals };
+	gboolean ok;
+
+	memset(totals, 0, sizeof(*totals));
+	if (g_str_equal(path, "-"))
+		return write_report(&r, filter, path, error);
+	r.out = fopen(new, "we");
+	if (!r.out)
+		return io_error(path, error);
+	ok = write_report(&r, filter, path, error);
+	if (ok && fsync(fileno(r.out)))
+		ok = io_error(path, error);
+	fclose(r.out);
+	if (ok && g_rename(new, path))
+		ok = io_error(path, error);
+	if (!ok)
+		g_unlink(new);
+	return ok;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The Profile Loading Report out of the depot, in the format of Documentation/report.rst. */
+#ifndef IFPP_DEPOT_REPORT_H
+#define IFPP_DEPOT_REPORT_H
+
+#include "depot.h"
+
+typedef struct {
+	guint units, results, locked, pending;
+	guint packages[DEPOT_N_STATES];
+} ReportTotals;
+
+/**
+ * depot_report() - what became of every package
+ * @depot: the depot
+ * @filter: which packages
+ * @path: file to write, whole or not at all; "-": standard output
+ * @totals: filled; the sum over packages is the number of packages
+ * @error: DEPOT_ERROR_DB, IFPP_ERROR_IO, ACCESS, NO_SPACE
+ *
+ * It is written as it is read: its size is not bounded by memory.
+ */
+gboolean depot_report(Depot *depot, const DepotFilter *filter, const char *path, ReportTotals *totals, GError **error);
+
+#endif

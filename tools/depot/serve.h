@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The depot over HTTPS, for stations with a certificate (Documentation/depot.rst). */
+#ifndef IFPP_DEPOT_SERVE_H
+#define IFPP_DEPOT_SERVE_H
+
+#include <glib.h>
+
+typedef struct {
+	const char *db, *listen;	/* listen NULL: the socket that systemd hands over */
+	const char *cert, *key, *client_ca, *client_crl, *trust;
+	int lease, threads, connections, rate, timeout;
+} ServeOptions;
+
+/* Serve until SIGTERM or SIGINT. DEPOT_ERROR_DB, IFPP_ERROR_IO, ACCESS, USAGE */
+gboolean depot_serve(const ServeOptions *options, GError **error);
+
+#endif
