@@ -2,6 +2,7 @@
 /* Fill a directory with keys for the fuzz targets and with sound inputs to start from. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <glib/gstdio.h>
 
@@ -11,6 +12,7 @@
 #include "euicc.h"
 #include "file.h"
 #include "package.h"
+#include "request.h"
 #include "testpki.h"
 
 static const char *top;
@@ -62,6 +64,16 @@ static void put_bundle(TestId *signer, GBytes *package)
 	put_bytes("bundle", "inventory", text);
 }
 
+static GBytes *one_data(guint i, gpointer user, GError **error)
+{
+	return g_bytes_ref(user);
+}
+
+static char *base64(GBytes *bytes)
+{
+	return g_base64_encode(g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+}
+
 static void put_package(TestPki *pki, TestId *signer, TestId **others, const char *name,
 			const guint8 otpk[65])
 {
@@ -82,10 +94,50 @@ static void put_package(TestPki *pki, TestId *signer, TestId **others, const cha
 	put_bytes("tlv", name, body);
 }
 
+/* Two chips' data would need two PKIs: one is enough, signed and not. */
+static void put_request(TestId *signer, GBytes *data, const char *name, const char *order)
+{
+	g_autoptr(GArray) items = g_array_new(FALSE, FALSE, sizeof(IfppRequestItem));
+	g_autoptr(GBytes) text = NULL, cms = NULL, file = NULL;
+	g_autofree char *path = g_build_filename(top, "request.tmp", NULL);
+	IfppRequestItem item = {};
+
+	if (!ifpp_request_item(data, &item, NULL))
+		g_error("no eUICC data");
+	g_array_append_val(items, item);
+	text = ifpp_request_format(order, items);
+	cms = signer ? test_cms_new(signer, NULL, ifpp_span_bytes(text), 0) : NULL;
+	if (!ifpp_request_write(path, text, cms, 1, one_data, data, NULL) || !(file = ifpp_file_read(path, 65536, NULL)))
+		g_error("%s: cannot write", path);
+	put_bytes("request", name, file);
+	unlink(path);
+}
+
+static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 challenge[16], const guint8 otpk[65])
+{
+	static const char unset[] = "0000000000000000";
+	g_autofree char *d = base64(data), *p = base64(pir), *r = base64(receipt), *key = NULL, *text = NULL;
+	g_autofree char *ledger = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
+	guint8 id[32];
+
+	ifpp_key_id(otpk, id);
+	key = ifpp_hex(IFPP_SPAN(id));
+	text = g_strdup_printf("{\"format\":\"ifpp-report\",\"version\":1,\"units\":[{\"eid\":\"" TEST_EID "\","
+			       "\"euicc_data\":\"%s\",\"results\":[{\"key_id\":\"%s\",\"status\":0,\"reason_name\":\"ok\","
+			       "\"pir\":\"%s\"}],\"lock\":{\"challenge\":\"%s\",\"receipt\":\"%s\"}}]}", d, key, p, c, r);
+	put("report", "report", text, strlen(text));
+	/* The package that the result is of, as tools/smdpf/ledger.h has it. */
+	ledger = g_strdup_printf("reserve %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f %s\n"
+				 "bound %s %s%s%s%s\n", key, unset, unset, key, unset, unset, unset, unset);
+	put("home", "ledger", ledger, strlen(ledger));
+	put("home/run", ".keep", "", 0);
+	put("home/packages", ".keep", "", 0);
+}
+
 int main(int argc, char **argv)
 {
 	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 20 };
-	static const char now[] = G_STRINGIFY(TEST_NOW);
+	g_autofree char *now = NULL;
 	guint8 eid[16], otpk[65], challenge[16] = { 1, 2, 3, 4 };
 	g_autoptr(TestPki) pki = NULL;
 	g_autoptr(TestId) sub = NULL;
@@ -99,6 +151,9 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	top = argv[1];
+	/* Who signs requests is looked at by the clock. */
+	test_shift = g_get_real_time() / G_USEC_PER_SEC - TEST_NOW;
+	now = g_strdup_printf("%" G_GINT64_FORMAT, TEST_NOW + test_shift);
 	pki = test_pki_new();
 	sub = test_id_new(&sub_spec, pki->ci);
 	sub_dppb = test_id_new(&test_spec_dppb, sub);
@@ -125,6 +180,10 @@ int main(int argc, char **argv)
 		put_bytes("pir", "failed", failed);
 		put_bytes("receipt", "receipt", receipt);
 		put_bytes("x509", "crl", crl);
+		put_request(NULL, data, "plain", NULL);
+		put_request(pki->dppb, data, "signed", "seed");
+		put_bytes("asked/requesters", "signer.pem", pki->dppb->der);
+		put_report(data, ok, receipt, challenge, otpk);
 	}
 	put_bytes("x509", "dppb", pki->dppb->der);
 	put_bytes("x509", "euicc", pki->euicc->der);
@@ -137,6 +196,6 @@ int main(int argc, char **argv)
 	put_bytes("keys", "dppb", pki->dppb->der);
 	put("keys", "otpk", otpk, sizeof(otpk));
 	put("keys", "eid", eid, sizeof(eid));
-	put("keys", "now", now, sizeof(now));
+	put("keys", "now", now, strlen(now) + 1);
 	return 0;
 }

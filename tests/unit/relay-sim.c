@@ -148,7 +148,8 @@ int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, g
 
 	memset(&sim->hdr, 0, sizeof(sim->hdr));
 	if (type == IFPP_REQ_LOAD) {
-		memcpy(&sim->hdr, data, MIN(len, sizeof(sim->hdr)));
+		if (len)
+			memcpy(&sim->hdr, data, MIN(len, sizeof(sim->hdr)));
 		err = ifpp_core_header(&sim->hdr, len, 256 * 1024) ?:
 		      ifpp_core_submit(&sim->rec, IFPP_STATE_FACTORY, &sim->hdr);
 		if (err)

@@ -563,6 +563,152 @@ static void test_der_strict(void)
 	}
 }
 
+/* What somebody who stays sees when the directory changes, and that nothing remembered outlives it. */
+static void test_reload(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("ifpp-test-XXXXXX", NULL), *crl_path = NULL, *flag = NULL, *ci_path = NULL;
+	g_autoptr(GBytes) revokes = test_crl_new(pki->ci, pki->dppb, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
+	g_autoptr(GBytes) empty = test_crl_new(pki->ci, NULL, TEST_NOW - TEST_DAY, TEST_NOW + TEST_DAY);
+	IfppSpan ci = test_id_span(pki->ci), dppb = test_id_span(pki->dppb);
+	g_autoptr(TestId) other_ci = test_id_new(&test_spec_ci, NULL);
+	g_autoptr(IfppTrust) trust = NULL;
+	g_autoptr(GError) error = NULL;
+	IfppTrust *before;
+
+#define RELOAD                                                                                                         \
+	do {                                                                                                           \
+		g_assert_true(ifpp_trust_reload(&trust, dir, &error));                                                 \
+		g_assert_no_error(error);                                                                              \
+		ifpp_trust_set_time(trust, TEST_NOW);                                                                  \
+	} while (0)
+
+	crl_path = g_build_filename(dir, "ci.crl", NULL);
+	flag = g_build_filename(dir, "require-crl", NULL);
+	ci_path = g_build_filename(dir, "ci.der", NULL);
+	put(dir, "ci.der", ci.data, ci.len);
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	before = trust;
+	RELOAD;
+	g_assert_true(trust == before);
+	/* the signature is known by now: dates and role are not */
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_AUTH, IFPP_ERROR_ROLE, "another role");
+	ifpp_trust_set_time(trust, TEST_NOW + 101 * TEST_DAY);
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_EXPIRED, "expired");
+
+	put(dir, "ci.crl", g_bytes_get_data(revokes, NULL), g_bytes_get_size(revokes));
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "revoked");
+	g_unlink(crl_path);
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+
+	/* by choice, no CRL is no trust; an EUM need have none */
+	put(dir, "require-crl", "", 0);
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CRL, "require-crl");
+	expect(trust, test_id_span(pki->euicc), pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_CRL, "require-crl");
+	put(dir, "ci.crl", g_bytes_get_data(empty, NULL), g_bytes_get_size(empty));
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(trust, test_id_span(pki->euicc), pki->eum_list, IFPP_ROLE_EUICC, 0, NULL);
+	g_unlink(flag);
+
+	/* another root of the same name, then none: nothing of the old store may be left */
+	g_unlink(crl_path);
+	put(dir, "ci.der", test_id_span(other_ci).data, test_id_span(other_ci).len);
+	RELOAD;
+	expect(trust, dppb, NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CHAIN, "");
+	g_unlink(ci_path);
+	g_assert_false(ifpp_trust_reload(&trust, dir, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CHAIN);
+	g_assert_null(trust);
+	g_rmdir(dir);
+#undef RELOAD
+}
+
+/* ------------------------------------------------------------ GSMA's own test certificates */
+
+/* PEM or DER. */
+static GBytes *read_cert(const char *path)
+{
+	gnutls_datum_t in, out = {};
+	gsize len;
+	char *text;
+
+	g_assert_true(g_file_get_contents(path, &text, &len, NULL));
+	in = (gnutls_datum_t){ (guint8 *)text, len };
+	if (gnutls_pem_base64_decode2("CERTIFICATE", &in, &out) >= 0) {
+		GBytes *der = g_bytes_new(out.data, out.size);
+
+		gnutls_free(out.data);
+		g_free(text);
+		return der;
+	}
+	return g_bytes_new_take(text, len);
+}
+
+/* Every file below @dir by its name in SGP.26. */
+static void find_certs(const char *dir, GHashTable *found)
+{
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	while (d && (name = g_dir_read_name(d))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+		char *stem = g_strndup(name, strcspn(name, "."));
+
+		if (g_file_test(path, G_FILE_TEST_IS_DIR))
+			find_certs(path, found);
+		else if (g_str_has_suffix(name, ".der") || g_str_has_suffix(name, ".pem"))
+			g_hash_table_insert(found, g_steal_pointer(&stem), read_cert(path));
+		g_free(stem);
+	}
+}
+
+/*
+ * SGP.26 is GSMA's to give out, so its files are not here: $IFPP_SGP26 names a directory with them. Without
+ * the CI's file this fails; of the others those are verified that are there.
+ */
+static void test_sgp26(void)
+{
+	static const struct { const char *name; IfppRole role; const char *issuer; } certs[] = {
+		{ "CERT_S_SM_DPpb_ECDSA_NIST", IFPP_ROLE_DP_PB, NULL },
+		{ "CERT_S_SM_DP2pb_ECDSA_NIST", IFPP_ROLE_DP_PB, NULL },
+		{ "CERT_S_SM_DPauth_ECDSA_NIST", IFPP_ROLE_DP_AUTH, NULL },
+		{ "CERT_S_SM_DP2auth_ECDSA_NIST", IFPP_ROLE_DP_AUTH, NULL },
+		{ "CERT_EUM_ECDSA_NIST", IFPP_ROLE_EUM, NULL },
+		{ "CERT_EUICC_ECDSA_NIST", IFPP_ROLE_EUICC, "CERT_EUM_ECDSA_NIST" },
+	};
+	g_autoptr(GHashTable) found =
+		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_bytes_unref);
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GError) error = NULL;
+	guint verified = 1;
+	GBytes *ci;
+
+	find_certs(g_getenv("IFPP_SGP26"), found);
+	ci = g_hash_table_lookup(found, "CERT_CI_ECDSA_NIST");
+	if (!ci)
+		g_error("%s: no CERT_CI_ECDSA_NIST.der or .pem in it", g_getenv("IFPP_SGP26"));
+	ifpp_trust_add_root(trust, ifpp_span_bytes(ci), &error);
+	g_assert_no_error(error);
+	for (guint i = 0; i < G_N_ELEMENTS(certs); i++) {
+		GBytes *cert = g_hash_table_lookup(found, certs[i].name);
+		g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+		if (certs[i].issuer && g_hash_table_lookup(found, certs[i].issuer))
+			g_ptr_array_add(others, g_hash_table_lookup(found, certs[i].issuer));
+		if (!cert)
+			continue;
+		ifpp_trust_verify(trust, ifpp_span_bytes(cert), others, certs[i].role, &error);
+		g_assert_no_error(error);
+		verified++;
+	}
+	g_test_message("%u of SGP.26's certificates verified", verified);
+}
+
 int main(int argc, char **argv)
 {
 	int rc;
@@ -578,8 +724,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/x509/crls", test_crls);
 	g_test_add_func("/x509/flips", test_flips);
 	g_test_add_func("/x509/dir", test_dir);
+	g_test_add_func("/x509/reload", test_reload);
 	g_test_add_func("/x509/ecdsa", test_ecdsa);
 	g_test_add_func("/x509/der-strict", test_der_strict);
+	if (g_getenv("IFPP_SGP26"))
+		g_test_add_func("/x509/sgp26", test_sgp26);
 	rc = g_test_run();
 	test_pki_free(pki);
 	return rc;

@@ -92,49 +92,66 @@ gboolean ifpp_bsp_agree(IfppBsp *bsp, IfppEcKey *own, const guint8 peer[65], Ifp
 	return ok;
 }
 
-/* Initial vector of segment n: its number, enciphered. One block of CBC with a zero vector is ECB. */
-static int cbc_start(const IfppBsp *bsp, gnutls_cipher_hd_t *hd)
+/* The keys set up, for one segment or for all of a sequence. */
+typedef struct {
+	gnutls_cipher_hd_t aes;
+	gnutls_hmac_hd_t cmac;
+} Engine;
+
+static gboolean engine_open(Engine *e, const IfppBsp *bsp, GError **error)
 {
 	gnutls_datum_t key = { (guint8 *)bsp->enc, 16 };
-	guint8 zero[BLOCK] = {}, icv[BLOCK] = {};
+	guint8 zero[BLOCK] = {};
 	gnutls_datum_t iv = { zero, sizeof(zero) };
+	int ret;
+
+	ret = gnutls_cipher_init(&e->aes, GNUTLS_CIPHER_AES_128_CBC, &key, &iv);
+	if (ret < 0)
+		return crypto(ret, error);
+	ret = gnutls_hmac_init(&e->cmac, GNUTLS_MAC_AES_CMAC_128, bsp->mac, 16);
+	if (ret < 0)
+		gnutls_cipher_deinit(e->aes);
+	return crypto(ret, error);
+}
+
+static void engine_close(Engine *e)
+{
+	gnutls_cipher_deinit(e->aes);
+	gnutls_hmac_deinit(e->cmac, NULL);
+}
+
+/* Initial vector of segment n: its number, enciphered. One block of CBC with a zero vector is ECB. */
+static int cbc_start(Engine *e, const IfppBsp *bsp)
+{
+	guint8 zero[BLOCK] = {}, icv[BLOCK] = {};
 	guint64 n = GUINT64_TO_BE(bsp->counter);
 	int ret;
 
 	memcpy(icv + 8, &n, 8);
-	ret = gnutls_cipher_init(hd, GNUTLS_CIPHER_AES_128_CBC, &key, &iv);
-	if (ret < 0)
-		return ret;
-	ret = gnutls_cipher_encrypt(*hd, icv, sizeof(icv));
+	gnutls_cipher_set_iv(e->aes, zero, sizeof(zero));
+	ret = gnutls_cipher_encrypt(e->aes, icv, sizeof(icv));
 	if (ret >= 0)
-		gnutls_cipher_set_iv(*hd, icv, sizeof(icv));
-	else
-		gnutls_cipher_deinit(*hd);
+		gnutls_cipher_set_iv(e->aes, icv, sizeof(icv));
 	gnutls_memset(icv, 0, sizeof(icv));
 	return ret;
 }
 
-static int chain_mac(const IfppBsp *bsp, const guint8 *tlv, gsize len, guint8 out[16])
+static int chain_mac(Engine *e, const IfppBsp *bsp, const guint8 *tlv, gsize len, guint8 out[16])
 {
-	gnutls_hmac_hd_t hd;
-	int ret;
+	int ret = gnutls_hmac(e->cmac, bsp->mcv, 16);
 
-	ret = gnutls_hmac_init(&hd, GNUTLS_MAC_AES_CMAC_128, bsp->mac, 16);
-	if (ret < 0)
-		return ret;
-	ret = gnutls_hmac(hd, bsp->mcv, 16);
 	if (ret >= 0)
-		ret = gnutls_hmac(hd, tlv, len);
-	gnutls_hmac_deinit(hd, out);
+		ret = gnutls_hmac(e->cmac, tlv, len);
+	gnutls_hmac_output(e->cmac, out);
 	return ret;
 }
 
 /* MAC the TLV that begins at @start of @out and close it. */
-static gboolean seal_tlv(IfppBsp *bsp, GByteArray *out, guint start, GError **error)
+static gboolean seal_tlv(Engine *e, IfppBsp *bsp, GByteArray *out, guint start, GError **error)
 {
 	guint8 mac[16];
 
-	if (!crypto(chain_mac(bsp, out->data + start, out->len - start, mac), error)) {
+	if (!crypto(chain_mac(e, bsp, out->data + start, out->len - start, mac), error)) {
 		g_byte_array_set_size(out, start);
 		return FALSE;
 	}
@@ -153,12 +170,11 @@ static gboolean too_long(gsize len, gsize max, GError **error)
 	return TRUE;
 }
 
-gboolean ifpp_bsp_encrypt(IfppBsp *bsp, guint8 tag, IfppSpan plain, GByteArray *out, GError **error)
+static gboolean encrypt_one(Engine *e, IfppBsp *bsp, guint8 tag, IfppSpan plain, GByteArray *out, GError **error)
 {
 	gsize padded = (plain.len / BLOCK + 1) * BLOCK;
 	guint8 buf[IFPP_BSP_PLAIN_MAX + 1] = {};
 	guint start = out->len;
-	gnutls_cipher_hd_t hd;
 	gboolean ok;
 	int ret;
 
@@ -168,22 +184,20 @@ gboolean ifpp_bsp_encrypt(IfppBsp *bsp, guint8 tag, IfppSpan plain, GByteArray *
 		memcpy(buf, plain.data, plain.len);
 	buf[plain.len] = 0x80;
 
-	ret = cbc_start(bsp, &hd);
-	if (ret >= 0) {
-		ret = gnutls_cipher_encrypt(hd, buf, padded);
-		gnutls_cipher_deinit(hd);
-	}
+	ret = cbc_start(e, bsp);
+	if (ret >= 0)
+		ret = gnutls_cipher_encrypt(e->aes, buf, padded);
 	ok = crypto(ret, error);
 	if (ok) {
 		ifpp_tlv_put_header(out, tag, padded + MAC_LEN);
 		g_byte_array_append(out, buf, padded);
-		ok = seal_tlv(bsp, out, start, error);
+		ok = seal_tlv(e, bsp, out, start, error);
 	}
 	gnutls_memset(buf, 0, sizeof(buf));
 	return ok;
 }
 
-gboolean ifpp_bsp_mac(IfppBsp *bsp, guint8 tag, IfppSpan clear, GByteArray *out, GError **error)
+static gboolean mac_one(Engine *e, IfppBsp *bsp, guint8 tag, IfppSpan clear, GByteArray *out, GError **error)
 {
 	guint start = out->len;
 
@@ -192,23 +206,51 @@ gboolean ifpp_bsp_mac(IfppBsp *bsp, guint8 tag, IfppSpan clear, GByteArray *out,
 	ifpp_tlv_put_header(out, tag, clear.len + MAC_LEN);
 	if (clear.len)
 		g_byte_array_append(out, clear.data, clear.len);
-	return seal_tlv(bsp, out, start, error);
+	return seal_tlv(e, bsp, out, start, error);
+}
+
+gboolean ifpp_bsp_encrypt(IfppBsp *bsp, guint8 tag, IfppSpan plain, GByteArray *out, GError **error)
+{
+	gboolean ok;
+	Engine e;
+
+	if (!engine_open(&e, bsp, error))
+		return FALSE;
+	ok = encrypt_one(&e, bsp, tag, plain, out, error);
+	engine_close(&e);
+	return ok;
+}
+
+gboolean ifpp_bsp_mac(IfppBsp *bsp, guint8 tag, IfppSpan clear, GByteArray *out, GError **error)
+{
+	gboolean ok;
+	Engine e;
+
+	if (!engine_open(&e, bsp, error))
+		return FALSE;
+	ok = mac_one(&e, bsp, tag, clear, out, error);
+	engine_close(&e);
+	return ok;
 }
 
 gboolean ifpp_bsp_protect_all(IfppBsp *bsp, guint8 tag, gboolean encrypt, IfppSpan plain, GByteArray *out,
 			      GError **error)
 {
 	gsize max = encrypt ? IFPP_BSP_PLAIN_MAX : IFPP_BSP_CLEAR_MAX;
+	gboolean ok = TRUE;
+	Engine e;
 
-	while (plain.len) {
+	if (!engine_open(&e, bsp, error))
+		return FALSE;
+	while (ok && plain.len) {
 		IfppSpan piece = { plain.data, MIN(plain.len, max) };
 
-		if (!(encrypt ? ifpp_bsp_encrypt : ifpp_bsp_mac)(bsp, tag, piece, out, error))
-			return FALSE;
+		ok = (encrypt ? encrypt_one : mac_one)(&e, bsp, tag, piece, out, error);
 		plain.data += piece.len;
 		plain.len -= piece.len;
 	}
-	return TRUE;
+	engine_close(&e);
+	return ok;
 }
 
 static gboolean insecure(const IfppBsp *bsp, const char *what, GError **error)
@@ -230,20 +272,17 @@ static gssize unpad(const guint8 *buf, gsize len)
 	return end - 1;
 }
 
-static gboolean decrypt(const IfppBsp *bsp, IfppSpan body, GByteArray *out, GError **error)
+static gboolean decrypt(Engine *e, const IfppBsp *bsp, IfppSpan body, GByteArray *out, GError **error)
 {
 	guint8 buf[IFPP_BSP_TLV_MAX];
-	gnutls_cipher_hd_t hd;
 	gssize len = -1;
 	gboolean ok;
 	int ret;
 
 	memcpy(buf, body.data, body.len);
-	ret = cbc_start(bsp, &hd);
-	if (ret >= 0) {
-		ret = gnutls_cipher_decrypt(hd, buf, body.len);
-		gnutls_cipher_deinit(hd);
-	}
+	ret = cbc_start(e, bsp);
+	if (ret >= 0)
+		ret = gnutls_cipher_decrypt(e->aes, buf, body.len);
 	ok = crypto(ret, error);
 	if (ok) {
 		len = unpad(buf, body.len);
@@ -261,6 +300,7 @@ gboolean ifpp_bsp_open(IfppBsp *bsp, const IfppTlv *tlv, GByteArray *out, GError
 	gboolean encrypted = tlv->tag == 0x86 || tlv->tag == 0x87;
 	guint8 mac[16];
 	gboolean ok;
+	Engine e;
 
 	if ((!encrypted && tlv->tag != 0x88) || tlv->whole.len > IFPP_BSP_TLV_MAX ||
 	    tlv->value.len < MAC_LEN || (encrypted && (!body.len || body.len % BLOCK))) {
@@ -269,14 +309,16 @@ gboolean ifpp_bsp_open(IfppBsp *bsp, const IfppTlv *tlv, GByteArray *out, GError
 			    tlv->value.len);
 		return FALSE;
 	}
-	if (!crypto(chain_mac(bsp, tlv->whole.data, tlv->whole.len - MAC_LEN, mac), error))
+	if (!engine_open(&e, bsp, error))
 		return FALSE;
-	if (gnutls_memcmp(mac, body.data + body.len, MAC_LEN))
+	ok = crypto(chain_mac(&e, bsp, tlv->whole.data, tlv->whole.len - MAC_LEN, mac), error);
+	if (ok && gnutls_memcmp(mac, body.data + body.len, MAC_LEN))
 		ok = insecure(bsp, "wrong MAC", error);
-	else if (encrypted)
-		ok = decrypt(bsp, body, out, error);
-	else
-		ok = g_byte_array_append(out, body.data, body.len) != NULL;
+	else if (ok && encrypted)
+		ok = decrypt(&e, bsp, body, out, error);
+	else if (ok)
+		g_byte_array_append(out, body.data, body.len);
+	engine_close(&e);
 	if (ok) {
 		memcpy(bsp->mcv, mac, 16);
 		bsp->counter++;

@@ -13,6 +13,7 @@
 #include "file.h"
 
 #define OTHERS_MAX 8
+#define REQUIRE_CRL "require-crl"	/* in a directory of CI roots: its name is enough */
 #define KNOWN_MAX 64		/* certificates kept parsed */
 #define FILE_MAX_CERT (64 * 1024)
 #define FILE_MAX_CRL (4 * 1024 * 1024)
@@ -35,6 +36,7 @@ struct _IfppTrust {
 	GPtrArray *crls;		/* of Crl */
 	GHashTable *known;		/* GBytes of DER to Cert, only parsed: nothing else follows from it */
 	guint8 digest[32];		/* of the directory that this came from */
+	gboolean require_crl;		/* an issuer without a CRL is not believed */
 	gboolean fixed_time;
 	gint64 time;
 };
@@ -162,7 +164,8 @@ static gboolean crl_lists(Crl *crl, Cert *cert)
  * A certificate listed in any sound CRL of its issuer is revoked, however old that CRL is. But the
  * newest one must be current: else revocations could be hidden by holding CRLs back.
  */
-static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gint64 now, GError **error)
+static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gboolean required, gint64 now,
+				 GError **error)
 {
 	gint64 newest = -1, until = -1;
 
@@ -190,6 +193,8 @@ static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gin
 			until = gnutls_x509_crl_get_next_update(crl->crl);
 		}
 	}
+	if (newest < 0 && required)
+		return cert_fail(error, IFPP_ERROR_CRL, "%s: has no CRL here, and " REQUIRE_CRL " says it must", issuer->name);
 	if (newest >= 0 && now >= 0 && until < now)
 		return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: is out of date", issuer->name);
 	return TRUE;
@@ -307,7 +312,7 @@ static gboolean add_all(IfppTrust *trust, IfppSpan in, const char *label, AddFun
 /* A file of the directory. */
 typedef struct {
 	char *path;
-	gboolean is_crl;
+	gboolean is_crl, is_flag;
 	GBytes *bytes;		/* NULL: cannot be read, and why */
 	GError *why;
 } TrustFile;
@@ -341,17 +346,18 @@ static GPtrArray *read_files(const char *dir, GError **error)
 		return NULL;
 	}
 	while ((name = g_dir_read_name(d))) {
-		gboolean is_crl = g_str_has_suffix(name, ".crl");
+		gboolean is_crl = g_str_has_suffix(name, ".crl"), is_flag = g_str_equal(name, REQUIRE_CRL);
 		TrustFile *file;
 
-		if (!is_crl && !g_str_has_suffix(name, ".pem") && !g_str_has_suffix(name, ".der") &&
+		if (!is_crl && !is_flag && !g_str_has_suffix(name, ".pem") && !g_str_has_suffix(name, ".der") &&
 		    !g_str_has_suffix(name, ".crt"))
 			continue;
 		file = g_new0(TrustFile, 1);
 		g_ptr_array_add(files, file);
 		file->path = g_build_filename(dir, name, NULL);
 		file->is_crl = is_crl;
-		file->bytes = ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
+		file->is_flag = is_flag;
+		file->bytes = is_flag ? g_bytes_new(NULL, 0) : ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
 	}
 	g_ptr_array_sort(files, compare_files);
 	return g_steal_pointer(&files);
@@ -385,7 +391,8 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 		const TrustFile *file = files->pdata[i];
 		g_autoptr(GError) why = NULL;
 
-		if (file->is_crl)
+		trust->require_crl |= file->is_flag;
+		if (file->is_crl || file->is_flag)
 			continue;
 		if (!file->bytes)
 			why = g_error_copy(file->why);
@@ -521,7 +528,9 @@ gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole ro
 		    !cert_check_usage(cert, ca, MAX((int)i - 1, 0), error) ||
 		    !cert_check_dates(cert, now, error))
 			return FALSE;
-		if (!root && !check_revocation(trust, cert, chain->pdata[i + 1], now, error))
+		/* EUMs issue no CRLs: what they issued is revoked with them. */
+		if (!root && !check_revocation(trust, cert, chain->pdata[i + 1],
+					       trust->require_crl && (i > 0 || role != IFPP_ROLE_EUICC), now, error))
 			return FALSE;
 		/* On any other certificate they would be constraints that nobody enforces. */
 		if (wanted != IFPP_ROLE_EUM && cert_has_name_constraints(cert))

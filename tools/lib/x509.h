@@ -18,7 +18,8 @@ typedef struct _IfppTrust IfppTrust;
 
 /**
  * ifpp_trust_new_from_dir() - load CI roots and CRLs
- * @dir: CI roots in *.pem, *.der, *.crt; CRLs in *.crl, DER or PEM; other names are ignored
+ * @dir: CI roots in *.pem, *.der, *.crt; CRLs in *.crl, DER or PEM; "require-crl", whatever is in it: no
+ *	CI or sub-CA is believed without a current CRL; other names are ignored
  * @error: IFPP_ERROR_IO no such directory, IFPP_ERROR_CHAIN no usable root in it
  *	(self-signed, role CI, keyCertSign), IFPP_ERROR_CRL
  */

@@ -9,9 +9,11 @@
 #include <sys/resource.h>
 
 #include "bind.h"
+#include "bsp.h"
 #include "bundle.h"
 #include "error.h"
 #include "export.h"
+#include "file.h"
 #include "generate.h"
 #include "home.h"
 #include "options.h"
@@ -29,6 +31,7 @@ static const char usage[] =
 	"  init             make a home, and the signing key in a PKCS#11 token\n"
 	"  certificate      store the certificate that a CI issued for the key\n"
 	"  profile build    make profiles from a template and subscriber records\n"
+	"  profile minimal  write the built-in profile, as a template to try things with\n"
 	"  protect          protect profiles in bulk, before their chips are known\n"
 	"  requester        name one who may ask for packages, by certificate\n"
 	"  import           take in a factory's request: the public data of its chips\n"
@@ -116,6 +119,28 @@ static void keep_secrets(void)
 		g_info("memory stays swappable: %s", g_strerror(errno));
 }
 
+static gboolean profile_minimal(int argc, char **argv, GError **error)
+{
+	g_autofree char *out = NULL;
+	GOptionEntry entries[] = {
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the profile goes", "FILE" },
+		G_OPTION_ENTRY_NULL
+	};
+	GByteArray *upp;
+	gboolean ok;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes the profile that seal takes if none is given: MF, USIM, PINs, and the test algorithm with its\n"
+				"published key.", &argc, &argv, 0, error))
+		return FALSE;
+	if (!out)
+		return ifpp_usage_error(error, "--out is needed");
+	upp = profile_builtin(0, error);
+	ok = upp && ifpp_file_write(out, upp->data, upp->len, 0600, error);
+	ifpp_secret_free(upp);
+	return ok;
+}
+
 static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *template = NULL, *records = NULL, *out = NULL;
@@ -127,8 +152,12 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 	};
 	guint count;
 
-	if (argc < 2 || strcmp(argv[1], "build"))
-		return ifpp_usage_error(error, "profile: the only thing to do is profile build");
+	if (argc < 2 || (strcmp(argv[1], "build") && strcmp(argv[1], "minimal")))
+		return ifpp_usage_error(error, "profile: say profile build or profile minimal");
+	if (!strcmp(argv[1], "minimal")) {
+		argv[1] = argv[0];
+		return profile_minimal(argc - 1, argv + 1, error);
+	}
 	argv[1] = argv[0];
 	argc--;
 	argv++;

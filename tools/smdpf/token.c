@@ -16,9 +16,12 @@
 
 #define PIN_MAX 256
 #define WRAP_BITS 3072
+#define TRIES 8
 
 static char pin[PIN_MAX];
 static gboolean have_pin, pin_refused, pin_missing;
+static char *own_module;
+static gboolean opened;		/* a key is in use: the module must stay */
 
 /* Read a line from the terminal without showing it. */
 static gboolean ask_pin(const char *label)
@@ -107,28 +110,53 @@ static gboolean load_pin(const char *file, GError **error)
 	return have_pin;
 }
 
+static int start(void)
+{
+	int ret = gnutls_pkcs11_init(own_module ? GNUTLS_PKCS11_FLAG_MANUAL : GNUTLS_PKCS11_FLAG_AUTO, NULL);
+
+	if (ret >= 0 && own_module)
+		ret = gnutls_pkcs11_add_provider(own_module, NULL);
+	gnutls_pkcs11_set_pin_function(pin_callback, NULL);
+	return ret;
+}
+
 gboolean token_init(const char *module, const char *pin_file, GError **error)
 {
 	int ret;
 
 	if (!load_pin(pin_file, error))
 		return FALSE;
-	ret = gnutls_pkcs11_init(module ? GNUTLS_PKCS11_FLAG_MANUAL : GNUTLS_PKCS11_FLAG_AUTO, NULL);
-	if (ret >= 0 && module)
-		ret = gnutls_pkcs11_add_provider(module, NULL);
+	own_module = g_strdup(module);
+	ret = start();
 	if (ret < 0) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "%s: %s", module ? module : "PKCS#11",
 			    gnutls_strerror(ret));
 		return FALSE;
 	}
-	gnutls_pkcs11_set_pin_function(pin_callback, NULL);
+	return TRUE;
+}
+
+/*
+ * SoftHSM empties and rewrites a token's file at every login. Who opens the token in that moment is told that
+ * token or key are not there, or that the token has no user: look again, but never with a PIN that was refused.
+ */
+static gboolean once_more(int try)
+{
+	if (pin_refused || pin_missing || try >= TRIES)
+		return FALSE;
+	g_usleep(g_random_int_range(10000, 50000));
+	if (!opened) {
+		gnutls_pkcs11_deinit();
+		start();
+	}
 	return TRUE;
 }
 
 void token_deinit(void)
 {
 	gnutls_memset(pin, 0, sizeof(pin));
-	have_pin = FALSE;
+	have_pin = opened = FALSE;
+	g_clear_pointer(&own_module, g_free);
 	gnutls_pkcs11_deinit();
 }
 
@@ -258,14 +286,12 @@ static gboolean is_wrap(gnutls_pubkey_t pub)
 	return gnutls_pubkey_get_pk_algorithm(pub, &bits) == GNUTLS_PK_RSA && bits >= WRAP_BITS;
 }
 
-static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
-				 const char *wrong, GError **error)
+static gnutls_privkey_t try_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
+				const char *wrong, GError **error)
 {
 	gnutls_privkey_t key = NULL;
 	int ret;
 
-	if (!token_check_url(url, error))
-		return NULL;
 	*pub = NULL;
 	ret = gnutls_privkey_init(&key);
 	if (ret >= 0)
@@ -293,6 +319,25 @@ fail:
 	if (key)
 		gnutls_privkey_deinit(key);
 	return NULL;
+}
+
+static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
+				 const char *wrong, GError **error)
+{
+	if (!token_check_url(url, error))
+		return NULL;
+	for (int try = 1;; try++) {
+		g_autoptr(GError) why = NULL;
+		gnutls_privkey_t key = try_key(url, pub, right, wrong, &why);
+
+		opened |= key != NULL;
+		if (key)
+			return key;
+		if (!once_more(try)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return NULL;
+		}
+	}
 }
 
 gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
@@ -326,19 +371,23 @@ static gboolean generate(const char *url, gnutls_pk_algorithm_t algorithm, unsig
 	g_autofree char *label = NULL;
 	guint8 id[8];
 	gnutls_datum_t cid = { id, sizeof(id) };
-	gnutls_privkey_t key;
-	int ret;
+	int ret, try = 0;
 
 	if (!token_check_url(url, error))
 		return FALSE;
 	*created = FALSE;
-	ret = gnutls_privkey_init(&key);
-	if (ret >= 0) {
-		ret = gnutls_privkey_import_url(key, url, 0);
-		gnutls_privkey_deinit(key);
-	}
-	if (ret >= 0)
-		return TRUE;
+	/* A second key of one name would be worse than to wait a moment. */
+	do {
+		gnutls_privkey_t key;
+
+		ret = gnutls_privkey_init(&key);
+		if (ret >= 0) {
+			ret = gnutls_privkey_import_url(key, url, 0);
+			gnutls_privkey_deinit(key);
+		}
+		if (ret >= 0)
+			return TRUE;
+	} while (once_more(++try));
 	if (!not_found(ret) || pin_refused || pin_missing) {
 		refuse(ret, url, error);
 		return FALSE;

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The request bundle: the file, and its way from the factory's program to the Key Maker's. */
+#include <string.h>
+
+#include <glib/gstdio.h>
+
+#include "error.h"
+#include "euicc.h"
+#include "file.h"
+#include "request.h"
+#include "station.h"
+#include "testpki.h"
+
+#define CHIPS 3
+
+static World *world;
+static Station *stations[CHIPS];
+static char *path, *data_dir;
+
+static char *in_world(const char *name)
+{
+	return g_build_filename(world->dir, name, NULL);
+}
+
+/* ------------------------------------------------------------ the file */
+
+static void write_bytes(const char *to, const guint8 *bytes, gsize len)
+{
+	g_assert_true(g_file_set_contents(to, (const char *)bytes, len, NULL));
+}
+
+/* Everything that a reader looks at; FALSE and the code when it is refused. */
+static gboolean whole(const char *file, GError **error)
+{
+	g_autoptr(IfppRequest) request = ifpp_request_open(file, error);
+
+	if (!request)
+		return FALSE;
+	for (guint i = 0; i < ifpp_request_items(request)->len; i++) {
+		g_autoptr(GBytes) data = ifpp_request_read(request, i, error);
+
+		if (!data)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static void test_file(void)
+{
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppRequest) request = ifpp_request_open(path, &error);
+	GArray *items;
+
+	g_assert_no_error(error);
+	g_assert_cmpstr(ifpp_request_order(request), ==, "line-7");
+	g_assert_null(ifpp_request_signature(request));
+	items = ifpp_request_items(request);
+	g_assert_cmpuint(items->len, ==, CHIPS);
+	for (guint i = 0; i < CHIPS; i++) {
+		g_autoptr(GBytes) data = ifpp_request_read(request, i, &error), file = NULL;
+		g_autofree char *text = ifpp_hex(IFPP_SPAN(g_array_index(items, IfppRequestItem, i).eid));
+		gboolean found = FALSE;
+
+		g_assert_no_error(error);
+		g_assert_cmpuint(g_array_index(items, IfppRequestItem, i).keys, ==, 2);
+		for (guint k = 0; k < CHIPS; k++) {
+			if (strcmp(stations[k]->eid, text))
+				continue;
+			found = TRUE;
+			file = ifpp_file_read(stations[k]->data, 65536, NULL);
+			g_assert_true(g_bytes_equal(file, data));
+		}
+		g_assert_true(found);
+	}
+}
+
+/* Any byte changed, cut off or added. A changed order or hash is a sound file that says something else. */
+static void test_damaged(void)
+{
+	g_autoptr(GBytes) good = ifpp_file_read(path, 1 << 20, NULL);
+	g_autofree char *bad = in_world("bad.ifppr");
+	gsize len, order;
+	const guint8 *bytes = g_bytes_get_data(good, &len);
+	g_autofree guint8 *copy = g_memdup2(bytes, len);
+
+	order = IFPP_REQUEST_HEADER_LEN + strlen("IFPP request 1\n");
+	g_assert_cmpint(memcmp(bytes + order, "Order: line-7\n", 14), ==, 0);
+	for (gsize at = 0; at < len; at += at < 512 ? 1 : 37) {
+		g_autoptr(GError) error = NULL;
+
+		if (at >= order + 7 && at < order + 13)
+			continue;
+		copy[at] ^= 0x21;
+		write_bytes(bad, copy, len);
+		copy[at] ^= 0x21;
+		if (whole(bad, &error))
+			g_error("byte %zu (%02x) may be changed", at, bytes[at]);
+		g_assert_true(error && error->domain == IFPP_ERROR);
+	}
+	for (gsize cut = 0; cut < len; cut += cut < 512 ? 1 : 211) {
+		g_autoptr(GError) error = NULL;
+
+		write_bytes(bad, bytes, cut);
+		g_assert_false(whole(bad, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH);
+	}
+	{
+		g_autofree guint8 *longer = g_malloc0(len + 1);
+		g_autoptr(GError) error = NULL;
+
+		memcpy(longer, bytes, len);
+		write_bytes(bad, longer, len + 1);
+		g_assert_false(whole(bad, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH);
+	}
+}
+
+/* ------------------------------------------------------------ the programs */
+
+static int import(const char *file)
+{
+	return station_run("ifpp-smdpf", "import", "--home", world->home, file, NULL);
+}
+
+static void test_again(void)
+{
+	g_autoptr(GBytes) before = ifpp_file_read(path, 1 << 20, NULL), after = NULL;
+	g_autofree char *dir = g_build_filename(world->home, "requests", "line-7", NULL), *gone = NULL;
+
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", path, "--order", "line-7", data_dir, NULL), ==, 0);
+	after = ifpp_file_read(path, 1 << 20, NULL);
+	g_assert_true(g_bytes_equal(before, after));
+
+	g_assert_cmpint(import(path), ==, 0);
+	gone = g_strdup_printf("%s/%s.euicc", dir, stations[1]->eid);
+	g_assert_cmpint(g_unlink(gone), ==, 0);
+	g_assert_cmpint(import(path), ==, 0);
+	g_assert_true(g_file_test(gone, G_FILE_TEST_EXISTS));
+}
+
+/* A chip of a strange CI is left out, the others are taken. */
+static void test_foreign(void)
+{
+	g_autoptr(TestPki) stranger = test_pki_new();
+	g_autofree char *file = in_world("foreign.euicc"), *request = in_world("foreign.ifppr"), *left_out = NULL;
+	g_autofree char *dir = g_build_filename(world->home, "requests", "foreign", NULL), *taken = NULL;
+	static const guint8 bf22[] = { 0xBF, 0x22, 0x00 };
+	g_autoptr(TestId) key = NULL;
+	g_autoptr(GBytes) ff21 = test_factory_info_new(stranger, 1, &key), data = NULL;
+	guint8 eid[16];
+
+	test_eid(eid);
+	data = ifpp_euicc_data_build(eid, ifpp_span_bytes(ff21), IFPP_SPAN(bf22));
+	write_bytes(file, g_bytes_get_data(data, NULL), g_bytes_get_size(data));
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", request, file, stations[0]->data, NULL), ==, 0);
+	g_assert_cmpint(import(request), ==, IFPP_EXIT_REFUSED);
+	left_out = g_strdup_printf("%s/" TEST_EID ".euicc", dir);
+	taken = g_strdup_printf("%s/%s.euicc", dir, stations[0]->eid);
+	g_assert_false(g_file_test(left_out, G_FILE_TEST_EXISTS));
+	g_assert_true(g_file_test(taken, G_FILE_TEST_EXISTS));
+}
+
+static void sign_it(TestId *signer, const char *request)
+{
+	g_autoptr(IfppRequest) opened = ifpp_request_open(request, NULL);
+	g_autoptr(GBytes) cms = test_cms_new(signer, NULL, ifpp_span_bytes(ifpp_request_text(opened)), 0);
+	g_autofree char *sig = in_world("request.sig");
+
+	write_bytes(sig, g_bytes_get_data(cms, NULL), g_bytes_get_size(cms));
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", request, "--signature", sig, NULL), ==, 0);
+}
+
+static void test_signed(void)
+{
+	const TestSpec line7 = { .cn = "Line 7", .role = IFPP_ROLE_DP_AUTH, .serial = 1 };
+	const TestSpec old = { .cn = "Line 6", .role = IFPP_ROLE_DP_AUTH, .serial = 2, .to = TEST_NOW - 1 };
+	g_autofree char *cert = in_world("line7.der"), *old_cert = in_world("line6.der"), *other = in_world("other.ifppr");
+	g_autofree char *report = in_world("report.json"), *report_sig = in_world("report.sig"), *out = in_world("out");
+	static const char text[] = "{\"format\":\"ifpp-report\",\"version\":1,\"units\":[]}";
+	g_autoptr(TestId) signer = NULL, stranger = NULL, expired = NULL;
+	g_autoptr(GBytes) cms = NULL;
+	g_autoptr(GDir) packages = NULL;
+	guint n = 0;
+
+	test_shift = g_get_real_time() / G_USEC_PER_SEC - TEST_NOW;
+	signer = test_id_new(&line7, NULL);
+	stranger = test_id_new(&line7, NULL);
+	expired = test_id_new(&old, NULL);
+	write_bytes(cert, g_bytes_get_data(signer->der, NULL), g_bytes_get_size(signer->der));
+	write_bytes(old_cert, g_bytes_get_data(expired->der, NULL), g_bytes_get_size(expired->der));
+	write_bytes(report, (const guint8 *)text, strlen(text));
+	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", world->home, report, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "requester", "--home", world->home, old_cert, NULL), ==,
+			IFPP_EXIT_REFUSED);
+	g_assert_cmpint(station_run("ifpp-smdpf", "requester", "--home", world->home, cert, NULL), ==, 0);
+
+	/* not signed, signed by another of the same name, signed right, and another one's signature */
+	g_assert_cmpint(import(path), !=, 0);
+	sign_it(stranger, path);
+	g_assert_cmpint(import(path), !=, 0);
+	sign_it(signer, path);
+	g_assert_cmpint(import(path), ==, 0);
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", other, "--order", "line-8", data_dir, NULL), ==, 0);
+	g_assert_cmpint(import(other), !=, 0);
+	{
+		g_autoptr(IfppRequest) opened = ifpp_request_open(path, NULL);
+		g_autofree char *sig = in_world("moved.sig");
+		GBytes *moved = ifpp_request_signature(opened);
+
+		write_bytes(sig, g_bytes_get_data(moved, NULL), g_bytes_get_size(moved));
+		g_assert_cmpint(station_run("ifppctl", "request", "-o", other, "--signature", sig, NULL), ==, 0);
+	}
+	g_assert_cmpint(import(other), !=, 0);
+
+	/* a report likewise */
+	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", world->home, report, NULL), !=, 0);
+	cms = test_cms_new(signer, NULL, (IfppSpan){ (const guint8 *)text, strlen(text) }, 0);
+	write_bytes(report_sig, g_bytes_get_data(cms, NULL), g_bytes_get_size(cms));
+	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", world->home, "--signature", report_sig,
+				    report, NULL), ==, 0);
+	write_bytes(report, (const guint8 *)"{}", 2);
+	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", world->home, "--signature", report_sig,
+				    report, NULL), !=, 0);
+
+	/* what was taken in can be sealed for */
+	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", world->home, "--pin-file", world->pin, "--request",
+				    "line-7", "--out", out, NULL), ==, 0);
+	packages = g_dir_open(out, 0, NULL);
+	while (g_dir_read_name(packages))
+		n++;
+	g_assert_cmpuint(n, ==, CHIPS);
+	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", world->home, "--pin-file", world->pin, "--request",
+				    "line-9", "--out", out, NULL), ==, IFPP_EXIT_INPUT);
+	test_shift = 0;
+}
+
+/* Names that would lead elsewhere stay in the home. */
+static void test_names(void)
+{
+	static const char *const names[] = { "..", ".", "../../x", "a/b", "caf\303\251" };
+	g_autofree char *escaped = in_world("x"), *requests = g_build_filename(world->home, "requests", NULL);
+	guint n = 0;
+	g_autoptr(GDir) dir = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_cmpint(station_run("ifpp-smdpf", "import", "--home", world->home, "--name", names[i], path, NULL),
+				==, 0);
+	g_assert_false(g_file_test(escaped, G_FILE_TEST_EXISTS));
+	dir = g_dir_open(requests, 0, NULL);
+	while (g_dir_read_name(dir))
+		n++;
+	/* these, "line-7" and "foreign" */
+	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names) + 2);
+}
+
+int main(int argc, char **argv)
+{
+	int rc;
+
+	g_test_init(&argc, &argv, NULL);
+	world = world_new();
+	data_dir = in_world("asked");
+	path = in_world("line-7.ifppr");
+	g_assert_cmpint(g_mkdir(data_dir, 0700), ==, 0);
+	for (guint i = 0; i < CHIPS; i++) {
+		g_autofree char *copy = NULL;
+
+		stations[i] = station_new(world, 2);
+		copy = g_strdup_printf("%s/%s.euicc", data_dir, stations[i]->eid);
+		station_copy(stations[i]->data, copy);
+	}
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", path, "--order", "line-7", data_dir, NULL), ==, 0);
+
+	g_test_add_func("/request/file", test_file);
+	g_test_add_func("/request/damaged", test_damaged);
+	g_test_add_func("/request/again", test_again);
+	g_test_add_func("/request/foreign", test_foreign);
+	g_test_add_func("/request/signed", test_signed);
+	g_test_add_func("/request/names", test_names);
+	rc = g_test_run();
+	for (guint i = 0; i < CHIPS; i++)
+		station_free(stations[i]);
+	world_free(world);
+	g_free(path);
+	g_free(data_dir);
+	return rc;
+}
