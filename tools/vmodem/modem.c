@@ -694,27 +694,7 @@ static void indicate_refresh(Modem *modem, guint8 stage)
 	indicate(modem, 0x0033, tlvs, wants_refresh);
 }
 
-static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
-{
-	ChipStats before = *chip_stats(modem->chip);
-	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
-
-	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
-	return response;
-}
-
-/* A command of the modem's own. @sw 0: the chip went dark. */
-static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
-{
-	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
-
-	*sw = 0;
-	if (!response)
-		return NULL;
-	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
-	g_byte_array_set_size(response, response->len - 2);
-	return response;
-}
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw);
 
 /* FETCH and TERMINAL RESPONSE, as the terminal in the modem does them. FALSE: it was no REFRESH. */
 static gboolean take_proactive(Modem *modem)
@@ -766,6 +746,28 @@ static gboolean slot_ready(Request *req)
 	else if (!chip_powered(req->modem->chip))
 		req->error = QMI_DEVICE_NOT_READY;
 	return req->error == QMI_OK;
+}
+
+static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
+{
+	ChipStats before = *chip_stats(modem->chip);
+	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
+
+	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
+	return response;
+}
+
+/* A command of the modem's own. @sw 0: the chip went dark. */
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
+{
+	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
+
+	*sw = 0;
+	if (!response)
+		return NULL;
+	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
+	g_byte_array_set_size(response, response->len - 2);
+	return response;
 }
 
 static void went_dark(Request *req)
