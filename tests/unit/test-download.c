@@ -81,6 +81,7 @@ static void test_life(void)
 		const char *before, *after, *answer;
 	} steps[] = {
 		{ "bf29125a0a", "90046c696665", "bf2903800100" },
+		{ "bf3111a00c5a0a", "810100", "bf3103800100" },
 		{ "bf330c5a0a", "", "bf3303800102" },		/* enabled */
 		{ "bf3211a00c5a0a", "810100", "bf3203800100" },
 		{ "bf3211a00c5a0a", "810100", "bf3203800102" },
@@ -122,6 +123,13 @@ static void test_life(void)
 		g_usleep(20000);
 	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 	lpa_abandon(lpa);
+
+	/* The answer left lying: the REFRESH comes with the next command, here the closing of the channel. */
+	lpa = lpa_open(station->socket);
+	g_free(command);
+	command = g_strconcat("bf3211a00c5a0a", iccid_hex, "8101ff", NULL);
+	lpa_leave(lpa, command);
+	lpa_close(lpa);
 
 	/* An LPA opens another, and goes on to the end of the profile's life. */
 	lpa = lpa_open(station->socket);

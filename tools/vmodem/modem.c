@@ -757,6 +757,13 @@ static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
 	return response;
 }
 
+/* The card has announced a proactive command: dealt with when the answer is out, before any request. */
+static void refresh_soon(Modem *modem)
+{
+	if (!modem->refresh_source)
+		modem->refresh_source = g_idle_add_full(G_PRIORITY_HIGH, do_refresh, modem, NULL);
+}
+
 /* A command of the modem's own. @sw 0: the chip went dark. */
 static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
 {
@@ -767,6 +774,10 @@ static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu,
 		return NULL;
 	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
 	g_byte_array_set_size(response, response->len - 2);
+	if (*sw >> 8 == SW_PROACTIVE >> 8) {
+		*sw = SW_OK;
+		refresh_soon(modem);
+	}
 	return response;
 }
 
@@ -961,8 +972,8 @@ static void uim_send_apdu(Request *req)
 	}
 	answer_apdu(req, response->data, response->len);
 	/* The last bytes of the answer: the host has all of it. */
-	if (response->data[response->len - 2] == SW_PROACTIVE >> 8 && !req->modem->refresh_source)
-		req->modem->refresh_source = g_idle_add(do_refresh, req->modem);
+	if (response->data[response->len - 2] == SW_PROACTIVE >> 8)
+		refresh_soon(req->modem);
 }
 
 /* ------------------------------------------------------------------ UIM: the rest */
