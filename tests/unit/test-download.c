@@ -68,10 +68,10 @@ static void test_real_time(void)
 	station_free(station);
 }
 
-/* A confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
+/* On a unit that has left the factory, locked: a confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
 static void test_life(void)
 {
-	Station *station = station_new(world, 0);
+	Station *station = station_new(world, 1);
 	g_autoptr(SmDp) dp = smdp_new(world->pki, station->dir);
 	g_autoptr(GByteArray) upp = profile_builtin(99, NULL);
 	g_autoptr(GByteArray) metadata = NULL;
@@ -99,6 +99,9 @@ static void test_life(void)
 	dp->metadata = (IfppSpan){ metadata->data, metadata->len };
 	dp->code = "4711";
 	lpa = lpa_open(station->socket);
+	list = lpa_hex(lpa, "ff2412" "8010" "000102030405060708090a0b0c0d0e0f");
+	g_assert_true(g_str_has_prefix(list, "ff24"));
+	g_free(list);
 	pir = lpa_download(lpa, dp);
 	g_assert_true(pir->success);
 	g_assert_cmpmem(pir->iccid.data, pir->iccid.len, iccid, 10);
