@@ -169,13 +169,13 @@ static gboolean check(Station *station)
 	return TRUE;
 }
 
-/* Wait until the modem has seen its n-th request, then send the daemon a signal. */
-static void strike(Station *station, guint n, int sig)
+/* Wait until the modem has seen its n-th request, then send the daemon a signal. Return: who waits. */
+static pid_t strike(Station *station, guint n, int sig)
 {
 	pid_t pid = fork();
 
 	if (pid)
-		return;
+		return pid;
 	while (station_stat(station, "requests") < n)
 		g_usleep(3000);
 	kill(station->daemon, sig);
@@ -188,6 +188,7 @@ static gboolean run_case(const char *fault, Record *record)
 	Station *station = station_clone(mould);
 	g_auto(GStrv) faults = g_strsplit(fault, ";", -1);
 	gboolean ok = FALSE;
+	pid_t striker = 0;
 	guint n, round;
 
 	station->timeout = "1";
@@ -212,7 +213,7 @@ static gboolean run_case(const char *fault, Record *record)
 		if (sig) {
 			/* The daemon must be there to be struck: start it first. */
 			station_daemon_start(station);
-			strike(station, n, sig);
+			striker = strike(station, n, sig);
 			if (relay_sim_attach_of(station->sim, &station->daemon, ATTACH_MS))
 				station_daemon_wait(station, ATTACH_MS);
 		}
@@ -224,6 +225,10 @@ static gboolean run_case(const char *fault, Record *record)
 		}
 		if (round)
 			revive(station);
+	}
+	if (striker) {		/* the other fault of a pair may have ended the daemon before its turn */
+		kill(striker, SIGKILL);
+		waitpid(striker, NULL, 0);
 	}
 	if (!ok) {
 		broken("not finished after %u rounds: state %u, unspent %u, unknown %u", ROUNDS,

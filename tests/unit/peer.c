@@ -461,6 +461,18 @@ char *lpa_hex(Lpa *lpa, const char *command)
 	return response ? ifpp_hex(ifpp_span_bytes(response)) : NULL;
 }
 
+void lpa_leave(Lpa *lpa, const char *command)
+{
+	g_autoptr(GBytes) bytes = ifpp_unhex(command);
+	gsize len = g_bytes_get_size(bytes);
+	guint8 apdu[5 + 255] = { 0x80 | lpa->channel, 0xE2, 0x91, 0x00, len };
+	guint16 sw;
+
+	memcpy(apdu + 5, g_bytes_get_data(bytes, NULL), len);
+	g_byte_array_unref(send_apdu(lpa, apdu, 5 + len, &sw));
+	g_assert_cmphex(sw >> 8, ==, 0x61);
+}
+
 static GBytes *ask(Lpa *lpa, GByteArray *command)
 {
 	GBytes *response;

@@ -64,6 +64,8 @@ void lpa_abandon(Lpa *lpa);
 GBytes *lpa_es10(Lpa *lpa, IfppSpan command, guint16 *sw);
 /* The same from hex, and 9000 expected; the answer as hex. */
 char *lpa_hex(Lpa *lpa, const char *command);
+/* One block with a command, from hex, whose answer is not fetched. */
+void lpa_leave(Lpa *lpa, const char *command);
 /* From GetEuiccChallenge to the removed notification. Return: what the chip said at the last segment. */
 IfppPir *lpa_download(Lpa *lpa, SmDp *dp);
 

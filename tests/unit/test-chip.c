@@ -915,6 +915,76 @@ static void test_field(void)
 	assert_es10(kit, "bf7f00", SW_NO_REFERENCE, NULL);
 }
 
+/* Memory reset takes the classes it was told to; a provisioning profile stays. */
+static void test_classes(void)
+{
+	g_autoptr(Kit) kit = kit_new(3);
+
+	for (guint cls = 0; cls <= 2; cls++) {
+		g_autoptr(GByteArray) metadata = NULL;
+		g_autoptr(IfppPir) pir = NULL;
+		guint8 iccid[10];
+		guint16 sw;
+
+		profile_builtin_iccid(cls + 1, iccid);
+		metadata = profile_metadata(iccid, "Kit", "Test", cls);
+		pir = kit_load_next(kit, &(KitSeal){ .metadata = metadata, .serial = cls + 1 }, &sw);
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+	}
+	assert_es10(kit, "bf2d08a003950101" "5c0195", SW_OK, "bf2d07a005e303950101");
+	assert_es10(kit, "bf3404820206" "40", SW_OK, "bf3403800100");
+	assert_es10(kit, "bf2d035c0195", SW_OK, "bf2d0ca00ae303950101e303950102");
+	assert_es10(kit, "bf3404820206" "40", SW_OK, "bf3403800101");
+	assert_es10(kit, "bf3404820205" "80", SW_OK, "bf3403800100");
+	assert_es10(kit, "bf2d035c0195", SW_OK, "bf2d07a005e303950101");
+	assert_es10(kit, "bf3404820205" "e0", SW_OK, "bf3403800101");
+}
+
+/* Power lost at the write of every field command: the old state or the new one. */
+static void test_field_power_cuts(void)
+{
+	static const struct {
+		const char *before, *after;	/* around the ICCID */
+		guint8 again;			/* the result when it had been done */
+	} commands[] = {
+		{ "bf3111a00c5a0a", "810100", 2 },
+		{ "bf3211a00c5a0a", "810100", 2 },
+		{ "bf330c5a0a", "", 1 },
+	};
+	static const IfppChipMemFate fates[] = { IFPP_CHIPMEM_CUT_BEFORE, IFPP_CHIPMEM_CUT_DURING,
+						 IFPP_CHIPMEM_CUT_AFTER };
+
+	for (guint f = 0; f < G_N_ELEMENTS(fates); f++) {
+		g_autoptr(Kit) kit = kit_new(1);
+		g_autoptr(GByteArray) metadata = noisy_metadata(1);
+		g_autoptr(IfppPir) pir = NULL;
+		guint16 sw;
+
+		pir = kit_load_next(kit, &(KitSeal){ .metadata = metadata, .serial = 1 }, &sw);
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+		for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
+			g_autofree char *iccid = iccid_hex(1);
+			g_autofree char *command = g_strconcat(commands[i].before, iccid, commands[i].after, NULL);
+			guint8 result = fates[f] == IFPP_CHIPMEM_CUT_AFTER ? commands[i].again : 0;
+			g_autofree char *want = g_strdup_printf("%.4s038001%02x", command, result);
+			guint notes = chip_memory(kit->chip)->notes->len;
+			Cut cut = { 1, fates[f] };
+			g_autofree char *dark = NULL;
+
+			chip_set_write_hook(kit->chip, cut_hook, &cut);
+			dark = kit_hex(kit, command, &sw);
+			g_assert_null(dark);
+			g_assert_false(chip_powered(kit->chip));
+			kit_open(kit);
+			/* what it would tell an operator goes with the state, never before it */
+			g_assert_cmpint(chip_memory(kit->chip)->notes->len > notes, ==,
+					fates[f] == IFPP_CHIPMEM_CUT_AFTER);
+			assert_es10(kit, command, SW_OK, want);
+			g_assert_cmpuint(chip_memory(kit->chip)->notes->len, >, notes);
+		}
+	}
+}
+
 /* ------------------------------------------------------------------ an ordinary SGP.22 download */
 
 static const guint8 transaction[16] = { 0xD0, 0x17 };
@@ -1198,6 +1268,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/lock", test_lock);
 	g_test_add_func("/chip/gate", test_gate);
 	g_test_add_func("/chip/field", test_field);
+	g_test_add_func("/chip/classes", test_classes);
+	g_test_add_func("/chip/field-power-cuts", test_field_power_cuts);
 	g_test_add_func("/chip/download", test_download);
 	g_test_add_func("/chip/download-refused", test_download_refused);
 	g_test_add_func("/chip/memory-failure", test_memory_failure);

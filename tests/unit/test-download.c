@@ -68,10 +68,10 @@ static void test_real_time(void)
 	station_free(station);
 }
 
-/* A confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
+/* On a unit that has left the factory, locked: a confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
 static void test_life(void)
 {
-	Station *station = station_new(world, 0);
+	Station *station = station_new(world, 1);
 	g_autoptr(SmDp) dp = smdp_new(world->pki, station->dir);
 	g_autoptr(GByteArray) upp = profile_builtin(99, NULL);
 	g_autoptr(GByteArray) metadata = NULL;
@@ -81,6 +81,7 @@ static void test_life(void)
 		const char *before, *after, *answer;
 	} steps[] = {
 		{ "bf29125a0a", "90046c696665", "bf2903800100" },
+		{ "bf3111a00c5a0a", "810100", "bf3103800100" },
 		{ "bf330c5a0a", "", "bf3303800102" },		/* enabled */
 		{ "bf3211a00c5a0a", "810100", "bf3203800100" },
 		{ "bf3211a00c5a0a", "810100", "bf3203800102" },
@@ -98,6 +99,9 @@ static void test_life(void)
 	dp->metadata = (IfppSpan){ metadata->data, metadata->len };
 	dp->code = "4711";
 	lpa = lpa_open(station->socket);
+	list = lpa_hex(lpa, "ff2412" "8010" "000102030405060708090a0b0c0d0e0f");
+	g_assert_true(g_str_has_prefix(list, "ff24"));
+	g_free(list);
 	pir = lpa_download(lpa, dp);
 	g_assert_true(pir->success);
 	g_assert_cmpmem(pir->iccid.data, pir->iccid.len, iccid, 10);
@@ -122,6 +126,13 @@ static void test_life(void)
 		g_usleep(20000);
 	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 	lpa_abandon(lpa);
+
+	/* The answer left lying: the REFRESH comes with the next command, here the closing of the channel. */
+	lpa = lpa_open(station->socket);
+	g_free(command);
+	command = g_strconcat("bf3211a00c5a0a", iccid_hex, "8101ff", NULL);
+	lpa_leave(lpa, command);
+	lpa_close(lpa);
 
 	/* An LPA opens another, and goes on to the end of the profile's life. */
 	lpa = lpa_open(station->socket);

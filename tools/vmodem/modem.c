@@ -448,27 +448,7 @@ static void indicate_refresh(Modem *modem, guint8 stage)
 	indicate(modem, 0x0033, tlvs, wants_refresh);
 }
 
-static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
-{
-	ChipStats before = *chip_stats(modem->chip);
-	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
-
-	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
-	return response;
-}
-
-/* A command of the modem's own. @sw 0: the chip went dark. */
-static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
-{
-	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
-
-	*sw = 0;
-	if (!response)
-		return NULL;
-	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
-	g_byte_array_set_size(response, response->len - 2);
-	return response;
-}
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw);
 
 /* FETCH and TERMINAL RESPONSE, as the terminal in the modem does them. FALSE: it was no REFRESH. */
 static gboolean take_proactive(Modem *modem)
@@ -519,6 +499,39 @@ gboolean request_slot_ready(Request *req)
 	else if (!chip_powered(req->modem->chip))
 		req->error = QMI_DEVICE_NOT_READY;
 	return req->error == QMI_OK;
+}
+
+static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
+{
+	ChipStats before = *chip_stats(modem->chip);
+	GByteArray *response = chip_transmit(modem->chip, channel, apdu);
+
+	wire_exchange(&modem->wire, apdu, response, &before, chip_stats(modem->chip));
+	return response;
+}
+
+/* The card has announced a proactive command: dealt with when the answer is out, before any request. */
+static void refresh_soon(Modem *modem)
+{
+	if (!modem->refresh_source)
+		modem->refresh_source = g_idle_add_full(G_PRIORITY_HIGH, do_refresh, modem, NULL);
+}
+
+/* A command of the modem's own. @sw 0: the chip went dark. */
+static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw)
+{
+	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
+
+	*sw = 0;
+	if (!response)
+		return NULL;
+	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
+	g_byte_array_set_size(response, response->len - 2);
+	if (*sw >> 8 == SW_PROACTIVE >> 8) {
+		*sw = SW_OK;
+		refresh_soon(modem);
+	}
+	return response;
 }
 
 static void went_dark(Request *req)
@@ -712,8 +725,8 @@ static void uim_send_apdu(Request *req)
 	}
 	answer_apdu(req, response->data, response->len);
 	/* The last bytes of the answer: the host has all of it. */
-	if (response->data[response->len - 2] == SW_PROACTIVE >> 8 && !req->modem->refresh_source)
-		req->modem->refresh_source = g_idle_add(do_refresh, req->modem);
+	if (response->data[response->len - 2] == SW_PROACTIVE >> 8)
+		refresh_soon(req->modem);
 }
 
 /* ------------------------------------------------------------------ UIM: the rest */

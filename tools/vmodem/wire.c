@@ -78,6 +78,8 @@ gboolean wire_parse(const char *text, WireModel *model, GError **error)
 
 	*model = wire_default;
 	model->wait = TRUE;
+	if (!*text)
+		return bad(error, "nothing", "\"default\" is the shortest model");
 	for (guint i = 0; words[i]; i++)
 		if (!parse_word(words[i], model, error))
 			return FALSE;
