@@ -14,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "chip.h"
+#include "enable.h"
 #include "error.h"
 #include "netlink.h"
 #include "relay.h"
@@ -30,6 +31,8 @@ typedef struct {
 	IfppNetlink *netlink;
 	guint32 index;			/* of /dev/ifppN */
 	guint linger;			/* seconds */
+	char *enable;			/* name of the profile to enable after the lock, until that was tried */
+	RelayRequest *waiting;		/* came while that was tried */
 	gboolean busy;			/* an operation will call back */
 	gboolean stopping;		/* end as soon as nothing is in hand */
 	gboolean closing;
@@ -108,11 +111,39 @@ static void status(App *app, const char *doing)
 		   ifpp_state_name(chip_state(app->chip)), keys->len, doing ? ", " : "", doing ? doing : "");
 }
 
-/* Locked and proven: nothing is left to do here, now or ever. */
+static void maybe_done(App *app);
+static void run_request(App *app, RelayRequest *request);
+
+static void on_enable(GObject *source, GAsyncResult *res, gpointer user)
+{
+	App *app = user;
+	g_autofree char *name = g_steal_pointer(&app->enable);
+	g_autoptr(GError) error = NULL;
+
+	app->busy = FALSE;
+	/* The unit is locked either way, and in the field whoever manages its profiles can make up for it. */
+	if (enable_finish(res, &error))
+		g_message("%s: the profile %s is enabled", chip_name(app->chip), name);
+	else
+		g_warning("%s: the profile %s could not be enabled: %s", chip_name(app->chip), name, error->message);
+	if (app->stopping)
+		app_close(app);
+	else if (app->waiting)
+		run_request(app, g_steal_pointer(&app->waiting));
+	else
+		maybe_done(app);
+}
+
+/* Locked and proven: nothing is left to do here, now or ever, but for the profile that starts its life in use. */
 static void maybe_done(App *app)
 {
 	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
 		return;
+	if (app->enable) {
+		app->busy = TRUE;
+		enable_async(app->uim, app->enable, app->cancellable, on_enable, app);
+		return;
+	}
 	g_message("%s is locked and its receipt is stored, the work is done", chip_name(app->chip));
 	g_timeout_add_seconds(app->linger, on_linger, app);
 }
@@ -161,20 +192,27 @@ static void on_reply(GObject *source, GAsyncResult *res, gpointer user)
 	maybe_done(app);
 }
 
-static void on_request(RelayRequest *request, const GError *error, gpointer user)
+static void run_request(App *app, RelayRequest *request)
 {
 	static const char *const doing[] = { "", "loading", "deleting keys", "locking", "asking" };
-	App *app = user;
 
-	if (!request) {
-		app_stop(app, g_error_copy(error));
-		return;
-	}
 	app->request = request;
 	app->busy = TRUE;
 	status(app, request->req.type < G_N_ELEMENTS(doing) ? doing[request->req.type] : NULL);
 	chip_run_async(app->chip, request->req.type, request->data, request->req.timeout_ms, app->cancellable,
 		       on_reply, app);
+}
+
+static void on_request(RelayRequest *request, const GError *error, gpointer user)
+{
+	App *app = user;
+
+	if (!request)
+		app_stop(app, g_error_copy(error));
+	else if (app->busy)
+		app->waiting = request;
+	else
+		run_request(app, request);
 }
 
 /* --------------------------------------------------------------- netlink */
@@ -304,6 +342,8 @@ static void app_clear(App *app)
 {
 	g_clear_pointer(&app->netlink, ifpp_netlink_free);
 	g_clear_pointer(&app->request, relay_request_free);
+	g_clear_pointer(&app->waiting, relay_request_free);
+	g_clear_pointer(&app->enable, g_free);
 	g_clear_pointer(&app->relay, relay_free);
 	g_clear_pointer(&app->chip, chip_free);
 	g_clear_pointer(&app->uim, uim_free);
@@ -318,6 +358,7 @@ int main(int argc, char **argv)
 	g_autofree char *trust = NULL;
 	g_autofree char *state_dir = NULL;
 	g_autofree char *relay = NULL;
+	g_autofree char *policy = NULL;
 	int slot = 0, timeout = 10, linger = 5;
 	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE, selftest = FALSE, as_json = FALSE;
 	const GOptionEntry entries[] = {
@@ -333,6 +374,8 @@ int main(int argc, char **argv)
 		  "SECONDS" },
 		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger,
 		  "Stay this long once the chip is locked (default 5)", "SECONDS" },
+		{ "policy", 0, 0, G_OPTION_ARG_FILENAME, &policy,
+		  "Which profile to enable once the chip is locked, see POLICY in ifppctl(1)", "FILE" },
 		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },
@@ -389,6 +432,8 @@ int main(int argc, char **argv)
 	}
 
 	g_log_set_writer_func(on_log, &app, NULL);
+	if (policy && !enable_read_policy(policy, &app.enable, &error))
+		return ifpp_error_exit("ifppd", error);
 	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
 	if (!app.relay)
 		return ifpp_error_exit("ifppd", error);

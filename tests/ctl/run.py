@@ -202,9 +202,16 @@ def main():
 
     monitor.send_signal(signal.SIGTERM)
     out, _ = monitor.communicate(timeout=60)
-    events = [json.loads(line)["event"] for line in out.splitlines()]
+    told = [json.loads(line) for line in out.splitlines()]
+    events = [o["event"] for o in told if o["type"] == "event"]
     check(monitor.returncode == 0 and {"load-done", "dev-add", "dev-change", "dev-del", "host-change"} <= set(events),
           "monitor saw it all", events)
+    gone = [o for o in told if o["type"] == "unit"]
+    check(len(gone) == events.count("dev-del") and all(o["here_ns"] > 0 for o in gone),
+          "and has a line of result for each unit that left", gone)
+    loads = [o for o in told if o.get("event") == "load-done"]
+    check(all(o["queue_ns"] + o["chip_ns"] <= o["duration_ns"] for o in loads) and any(o["queue_ns"] for o in loads),
+          "and knows where the time went", loads)
     for relay in three, four, five, six, one:
         relay.unplug()
     print("1..%d" % number)

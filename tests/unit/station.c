@@ -361,6 +361,8 @@ void station_daemon_start(Station *station)
 			 (char *)station->timeout,
 			 (char *)"--linger",
 			 (char *)"0",
+			 station->policy ? (char *)"--policy" : NULL,
+			 (char *)station->policy,
 			 NULL };
 
 	g_assert_cmpint(station->daemon, ==, 0);

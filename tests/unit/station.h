@@ -40,6 +40,7 @@ typedef struct {
 	GPid daemon;
 	RelaySim *sim;
 	const char *trust;	/* for the daemon; the world's unless set */
+	const char *policy;	/* for the daemon, NULL: none */
 	const char *timeout;	/* seconds for one QMI message */
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
 	gboolean quiet;		/* never show the log */

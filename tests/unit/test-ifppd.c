@@ -14,6 +14,7 @@
 #include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 
+#include "chipmem.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
@@ -304,6 +305,69 @@ static GBytes *challenge(guint8 fill)
 
 	memset(bytes, fill, sizeof(bytes));
 	return g_bytes_new(bytes, sizeof(bytes));
+}
+
+/* What the chip's memory says of its only profile. */
+static gboolean is_enabled(Station *station, char **name)
+{
+	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL);
+	IfppChipProfile *profile;
+	IfppTlv tlv;
+
+	g_assert_nonnull(mem);
+	g_assert_cmpuint(mem->profiles->len, ==, 1);
+	profile = mem->profiles->pdata[0];
+	g_assert_true(ifpp_tlv_find(ifpp_span_bytes(profile->metadata), 0x92, &tlv));
+	if (name)
+		*name = g_strndup((const char *)tlv.value.data, tlv.value.len);
+	return profile->enabled;
+}
+
+/* The policy's profile starts its life in use: enabled after the lock, and only then. */
+static void test_enable(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+	g_autofree char *name = NULL, *text = NULL;
+	g_autoptr(GBytes) one = challenge(1);
+	RelaySimResult result;
+
+	station->policy = policy;
+	station_modem_start(station);
+	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
+	station_daemon_up(station);
+	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_false(is_enabled(station, &name));
+
+	/* A name that no profile has: said, and no reason to fail. */
+	g_assert_true(g_file_set_contents(policy, "[Target]\nEnable=Nobody\n", -1, NULL));
+	station_daemon_up(station);
+	g_assert_false(is_enabled(station, NULL));
+	station_request(station, IFPP_REQ_LOCK, one, &result);
+	assert_result(&result, 0, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_false(is_enabled(station, NULL));
+
+	/* The right one, at the next start of a chip that is locked; once more changes nothing. */
+	text = g_strdup_printf("[Target]\nEnable=%s\n", name);
+	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
+	for (guint i = 0; i < 2; i++) {
+		station_daemon_up(station);
+		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+		g_assert_true(is_enabled(station, NULL));
+		assert_clean(station);
+	}
+
+	/* A policy that is not there is an error before anything is done. */
+	g_assert_cmpint(g_unlink(policy), ==, 0);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	station_free(station);
 }
 
 static void test_lock(void)
@@ -891,6 +955,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/wrong-trust", test_wrong_trust);
 	g_test_add_func("/ifppd/delete", test_delete);
 	g_test_add_func("/ifppd/lock", test_lock);
+	g_test_add_func("/ifppd/enable", test_enable);
 	g_test_add_func("/ifppd/killed", test_killed);
 	g_test_add_func("/ifppd/no-leak", test_no_leak);
 	g_test_add_func("/ifppd/unplugged", test_unplugged);

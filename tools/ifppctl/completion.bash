@@ -69,7 +69,7 @@ _ifppctl()
 	provision) word="$common --source --lock --policy --outbox --trust" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --if-finished --outbox" ;;
-	monitor) word="$common --lines --count --seconds" ;;
+	monitor) word="$common --lines --count --seconds --outbox" ;;
 	report) word="$common --output --outbox --packages" ;;
 	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;
