@@ -498,6 +498,13 @@ static void went_dark(Request *req)
 	modem_power_cut(req->modem);
 }
 
+/* A card asks for its refresh when the answer to the command that wants it has been fetched. */
+static void refresh_soon(Modem *modem)
+{
+	if (chip_take_refresh(modem->chip) && !modem->refresh_source)
+		modem->refresh_source = g_idle_add(do_refresh, modem);
+}
+
 static void close_channel(Request *req, guint8 channel)
 {
 	const guint8 apdu[] = { 0x00, 0x70, 0x80, channel };
@@ -512,6 +519,7 @@ static void close_channel(Request *req, guint8 channel)
 	put_tlv(req->out, 0x11, (guint8[]){ sw >> 8, sw }, 2);
 	if (sw != SW_OK)
 		req->error = QMI_INVALID_ARGUMENT;
+	refresh_soon(req->modem);
 }
 
 static void open_channel(Request *req, IfppSpan aid, guint8 fci)
@@ -682,8 +690,8 @@ static void uim_send_apdu(Request *req)
 		return;
 	}
 	answer_apdu(req, response->data, response->len);
-	if (chip_take_refresh(req->modem->chip) && !req->modem->refresh_source)
-		req->modem->refresh_source = g_idle_add(do_refresh, req->modem);
+	if (response->len != 2 || response->data[0] != 0x61)
+		refresh_soon(req->modem);
 }
 
 /* ------------------------------------------------------------------ UIM: the rest */
