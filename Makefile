@@ -24,8 +24,9 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak:		## pairs of faults at random for an hour; MINUTES=N
+soak:		## faults on the real kernel, then pairs of them at random for an hour; MINUTES=N
 	@tests/env/buildroot
+	@tests/vm/faults campaign
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
 bench:		## tables of what things cost, and build/bench.json
