@@ -24,9 +24,10 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak:		## 10,000 packages with ten kills, then pairs of faults at random for an hour; MINUTES=N
+soak:		## 10,000 packages and ten kills, faults on the real kernel, pairs of faults for an hour; MINUTES=N
 	@tests/env/buildroot
 	@$(enter) tests/soak/run
+	@tests/vm/faults campaign
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
 bench:		## tables of what things cost, and build/bench.json

@@ -77,7 +77,7 @@ static void on_gone(gpointer user)
 
 	/* libqmi is still in the middle of it: what is in hand fails by itself. */
 	g_cancellable_cancel(app->cancellable);
-	app_stop(app, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the modem is gone"));
+	app_stop(app, uim_gone_error(app->uim, "serving it"));
 }
 
 static gboolean on_signal(gpointer user)

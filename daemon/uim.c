@@ -18,6 +18,7 @@
 #define SWEEP_ALL 19
 #define CLOSE_TIMEOUT 3		/* seconds per message while going down */
 #define RELEASE_TRIES 3
+#define PROXY_HINT "no answer; a qmi-proxy runs here and may have read it: stop what uses it (ModemManager, qmicli -p)"
 
 struct _Uim {
 	char *device_path;
@@ -170,6 +171,26 @@ guint uim_timeout(Uim *uim)
 
 /* ---------------------------------------------------------------- errors */
 
+/*
+ * Two that read one port take each other's answers, and the kernel lets them. Who has it open we may
+ * not see, but a qmi-proxy, which ModemManager and qmicli -p leave running, is known by its socket.
+ */
+static gboolean proxy_runs(void)
+{
+	g_autofree char *sockets = NULL;
+
+	return g_file_get_contents("/proc/self/net/unix", &sockets, NULL, NULL) &&
+	       strstr(sockets, " @" QMI_PROXY_SOCKET_PATH "\n");
+}
+
+GError *uim_gone_error(Uim *uim, const char *what)
+{
+	/* A read that found nothing, since another was first, looks to libqmi like the end. */
+	if (!uim->proxy && !access(uim->device_path, F_OK) && proxy_runs())
+		return g_error_new(IFPP_ERROR, IFPP_ERROR_MODEM, "%s: %s: %s", uim->device_path, what, PROXY_HINT);
+	return g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "%s: %s: the modem is gone", uim->device_path, what);
+}
+
 /* libqmi's error in our domain, with the port and the step in front. */
 static GError *qmi_error(Uim *uim, const char *what, const GError *cause)
 {
@@ -178,11 +199,12 @@ static GError *qmi_error(Uim *uim, const char *what, const GError *cause)
 
 	if (cause && cause->domain == IFPP_ERROR)
 		return g_error_copy(cause);
-	if (uim->gone) {
-		code = IFPP_ERROR_NO_DEVICE;
-		text = "the modem is gone";
-	} else if (g_error_matches(cause, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT)) {
+	if (uim->gone)
+		return uim_gone_error(uim, what);
+	if (g_error_matches(cause, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT)) {
 		code = IFPP_ERROR_TIMEOUT;
+		if (!uim->proxy && proxy_runs())
+			text = PROXY_HINT;
 	}
 	return g_error_new(IFPP_ERROR, code, "%s: %s: %s", uim->device_path, what, text);
 }

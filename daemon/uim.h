@@ -30,6 +30,9 @@ Uim *uim_new(const UimOptions *options, UimGoneFunc gone, gpointer user);
 void uim_free(Uim *uim);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Uim, uim_free)
 
+/* Why the port is gone, while @what was done: unplugged, or somebody else reads it. */
+GError *uim_gone_error(Uim *uim, const char *what);
+
 /*
  * Open the port, take up the client id of a predecessor or allocate one, find the
  * slot, close the channels a predecessor left open.

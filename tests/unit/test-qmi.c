@@ -96,7 +96,8 @@ static void test_frames(void)
 
 	talk(bench, ALLOCATE, "01170080000001022200" "0c00" "02040000000000" "0102000b01");
 	talk(bench, "010b0000000000012100" "0000",
-	     "012500800000010121001a00" "02040000000000" "01100003" "0001000500" "0201000e00" "0b01003700");
+	     "013400800000010121002900" "02040000000000" "011f0006" "0001000500" "0101004300" "0201000e00"
+	     "0301001900" "0b01003700" "1a01001000");
 	talk(bench, OPEN, OPENED);
 	talk(bench, GET_EID, "011a00800b0102020" "03b000e00" "02040000000000" "10040002006115");
 	talk(bench, "011e00000b010003003b001200" "010100010207000500" "81c0000015" "10010001",
@@ -128,7 +129,7 @@ static void test_ctl(void)
 	talk(bench, ALLOCATE, "011200800000010222000700" "02040001000500");
 	talk(bench, "010b000000000003270000" "00", "011200800000010327000700" "02040000000000");
 	g_assert_cmpuint(modem_clients(bench->modem), ==, 0);
-	talk(bench, "010f00000000000422000400" "0101001a", "011200800000010422000700" "02040001001f00");
+	talk(bench, "010f00000000000422000400" "01010005", "011200800000010422000700" "02040001001f00");
 	talk(bench, "010b00000000000522000000", "011200800000010522000700" "02040001001100");
 	talk(bench, "01100000000000062300" "0500" "0102000b09", "011200800000010623000700" "02040001000700");
 	talk(bench, "010b0000000000077f000000", "01120080000001077f000700" "02040001004700");
@@ -139,6 +140,10 @@ static void test_malformed(void)
 	g_autoptr(Bench) bench = bench_new(1);
 	GRand *rand = g_rand_new_with_seed(11);
 	const guint8 noise[] = { 0x02, 0x03, 0x04 };
+	static const char *const others[] = {	/* clients of WDS, DMS, NAS, WDA */
+		"010f0000000000012200040001010001", "010f0000000000012200040001010002",
+		"010f0000000000012200040001010003", "010f000000000001220004000101001a",
+	};
 
 	/* a TLV longer than its message, a TLV block longer than the frame */
 	talk(bench, "010f00000000000222000400" "0102000b", "011200800000010222000700" "02040001000100");
@@ -159,7 +164,9 @@ static void test_malformed(void)
 		g_assert_cmpuint(bench->frames->len, ==, 1);
 	}
 	send_hex(bench, ALLOCATE);
-	for (guint i = 0; i < 5000; i++) {
+	for (guint i = 0; i < G_N_ELEMENTS(others); i++)
+		send_hex(bench, others[i]);
+	for (guint i = 0; i < 10000; i++) {
 		guint8 frame[80];
 		gsize len = g_rand_int_range(rand, 13, sizeof(frame));
 
@@ -169,7 +176,7 @@ static void test_malformed(void)
 		frame[1] = len - 1;
 		frame[2] = 0;
 		frame[3] = 0;
-		frame[4] = (guint8[]){ 0, 2, 0x0B, 0x0B }[i % 4];
+		frame[4] = (guint8[]){ 0, 2, 0x0B, 0x0B, 3, 1, 0x0B, 0x1A }[i % 8];
 		frame[5] = 1;
 		frame[6] = 0;
 		if (i % 4) {
@@ -295,6 +302,84 @@ static void test_power_and_events(void)
 	     "011300800b010206004600" "0700" "02040001001a00");
 }
 
+static const char *last(Bench *bench)
+{
+	settle();
+	return g_ptr_array_index(bench->frames, bench->frames->len - 1);
+}
+
+/* Session primary GW; EF at 3F00 or 3F00 7FFF; offset 0, all of it. */
+#define FILE_ICCID "0102000000" "020500e22f02003f"
+#define FILE_IMSI "0102000000" "020700076f04003fff7f"
+#define FILE_GID1 "0102000000" "0207003e6f04003fff7f"
+#define ALL "03040000000000"
+
+static void ask_file(Bench *bench, const char *message, const char *tlvs)
+{
+	guint len = strlen(tlvs) / 2;
+	g_autofree char *hex = g_strdup_printf("01%02x00000b01000100%s%02x00%s", 12 + len, message, len, tlvs);
+
+	send_hex(bench, hex);
+}
+
+/* What a modem reads when a SIM comes up, and the refresh that makes it come up. */
+static void test_files(void)
+{
+	g_autoptr(Bench) bench = g_new0(Bench, 1);
+	g_autoptr(IfppPir) pir = NULL;
+	g_autofree char *answer = NULL, *iccid = NULL, *enable = NULL;
+	guint16 sw;
+
+	bench->kit = kit_new(1);
+	pir = kit_load_next(bench->kit, &(KitSeal){ 0 }, &sw);
+	g_assert_nonnull(pir);
+	iccid = ifpp_hex((IfppSpan){ ((IfppChipProfile *)chip_memory(bench->kit->chip)->profiles->pdata[0])->iccid, 10 });
+	kit_close(bench->kit);
+	bench->modem = modem_new(g_steal_pointer(&bench->kit->chip));
+	bench->frames = g_ptr_array_new_with_free_func(g_free);
+	bench->link = modem_link_new(bench->modem, collect, bench);
+	modem_set_event_func(bench->modem, count_event, bench);
+
+	send_hex(bench, ALLOCATE);
+	ask_file(bench, "2000", FILE_ICCID ALL);	/* no profile is enabled */
+	g_assert_true(g_str_has_suffix(last(bench), "02040001005000" "1002006a82"));
+	ask_file(bench, "2000", FILE_ICCID);
+	g_assert_true(g_str_has_suffix(last(bench), "02040001001100"));
+	ask_file(bench, "2000", "0102000000" "020500e22f03003f" ALL);
+	g_assert_true(g_str_has_suffix(last(bench), "02040001000100"));
+
+	/* Refresh Register All; ES10c enable with refresh: nothing happens until the answer is fetched. */
+	ask_file(bench, "4400", "0102000000" "02010001");
+	talk(bench, OPEN, OPENED);
+	enable = g_strdup_printf("01010001" "021b001900" "81e2910014" "bf3111" "a00c5a0a%s" "8101ff" "10010001", iccid);
+	ask_file(bench, "3b00", enable);
+	settle();
+	g_assert_cmpuint(bench->frames->len, ==, 1);
+	g_assert_nonnull(strstr(last(bench), "6106"));
+	ask_file(bench, "3b00", "01010001" "0207000500" "81c0000006" "10010001");
+	g_assert_nonnull(strstr(g_ptr_array_index(bench->frames, 0), "bf3103800100" "9000"));
+	settle();
+	g_assert_cmpuint(bench->frames->len, ==, 3);	/* the answer, refresh begins, refresh has ended */
+	g_assert_nonnull(strstr(g_ptr_array_index(bench->frames, 1), "3300"));
+	g_assert_cmpuint(chip_channels_open(modem_chip(bench->modem)), ==, 0);
+
+	ask_file(bench, "2000", FILE_ICCID ALL);
+	answer = g_strconcat("1002009000" "110c000a00", iccid, NULL);
+	g_assert_true(g_str_has_suffix(last(bench), answer));
+	ask_file(bench, "2000", FILE_IMSI ALL);		/* 99970... */
+	g_assert_nonnull(strstr(last(bench), "1002009000" "110b000900" "08999907"));
+	ask_file(bench, "2000", FILE_IMSI "03040001000200");
+	g_assert_true(g_str_has_suffix(last(bench), "110400" "0200" "9999"));
+	ask_file(bench, "2000", FILE_IMSI "03040001000900");	/* past its end */
+	g_assert_nonnull(strstr(last(bench), "02040001003000"));
+	ask_file(bench, "2400", FILE_IMSI);
+	g_assert_nonnull(strstr(last(bench), "1002009000" "111a00" "0900" "076f" "00"));
+	ask_file(bench, "2000", FILE_GID1 ALL);
+	g_assert_true(g_str_has_suffix(last(bench), "02040001005000" "1002006a82"));
+	ask_file(bench, "2000", "0102000000" "020700ad6f04003fff7f" ALL);	/* the template's EF.AD */
+	g_assert_true(g_str_has_suffix(last(bench), "110600" "0400" "00000002"));
+}
+
 /* A write fault: the unit goes dark in the middle of the command, and comes back with what its file says. */
 static void test_write_fault(void)
 {
@@ -362,6 +447,22 @@ static void test_qmicli(void)
 		{ "--dms-get-model", "Virtual EC25" },
 		{ "--dms-get-revision", "ifpp-vmodem" },
 		{ "--dms-get-operating-mode", "online" },
+		{ "--dms-get-capabilities", "gsm, umts, lte" },
+		{ "--dms-get-band-capabilities", "LTE bands: '1, 3, 5, 7, 8, 20'" },
+		{ "--dms-get-software-version", "ifpp-vmodem" },
+		{ "--dms-set-operating-mode=low-power", "" },
+		{ "--dms-get-operating-mode", "low-power" },
+		{ "--dms-set-operating-mode=online", "" },
+		{ "--nas-get-serving-system", "Registration state: 'not-registered'" },
+		{ "--nas-get-system-selection-preference", "gsm, umts, lte" },
+		{ "--nas-set-system-selection-preference=lte", "" },
+		{ "--nas-get-system-selection-preference", "Mode preference: 'lte'" },
+		{ "--nas-get-signal-info", "" },
+		{ "--nas-get-system-info", "LTE service:" },
+		{ "--wds-get-packet-service-status", "disconnected" },
+		{ "--wds-get-profile-list=3gpp", "empty" },
+		{ "--wda-get-data-format", "Link layer protocol: '802-3'" },
+		{ "--wda-set-data-format=raw-ip", "Link layer protocol: 'raw-ip'" },
 		{ "--uim-get-card-status", "Card state: 'present'" },
 		{ "--uim-get-slot-status", KIT_EID },
 		{ "--uim-open-logical-channel=1,A0000005591010FFFFFFFF8900000100", "completed: 1" },
@@ -412,6 +513,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/qmi/malformed", test_malformed);
 	g_test_add_func("/qmi/faults", test_faults);
 	g_test_add_func("/qmi/power-and-events", test_power_and_events);
+	g_test_add_func("/qmi/files", test_files);
 	g_test_add_func("/qmi/write-fault", test_write_fault);
 	g_test_add_func("/qmi/qmicli", test_qmicli);
 	return g_test_run();
