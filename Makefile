@@ -24,7 +24,12 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak:		## pairs of faults at random for an hour; MINUTES=N
+soak: soak-driver soak-faults	## an hour of each of what has no end; MINUTES=N
+
+soak-driver:	# the driver under its fuzzer, on three debug kernels
+	@tests/kselftest/soak $(or $(MINUTES),60)
+
+soak-faults:	# pairs of faults at random
 	@tests/env/buildroot
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
@@ -57,7 +62,7 @@ clean:		## what was built here; the cache of roots stays
 	rm -rf build
 
 help:		## this
-	@sed -n 's/^\([a-z]*\):\t*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-faults bench docs ynl install deb clean help
