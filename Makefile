@@ -24,9 +24,17 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak:		## 10,000 packages and ten kills, faults on the real kernel, pairs of faults for an hour; MINUTES=N
+soak: soak-driver soak-sealing soak-faults	## what has no end, for an hour each; MINUTES=N
+
+soak-driver:	# the driver under its fuzzer, on three debug kernels
+	@tests/kselftest/soak $(or $(MINUTES),60)
+
+soak-sealing:	# 10,000 packages sealed, with ten kills
 	@tests/env/buildroot
 	@$(enter) tests/soak/run
+
+soak-faults:	# faults on the real kernel, then pairs of them at random over the socket
+	@tests/env/buildroot
 	@tests/vm/faults campaign
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
 
@@ -59,7 +67,7 @@ clean:		## what was built here; the cache of roots stays
 	rm -rf build
 
 help:		## this
-	@sed -n 's/^\([a-z]*\):\t*## /  make \1\t/p' Makefile
+	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-sealing soak-faults bench docs ynl install deb clean help

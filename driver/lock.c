@@ -220,9 +220,10 @@ int __init ifpp_host_init(void)
 		/* Configured but not read yet counts as unreadable, and no chip can attach. */
 		ifpp_host_set(ifpp_host.state, IFPP_ANCHOR_UNREADABLE);
 	}
-	/* Pairs with ifpp_host_settled(). */
-	if (!anchor)
+	if (!anchor) {
+		/* Pairs with ifpp_host_settled(). */
 		smp_store_release(&ifpp_host.settled, true);
+	}
 	mutex_unlock(&ifpp_host_mutex);
 	return anchor ? ifpp_anchor_init() : 0;
 }

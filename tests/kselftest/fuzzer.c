@@ -14,6 +14,8 @@
 #define CLIENTS	4
 
 static volatile int stop, lock_host;
+/* Files that threads share on purpose; one may be closed, or another, by the time it is used. */
+static atomic_int any_relay = -1, any_front = -1;
 static atomic_ulong calls, good, installed, locked;
 static atomic_int fell;
 static unsigned long seed0;
@@ -88,9 +90,10 @@ static void *relay_thread(void *arg)
 	int fd, i;
 
 	while (!stop) {
-		fd = relay_open();
+		fd = one_in(&r, 8) ? dup(any_relay) : relay_open();
 		if (note(fd) < 0)
 			continue;
+		any_relay = fd;
 		chip_of(&c, id, generations[id], spents[id]);
 		attach_fill(&a, &c);
 		if (one_in(&r, 4))
@@ -171,11 +174,13 @@ static void *client_thread(void *arg)
 	int fd, i;
 
 	while (!stop) {
-		fd = front_open(rnd(&r) % EIDS, one_in(&r, 4) ? 0 : O_NONBLOCK);
+		fd = one_in(&r, 3) ? dup(any_front) :
+				     front_open(rnd(&r) % EIDS, one_in(&r, 4) ? 0 : O_NONBLOCK);
 		if (note(fd) < 0) {
 			usleep(2000);
 			continue;
 		}
+		any_front = fd;
 		last = 0;
 		memset(seen, 0, sizeof(seen));
 		for (i = rnd(&r) % 80; i >= 0 && !stop; i--) {
@@ -278,26 +283,51 @@ static void set(const char *kind, const char *file, const char *val)
 	close(fd);
 }
 
+static const char * const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+#define KINDS	3
+#define PLENTY	2000000000
+
 static void inject(const char *percent)
 {
-	static const char * const kinds[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
 	int i;
 
-	for (i = 0; i < 3; i++) {
-		set(kinds[i], "probability", "0");
+	for (i = 0; i < KINDS; i++)
+		set(kinds[i], "probability", percent);
+}
+
+static void inject_init(void)
+{
+	char plenty[16];
+	int i;
+
+	snprintf(plenty, sizeof(plenty), "%d", PLENTY);
+	inject("0");
+	for (i = 0; i < KINDS; i++) {
 		set(kinds[i], "task-filter", "Y");
 		set(kinds[i], "interval", "1");
-		set(kinds[i], "times", "-1");
+		set(kinds[i], "times", plenty);
 		set(kinds[i], "verbose", "0");
 		if (i < 2)
 			set(kinds[i], "ignore-gfp-wait", "N");
-		set(kinds[i], "probability", percent);
 	}
+}
+
+/* How often it struck: the kernel counts down from PLENTY. */
+static int injected(int kind)
+{
+	char path[96], buf[16] = {};
+	int fd, n;
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/times", kinds[kind]);
+	fd = open(path, O_RDONLY);
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	return n > 0 ? PLENTY - atoi(buf) : 0;
 }
 
 int main(int argc, char **argv)
 {
-	int seconds = argc > 1 ? atoi(argv[1]) : 60, i, n = 0, fd;
+	int seconds = argc > 1 ? atoi(argv[1]) : 60, i, n = 0, fd, last, turn, faulty = 0;
 	pthread_t t[EIDS + CLIENTS + 1];
 
 	seed0 = argc > 2 ? strtoul(argv[2], NULL, 0) : (unsigned long)time(NULL);
@@ -307,7 +337,7 @@ int main(int argc, char **argv)
 	if (fd < 0 || write(fd, "300", 3) != 3)
 		return perror("timeout_ms"), 1;
 	close(fd);
-	inject("0");
+	inject_init();
 	/* Threads inherit it; faults come with the probability. */
 	fd = open("/proc/self/make-it-fail", O_WRONLY);
 	if (fd < 0 || write(fd, "1", 1) != 1)
@@ -320,12 +350,16 @@ int main(int argc, char **argv)
 		pthread_create(&t[n++], NULL, client_thread, (void *)(long)i);
 	pthread_create(&t[n++], NULL, netlink_thread, NULL);
 
-	/* Half without faults, a third with, and the host locked at the end. */
-	sleep(seconds / 2);
+	/* By turns without faults and with; the host is locked at the end, still with them. */
+	last = seconds / 6 < 60 ? seconds / 6 : 60;
+	turn = seconds / 3 < 30 ? seconds / 3 : 30;
+	for (i = seconds - last; i > 0; i -= turn, faulty = !faulty) {
+		inject(faulty ? "1" : "0");
+		sleep(turn < i ? turn : i);
+	}
 	inject("1");
-	sleep(seconds / 3);
 	lock_host = 1;
-	sleep(seconds - seconds / 2 - seconds / 3);
+	sleep(last);
 	inject("0");
 	stop = 1;
 	for (i = 0; i < n; i++)
@@ -333,6 +367,7 @@ int main(int argc, char **argv)
 
 	printf("# %lu calls, %lu of them succeeded, %lu installed, %lu locked\n", calls, good, installed,
 	       locked);
+	printf("# faults injected: %d slab, %d page, %d copy\n", injected(0), injected(1), injected(2));
 	if (fell)
 		printf("not ok 1 a state fell %d times\n", fell);
 	else if (installed < 20 || locked < 2)

@@ -262,8 +262,26 @@ TEST_F(nl, z_host_lock)
 /* What can be tried against it afterwards. */
 TEST_F(nl, zz_nothing_reopens)
 {
-	char state[32] = {};
-	int fd;
+	char state[32] = {}, zeroes[512] = {};
+	__u32 factory = IFPP_STATE_FACTORY;
+	int fd, cmd, attr;
+
+	/* Every ioctl there is room for, but the two that ask the chip; every netlink command. */
+	for (cmd = 0; cmd < 256; cmd++) {
+		if (cmd != _IOC_NR(IFPP_IOC_DELETE_KEYS) && cmd != _IOC_NR(IFPP_IOC_LOCK))
+			ioctl(self->front, _IOWR(IFPP_IOC_MAGIC, cmd, char[64]), zeroes);
+		ioctl(self->relay, _IOWR(IFPP_IOC_MAGIC, cmd, char[64]), zeroes);
+	}
+	for (cmd = 0; cmd <= IFPP_CMD_MAX + 1; cmd++) {
+		for (attr = 0; attr <= IFPP_A_HOST_MAX + 1; attr++) {
+			ASSERT_EQ(0, nl_send(self->fd, self->family, NLM_F_ACK, cmd, attr, &factory, 4));
+			do {
+				ASSERT_EQ(0, nl_next(self->fd, &self->in, &self->a));
+			} while (!self->a.done);
+		}
+	}
+	/* The module is there already: nobody reads these. */
+	system("modprobe ifpp locked=0 anchor_nvmem= 2>/dev/null");
 
 	EXPECT_ERR(EPERM, submit(self->front, &self->chip, self->chip.keys[0].id));
 	fd = open("/sys/class/ifpp/host_state", O_WRONLY);
