@@ -357,7 +357,7 @@ static void test_files(void)
 	g_assert_cmpuint(bench->frames->len, ==, 1);
 	g_assert_nonnull(strstr(last(bench), "6106"));
 	ask_file(bench, "3b00", "01010001" "0207000500" "81c0000006" "10010001");
-	g_assert_nonnull(strstr(g_ptr_array_index(bench->frames, 0), "bf3103800100" "9000"));
+	g_assert_nonnull(strstr(g_ptr_array_index(bench->frames, 0), "bf3103800100" "910b"));
 	settle();
 	g_assert_cmpuint(bench->frames->len, ==, 3);	/* the answer, refresh begins, refresh has ended */
 	g_assert_nonnull(strstr(g_ptr_array_index(bench->frames, 1), "3300"));
