@@ -355,7 +355,8 @@ static void summary(Check *check)
 	printf("\n");
 }
 
-static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature, GError **error)
+static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature,
+				GError **error)
 {
 	g_autoptr(GBytes) cms = signature ? ifpp_file_read(signature, IFPP_REQUEST_SIGNATURE_MAX, error) : NULL;
 	g_autofree char *who = NULL;
@@ -368,7 +369,8 @@ static gboolean check_signature(const Home *home, const char *file, GBytes *text
 	return FALSE;
 }
 
-static JsonArray *load(const Home *home, const char *file, const char *signature, JsonParser *parser, GError **error)
+static JsonArray *load(const Home *home, const char *file, const char *signature, JsonParser *parser,
+		       GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
 	g_autoptr(GError) why = NULL;
