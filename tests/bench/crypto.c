@@ -505,8 +505,8 @@ int main(int argc, char **argv)
 
 	guint64 packages = 0;
 
-	if (argc < 2 || argc > 3 || (argc == 3 && !g_ascii_string_to_unsigned(argv[2], 10, 1, 1000000000, &packages, NULL)) ||
-	    chdir(argv[1]) < 0) {
+	if (argc < 2 || argc > 3 || chdir(argv[1]) < 0 ||
+	    (argc == 3 && !g_ascii_string_to_unsigned(argv[2], 10, 1, 1000000000, &packages, NULL))) {
 		fprintf(stderr, "usage: crypto DIR [PACKAGES]\n");
 		return 2;
 	}

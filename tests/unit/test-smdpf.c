@@ -786,6 +786,25 @@ static void parallel(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(count_files("home/run"), ==, 0);
 }
 
+/* Who opens the token while another one logs in must not be told that it is not there. */
+static void token_together(Fixture *f, gconstpointer data)
+{
+	for (guint round = 0; round < 10; round++) {
+		char homes[6][8];
+		GPid pids[6];
+
+		for (guint i = 0; i < G_N_ELEMENTS(pids); i++) {
+			const char *const argv[] = { smdpf, "init", "--home", homes[i], "--key",
+						     "pkcs11:token=vault;object=dppb", "--pin-file", "pin", NULL };
+
+			g_snprintf(homes[i], sizeof(homes[i]), "same%u", i);
+			pids[i] = start(argv);
+		}
+		for (guint i = 0; i < G_N_ELEMENTS(pids); i++)
+			g_assert_cmpint(finish(pids[i]), ==, 0);
+	}
+}
+
 /* Killed at any moment, finished by running it again; what was out stays as it was. */
 static void killed(Fixture *f, gconstpointer data)
 {
@@ -1409,6 +1428,7 @@ int main(int argc, char **argv)
 	ADD("eligibility", eligibility, NULL);
 	ADD("full-disk", full_disk, NULL);
 	ADD("parallel", parallel, NULL);
+	ADD("token/together", token_together, NULL);
 	ADD("killed", killed, NULL);
 	ADD("damaged-ledger", damaged_ledger, NULL);
 	ADD("report", report, NULL);

@@ -233,7 +233,8 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 
 	if (!cert || !cert_decode(cert, error))
 		return FALSE;
-	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) || !cert_signed(&cert->s, cert, &cert->signer))
+	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) ||
+	    !cert_signed(&cert->s, cert, &cert->signer))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
 	if (!cert_check_role(cert, IFPP_ROLE_CI, FALSE, &why) || !cert_check_usage(cert, TRUE, 0, &why))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
@@ -357,7 +358,8 @@ static GPtrArray *read_files(const char *dir, GError **error)
 		file->path = g_build_filename(dir, name, NULL);
 		file->is_crl = is_crl;
 		file->is_flag = is_flag;
-		file->bytes = is_flag ? g_bytes_new(NULL, 0) : ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
+		file->bytes = is_flag ? g_bytes_new(NULL, 0) :
+					ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
 	}
 	g_ptr_array_sort(files, compare_files);
 	return g_steal_pointer(&files);

@@ -448,7 +448,8 @@ static void summary(Check *check)
 	       check->sealed - check->earlier - check->counts[MISSING], check->earlier, check->counts[MISSING]);
 }
 
-static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature, GError **error)
+static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature,
+				GError **error)
 {
 	g_autoptr(GBytes) cms = signature ? ifpp_file_read(signature, IFPP_REQUEST_SIGNATURE_MAX, error) : NULL;
 	g_autofree char *who = NULL;
@@ -461,7 +462,8 @@ static gboolean check_signature(const Home *home, const char *file, GBytes *text
 	return FALSE;
 }
 
-static JsonObject *load(const Home *home, const char *file, const char *signature, JsonParser *parser, GError **error)
+static JsonObject *load(const Home *home, const char *file, const char *signature, JsonParser *parser,
+			GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
 	g_autoptr(GError) why = NULL;

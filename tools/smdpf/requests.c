@@ -187,7 +187,8 @@ char *request_dir(const Home *home, const char *name, GError **error)
 
 	if (g_file_test(dir, G_FILE_TEST_IS_DIR))
 		return g_steal_pointer(&dir);
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "request %s: not in this home (ifpp-smdpf import takes it in)", name);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "request %s: not in this home (ifpp-smdpf import takes it in)",
+		    name);
 	return NULL;
 }
 
@@ -274,7 +275,8 @@ static gboolean import_all(Import *import, GError **error)
 	return TRUE;
 }
 
-gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code, GError **error)
+gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code,
+			GError **error)
 {
 	g_autoptr(IfppRequest) request = ifpp_request_open(file, error);
 	g_autofree char *base = g_path_get_basename(file), *who = NULL, *dir = NULL;

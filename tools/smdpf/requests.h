@@ -34,7 +34,8 @@ gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char
  *
  * The same again is harmless, and finishes what was interrupted.
  */
-gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code, GError **error);
+gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code,
+			GError **error);
 
 /* Where a request's chips are, NULL and IFPP_ERROR_IO when there is none of that name. */
 char *request_dir(const Home *home, const char *name, GError **error);
