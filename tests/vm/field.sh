@@ -40,7 +40,9 @@ isdr() {
 	case $answer in 61*) answer=$(isdr_apdu "${cla}C00000${answer:2:2}") ;; esac
 	echo "$answer"
 }
-isdr_apdu() { proxied --uim-send-apdu="1,$channel,$1" | sed -n '/completed/,$p' | sed 's/.*completed: *//' | tr -d ': \n'; }
+isdr_apdu() {
+	proxied --uim-send-apdu="1,$channel,$1" | sed -n '/completed/,$p' | sed 's/.*completed: *//' | tr -d ': \n'
+}
 
 # ES10c: list the profiles, enable the first with refresh
 enable_profile() {
