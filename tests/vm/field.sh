@@ -40,16 +40,18 @@ isdr() {
 	case $answer in 61*) answer=$(isdr_apdu "${cla}C00000${answer:2:2}") ;; esac
 	echo "$answer"
 }
-isdr_apdu() { proxied --uim-send-apdu="1,$channel,$1" | sed -n '/completed/,$p' | sed 's/.*completed: *//' | tr -d ': \n'; }
+isdr_apdu() {
+	proxied --uim-send-apdu="1,$channel,$1" | sed -n '/completed/,$p' | sed 's/.*completed: *//' | tr -d ': \n'
+}
 
 # ES10c: list the profiles, enable the first with refresh
 enable_profile() {
-	local list answer
+	local list answer iccid
 	isdr_open || return
 	list=$(isdr BF2D00)
 	iccid=$(sed -n 's/.*E3..5A0A\(.\{20\}\).*/\1/p' <<<"$list")
 	echo "profiles: $list"
-	[ "$iccid" ] || return
+	note iccid "$iccid"
 	answer=$(isdr "BF3111A00C5A0A${iccid}8101FF")
 	echo "enable: $answer"
 	isdr_close
@@ -58,9 +60,10 @@ enable_profile() {
 
 # The nibbles of an ICCID are swapped in the card.
 has_sim() {
-	local text
+	local text iccid
+	iccid=$(noted iccid)
 	text=$(mmcli -i any 2>/dev/null) || return
-	grep -qE 'imsi: *[0-9]{6,15}$' <<<"$text" &&
+	[ "$iccid" ] && grep -qE 'imsi: *[0-9]{6,15}$' <<<"$text" &&
 	grep -q "iccid: *$(sed 's/\(.\)\(.\)/\2\1/g; s/F*$//' <<<"$iccid")$" <<<"$text"
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A modem that speaks QMI (CTL, DMS, NAS, UIM, WDS, WDA) in front of the chip. Transport is somebody else's business. */
+/* A modem that speaks QMI in front of the chip. Transport is somebody else's business. */
 #ifndef VMODEM_MODEM_H
 #define VMODEM_MODEM_H
 
