@@ -34,7 +34,7 @@ typedef struct {
 	gboolean json;
 	GHashTable *reported;	/* key ids seen in this report */
 	guint counts[N_OUTCOMES];
-	guint units, bad_units, locked, bad_locks;
+	guint units, bad_units, unseen, locked, bad_locks;
 } Check;
 
 /* A chip of the report, once proven. */
@@ -275,6 +275,27 @@ static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError 
 	return TRUE;
 }
 
+/* A unit that no station has seen: nothing signed is said of it, so there is nothing to prove. */
+static gboolean is_unseen(JsonObject *object, Unit *unit)
+{
+	JsonNode *data = json_object_get_member(object, "euicc_data");
+	JsonNode *results = json_object_get_member(object, "results");
+	const char *text = member_string(object, "eid");
+
+	if (!data || !JSON_NODE_HOLDS_NULL(data) || member_object(object, "lock") || !text ||
+	    !ifpp_eid_parse(text, unit->eid, NULL))
+		return FALSE;
+	for (guint i = 0; results && JSON_NODE_HOLDS_ARRAY(results) && i < json_array_get_length(json_node_get_array(results));
+	     i++) {
+		JsonNode *result = json_array_get_element(json_node_get_array(results), i);
+
+		if (!JSON_NODE_HOLDS_OBJECT(result) || member_string(json_node_get_object(result), "pir"))
+			return FALSE;
+	}
+	g_strlcpy(unit->eid_text, text, sizeof(unit->eid_text));
+	return TRUE;
+}
+
 static void check_unit(Check *check, JsonNode *node)
 {
 	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
@@ -283,7 +304,10 @@ static void check_unit(Check *check, JsonNode *node)
 	Unit unit = {};
 
 	check->units++;
-	if (!object || !prove_unit(check, object, &unit, &error)) {
+	if (object && is_unseen(object, &unit)) {
+		check->unseen++;
+		tell_unit(check, unit.eid_text, "unseen", "no station has seen it");
+	} else if (!object || !prove_unit(check, object, &unit, &error)) {
 		check->bad_units++;
 		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
 	}
@@ -333,6 +357,8 @@ static void summary(Check *check)
 		json_builder_add_int_value(builder, check->units);
 		json_builder_set_member_name(builder, "chips_unproven");
 		json_builder_add_int_value(builder, check->bad_units);
+		json_builder_set_member_name(builder, "chips_unseen");
+		json_builder_add_int_value(builder, check->unseen);
 		json_builder_set_member_name(builder, "locks_proven");
 		json_builder_add_int_value(builder, check->locked);
 		json_builder_set_member_name(builder, "locks_forged");
@@ -348,6 +374,8 @@ static void summary(Check *check)
 	printf(", %u locks proven", check->locked);
 	if (check->bad_locks)
 		printf(", %u lock receipts forged", check->bad_locks);
+	if (check->unseen)
+		printf(", %u chips not seen", check->unseen);
 	if (check->bad_units)
 		printf(", %u chips unproven", check->bad_units);
 	printf("\n");
