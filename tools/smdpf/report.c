@@ -315,6 +315,25 @@ static JsonArray *member_array(JsonObject *object, const char *name)
 	return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
 }
 
+/* A chip that no station has seen: nothing signed is said of it, so there is nothing to prove. */
+static gboolean is_unseen(JsonObject *object, Unit *unit)
+{
+	JsonArray *results = member_array(object, "results");
+	const char *text = member_string(object, "eid");
+
+	if (member_string(object, "euicc_data") || member_object(object, "lock") || !text ||
+	    !ifpp_eid_parse(text, unit->eid, NULL))
+		return FALSE;
+	for (guint i = 0; results && i < json_array_get_length(results); i++) {
+		JsonNode *result = json_array_get_element(results, i);
+
+		if (!JSON_NODE_HOLDS_OBJECT(result) || member_string(json_node_get_object(result), "pir"))
+			return FALSE;
+	}
+	g_strlcpy(unit->eid_text, text, sizeof(unit->eid_text));
+	return TRUE;
+}
+
 static void check_each(Check *check, Unit *unit, JsonArray *array,
 		       void (*one)(Check *check, Unit *unit, JsonObject *object))
 {
@@ -338,16 +357,12 @@ static void check_unit(Check *check, JsonNode *node)
 
 	check->units++;
 	check->results += n;
-	if (!object || !prove_unit(check, object, &unit, &error)) {
-		/* A chip that never came to the line has proven nothing, and claims nothing. */
-		if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA) && !n && !member_object(object, "lock") &&
-		    !member_string(object, "euicc_data")) {
-			check->unseen++;
-			tell_unit(check, unit.eid_text, "unseen", "the factory never saw this chip (the factory's word)");
-		} else {
-			check->bad_units++;
-			tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
-		}
+	if (object && is_unseen(object, &unit)) {
+		check->unseen++;
+		tell_unit(check, unit.eid_text, "unseen", "the factory never saw this chip (the factory's word)");
+	} else if (!object || !prove_unit(check, object, &unit, &error)) {
+		check->bad_units++;
+		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
 	}
 	if (!object)
 		return;
