@@ -55,7 +55,7 @@ enable_profile() {
 	answer=$(isdr "BF3111A00C5A0A${iccid}8101FF")
 	echo "enable: $answer"
 	isdr_close
-	[ "$answer" = BF31038001009000 ]
+	[ "$answer" = BF3103800100910B ]
 }
 
 # The nibbles of an ICCID are swapped in the card.
