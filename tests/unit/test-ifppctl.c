@@ -648,6 +648,35 @@ static void test_provision_failures(void)
 	g_assert_cmpint(no_dir.exit, ==, IFPP_EXIT_INPUT);
 }
 
+/* The depot cannot be reached: what was fetched before is enough, nothing at all is not. */
+static void test_provision_offline(void)
+{
+	g_autofree char *cache = NULL, *pem = NULL, *a = NULL;
+	g_auto(Ran) nothing = { 0 }, cached = { 0 }, no_key = { 0 };
+
+	reset();
+	cache = g_build_filename(base, "packages", NULL);
+	pem = g_build_filename(base, "pem", NULL);
+	g_assert_true(g_file_set_contents(pem, "", 0, NULL));
+	nothing = run(FALSE, ctl_cmd_provision, "--source", "https://127.0.0.1:1", "--cache", cache, "--outbox", fake.outbox,
+		      "--cert", pem, "--key", pem, "--ca", pem, NULL);
+	g_assert_cmpint(nothing.exit, ==, IFPP_EXIT_BUSY);
+	assert_has(nothing.err, "cannot be reached");
+	g_assert_cmpuint(fake.submits, ==, 0);
+
+	a = put_package(EID, 1, NULL);
+	cached = run(FALSE, ctl_cmd_provision, "--source", "https://127.0.0.1:1", "--cache", cache, "--outbox", fake.outbox,
+		     "--cert", pem, "--key", pem, "--ca", pem, NULL);
+	g_assert_cmpint(cached.exit, ==, IFPP_EXIT_OK);
+	assert_has(cached.out, "going on with 1 packages from before");
+	assert_has(cached.out, "wait in the outbox");
+	g_assert_cmpuint(fake.submits, ==, 1);
+
+	no_key = run(FALSE, ctl_cmd_provision, "--source", "https://127.0.0.1:1", "--cache", cache, NULL);
+	g_assert_cmpint(no_key.exit, ==, IFPP_EXIT_ACCESS);
+	assert_has(no_key.err, "station.pem");
+}
+
 static void test_policy(void)
 {
 	static const char *const bad[] = {
@@ -968,6 +997,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/load/bad-files", test_bad_files);
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
+	g_test_add_func("/ifppctl/provision/offline", test_provision_offline);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);

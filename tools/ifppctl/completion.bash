@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info request import load provision keys lock monitor report selftest'
+	local commands='list info request import load provision keys lock monitor fetch deliver report selftest'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -27,12 +27,12 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -W "$(cd /dev && compgen -G "$word")" -- "$cur")
 		return
 		;;
-	-s | --source | --to | --outbox | --packages | --trust)
+	-s | --source | --to | --cache | --outbox | --packages | --trust)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | -p | --policy | --ifppd | --show | --text | --signature)
+	-o | --output | -p | --policy | --ifppd | --show | --text | --signature | --cert | --key | --ca)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -66,10 +66,12 @@ _ifppctl()
 		fi
 		word=$common
 		;;
-	provision) word="$common --source --lock --policy --outbox --trust" ;;
+	provision) word="$common --source --lock --policy --outbox --trust --cache --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --if-finished --outbox" ;;
 	monitor) word="$common --lines --count --seconds --outbox" ;;
+	fetch) word="$common --source --to --cert --key --ca" ;;
+	deliver) word="$common --to --outbox --cert --key --ca" ;;
 	report) word="$common --output --outbox --packages" ;;
 	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;

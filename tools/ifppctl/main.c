@@ -19,10 +19,12 @@ static const struct {
 	{ "request", ctl_cmd_request, "write a request for the Key Maker: the chips' public data" },
 	{ "import", ctl_cmd_import, "verify a delivery of the Key Maker and unpack it" },
 	{ "load", ctl_cmd_load, "load sealed packages into a chip" },
-	{ "provision", ctl_cmd_provision, "load everything a directory holds for a chip, then lock it if told" },
+	{ "provision", ctl_cmd_provision, "load everything a directory or depot has for a chip, then lock it if told" },
 	{ "keys", ctl_cmd_keys, "list one-time keys, or delete the unused ones" },
 	{ "lock", ctl_cmd_lock, "lock a chip, or with --host this machine, for life" },
 	{ "monitor", ctl_cmd_monitor, "follow what happens" },
+	{ "fetch", ctl_cmd_fetch, "bring packages of the chips that are here from the depot" },
+	{ "deliver", ctl_cmd_deliver, "bring results and lock receipts to the depot" },
 	{ "report", ctl_cmd_report, "write the Profile Loading Report for the Key Maker" },
 	{ "selftest", ctl_cmd_selftest, "tell whether a modem and its chip can be provisioned" },
 };

@@ -6,6 +6,7 @@
 #include <glib.h>
 
 #define CTL_STATE_DIR "/var/lib/ifpp"
+#define CTL_PACKAGES CTL_STATE_DIR "/packages"
 #define CTL_OUTBOX CTL_STATE_DIR "/outbox"
 #define CTL_TRUST "/etc/ifpp/ci"
 

@@ -5,6 +5,7 @@
 #include "load.h"
 #include "lock.h"
 #include "policy.h"
+#include "source.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -18,7 +19,7 @@ typedef struct {
 } Tally;
 
 typedef struct {
-	const char *source, *outbox, *trust;
+	const char *source, *outbox, *trust;	/* source: the directory that the packages are in */
 	CtlPolicy policy;
 } Target;
 
@@ -253,32 +254,38 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *source = NULL, *outbox = NULL, *trust = NULL, *policy = NULL;
+	g_autofree char *where = NULL, *outbox = NULL, *trust = NULL, *policy = NULL, *cache = NULL;
+	g_autofree char *cert = NULL, *key = NULL, *ca = NULL;
 	gboolean lock = FALSE;
 	const GOptionEntry entries[] = {
-		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &source, "Directory of sealed packages", "DIR" },
+		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &where, "Directory of sealed packages, or https://HOST:PORT of a depot",
+		  "DIR|URL" },
 		{ "lock", 'l', 0, G_OPTION_ARG_NONE, &lock, "Lock the chip when all its packages are installed", NULL },
 		{ "policy", 'p', 0, G_OPTION_ARG_FILENAME, &policy, "What the unit should be, see ifppctl(1)", "FILE" },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots, to tell test profiles before a lock", "DIR" },
+		{ "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache, "Where packages of a depot are kept", "DIR" },
+		CTL_DEPOT_OPTIONS(cert, key, ca),
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
 	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new(), missing = g_ptr_array_new();
 	g_auto(CtlPolicy) wanted = CTL_POLICY_DEFAULT;
 	Target target = { 0 };
+	CtlSource source;
 	Tally tally = { .present = present, .missing = missing };
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
-		       "Bring a chip to its target: load every package in a directory that is sealed for it and not "
-		       "loaded yet, then lock it if told to. Run it as often as you like.", error))
+		       "Bring a chip to its target: load every package of a directory or depot that is sealed for it and "
+		       "not loaded yet, then lock it if told to. Run it as often as you like.", error))
 		return 0;
-	if (!source || argc > 1) {
+	if (!where || argc > 1) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "provision: %s",
-			    source ? "it takes options only" : "say where the packages are with --source DIR");
+			    where ? "it takes options only" : "say where the packages are with --source DIR");
 		return 0;
 	}
-	target.source = source;
+	source = (CtlSource){ where, cache ?: CTL_PACKAGES, { cert, key, ca } };
+	target.source = ctl_source_dir(&source);
 	target.outbox = outbox ?: CTL_OUTBOX;
 	target.trust = trust ?: CTL_TRUST;
 	if (policy && !ctl_policy_read(policy, &wanted, error))
@@ -287,11 +294,12 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		wanted.lock = CTL_LOCK_UNIT;
 	target.policy = wanted;		/* borrows */
 	chip = ctl_chip_open(ctl, error);
-	packages = chip ? ctl_packages_scan(source, chip->info.eid, error) : NULL;
+	packages = chip ? ctl_source_packages(ctl, &source, chip->info.eid, error) : NULL;
 	if (!packages)
 		return 0;
 
 	ctl_catch_signals();
 	provision(ctl, chip, &target, packages, &tally);
+	ctl_source_deliver(ctl, &source, target.outbox);
 	return tally.exit;
 }

@@ -60,10 +60,8 @@ static void note_damaged(Writer *w, GError *error)
 	g_error_free(error);
 }
 
-static void write_result(Writer *w, const CtlResult *r)
+void ctl_report_result(JsonBuilder *b, const CtlResult *r)
 {
-	JsonBuilder *b = w->b;
-
 	json_builder_begin_object(b);
 	ctl_json_hex(b, "key_id", IFPP_SPAN(r->key_id));
 	ctl_json_string(b, "transaction_id", r->transaction_id);
@@ -78,6 +76,11 @@ static void write_result(Writer *w, const CtlResult *r)
 	ctl_json_int(b, "modem_ns", r->modem_ns);
 	ctl_json_string(b, "time", r->time);
 	json_builder_end_object(b);
+}
+
+static void write_result(Writer *w, const CtlResult *r)
+{
+	ctl_report_result(w->b, r);
 	w->totals->results++;
 	w->totals->installed += !r->status;
 }
@@ -129,6 +132,20 @@ static void write_pending(Writer *w, const Unit *unit)
 	json_builder_end_array(w->b);
 }
 
+void ctl_report_lock(JsonBuilder *b, const CtlReceipt *receipt)
+{
+	json_builder_set_member_name(b, "lock");
+	if (!receipt) {
+		json_builder_add_null_value(b);
+		return;
+	}
+	json_builder_begin_object(b);
+	ctl_json_string(b, "challenge", receipt->challenge);
+	ctl_json_string(b, "receipt", receipt->receipt);
+	ctl_json_string(b, "time", receipt->time);
+	json_builder_end_object(b);
+}
+
 static void write_lock(Writer *w, const Unit *unit)
 {
 	GError *error = NULL;
@@ -136,17 +153,8 @@ static void write_lock(Writer *w, const Unit *unit)
 
 	if (error)
 		note_damaged(w, error);
-	json_builder_set_member_name(w->b, "lock");
-	if (!receipt) {
-		json_builder_add_null_value(w->b);
-		return;
-	}
-	json_builder_begin_object(w->b);
-	ctl_json_string(w->b, "challenge", receipt->challenge);
-	ctl_json_string(w->b, "receipt", receipt->receipt);
-	ctl_json_string(w->b, "time", receipt->time);
-	json_builder_end_object(w->b);
-	w->totals->locked++;
+	ctl_report_lock(w->b, receipt);
+	w->totals->locked += receipt != NULL;
 }
 
 static gboolean write_unit(gpointer key, gpointer value, gpointer user)

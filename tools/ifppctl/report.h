@@ -5,6 +5,8 @@
 
 #include <json-glib/json-glib.h>
 
+#include "outbox.h"
+
 typedef struct {
 	guint units, unseen, results, installed, pending, locked, damaged;
 } CtlReportTotals;
@@ -22,5 +24,9 @@ typedef struct {
  */
 JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
 		     GError **error);
+
+/* One of the report's results; its lock, NULL: none. A depot gets the same. */
+void ctl_report_result(JsonBuilder *b, const CtlResult *result);
+void ctl_report_lock(JsonBuilder *b, const CtlReceipt *receipt);
 
 #endif

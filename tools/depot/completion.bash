@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# bash completion for ifpp-depot
+
+_ifpp_depot()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} word
+	local filter='--eid --iccid --operator --batch --state'
+	COMPREPLY=()
+
+	case $prev in
+	--state)
+		mapfile -t COMPREPLY < <(compgen -W 'free reserved sent installed failed burnt' -- "$cur")
+		return
+		;;
+	--db | --cert | --key | --client-ca | --client-crl | -o | --output | import)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--to | --trust | collect)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return
+		;;
+	esac
+	if [ "$COMP_CWORD" = 1 ]; then
+		word='init import status list history claim release export collect burn report serve --help --version'
+	else
+		word='--db --json --help'
+		case ${COMP_WORDS[1]} in
+		import) word+=' --trust --operator' ;;
+		list) word+=" $filter --key" ;;
+		claim) word+=' --station --lease' ;;
+		release) word+=' --station' ;;
+		export) word+=" $filter --station --lease --to" ;;
+		collect) word+=' --station --trust' ;;
+		burn) word+=' --why' ;;
+		report) word+=" $filter --output" ;;
+		serve) word+=' --listen --cert --key --client-ca --client-crl --trust --lease --threads --connections --rate --timeout' ;;
+		esac
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+}
+complete -F _ifpp_depot ifpp-depot

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "depot.h"
+#include "explain.h"
+
+#include <curl/curl.h>
+#include <eid.h>
+#include <errno.h>
+#include <file.h>
+#include <json-glib/json-glib.h>
+#include <package.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ANSWER_MAX (512 * 1024)
+#define CLAIM_PACKAGES_MAX 256
+#define ATTEMPTS 4		/* of one transfer */
+#define CONNECT_S 10L
+#define TRANSFER_S 60L
+
+struct _CtlDepot {
+	CURL *curl;
+	char *url;
+	char *cert, *key, *ca;
+	char problem[CURL_ERROR_SIZE];
+};
+
+/* One answer, as far as it came. */
+typedef struct {
+	GByteArray *body;
+	long status;
+	gsize max;
+} Answer;
+
+gboolean ctl_depot_is_url(const char *where)
+{
+	return g_str_has_prefix(where, "https:") || g_str_has_prefix(where, "http:");
+}
+
+/* curl calls a key that it cannot read a failed connection. */
+static gboolean readable(const char *path, GError **error)
+{
+	if (access(path, R_OK) == 0)
+		return TRUE;
+	g_set_error(error, CTL_ERROR, IFPP_EXIT_ACCESS, "%s: %s. It is needed to speak with a depot, see ifppctl(1)", path,
+		    g_strerror(errno));
+	return FALSE;
+}
+
+CtlDepot *ctl_depot_new(const char *url, const CtlDepotKeys *keys, GError **error)
+{
+	g_autoptr(GUri) uri = g_uri_parse(url, G_URI_FLAGS_NONE, NULL);
+	const char *cert = keys->cert ?: CTL_DEPOT_CERT, *key = keys->key ?: CTL_DEPOT_KEY, *ca = keys->ca ?: CTL_DEPOT_CA;
+	CtlDepot *depot;
+
+	if (!uri || g_strcmp0(g_uri_get_scheme(uri), "https") || !g_uri_get_host(uri) || g_uri_get_userinfo(uri) ||
+	    strlen(g_uri_get_path(uri)) > 1 || g_uri_get_query(uri)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: a depot is https://HOST:PORT and nothing else", url);
+		return NULL;
+	}
+	if (!readable(cert, error) || !readable(key, error) || !readable(ca, error))
+		return NULL;
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	depot = g_new0(CtlDepot, 1);
+	depot->curl = curl_easy_init();
+	if (!depot->curl)
+		g_error("curl_easy_init: out of memory");
+	depot->url = g_strdup(url);
+	if (g_str_has_suffix(depot->url, "/"))
+		depot->url[strlen(depot->url) - 1] = '\0';
+	depot->cert = g_strdup(cert);
+	depot->key = g_strdup(key);
+	depot->ca = g_strdup(ca);
+	return depot;
+}
+
+void ctl_depot_free(CtlDepot *depot)
+{
+	if (!depot)
+		return;
+	curl_easy_cleanup(depot->curl);
+	g_free(depot->url);
+	g_free(depot->cert);
+	g_free(depot->key);
+	g_free(depot->ca);
+	g_free(depot);
+}
+
+static size_t take(char *data, size_t size, size_t n, void *user)
+{
+	Answer *answer = user;
+
+	if (answer->body->len + n > answer->max)
+		return CURL_WRITEFUNC_ERROR;
+	g_byte_array_append(answer->body, (const guint8 *)data, n);
+	return n;
+}
+
+static gboolean fail(CtlDepot *depot, CURLcode code, GError **error)
+{
+	const char *what = *depot->problem ? depot->problem : curl_easy_strerror(code);
+
+	switch (code) {
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_ACCESS, "%s: %s. Check %s, %s and %s", depot->url, what, depot->cert,
+			    depot->key, depot->ca);
+		break;
+	case CURLE_PEER_FAILED_VERIFICATION:
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "%s: is not the depot that %s certifies: %s. Do not go on "
+			    "before it is known who that is", depot->url, depot->ca, what);
+		break;
+	case CURLE_WRITE_ERROR:
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "%s: answers more than a depot would. Check the URL",
+			    depot->url);
+		break;
+	default:
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "%s: cannot be reached: %s. Check the network; this can be "
+			    "run again at any time", depot->url, what);
+	}
+	return FALSE;
+}
+
+/* One request. FALSE: no answer, or not all of it; what came is in @answer. */
+static gboolean ask(CtlDepot *depot, const char *method, const char *path, const char *body, gsize from, Answer *answer,
+		    GError **error)
+{
+	g_autofree char *url = g_strconcat(depot->url, path, NULL), *range = NULL;
+	struct curl_slist *headers = NULL;
+	CURL *curl = depot->curl;
+	CURLcode code;
+
+	curl_easy_reset(curl);
+	*depot->problem = '\0';
+	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, depot->problem);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(curl, CURLOPT_SSLCERT, depot->cert);
+	curl_easy_setopt(curl, CURLOPT_SSLKEY, depot->key);
+	curl_easy_setopt(curl, CURLOPT_CAINFO, depot->ca);
+	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
+	curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, CONNECT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TRANSFER_S);
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(curl, CURLOPT_USERAGENT, "ifppctl/" IFPP_VERSION);
+	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
+	if (body) {
+		headers = curl_slist_append(headers, "Content-Type: application/json");
+		headers = curl_slist_append(headers, "Expect:");
+		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
+	}
+	if (from) {
+		range = g_strdup_printf("%zu-", from);
+		curl_easy_setopt(curl, CURLOPT_RANGE, range);
+	}
+	code = curl_easy_perform(curl);
+	curl_slist_free_all(headers);
+	answer->status = 0;
+	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer->status);
+	return code == CURLE_OK || fail(depot, code, error);
+}
+
+static const char *member_string(JsonObject *object, const char *name)
+{
+	JsonNode *node = json_object_get_member(object, name);
+
+	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ?
+		       json_node_get_string(node) :
+		       NULL;
+}
+
+/* NULL: not an object. What it says is bounded by ANSWER_MAX, and its nesting by the brackets in it. */
+static JsonObject *parse(JsonParser *parser, const Answer *answer)
+{
+	guint depth = 0;
+
+	for (guint i = 0; i < answer->body->len; i++) {
+		depth += answer->body->data[i] == '{' || answer->body->data[i] == '[';
+		if (depth > 2 * CLAIM_PACKAGES_MAX)
+			return NULL;
+	}
+	if (!json_parser_load_from_data(parser, (const char *)answer->body->data, answer->body->len, NULL) ||
+	    !json_parser_get_root(parser) || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
+		return NULL;
+	return json_node_get_object(json_parser_get_root(parser));
+}
+
+/* What the depot says about a refusal; busy and server errors may pass. */
+static void explain(CtlDepot *depot, const Answer *answer, GError **error)
+{
+	g_autoptr(JsonParser) parser = json_parser_new_immutable();
+	JsonObject *object = parse(parser, answer);
+	const char *message = object ? member_string(object, "message") : NULL;
+	const char *hint = object ? member_string(object, "hint") : NULL;
+	int exit = answer->status >= 500 || answer->status == 429 ? IFPP_EXIT_BUSY :
+		   answer->status == 403			  ? IFPP_EXIT_ACCESS :
+								    IFPP_EXIT_REFUSED;
+	g_autofree char *text = g_strdup_printf("%s: %s (HTTP %ld). %s", depot->url, message ?: "refuses", answer->status,
+						hint ?: "Check that this is a depot");
+
+	/* It comes from the network and goes to a terminal. */
+	for (char *p = text; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = ' ';
+	g_set_error_literal(error, CTL_ERROR, exit, text);
+}
+
+/* Whole, or as far as it came: then the next attempt asks for the rest. */
+static GBytes *download(CtlDepot *depot, const char *path, gsize size, GError **error)
+{
+	g_autoptr(GByteArray) all = g_byte_array_new();
+
+	for (guint i = 1;; i++) {
+		g_autoptr(GByteArray) part = g_byte_array_new();
+		Answer answer = { .body = part, .max = size - all->len };
+		g_autoptr(GError) local = NULL;
+		gboolean whole = ask(depot, "GET", path, NULL, all->len, &answer, &local);
+
+		if (answer.status == 200 && all->len)
+			g_byte_array_set_size(all, 0);
+		if (answer.status == 200 || answer.status == 206)
+			g_byte_array_append(all, part->data, part->len);
+		if (whole && answer.status != 200 && answer.status != 206) {
+			explain(depot, &answer, error);
+			return NULL;
+		}
+		if (whole)
+			return g_bytes_new(all->data, all->len);
+		if (i == ATTEMPTS || local->code != IFPP_EXIT_BUSY || all->len == size) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return NULL;
+		}
+	}
+}
+
+static gboolean odd(CtlDepot *depot, GError **error)
+{
+	g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "%s: does not answer as a depot does. Check the URL", depot->url);
+	return FALSE;
+}
+
+static gboolean is_here(const char *path, const char *sha256)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, NULL);
+	g_autofree char *sum = file ? g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, file) : NULL;
+
+	return sum && g_str_equal(sum, sha256);
+}
+
+static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonNode *node, const char *dir, guint *fetched,
+			  GError **error)
+{
+	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
+	const char *key = object ? member_string(object, "key_id") : NULL;
+	const char *sha256 = object ? member_string(object, "sha256") : NULL;
+	g_autoptr(GBytes) id = key ? ifpp_unhex(key) : NULL, sum = sha256 ? ifpp_unhex(sha256) : NULL, file = NULL;
+	g_autofree char *name = NULL, *path = NULL, *url = NULL, *got = NULL;
+	JsonNode *size = object ? json_object_get_member(object, "bytes") : NULL;
+	IfppHeader header;
+	gint64 bytes;
+
+	if (!id || g_bytes_get_size(id) != 32 || !sum || g_bytes_get_size(sum) != 32 || !size ||
+	    !JSON_NODE_HOLDS_VALUE(size) || json_node_get_value_type(size) != G_TYPE_INT64)
+		return odd(depot, error);
+	bytes = json_node_get_int(size);
+	if (bytes < IFPP_HEADER_LEN || bytes > IFPP_PACKAGE_MAX)
+		return odd(depot, error);
+	name = ifpp_package_file_name(eid, g_bytes_get_data(id, NULL));
+	path = g_build_filename(dir, name, NULL);
+	if (is_here(path, sha256))
+		return TRUE;
+	url = g_strconcat("/v1/packages/", key, NULL);
+	file = download(depot, url, bytes, error);
+	if (!file)
+		return FALSE;
+	got = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, file);
+	if (!g_str_equal(got, sha256) || !ifpp_header_parse(ifpp_span_bytes(file), &header, NULL) ||
+	    memcmp(header.eid, eid, 16) || memcmp(header.key_id, g_bytes_get_data(id, NULL), 32)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH, "%s: %s is not the package that was claimed",
+			    depot->url, name);
+		return FALSE;
+	}
+	++*fetched;
+	return ifpp_file_write(path, g_bytes_get_data(file, NULL), g_bytes_get_size(file), 0644, error);
+}
+
+gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir, guint *packages, guint *fetched,
+			 GError **error)
+{
+	g_autoptr(JsonParser) parser = json_parser_new_immutable();
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	Answer answer = { .body = body, .max = ANSWER_MAX };
+	g_autofree char *claim = NULL;
+	char digits[33];
+	JsonObject *object;
+	JsonNode *node;
+	JsonArray *array;
+
+	*packages = *fetched = 0;
+	ifpp_eid_format(eid, digits);
+	claim = g_strdup_printf("{\"eid\": \"%s\"}", digits);
+	if (!ask(depot, "POST", "/v1/claims", claim, 0, &answer, error))
+		return FALSE;
+	if (answer.status != 200) {
+		explain(depot, &answer, error);
+		return FALSE;
+	}
+	object = parse(parser, &answer);
+	node = object ? json_object_get_member(object, "packages") : NULL;
+	if (!node || !JSON_NODE_HOLDS_ARRAY(node) || g_strcmp0(member_string(object, "eid"), digits))
+		return odd(depot, error);
+	array = json_node_get_array(node);
+	if (json_array_get_length(array) > CLAIM_PACKAGES_MAX)
+		return odd(depot, error);
+	*packages = json_array_get_length(array);
+	for (guint i = 0; i < *packages; i++)
+		if (!fetch_one(depot, eid, json_array_get_element(array, i), dir, fetched, error))
+			return FALSE;
+	return TRUE;
+}
+
+CtlPut ctl_depot_put(CtlDepot *depot, const char *path, const char *text, GError **error)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	Answer answer = { .body = body, .max = ANSWER_MAX };
+
+	if (!ask(depot, "PUT", path, text, 0, &answer, error))
+		return CTL_PUT_LATER;
+	switch (answer.status) {
+	case 201:
+		return CTL_PUT_STORED;
+	case 200:
+		return CTL_PUT_THERE;
+	case 404:
+		return CTL_PUT_UNKNOWN;
+	}
+	explain(depot, &answer, error);
+	return answer.status >= 500 || answer.status == 429 || answer.status == 403 ? CTL_PUT_LATER : CTL_PUT_REFUSED;
+}
