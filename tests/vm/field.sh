@@ -49,7 +49,7 @@ enable_profile() {
 	local list answer iccid
 	isdr_open || return
 	list=$(isdr BF2D00)
-	iccid=$(sed -n 's/.*E3..5A0A\(.\{20\}\).*/\1/p' <<<"$list")
+	iccid=$(grep -o 'E3..5A0A.\{20\}' <<<"$list" | head -n 1 | cut -c9-)
 	echo "profiles: $list"
 	note iccid "$iccid"
 	answer=$(isdr "BF3111A00C5A0A${iccid}8101FF")
@@ -58,13 +58,13 @@ enable_profile() {
 	[ "$answer" = BF3103800100910B ]
 }
 
-# The nibbles of an ICCID are swapped in the card.
+# The nibbles of an ICCID are swapped in the card; ModemManager leaves some of the filling.
 has_sim() {
 	local text iccid
 	iccid=$(noted iccid)
 	text=$(mmcli -i any 2>/dev/null) || return
 	[ "$iccid" ] && grep -qE 'imsi: *[0-9]{6,15}$' <<<"$text" &&
-	grep -q "iccid: *$(sed 's/\(.\)\(.\)/\2\1/g; s/F*$//' <<<"$iccid")$" <<<"$text"
+	grep -q "iccid: *$(sed 's/\(.\)\(.\)/\2\1/g; s/F*$//' <<<"$iccid")F*$" <<<"$text"
 }
 
 handed_over() {
