@@ -212,12 +212,15 @@ static gboolean io_error(const char *path, GError **error)
 
 static gboolean write_report(Report *r, const DepotFilter *filter, const char *path, GError **error)
 {
+	const ReportTotals *t = r->totals;
 	g_autofree char *now = depot_time(g_get_real_time() / 1000);
 
 	fprintf(r->out, "{\n  \"format\": \"ifpp-report\",\n  \"version\": 1,\n  \"created\": \"%s\",\n  \"units\": [", now);
 	if (!write_units(r, filter, error))
 		return FALSE;
-	fputs("\n  ]\n}\n", r->out);
+	/* So that a unit or a package that was cut out on the way is missed. */
+	fprintf(r->out, "\n  ],\n  \"totals\": {\"units\": %u, \"packages\": %u, \"results\": %u, \"pending\": %u, "
+		"\"locked\": %u}\n}\n", t->units, t->results + t->pending, t->results, t->pending, t->locked);
 	if (fflush(r->out) || ferror(r->out))
 		return io_error(path, error);
 	return TRUE;
