@@ -67,6 +67,9 @@ has_sim() {
 	grep -q "iccid: *$(sed 's/\(.\)\(.\)/\2\1/g; s/F*$//' <<<"$iccid")F*$" <<<"$text"
 }
 
+# mmcli's colours
+plain() { sed 's/\x1b\[[0-9;]*m//g'; }
+
 handed_over() {
 	chapter "The modem is handed to the field"
 	holds "ModemManager has no modem yet" sh -c 'mmcli -L | grep -q "No modems"'
@@ -75,11 +78,11 @@ handed_over() {
 	holds "it is marked as a machine of the field" test -e /etc/ifpp/field
 	holds "ModemManager takes the modem, whose card has no SIM enabled: sim-missing" \
 		await 90 sh -c 'mmcli -m any | grep -q sim-missing'
-	show "$(mmcli -L; mmcli -m any | sed -n '/Hardware/,/current:/p; /Status/,/power/p')"
+	show "$( (mmcli -L; mmcli -m any | sed -n '/Hardware/,/current:/p; /Status/,/power/p') | plain)"
 	holds "an ordinary LPA enables the profile, through ModemManager's qmi-proxy" enable_profile
 	show "$said"
 	holds "and ModemManager has the SIM, with the profile's ICCID and IMSI" await 60 has_sim
-	show "$(mmcli -m any | sed -n '/Status/,/power/p'; mmcli -i any)"
+	show "$( (mmcli -m any | sed -n '/Status/,/power/p'; mmcli -i any) | plain)"
 	holds "and switches the modem on: it searches, and hears nobody" \
 		sh -c 'mmcli -m any --enable && mmcli -m any | tee /dev/stderr | grep -qE "state: *.*(searching|enabled)"'
 	holds "qmicli beside it: the USIM is ready" \
