@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ifpp-depot: the warehouse of sealed packages. It cannot open one, and holds nothing that could. */
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,7 +9,6 @@
 #include <eid.h>
 #include <error.h>
 #include <file.h>
-#include <glib/gstdio.h>
 #include <json-glib/json-glib.h>
 #include <options.h>
 #include <package.h>
@@ -480,15 +478,6 @@ static gboolean take_one(DepotItem *item, gpointer user, GError **error)
 	return item->state > DEPOT_SENT || take_chip(t, item->eid, error);
 }
 
-static gboolean make_dir(const char *path, GError **error)
-{
-	if (g_mkdir_with_parents(path, 0755) == 0)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR, errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO,
-		    "%s: cannot make it: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
 static gboolean cmd_claim(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *station = NULL;
@@ -542,7 +531,7 @@ static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error
 		return ifpp_usage_error(error, "--to: say where the packages go");
 	depot = depot_open(db_url(), FALSE, error);
 	take = (Take){ .depot = depot, .station = station, .to = to, .lease = lease };
-	if (!depot || !make_dir(to, error) || !each(depot, &f.filter, take_one, &take, &count, error))
+	if (!depot || !ifpp_make_dir(to, 0755, error) || !each(depot, &f.filter, take_one, &take, &count, error))
 		return FALSE;
 	if (!opt_json)
 		printf("%u packages of %u chips in %s\n", take.packages, take.chips, to);

@@ -8,7 +8,7 @@
 
 #include <eid.h>
 #include <error.h>
-#include <glib/gstdio.h>
+#include <file.h>
 #include <json-glib/json-glib.h>
 #include <package.h>
 
@@ -226,25 +226,36 @@ static gboolean write_report(Report *r, const DepotFilter *filter, const char *p
 	return TRUE;
 }
 
+typedef struct {
+	Report *report;
+	const DepotFilter *filter;
+} Write;
+
+static gboolean write_to(int fd, const char *path, gpointer user, GError **error)
+{
+	Write *w = user;
+	int copy = dup(fd);
+	gboolean ok;
+
+	w->report->out = copy < 0 ? NULL : fdopen(copy, "w");
+	if (!w->report->out) {
+		ok = io_error(path, error);
+		if (copy >= 0)
+			close(copy);
+		return ok;
+	}
+	ok = write_report(w->report, w->filter, path, error);
+	if (fclose(w->report->out) && ok)
+		ok = io_error(path, error);
+	return ok;
+}
+
 gboolean depot_report(Depot *depot, const DepotFilter *filter, const char *path, ReportTotals *totals, GError **error)
 {
-	g_autofree char *new = g_strconcat(path, ".new", NULL);
 	Report r = { depot, stdout, totals };
-	gboolean ok;
 
 	memset(totals, 0, sizeof(*totals));
 	if (g_str_equal(path, "-"))
 		return write_report(&r, filter, path, error);
-	r.out = fopen(new, "we");
-	if (!r.out)
-		return io_error(path, error);
-	ok = write_report(&r, filter, path, error);
-	if (ok && fsync(fileno(r.out)))
-		ok = io_error(path, error);
-	fclose(r.out);
-	if (ok && g_rename(new, path))
-		ok = io_error(path, error);
-	if (!ok)
-		g_unlink(new);
-	return ok;
+	return ifpp_file_write_by(path, 0644, write_to, &(Write){ &r, filter }, error);
 }

@@ -96,18 +96,6 @@ static gboolean write_one(Import *import, guint i, const char **state, GError **
 	return TRUE;
 }
 
-static gboolean make_dir(const char *path, GError **error)
-{
-	if (g_mkdir_with_parents(path, 0755) == 0)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR,
-		    errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS :
-		    errno == ENOSPC		      ? IFPP_ERROR_NO_SPACE :
-							IFPP_ERROR_IO,
-		    "%s: cannot make it: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
 /* A temporary file of ifpp_file_write() for a package: .EID-KEYID.ifpp.XXXXXX */
 static gboolean is_leftover(const char *name)
 {
@@ -178,7 +166,7 @@ static gboolean import_all(Import *import, GError **error)
 			show(import, i, "sound");
 		return TRUE;
 	}
-	if (!make_dir(import->dir, error) || (lock = lock_dir(import->dir, error)) < 0)
+	if (!ifpp_make_dir(import->dir, 0755, error) || (lock = lock_dir(import->dir, error)) < 0)
 		return FALSE;
 	ok = write_all(import, error);
 	close(lock);

@@ -89,22 +89,22 @@ out:
 	return NULL;
 }
 
-static gboolean write_all(int fd, const guint8 *data, gsize len)
+gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error)
 {
-	while (len) {
-		ssize_t n = write(fd, data, len);
+	while (in.len) {
+		ssize_t n = write(fd, in.data, in.len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return FALSE;
-		data += n;
-		len -= n;
+			return fail(error, path, "cannot write");
+		in.data += n;
+		in.len -= n;
 	}
 	return TRUE;
 }
 
-gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error)
+gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpointer user, GError **error)
 {
 	g_autofree char *dir = g_path_get_dirname(path);
 	g_autofree char *base = g_path_get_basename(path);
@@ -115,19 +115,14 @@ gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode
 	fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, mode);
 	if (fd < 0)
 		return fail(error, path, "cannot create");
-	ok = write_all(fd, data, len) && fsync(fd) == 0;
+	ok = body(fd, path, user, error) && (fsync(fd) == 0 || fail(error, path, "cannot write"));
+	if (close(fd) < 0 && ok)
+		ok = fail(error, path, "cannot write");
+	if (ok && rename(tmp, path) < 0)
+		ok = fail(error, path, "cannot replace");
 	if (!ok) {
-		fail(error, path, "cannot write");
-		close(fd);
-		goto undo;
-	}
-	if (close(fd) < 0) {
-		fail(error, path, "cannot write");
-		goto undo;
-	}
-	if (rename(tmp, path) < 0) {
-		fail(error, path, "cannot replace");
-		goto undo;
+		g_unlink(tmp);
+		return FALSE;
 	}
 
 	/* The new name itself must reach the disk. */
@@ -137,8 +132,21 @@ gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode
 	ok = fsync(dirfd) == 0 || fail(error, dir, "cannot write");
 	close(dirfd);
 	return ok;
+}
 
-undo:
-	g_unlink(tmp);
-	return FALSE;
+static gboolean put_span(int fd, const char *path, gpointer user, GError **error)
+{
+	const IfppSpan *in = user;
+
+	return ifpp_file_put(fd, path, *in, error);
+}
+
+gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error)
+{
+	return ifpp_file_write_by(path, mode, put_span, &(IfppSpan){ data, len }, error);
+}
+
+gboolean ifpp_make_dir(const char *path, int mode, GError **error)
+{
+	return g_mkdir_with_parents(path, mode) == 0 || fail(error, path, "cannot make it");
 }

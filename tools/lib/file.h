@@ -3,7 +3,7 @@
 #ifndef IFPP_FILE_H
 #define IFPP_FILE_H
 
-#include <glib.h>
+#include "tlv.h"
 
 /**
  * ifpp_file_read() - a whole regular file
@@ -23,5 +23,27 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error);
  * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
  */
 gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error);
+
+/* Writes the content to @fd, with ifpp_file_put() for instance; @path is for messages. */
+typedef gboolean (*IfppFileBody)(int fd, const char *path, gpointer user, GError **error);
+
+/**
+ * ifpp_file_write_by() - the same for a content that is too large to be put together in memory
+ * @path: its name; the directory must exist
+ * @mode: permission bits of a new file
+ * @body: called once
+ * @user: for @body
+ * @error: as ifpp_file_write(), or what @body set
+ */
+gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpointer user, GError **error);
+gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error);
+
+/**
+ * ifpp_make_dir() - a directory and those above it, if they are not there
+ * @path: its name
+ * @mode: permission bits of new ones
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ */
+gboolean ifpp_make_dir(const char *path, int mode, GError **error);
 
 #endif

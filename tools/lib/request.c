@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "request.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <glib/gstdio.h>
 #include <gnutls/crypto.h>
 
 #include "bundle.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
+#include "file.h"
 #include "inventory.h"
 
 #define VERSION 1
@@ -238,75 +236,34 @@ GBytes *ifpp_request_read(IfppRequest *request, guint i, GError **error)
 
 /* ------------------------------------------------------------ writing */
 
-static gboolean io_error(const char *path, GError **error)
+typedef struct {
+	GBytes *text, *signature;
+	guint n;
+	IfppRequestData data;
+	gpointer user;
+} Write;
+
+static gboolean put_all(int fd, const char *path, gpointer user, GError **error)
 {
-	int code = IFPP_ERROR_IO;
-
-	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-		code = IFPP_ERROR_NO_SPACE;
-	else if (errno == EACCES || errno == EPERM || errno == EROFS)
-		code = IFPP_ERROR_ACCESS;
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
-static gboolean put(int fd, IfppSpan in)
-{
-	while (in.len) {
-		ssize_t n = write(fd, in.data, in.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return FALSE;
-		in.data += n;
-		in.len -= n;
-	}
-	return TRUE;
-}
-
-static gboolean put_all(int fd, GBytes *text, GBytes *signature, guint n, IfppRequestData data, gpointer user,
-			const char *path, GError **error)
-{
-	IfppSpan body = ifpp_span_bytes(text), sig = signature ? ifpp_span_bytes(signature) : (IfppSpan){ NULL, 0 };
+	Write *w = user;
+	IfppSpan body = ifpp_span_bytes(w->text);
+	IfppSpan sig = w->signature ? ifpp_span_bytes(w->signature) : (IfppSpan){ NULL, 0 };
 	guint32 lens[] = { GUINT32_TO_BE(body.len), GUINT32_TO_BE(sig.len) };
 
-	if (!put(fd, IFPP_SPAN(magic)) || !put(fd, IFPP_SPAN(lens)) || !put(fd, body) || !put(fd, sig))
-		return io_error(path, error);
-	for (guint i = 0; i < n; i++) {
-		g_autoptr(GBytes) bytes = data(i, user, error);
+	if (!ifpp_file_put(fd, path, IFPP_SPAN(magic), error) || !ifpp_file_put(fd, path, IFPP_SPAN(lens), error) ||
+	    !ifpp_file_put(fd, path, body, error) || !ifpp_file_put(fd, path, sig, error))
+		return FALSE;
+	for (guint i = 0; i < w->n; i++) {
+		g_autoptr(GBytes) bytes = w->data(i, w->user, error);
 
-		if (!bytes)
+		if (!bytes || !ifpp_file_put(fd, path, ifpp_span_bytes(bytes), error))
 			return FALSE;
-		if (!put(fd, ifpp_span_bytes(bytes)))
-			return io_error(path, error);
 	}
-	return fsync(fd) == 0 || io_error(path, error);
+	return TRUE;
 }
 
 gboolean ifpp_request_write(const char *path, GBytes *text, GBytes *signature, guint n, IfppRequestData data,
 			    gpointer user, GError **error)
 {
-	g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
-	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
-	int fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, 0644);
-	gboolean ok;
-
-	if (fd < 0)
-		return io_error(path, error);
-	ok = put_all(fd, text, signature, n, data, user, path, error);
-	if (close(fd) < 0 && ok)
-		ok = io_error(path, error);
-	if (ok && rename(tmp, path) < 0)
-		ok = io_error(path, error);
-	if (!ok) {
-		g_unlink(tmp);
-		return FALSE;
-	}
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return io_error(dir, error);
-	ok = fsync(fd) == 0 || io_error(dir, error);
-	close(fd);
-	return ok;
+	return ifpp_file_write_by(path, 0644, put_all, &(Write){ text, signature, n, data, user }, error);
 }

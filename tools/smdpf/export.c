@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "export.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <glib/gstdio.h>
 
 #include "bundle.h"
 #include "eid.h"
@@ -25,6 +22,7 @@ typedef struct {
 	const char *order;
 	Ledger *ledger;
 	IfppInventory *inventory;
+	GBytes *envelope;	/* signed inventory, while the file is written */
 	guint reserved, finished;
 } Export;
 
@@ -167,83 +165,26 @@ static GBytes *sign_inventory(Home *home, GBytes *text, const char *pin_file, GE
 
 /* ------------------------------------------------------------ the file */
 
-static gboolean io_error(const char *path, GError **error)
+static gboolean put_bundle(int fd, const char *path, gpointer user, GError **error)
 {
-	int code = IFPP_ERROR_IO;
-
-	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-		code = IFPP_ERROR_NO_SPACE;
-	else if (errno == EACCES || errno == EPERM || errno == EROFS)
-		code = IFPP_ERROR_ACCESS;
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
-static gboolean put(int fd, const void *data, gsize len)
-{
-	const guint8 *p = data;
-
-	while (len) {
-		ssize_t n = write(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return FALSE;
-		p += n;
-		len -= n;
-	}
-	return TRUE;
-}
-
-static gboolean put_all(Export *export, int fd, GBytes *envelope, const char *path, GError **error)
-{
+	Export *export = user;
 	guint8 header[IFPP_BUNDLE_HEADER_LEN];
 	guint count = export->inventory->items->len;
 
-	ifpp_bundle_header_write(g_bytes_get_size(envelope), header);
-	if (!put(fd, header, sizeof(header)) ||
-	    !put(fd, g_bytes_get_data(envelope, NULL), g_bytes_get_size(envelope)))
-		return io_error(path, error);
+	ifpp_bundle_header_write(g_bytes_get_size(export->envelope), header);
+	if (!ifpp_file_put(fd, path, IFPP_SPAN(header), error) ||
+	    !ifpp_file_put(fd, path, ifpp_span_bytes(export->envelope), error))
+		return FALSE;
 	for (guint i = 0; i < count; i++) {
 		const IfppBundleItem *item = &g_array_index(export->inventory->items, IfppBundleItem, i);
 		g_autoptr(GBytes) package = read_package(export, item, error);
 
-		if (!package)
+		if (!package || !ifpp_file_put(fd, path, ifpp_span_bytes(package), error))
 			return FALSE;
-		if (!put(fd, g_bytes_get_data(package, NULL), g_bytes_get_size(package)))
-			return io_error(path, error);
 		if (isatty(STDERR_FILENO) && (i + 1) % PROGRESS_EVERY == 0)
 			fprintf(stderr, "\r%u of %u packages ", i + 1, count);
 	}
-	return fsync(fd) == 0 || io_error(path, error);
-}
-
-/* Too large to be put together in memory, so ifpp_file_write() does not do. */
-static gboolean write_bundle(Export *export, GBytes *envelope, const char *path, GError **error)
-{
-	g_autofree char *dir = g_path_get_dirname(path), *base = g_path_get_basename(path);
-	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
-	int fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, 0644);
-	gboolean ok;
-
-	if (fd < 0)
-		return io_error(path, error);
-	ok = put_all(export, fd, envelope, path, error);
-	if (close(fd) < 0 && ok)
-		ok = io_error(path, error);
-	if (ok && rename(tmp, path) < 0)
-		ok = io_error(path, error);
-	if (!ok) {
-		g_unlink(tmp);
-		return FALSE;
-	}
-	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return io_error(dir, error);
-	ok = fsync(fd) == 0 || io_error(dir, error);
-	close(fd);
-	return ok;
+	return TRUE;
 }
 
 static gboolean deliver(Export *export, const char *out, const char *pin_file, GError **error)
@@ -257,7 +198,9 @@ static gboolean deliver(Export *export, const char *out, const char *pin_file, G
 	there = is_there(export, out, text);
 	if (!there) {
 		envelope = sign_inventory(export->home, text, pin_file, error);
-		if (!envelope || !write_bundle(export, envelope, out, error))
+		export->envelope = envelope;
+		/* Too large to be put together in memory. */
+		if (!envelope || !ifpp_file_write_by(out, 0644, put_bundle, export, error))
 			return FALSE;
 	}
 	if (isatty(STDERR_FILENO))

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "home.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -64,18 +63,6 @@ Home *home_open(const char *dir, GError **error)
 	return g_steal_pointer(&home);
 }
 
-static gboolean make_dir(const char *path, GError **error)
-{
-	if (g_mkdir_with_parents(path, 0700) == 0)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR,
-		    errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS :
-		    errno == ENOSPC		      ? IFPP_ERROR_NO_SPACE :
-							IFPP_ERROR_IO,
-		    "%s: cannot make it: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
 Home *home_init(const char *dir, const char *key_url, const char *module, GError **error)
 {
 	static const char *const dirs[] = { CI_DIR, "packages", "run" };
@@ -99,7 +86,7 @@ Home *home_init(const char *dir, const char *key_url, const char *module, GError
 	for (guint i = 0; i < G_N_ELEMENTS(dirs); i++) {
 		g_autofree char *path = g_build_filename(dir, dirs[i], NULL);
 
-		if (!make_dir(path, error))
+		if (!ifpp_make_dir(path, 0700, error))
 			return NULL;
 	}
 	if (home)

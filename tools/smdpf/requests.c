@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "requests.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,18 +19,6 @@
 #define REQUESTS "requests"
 #define CERT_MAX (64 * 1024)
 #define PROGRESS_EVERY 64
-
-static gboolean make_dir(const char *path, GError **error)
-{
-	if (g_mkdir_with_parents(path, 0700) == 0)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR,
-		    errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS :
-		    errno == ENOSPC		      ? IFPP_ERROR_NO_SPACE :
-							IFPP_ERROR_IO,
-		    "%s: cannot make it: %s", path, g_strerror(errno));
-	return FALSE;
-}
 
 /* ------------------------------------------------------------ requesters */
 
@@ -94,7 +81,7 @@ gboolean requester_add(const Home *home, const char *file, GError **error)
 
 	if (!crt)
 		return FALSE;
-	ok = is_current(crt, file, error) && make_dir(dir, error);
+	ok = is_current(crt, file, error) && ifpp_make_dir(dir, 0700, error);
 	if (ok && gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) < 0)
 		g_error("out of memory");
 	gnutls_x509_crt_deinit(crt);
@@ -262,7 +249,7 @@ static gboolean import_all(Import *import, GError **error)
 {
 	guint count = ifpp_request_items(import->request)->len;
 
-	if (!check_all(import, error) || !make_dir(import->dir, error))
+	if (!check_all(import, error) || !ifpp_make_dir(import->dir, 0700, error))
 		return FALSE;
 	for (guint i = 0; i < count; i++) {
 		if (!import_chip(import, i, error))
