@@ -156,6 +156,12 @@ void depot_close(Depot *depot)
 	g_free(depot);
 }
 
+void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why))
+{
+	depot->db->patience = (gint64)seconds * G_USEC_PER_SEC;
+	depot->db->waiting = waiting;
+}
+
 gboolean depot_station_valid(const char *name)
 {
 	gsize len = strlen(name);
@@ -188,6 +194,7 @@ typedef struct {
 	const guint8 *delivery;
 	const char *order;
 	guint packages;
+	gint64 done;
 	DepotItem *const *items;
 	GBytes *const *bytes;
 	guint n, added;
@@ -262,7 +269,9 @@ static gboolean note_delivery(Db *db, gpointer user, GError **error)
 	       DB_RUN(db,
 		      "INSERT INTO delivery (id, batch, packages, done, at) VALUES ($1, $2, $3, 0, $4) "
 		      "ON CONFLICT (id) DO NOTHING",
-		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at));
+		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at)) &&
+	       DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", take_int, &a->done, NULL, error,
+		      DB_B(a->delivery, 32));
 }
 
 static gboolean end_delivery(Db *db, gpointer user, GError **error)
@@ -275,14 +284,12 @@ gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, gu
 			GError **error)
 {
 	Add a = { .delivery = id, .order = order ? order : "", .packages = packages };
-	gint64 is_done = 0;
 
 	if (*done)
 		return db_transaction(depot->db, end_delivery, &a, error);
-	if (!db_transaction(depot->db, note_delivery, &a, error) ||
-	    !DB_RUN(depot->db, "SELECT done FROM delivery WHERE id = $1", take_int, &is_done, NULL, error, DB_B(id, 32)))
+	if (!db_transaction(depot->db, note_delivery, &a, error))
 		return FALSE;
-	*done = is_done != 0;
+	*done = a.done != 0;
 	return TRUE;
 }
 

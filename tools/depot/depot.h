@@ -63,6 +63,14 @@ Depot *depot_open(const char *url, gboolean create, GError **error);
 void depot_close(Depot *depot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Depot, depot_close)
 
+/**
+ * depot_wait() - sit out a restart of the database
+ * @depot: the depot
+ * @seconds: how long a change waits for a server that has gone away; 0, as at first: not at all
+ * @waiting: called when such a wait begins, or NULL
+ */
+void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why));
+
 /* A-Z a-z 0-9 . _ - and no other, 1 to DEPOT_STATION_MAX. */
 gboolean depot_station_valid(const char *name);
 

@@ -222,12 +222,21 @@ static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 	return depot != NULL;
 }
 
+static void tell_waiting(const char *why)
+{
+	g_autofree char *line = g_strdelimit(g_strdup(why), "\r\n", ' ');
+
+	fprintf(stderr, "ifpp-depot: %s; waiting for the database.\n", g_strchomp(line));
+}
+
 static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *trust_dir = NULL, *operator = NULL;
+	int wait = 60;
 	GOptionEntry entries[] = {
 		COMMON,
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust_dir, "CI roots and CRLs; default: " DEFAULT_TRUST, "DIR" },
+		{ "wait", 0, 0, G_OPTION_ARG_INT, &wait, "For a database that goes away in the middle (60)", "SECONDS" },
 		{ "operator", 0, 0, G_OPTION_ARG_STRING, &operator, "Whose profiles; default: as each package says", "NAME" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -240,10 +249,13 @@ static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error
 		return FALSE;
 	if (operator && !ifpp_bundle_text_valid(operator))
 		return ifpp_usage_error(error, "--operator: not 1 to 64 bytes of printable UTF-8");
+	if (wait < 0 || wait > 3600)
+		return ifpp_usage_error(error, "--wait: from 0 seconds to an hour");
 	trust = ifpp_trust_new_from_dir(trust_dir ?: DEFAULT_TRUST, error);
 	depot = trust ? depot_open(db_url(), TRUE, error) : NULL;
 	if (!depot)
 		return FALSE;
+	depot_wait(depot, wait, tell_waiting);
 	{
 		ImportCount count;
 		gboolean ok = depot_import(depot, argv[1], trust, operator, isatty(STDERR_FILENO) ? progress : NULL, &count,
