@@ -24,7 +24,7 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak: soak-driver soak-sealing soak-faults	## what has no end, for an hour each; MINUTES=N
+soak: soak-driver soak-sealing soak-faults soak-fuzz	## what has no end, for an hour each; MINUTES=N
 
 soak-driver:	# the driver under its fuzzer, on three debug kernels
 	@tests/kselftest/soak $(or $(MINUTES),60)
@@ -37,6 +37,10 @@ soak-faults:	# faults on the real kernel, then pairs of them at random over the 
 	@tests/env/buildroot
 	@tests/vm/faults campaign
 	@$(enter) tests/faults/run --soak $(or $(MINUTES),60)
+
+soak-fuzz:	# every parser under its fuzzer
+	@tests/env/buildroot
+	@$(enter) tests/fuzz/run --soak $(or $(MINUTES),60)
 
 bench:		## tables of what things cost, and build/bench.json
 	@tests/bench/run
@@ -70,4 +74,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-sealing soak-faults bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help

@@ -24,11 +24,7 @@ static void start(void)
 	for (guint i = 0; i < pirs->len; i++) {
 		IfppSpan pir = ifpp_span_bytes(pirs->pdata[i]);
 
-		char *proof = g_base64_encode(pir.data, pir.len);
-
-		g_strdelimit(proof, "=", '\0');
-		proof[strlen(proof) - 1] = '\0';
-		g_ptr_array_add(proofs, proof);
+		g_ptr_array_add(proofs, g_base64_encode(pir.data, pir.len));
 	}
 	if (!freopen("/dev/null", "w", stdout))
 		g_error("no /dev/null");
@@ -42,19 +38,13 @@ static void write_all(const char *path, const void *data, gsize len)
 	g_assert_true(fwrite(data, 1, len, file) == len && fclose(file) == 0);
 }
 
-/* GLib's decoder passes over what is not base64, and over bits that fill up the last character. */
+/* Base64 is read strictly: only escapes of JSON can hide it, and these are not looked into. */
 static gboolean has_proof(const uint8_t *data, size_t len)
 {
-	g_autoptr(GString) text = g_string_new(NULL);
-
-	for (size_t i = 0; i < len; i++)
-		if (g_ascii_isalnum(data[i]) || data[i] == '+' || data[i] == '/')
-			g_string_append_c(text, data[i]);
 	for (guint i = 0; i < proofs->len; i++)
-		if (strstr(text->str, proofs->pdata[i]))
+		if (g_strstr_len((const char *)data, len, proofs->pdata[i]))
 			return TRUE;
-	/* a character told by its number: not looked into */
-	return g_strstr_len((const char *)data, len, "\\u") != NULL;
+	return memchr(data, '\\', len) != NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

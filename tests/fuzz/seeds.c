@@ -130,6 +130,18 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 	ledger = g_strdup_printf("reserve %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f %s\n"
 				 "bound %s %s%s%s%s\n", key, unset, unset, key, unset, unset, unset, unset);
 	put("home", "ledger", ledger, strlen(ledger));
+	for (guint known = 0; known < 2; known++) {
+		g_autofree char *result = NULL, *chip = NULL;
+
+		result = g_strdup_printf("%c{\"format\":\"ifpp-result\",\"version\":1,\"eid\":\"" TEST_EID "\","
+					 "\"result\":{\"key_id\":\"%s\",\"status\":0,\"reason\":0,\"pir\":\"%s\"}}",
+					 '0' + 2 * known, key, p);
+		chip = g_strdup_printf("%c{\"format\":\"ifpp-chip\",\"version\":1,\"eid\":\"" TEST_EID "\","
+				       "\"euicc_data\":\"%s\",\"lock\":{\"challenge\":\"%s\",\"receipt\":\"%s\"}}",
+				       '1' + 2 * known, d, c, r);
+		put("record", known ? "result-known" : "result", result, strlen(result));
+		put("record", known ? "chip-known" : "chip", chip, strlen(chip));
+	}
 	put("home/run", ".keep", "", 0);
 	put("home/packages", ".keep", "", 0);
 }

@@ -9,7 +9,7 @@
 #include <eid.h>
 #include <error.h>
 #include <file.h>
-#include <json-glib/json-glib.h>
+#include <json.h>
 #include <options.h>
 #include <package.h>
 
@@ -59,42 +59,6 @@ static const char *db_url(void)
 
 /* ------------------------------------------------------------ telling */
 
-static void add_text(JsonBuilder *b, const char *name, const char *value)
-{
-	json_builder_set_member_name(b, name);
-	if (value)
-		json_builder_add_string_value(b, value);
-	else
-		json_builder_add_null_value(b);
-}
-
-static void add_int(JsonBuilder *b, const char *name, gint64 value)
-{
-	json_builder_set_member_name(b, name);
-	json_builder_add_int_value(b, value);
-}
-
-static JsonBuilder *json_new(const char *type)
-{
-	JsonBuilder *b = json_builder_new();
-
-	json_builder_begin_object(b);
-	add_text(b, "type", type);
-	return b;
-}
-
-static void json_print(JsonBuilder *b)
-{
-	g_autoptr(JsonNode) root = NULL;
-	g_autofree char *text = NULL;
-
-	json_builder_end_object(b);
-	root = json_builder_get_root(b);
-	text = json_to_string(root, FALSE);
-	puts(text);
-	g_object_unref(b);
-}
-
 static void tell_item(const DepotItem *item)
 {
 	g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id)), *sha256 = ifpp_hex(IFPP_SPAN(item->sha256));
@@ -103,21 +67,21 @@ static void tell_item(const DepotItem *item)
 
 	ifpp_eid_format(item->eid, eid);
 	if (opt_json) {
-		JsonBuilder *b = json_new("package");
+		JsonBuilder *b = ifpp_json_new("package");
 
-		add_text(b, "eid", eid);
-		add_text(b, "key_id", key);
-		add_text(b, "state", depot_state_names[item->state]);
-		add_text(b, "station", item->station);
-		add_text(b, "lease", lease);
-		add_text(b, "changed", changed);
-		add_text(b, "iccid", item->iccid);
-		add_text(b, "operator", item->operator);
-		add_text(b, "batch", item->batch);
-		add_text(b, "profile", item->profile);
-		add_int(b, "bytes", item->bytes);
-		add_text(b, "sha256", sha256);
-		json_print(b);
+		ifpp_json_string(b, "eid", eid);
+		ifpp_json_string(b, "key_id", key);
+		ifpp_json_string(b, "state", depot_state_names[item->state]);
+		ifpp_json_string(b, "station", item->station);
+		ifpp_json_string(b, "lease", lease);
+		ifpp_json_string(b, "changed", changed);
+		ifpp_json_string(b, "iccid", item->iccid);
+		ifpp_json_string(b, "operator", item->operator);
+		ifpp_json_string(b, "batch", item->batch);
+		ifpp_json_string(b, "profile", item->profile);
+		ifpp_json_int(b, "bytes", item->bytes);
+		ifpp_json_string(b, "sha256", sha256);
+		ifpp_json_print(b);
 		return;
 	}
 	printf("%-9s  %s  %.16s  %-20s  %-12s  %s%s%s\n", depot_state_names[item->state], eid, key, item->iccid,
@@ -262,13 +226,13 @@ static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error
 					   error);
 
 		if (ok && opt_json) {
-			JsonBuilder *b = json_new("import");
+			JsonBuilder *b = ifpp_json_new("import");
 
-			add_text(b, "file", argv[1]);
-			add_text(b, "order", count.order);
-			add_int(b, "packages", count.packages);
-			add_int(b, "added", count.added);
-			json_print(b);
+			ifpp_json_string(b, "file", argv[1]);
+			ifpp_json_string(b, "order", count.order);
+			ifpp_json_int(b, "packages", count.packages);
+			ifpp_json_int(b, "added", count.added);
+			ifpp_json_print(b);
 		} else if (ok) {
 			printf("%s: %u packages%s%s, %u added now, %u there already.\n", argv[1], count.packages,
 			       count.order ? " of order " : "", count.order ?: "", count.added, count.packages - count.added);
@@ -282,10 +246,10 @@ static void tell_line(const char *line, gpointer user)
 {
 	++*(guint *)user;
 	if (opt_json) {
-		JsonBuilder *b = json_new("unreconciled");
+		JsonBuilder *b = ifpp_json_new("unreconciled");
 
-		add_text(b, "what", line);
-		json_print(b);
+		ifpp_json_string(b, "what", line);
+		ifpp_json_print(b);
 	} else {
 		printf("does not add up: %s\n", line);
 	}
@@ -307,19 +271,19 @@ static gboolean cmd_status(int argc, char **argv, int *exit_code, GError **error
 	for (guint i = 0; i < DEPOT_N_STATES; i++)
 		all += totals.packages[i];
 	if (opt_json) {
-		JsonBuilder *b = json_new("status");
+		JsonBuilder *b = ifpp_json_new("status");
 
-		add_int(b, "packages", all);
+		ifpp_json_int(b, "packages", all);
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
-			add_int(b, depot_state_names[i], totals.packages[i]);
-		add_int(b, "bytes", totals.bytes);
-		add_int(b, "deliveries", totals.deliveries);
-		add_int(b, "results", totals.results);
-		add_int(b, "proven", totals.proven);
-		add_int(b, "chips", totals.chips);
-		add_int(b, "locked", totals.locked);
-		add_int(b, "unreconciled", odd);
-		json_print(b);
+			ifpp_json_int(b, depot_state_names[i], totals.packages[i]);
+		ifpp_json_int(b, "bytes", totals.bytes);
+		ifpp_json_int(b, "deliveries", totals.deliveries);
+		ifpp_json_int(b, "results", totals.results);
+		ifpp_json_int(b, "proven", totals.proven);
+		ifpp_json_int(b, "chips", totals.chips);
+		ifpp_json_int(b, "locked", totals.locked);
+		ifpp_json_int(b, "unreconciled", odd);
+		ifpp_json_print(b);
 	} else {
 		printf("%" G_GINT64_FORMAT " packages, %" G_GINT64_FORMAT " bytes, from %" G_GINT64_FORMAT " deliveries\n",
 		       all, totals.bytes, totals.deliveries);
@@ -416,13 +380,13 @@ static gboolean cmd_history(int argc, char **argv, int *exit_code, GError **erro
 		g_autofree char *when = depot_time(event->at);
 
 		if (opt_json) {
-			JsonBuilder *b = json_new("event");
+			JsonBuilder *b = ifpp_json_new("event");
 
-			add_text(b, "time", when);
-			add_text(b, "state", depot_state_names[event->state]);
-			add_text(b, "station", event->station);
-			add_text(b, "detail", event->detail);
-			json_print(b);
+			ifpp_json_string(b, "time", when);
+			ifpp_json_string(b, "state", depot_state_names[event->state]);
+			ifpp_json_string(b, "station", event->station);
+			ifpp_json_string(b, "detail", event->detail);
+			ifpp_json_print(b);
 		} else {
 			printf("%s  %-9s  %-12s  %s\n", when, depot_state_names[event->state], event->station ?: "-",
 			       event->detail);
@@ -695,13 +659,13 @@ static gboolean cmd_collect(int argc, char **argv, int *exit_code, GError **erro
 	if (!depot || !collect(depot, trust, station, argv[1], &c, error))
 		return FALSE;
 	if (opt_json) {
-		JsonBuilder *b = json_new("collect");
+		JsonBuilder *b = ifpp_json_new("collect");
 
-		add_int(b, "files", c.files);
-		add_int(b, "stored", c.stored);
-		add_int(b, "there", c.there);
-		add_int(b, "refused", c.refused);
-		json_print(b);
+		ifpp_json_int(b, "files", c.files);
+		ifpp_json_int(b, "stored", c.stored);
+		ifpp_json_int(b, "there", c.there);
+		ifpp_json_int(b, "refused", c.refused);
+		ifpp_json_print(b);
 	} else {
 		printf("%s: %u files, %u stored now, %u there already, %u refused.\n", argv[1], c.files, c.stored, c.there,
 		       c.refused);
@@ -743,16 +707,16 @@ static gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error
 	if (!depot_reconcile(depot, tell_line, &odd, error))
 		return FALSE;
 	if (opt_json) {
-		JsonBuilder *b = json_new("report");
+		JsonBuilder *b = ifpp_json_new("report");
 
-		add_text(b, "file", file);
-		add_int(b, "units", t.units);
-		add_int(b, "packages", all);
+		ifpp_json_string(b, "file", file);
+		ifpp_json_int(b, "units", t.units);
+		ifpp_json_int(b, "packages", all);
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
-			add_int(b, depot_state_names[i], t.packages[i]);
-		add_int(b, "locked", t.locked);
-		add_int(b, "unreconciled", odd);
-		json_print(b);
+			ifpp_json_int(b, depot_state_names[i], t.packages[i]);
+		ifpp_json_int(b, "locked", t.locked);
+		ifpp_json_int(b, "unreconciled", odd);
+		ifpp_json_print(b);
 	} else {
 		printf("%s: %u units, %u packages =", file, t.units, all);
 		for (guint i = 0; i < DEPOT_N_STATES; i++)

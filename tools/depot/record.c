@@ -6,12 +6,12 @@
 #include <eid.h>
 #include <error.h>
 #include <euicc.h>
-#include <json-glib/json-glib.h>
+#include <json.h>
 #include <package.h>
 
 #include "depot-error.h"
 
-#define DEPTH_MAX 8
+#define DEPTH_MAX 8	/* a report is of records, and has levels of its own */
 
 static gboolean wrong(GError **error, const char *what)
 {
@@ -19,90 +19,20 @@ static gboolean wrong(GError **error, const char *what)
 	return FALSE;
 }
 
-/* json-glib recurses: what is nested deeper than any record of ours does not get to it. */
-static gboolean shallow(IfppSpan text)
+static JsonObject *load(IfppSpan text, const char *format, guint8 eid[16], GError **error)
 {
-	gboolean quoted = FALSE;
-	guint depth = 0;
-
-	for (gsize i = 0; i < text.len; i++) {
-		guint8 c = text.data[i];
-
-		if (quoted) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				quoted = FALSE;
-		} else if (c == '"') {
-			quoted = TRUE;
-		} else if (c == '{' || c == '[') {
-			if (++depth > DEPTH_MAX)
-				return FALSE;
-		} else if (c == '}' || c == ']') {
-			depth -= depth > 0;
-		}
-	}
-	return TRUE;
-}
-
-static const char *get_string(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ?
-		       json_node_get_string(node) :
-		       NULL;
-}
-
-static gboolean get_int(JsonObject *object, const char *name, gint64 min, gint64 max, gint64 *out)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	if (!node || !JSON_NODE_HOLDS_VALUE(node) || json_node_get_value_type(node) != G_TYPE_INT64)
-		return FALSE;
-	*out = json_node_get_int(node);
-	return *out >= min && *out <= max;
-}
-
-static gboolean is_null(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_NULL(node);
-}
-
-/* GLib passes over what is not base64; what does not survive the round trip is not. */
-static GBytes *get_base64(JsonObject *object, const char *name, gsize max)
-{
-	const char *text = get_string(object, name);
-	g_autofree guchar *raw = NULL;
-	g_autofree char *again = NULL;
-	gsize len;
-
-	if (!text || !*text || strlen(text) > max * 4 / 3 + 4)
-		return NULL;
-	raw = g_base64_decode(text, &len);
-	again = g_base64_encode(raw, len);
-	return g_str_equal(again, text) ? g_bytes_new_take(g_steal_pointer(&raw), len) : NULL;
-}
-
-static JsonObject *load(JsonParser *parser, IfppSpan text, const char *format, guint8 eid[16], GError **error)
-{
-	g_autoptr(GError) local = NULL;
-	JsonNode *root;
-	JsonObject *object;
+	g_autoptr(GError) why = NULL;
+	g_autoptr(JsonObject) object = ifpp_json_parse(text, DEPTH_MAX, &why);
 	const char *digits;
 	gint64 version;
 
-	if (!g_utf8_validate_len((const char *)text.data, text.len, NULL) || !shallow(text) ||
-	    !json_parser_load_from_data(parser, (const char *)text.data, text.len, &local) ||
-	    !(root = json_parser_get_root(parser)) || !JSON_NODE_HOLDS_OBJECT(root)) {
-		wrong(error, "not a JSON object");
+	if (!object) {
+		wrong(error, why->message);
 		return NULL;
 	}
-	object = json_node_get_object(root);
-	digits = get_string(object, "eid");
-	if (g_strcmp0(get_string(object, "format"), format) || !get_int(object, "version", 1, 1, &version)) {
+	digits = ifpp_json_get_string(object, "eid");
+	if (g_strcmp0(ifpp_json_get_string(object, "format"), format) ||
+	    !ifpp_json_get_int(object, "version", 1, 1, &version)) {
 		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_INPUT, "not an %s of version 1", format);
 		return NULL;
 	}
@@ -110,7 +40,7 @@ static JsonObject *load(JsonParser *parser, IfppSpan text, const char *format, g
 		wrong(error, "its EID is none");
 		return NULL;
 	}
-	return object;
+	return g_steal_pointer(&object);
 }
 
 static gboolean unproven(GError **error, const GError *why)
@@ -159,12 +89,12 @@ static gboolean check_package(Depot *depot, const guint8 key_id[32], const IfppP
 static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object, DepotResult *result, char **proof,
 			     gint64 status, gint64 reason, GError **error)
 {
-	g_autoptr(GBytes) bytes = get_base64(object, "pir", DEPOT_RECORD_MAX), cert = NULL;
+	g_autoptr(GBytes) bytes = ifpp_json_get_base64(object, "pir", DEPOT_RECORD_MAX), cert = NULL;
 	g_autoptr(DepotChip) chip = NULL;
 	g_autoptr(IfppPir) pir = NULL;
 	g_autoptr(GError) local = NULL;
 
-	if (!bytes && !is_null(object, "pir"))
+	if (!bytes && !ifpp_json_is_null(object, "pir"))
 		return wrong(error, "pir: neither base64 nor null");
 	if (!bytes) {
 		if (!status)
@@ -199,36 +129,36 @@ static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object,
 }
 
 /* One text for one object: what is stored and compared does not depend on the sender's spaces. */
-static char *canonical(JsonNode *node)
+static char *canonical(JsonObject *object, const char *name)
 {
-	return json_to_string(node, FALSE);
+	return json_to_string(json_object_get_member(object, name), FALSE);
 }
 
 gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
 			   gboolean *stored, DepotState *state, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
 	g_autofree char *record = NULL, *proof = NULL;
 	g_autoptr(GBytes) id = NULL;
 	DepotResult result = {};
-	JsonObject *object = load(parser, text, "ifpp-result", result.eid, error);
-	JsonNode *node = object ? json_object_get_member(object, "result") : NULL;
+	g_autoptr(JsonObject) whole = load(text, "ifpp-result", result.eid, error);
+	JsonObject *object;
 	const char *hex;
 	gint64 status, reason;
 
-	if (!object)
+	if (!whole)
 		return FALSE;
-	if (!node || !JSON_NODE_HOLDS_OBJECT(node))
+	object = ifpp_json_get_object(whole, "result");
+	if (!object)
 		return wrong(error, "it has no result");
-	object = json_node_get_object(node);
-	hex = get_string(object, "key_id");
+	hex = ifpp_json_get_string(object, "key_id");
 	id = hex ? ifpp_unhex(hex) : NULL;
 	if (!id || g_bytes_get_size(id) != 32 || (key_id && memcmp(g_bytes_get_data(id, NULL), key_id, 32)))
 		return wrong(error, "key_id: not that of the package");
 	memcpy(result.key_id, g_bytes_get_data(id, NULL), 32);
-	if (!get_int(object, "status", G_MININT32, 0, &status) || !get_int(object, "reason", 0, G_MAXUINT32, &reason))
+	if (!ifpp_json_get_int(object, "status", G_MININT32, 0, &status) ||
+	    !ifpp_json_get_int(object, "reason", 0, G_MAXUINT32, &reason))
 		return wrong(error, "status or reason: not numbers of a result");
-	record = canonical(node);
+	record = canonical(whole, "result");
 	if (strlen(record) > DEPOT_RECORD_MAX)
 		return wrong(error, "the result is too long");
 	if (!prove_result(depot, trust, object, &result, &proof, status, reason, error))
@@ -241,8 +171,8 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 
 static gboolean prove_lock(JsonObject *lock, GBytes *cert, const guint8 eid[16], gboolean *proven, GError **error)
 {
-	g_autoptr(GBytes) receipt = get_base64(lock, "receipt", DEPOT_RECORD_MAX);
-	const char *hex = get_string(lock, "challenge");
+	g_autoptr(GBytes) receipt = ifpp_json_get_base64(lock, "receipt", DEPOT_RECORD_MAX);
+	const char *hex = ifpp_json_get_string(lock, "challenge");
 	g_autoptr(GBytes) challenge = hex ? ifpp_unhex(hex) : NULL;
 	g_autoptr(GError) local = NULL;
 
@@ -258,22 +188,21 @@ static gboolean prove_lock(JsonObject *lock, GBytes *cert, const guint8 eid[16],
 gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, const guint8 *eid, IfppSpan text,
 			 gboolean *stored, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
 	g_autoptr(DepotChip) chip = g_new0(DepotChip, 1), have = NULL;
 	g_autoptr(GBytes) cert = NULL;
-	JsonObject *object = load(parser, text, "ifpp-chip", chip->eid, error);
+	g_autoptr(JsonObject) object = load(text, "ifpp-chip", chip->eid, error);
 	g_autoptr(GError) local = NULL;
-	JsonNode *lock;
+	JsonObject *lock;
 
 	if (!object)
 		return FALSE;
 	if (eid && memcmp(eid, chip->eid, 16))
 		return wrong(error, "its EID is not that of the chip");
-	chip->euicc_data = get_base64(object, "euicc_data", DEPOT_EUICC_DATA_MAX);
-	if (!chip->euicc_data && !is_null(object, "euicc_data"))
+	chip->euicc_data = ifpp_json_get_base64(object, "euicc_data", DEPOT_EUICC_DATA_MAX);
+	if (!chip->euicc_data && !ifpp_json_is_null(object, "euicc_data"))
 		return wrong(error, "euicc_data: neither base64 nor null");
-	lock = json_object_get_member(object, "lock");
-	if (!lock || !(JSON_NODE_HOLDS_OBJECT(lock) || JSON_NODE_HOLDS_NULL(lock)))
+	lock = ifpp_json_get_object(object, "lock");
+	if (!lock && !ifpp_json_is_null(object, "lock"))
 		return wrong(error, "lock: neither an object nor null");
 
 	have = depot_chip(depot, chip->eid, &local);
@@ -289,10 +218,10 @@ gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, co
 	}
 	if (cert)
 		chip->proof = g_strdup("proven");
-	if (JSON_NODE_HOLDS_OBJECT(lock)) {
-		if (!prove_lock(json_node_get_object(lock), cert, chip->eid, &chip->lock_proven, error))
+	if (lock) {
+		if (!prove_lock(lock, cert, chip->eid, &chip->lock_proven, error))
 			return FALSE;
-		chip->lock = canonical(lock);
+		chip->lock = canonical(object, "lock");
 		if (strlen(chip->lock) > DEPOT_RECORD_MAX)
 			return wrong(error, "the lock receipt is too long");
 	}

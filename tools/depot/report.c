@@ -9,7 +9,7 @@
 #include <eid.h>
 #include <error.h>
 #include <file.h>
-#include <json-glib/json-glib.h>
+#include <json.h>
 #include <package.h>
 
 #include "depot-error.h"
@@ -22,20 +22,11 @@ typedef struct {
 	ReportTotals *totals;
 } Report;
 
-static void add_text(JsonBuilder *b, const char *name, const char *value)
-{
-	json_builder_set_member_name(b, name);
-	if (value)
-		json_builder_add_string_value(b, value);
-	else
-		json_builder_add_null_value(b);
-}
-
 static void add_key(JsonBuilder *b, const guint8 key_id[32])
 {
 	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
 
-	add_text(b, "key_id", hex);
+	ifpp_json_string(b, "key_id", hex);
 }
 
 static gboolean add_json(JsonBuilder *b, const char *text, GError **error)
@@ -64,14 +55,12 @@ static gboolean add_burnt(const Report *r, JsonBuilder *b, const DepotItem *item
 	when = depot_time(last->at);
 	json_builder_begin_object(b);
 	add_key(b, item->key_id);
-	add_text(b, "transaction_id", NULL);
-	json_builder_set_member_name(b, "status");
-	json_builder_add_int_value(b, -ENXIO);
-	json_builder_set_member_name(b, "reason");
-	json_builder_add_int_value(b, 0);
-	add_text(b, "reason_name", last->detail);
-	add_text(b, "pir", NULL);
-	add_text(b, "time", when);
+	ifpp_json_string(b, "transaction_id", NULL);
+	ifpp_json_int(b, "status", -ENXIO);
+	ifpp_json_int(b, "reason", 0);
+	ifpp_json_string(b, "reason_name", last->detail);
+	ifpp_json_string(b, "pir", NULL);
+	ifpp_json_string(b, "time", when);
 	json_builder_end_object(b);
 	return TRUE;
 }
@@ -113,10 +102,10 @@ static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items,
 		if (item->state > DEPOT_SENT)
 			continue;
 		json_builder_begin_object(b);
-		add_text(b, "file", name);
+		ifpp_json_string(b, "file", name);
 		add_key(b, item->key_id);
-		add_text(b, "state", depot_state_names[item->state]);
-		add_text(b, "station", item->station);
+		ifpp_json_string(b, "state", depot_state_names[item->state]);
+		ifpp_json_string(b, "station", item->station);
 		json_builder_end_object(b);
 		r->totals->pending++;
 	}
@@ -126,9 +115,8 @@ static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items,
 static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, guint to, GError **error)
 {
 	const DepotItem *first = items->pdata[from];
-	g_autoptr(JsonBuilder) b = json_builder_new();
+	g_autoptr(JsonBuilder) b = ifpp_json_new(NULL);
 	g_autoptr(DepotChip) chip = NULL;
-	g_autoptr(JsonNode) root = NULL;
 	g_autoptr(GError) local = NULL;
 	g_autofree char *data = NULL, *text = NULL;
 	char eid[33];
@@ -141,9 +129,8 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	if (chip && chip->euicc_data)
 		data = g_base64_encode(g_bytes_get_data(chip->euicc_data, NULL), g_bytes_get_size(chip->euicc_data));
 	ifpp_eid_format(first->eid, eid);
-	json_builder_begin_object(b);
-	add_text(b, "eid", eid);
-	add_text(b, "euicc_data", data);
+	ifpp_json_string(b, "eid", eid);
+	ifpp_json_string(b, "euicc_data", data);
 	if (!add_results(r, b, items, from, to, error))
 		return FALSE;
 	add_pending(r, b, items, from, to);
@@ -152,9 +139,7 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 		json_builder_add_null_value(b);
 	else if (!add_json(b, chip->lock, error))
 		return FALSE;
-	json_builder_end_object(b);
-	root = json_builder_get_root(b);
-	text = json_to_string(root, FALSE);
+	text = ifpp_json_text(g_steal_pointer(&b));
 	fprintf(r->out, "%s\n    %s", r->totals->units ? "," : "", text);
 	r->totals->units++;
 	r->totals->locked += chip && chip->lock;

@@ -13,7 +13,7 @@
 #include <error.h>
 #include <file.h>
 #include <gnutls/x509.h>
-#include <json-glib/json-glib.h>
+#include <json.h>
 #include <microhttpd.h>
 #include <systemd/sd-daemon.h>
 
@@ -78,35 +78,22 @@ typedef struct {
 
 /* ------------------------------------------------------------ answers */
 
-static void add_text(JsonBuilder *b, const char *name, const char *value)
-{
-	json_builder_set_member_name(b, name);
-	json_builder_add_string_value(b, value);
-}
-
 static JsonBuilder *json_new(void)
 {
-	JsonBuilder *b = json_builder_new();
+	JsonBuilder *b = ifpp_json_new(NULL);
 
-	json_builder_begin_object(b);
-	json_builder_set_member_name(b, "version");
-	json_builder_add_int_value(b, 1);
+	ifpp_json_int(b, "version", 1);
 	return b;
 }
 
 static void answer_json(Answer *answer, guint status, JsonBuilder *b)
 {
-	g_autoptr(JsonNode) root = NULL;
-	char *text;
+	char *text = ifpp_json_text(b);
 
-	json_builder_end_object(b);
-	root = json_builder_get_root(b);
-	text = json_to_string(root, FALSE);
 	answer->status = status;
 	answer->json = TRUE;
 	answer->len = strlen(text);
 	answer->body = g_bytes_new_take(text, answer->len);
-	g_object_unref(b);
 }
 
 static void answer_error(Answer *answer, const GError *error, const char *station)
@@ -119,9 +106,9 @@ static void answer_error(Answer *answer, const GError *error, const char *statio
 	/* What the database says is the depot's business. */
 	if (ours)
 		fprintf(stderr, "ifpp-depot: for %s: %s\n", station ?: "-", error->message);
-	add_text(b, "error", name);
-	add_text(b, "message", ours ? "the depot cannot do it now" : error->message);
-	add_text(b, "hint", ours ? "Try again later; if it stays, tell the operator of the depot" : hint);
+	ifpp_json_string(b, "error", name);
+	ifpp_json_string(b, "message", ours ? "the depot cannot do it now" : error->message);
+	ifpp_json_string(b, "hint", ours ? "Try again later; if it stays, tell the operator of the depot" : hint);
 	answer_json(answer, status, b);
 }
 
@@ -225,21 +212,15 @@ static gboolean wrong(GError **error, int code, const char *what)
 static gboolean post_claim(Server *server, Worker *worker, const char *station, const Request *request, Answer *answer,
 			   GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
+	const IfppSpan body = { request->body->data, request->body->len };
+	g_autoptr(JsonObject) object = ifpp_json_parse(body, 1, NULL);
+	const char *text = object ? ifpp_json_get_string(object, "eid") : NULL;
 	g_autoptr(GPtrArray) items = NULL;
 	g_autofree char *until_text = NULL;
-	const char *text = NULL;
 	guint8 eid[16];
 	JsonBuilder *b;
-	JsonNode *node;
 	gint64 until;
 
-	/* A claim is shorter than what json-glib could recurse into. */
-	if (json_parser_load_from_data(parser, (const char *)request->body->data, request->body->len, NULL) &&
-	    (node = json_parser_get_root(parser)) && JSON_NODE_HOLDS_OBJECT(node) &&
-	    (node = json_object_get_member(json_node_get_object(node), "eid")) && JSON_NODE_HOLDS_VALUE(node) &&
-	    json_node_get_value_type(node) == G_TYPE_STRING)
-		text = json_node_get_string(node);
 	if (!text || !ifpp_eid_parse(text, eid, NULL))
 		return wrong(error, DEPOT_ERROR_INPUT, "say which chip: {\"eid\": \"32 digits\"}");
 	items = depot_claim(worker->depot, eid, station, server->options->lease, &until, error);
@@ -247,8 +228,8 @@ static gboolean post_claim(Server *server, Worker *worker, const char *station, 
 		return FALSE;
 	b = json_new();
 	until_text = depot_time(until);
-	add_text(b, "eid", text);
-	add_text(b, "lease", until_text);
+	ifpp_json_string(b, "eid", text);
+	ifpp_json_string(b, "lease", until_text);
 	json_builder_set_member_name(b, "packages");
 	json_builder_begin_array(b);
 	for (guint i = 0; i < items->len; i++) {
@@ -256,10 +237,9 @@ static gboolean post_claim(Server *server, Worker *worker, const char *station, 
 		g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id)), *sha256 = ifpp_hex(IFPP_SPAN(item->sha256));
 
 		json_builder_begin_object(b);
-		add_text(b, "key_id", key);
-		json_builder_set_member_name(b, "bytes");
-		json_builder_add_int_value(b, item->bytes);
-		add_text(b, "sha256", sha256);
+		ifpp_json_string(b, "key_id", key);
+		ifpp_json_int(b, "bytes", item->bytes);
+		ifpp_json_string(b, "sha256", sha256);
 		json_builder_end_object(b);
 	}
 	json_builder_end_array(b);
@@ -278,8 +258,7 @@ static gboolean delete_claim(Worker *worker, const char *station, const char *na
 	if (!depot_release(worker->depot, eid, station, &released, error))
 		return FALSE;
 	b = json_new();
-	json_builder_set_member_name(b, "released");
-	json_builder_add_int_value(b, released);
+	ifpp_json_int(b, "released", released);
 	answer_json(answer, 200, b);
 	return TRUE;
 }
@@ -368,10 +347,9 @@ static void answer_stored(Answer *answer, gboolean stored, const char *state)
 {
 	JsonBuilder *b = json_new();
 
-	json_builder_set_member_name(b, "stored");
-	json_builder_add_boolean_value(b, stored);
+	ifpp_json_bool(b, "stored", stored);
 	if (state)
-		add_text(b, "state", state);
+		ifpp_json_string(b, "state", state);
 	answer_json(answer, stored ? 201 : 200, b);
 }
 
@@ -461,7 +439,7 @@ static gboolean dispatch(Server *server, Worker *worker, const char *station, st
 		if (!get)
 			break;
 		b = json_new();
-		add_text(b, "station", station);
+		ifpp_json_string(b, "station", station);
 		answer_json(answer, 200, b);
 		return TRUE;
 	case NOTHING:

@@ -304,21 +304,21 @@ char *ctl_unit_line(CtlOutput *out, const CtlUnit *unit)
 char *ctl_unit_json(const CtlUnit *unit)
 {
 	g_autofree char *node = g_strdup_printf("ifpp%u", unit->dev.index), *now = ctl_now();
-	JsonBuilder *b = ctl_json_new("unit");
+	JsonBuilder *b = ifpp_json_new("unit");
 
-	ctl_json_string(b, "time", now);
-	ctl_json_string(b, "device", node);
-	ctl_json_eid(b, unit->dev.eid);
-	ctl_json_string(b, "state", ifpp_state_name(unit->dev.state));
-	ctl_json_bool(b, "finished", unit->finished);
-	ctl_json_int(b, "keys_unspent", unit->dev.keys_unspent);
-	ctl_json_int(b, "installed", unit->installed);
-	ctl_json_int(b, "failed", unit->failed);
-	ctl_json_int(b, "here_ns", (unit->left - unit->came) * 1000);
+	ifpp_json_string(b, "time", now);
+	ifpp_json_string(b, "device", node);
+	ifpp_json_eid(b, unit->dev.eid);
+	ifpp_json_string(b, "state", ifpp_state_name(unit->dev.state));
+	ifpp_json_bool(b, "finished", unit->finished);
+	ifpp_json_int(b, "keys_unspent", unit->dev.keys_unspent);
+	ifpp_json_int(b, "installed", unit->installed);
+	ifpp_json_int(b, "failed", unit->failed);
+	ifpp_json_int(b, "here_ns", (unit->left - unit->came) * 1000);
 	for (guint i = 0; i < CTL_N_TIMES; i++) {
 		g_autofree char *name = g_strconcat(time_names[i], "_ns", NULL);
 
-		ctl_json_int(b, name, unit->time_ns[i]);
+		ifpp_json_int(b, name, unit->time_ns[i]);
 	}
-	return ctl_json_text(b);
+	return ifpp_json_text(b);
 }

@@ -22,12 +22,11 @@ typedef struct {
 
 static JsonBuilder *record_new(const char *format, const char *eid)
 {
-	JsonBuilder *b = json_builder_new();
+	JsonBuilder *b = ifpp_json_new(NULL);
 
-	json_builder_begin_object(b);
-	ctl_json_string(b, "format", format);
-	ctl_json_int(b, "version", 1);
-	ctl_json_string(b, "eid", eid);
+	ifpp_json_string(b, "format", format);
+	ifpp_json_int(b, "version", 1);
+	ifpp_json_string(b, "eid", eid);
 	return b;
 }
 
@@ -47,11 +46,11 @@ static char *chip_record(const char *outbox, const char *eid, const guint8 bytes
 		return NULL;
 	b = record_new("ifpp-chip", eid);
 	if (data)
-		ctl_json_base64(b, "euicc_data", ifpp_span_bytes(data));
+		ifpp_json_base64(b, "euicc_data", ifpp_span_bytes(data));
 	else
-		ctl_json_string(b, "euicc_data", NULL);
+		ifpp_json_string(b, "euicc_data", NULL);
 	ctl_report_lock(b, receipt);
-	return ctl_json_text(b);
+	return ifpp_json_text(b);
 }
 
 static char *result_record(const char *outbox, const char *eid, const guint8 bytes[16], const guint8 key_id[32],
@@ -65,7 +64,7 @@ static char *result_record(const char *outbox, const char *eid, const guint8 byt
 	b = record_new("ifpp-result", eid);
 	json_builder_set_member_name(b, "result");
 	ctl_report_result(b, result);
-	return ctl_json_text(b);
+	return ifpp_json_text(b);
 }
 
 static CtlPut put(Delivery *d, const char *path, const char *file_name, const char *record, GError **error)
@@ -218,14 +217,14 @@ int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 	keys = (CtlDepotKeys){ cert, key, ca };
 	ok = ctl_deliver(ctl, outbox ?: CTL_OUTBOX, to, &keys, &counts, error);
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("deliver");
+		JsonBuilder *b = ifpp_json_new("deliver");
 
-		ctl_json_int(b, "delivered", counts.delivered);
-		ctl_json_int(b, "before", counts.before);
-		ctl_json_int(b, "unknown", counts.unknown);
-		ctl_json_int(b, "refused", counts.refused);
-		ctl_json_bool(b, "complete", ok);
-		ctl_json_print(b);
+		ifpp_json_int(b, "delivered", counts.delivered);
+		ifpp_json_int(b, "before", counts.before);
+		ifpp_json_int(b, "unknown", counts.unknown);
+		ifpp_json_int(b, "refused", counts.refused);
+		ifpp_json_bool(b, "complete", ok);
+		ifpp_json_print(b);
 	}
 	if (ok)
 		ctl_say(&ctl->out, "%s: %u records delivered now, %u before, %u not known there, %u refused.", to,

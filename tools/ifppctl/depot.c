@@ -6,13 +6,14 @@
 #include <eid.h>
 #include <errno.h>
 #include <file.h>
-#include <json-glib/json-glib.h>
+#include <json.h>
 #include <package.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (512 * 1024)
+#define ANSWER_DEPTH 4
 #define CLAIM_PACKAGES_MAX 256
 #define ATTEMPTS 4		/* that bring nothing, in a row */
 #define PAUSE_US 100000		/* after the first of them; it grows */
@@ -192,38 +193,17 @@ static gboolean ask(CtlDepot *depot, const char *method, const char *path, const
 	return code == CURLE_OK || fail(depot, code, error);
 }
 
-static const char *member_string(JsonObject *object, const char *name)
+static IfppSpan answer_span(const Answer *answer)
 {
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ?
-		       json_node_get_string(node) :
-		       NULL;
-}
-
-/* NULL: not an object. What it says is bounded by ANSWER_MAX, and its nesting by the brackets in it. */
-static JsonObject *parse(JsonParser *parser, const Answer *answer)
-{
-	guint depth = 0;
-
-	for (guint i = 0; i < answer->body->len; i++) {
-		depth += answer->body->data[i] == '{' || answer->body->data[i] == '[';
-		if (depth > 2 * CLAIM_PACKAGES_MAX)
-			return NULL;
-	}
-	if (!json_parser_load_from_data(parser, (const char *)answer->body->data, answer->body->len, NULL) ||
-	    !json_parser_get_root(parser) || !JSON_NODE_HOLDS_OBJECT(json_parser_get_root(parser)))
-		return NULL;
-	return json_node_get_object(json_parser_get_root(parser));
+	return (IfppSpan){ answer->body->data, answer->body->len };
 }
 
 /* What the depot says about a refusal; busy and server errors may pass. */
 static void explain(CtlDepot *depot, const Answer *answer, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
-	JsonObject *object = parse(parser, answer);
-	const char *message = object ? member_string(object, "message") : NULL;
-	const char *hint = object ? member_string(object, "hint") : NULL;
+	g_autoptr(JsonObject) object = ifpp_json_parse(answer_span(answer), ANSWER_DEPTH, NULL);
+	const char *message = object ? ifpp_json_get_string(object, "message") : NULL;
+	const char *hint = object ? ifpp_json_get_string(object, "hint") : NULL;
 	int exit = answer->status >= 500 || answer->status == 429 ? IFPP_EXIT_BUSY :
 		   answer->status == 403			  ? IFPP_EXIT_ACCESS :
 								    IFPP_EXIT_REFUSED;
@@ -305,23 +285,18 @@ static gboolean is_here(const char *path, const char *sha256)
 	return sum && g_str_equal(sum, sha256);
 }
 
-static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonNode *node, const char *dir, guint *fetched,
+static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonObject *object, const char *dir, guint *fetched,
 			  GError **error)
 {
-	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-	const char *key = object ? member_string(object, "key_id") : NULL;
-	const char *sha256 = object ? member_string(object, "sha256") : NULL;
+	const char *key = object ? ifpp_json_get_string(object, "key_id") : NULL;
+	const char *sha256 = object ? ifpp_json_get_string(object, "sha256") : NULL;
 	g_autoptr(GBytes) id = key ? ifpp_unhex(key) : NULL, sum = sha256 ? ifpp_unhex(sha256) : NULL, file = NULL;
 	g_autofree char *name = NULL, *path = NULL, *url = NULL, *got = NULL;
-	JsonNode *size = object ? json_object_get_member(object, "bytes") : NULL;
 	IfppHeader header;
 	gint64 bytes;
 
-	if (!id || g_bytes_get_size(id) != 32 || !sum || g_bytes_get_size(sum) != 32 || !size ||
-	    !JSON_NODE_HOLDS_VALUE(size) || json_node_get_value_type(size) != G_TYPE_INT64)
-		return odd(depot, error);
-	bytes = json_node_get_int(size);
-	if (bytes < IFPP_HEADER_LEN || bytes > IFPP_PACKAGE_MAX)
+	if (!id || g_bytes_get_size(id) != 32 || !sum || g_bytes_get_size(sum) != 32 ||
+	    !ifpp_json_get_int(object, "bytes", IFPP_HEADER_LEN, IFPP_PACKAGE_MAX, &bytes))
 		return odd(depot, error);
 	name = ifpp_package_file_name(eid, g_bytes_get_data(id, NULL));
 	path = g_build_filename(dir, name, NULL);
@@ -345,13 +320,11 @@ static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonNode *node,
 gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir, guint *packages, guint *fetched,
 			 GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	Answer answer = { .body = body, .max = ANSWER_MAX };
 	g_autofree char *claim = NULL;
+	g_autoptr(JsonObject) object = NULL;
 	char digits[33];
-	JsonObject *object;
-	JsonNode *node;
 	JsonArray *array;
 
 	*packages = *fetched = 0;
@@ -363,16 +336,15 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 		explain(depot, &answer, error);
 		return FALSE;
 	}
-	object = parse(parser, &answer);
-	node = object ? json_object_get_member(object, "packages") : NULL;
-	if (!node || !JSON_NODE_HOLDS_ARRAY(node) || g_strcmp0(member_string(object, "eid"), digits))
+	object = ifpp_json_parse(answer_span(&answer), ANSWER_DEPTH, NULL);
+	array = object ? ifpp_json_get_array(object, "packages") : NULL;
+	if (!array || g_strcmp0(ifpp_json_get_string(object, "eid"), digits))
 		return odd(depot, error);
-	array = json_node_get_array(node);
 	if (json_array_get_length(array) > CLAIM_PACKAGES_MAX)
 		return odd(depot, error);
 	*packages = json_array_get_length(array);
 	for (guint i = 0; i < *packages; i++)
-		if (!fetch_one(depot, eid, json_array_get_element(array, i), dir, fetched, error))
+		if (!fetch_one(depot, eid, ifpp_json_get_element(array, i), dir, fetched, error))
 			return FALSE;
 	return TRUE;
 }

@@ -54,17 +54,17 @@ static void show(Import *import, guint i, const char *state)
 
 	if (out->json) {
 		g_autofree char *name = ifpp_package_file_name(item->eid, item->key_id);
-		JsonBuilder *b = ctl_json_new("delivered");
+		JsonBuilder *b = ifpp_json_new("delivered");
 
-		ctl_json_eid(b, item->eid);
-		ctl_json_string(b, "file", name);
-		ctl_json_hex(b, "key_id", IFPP_SPAN(item->key_id));
-		ctl_json_string(b, "iccid", item->iccid);
-		ctl_json_string(b, "profile", item->profile);
-		ctl_json_int(b, "bytes", item->len);
-		ctl_json_hex(b, "sha256", IFPP_SPAN(item->sha256));
-		ctl_json_string(b, "outcome", state);
-		ctl_json_print(b);
+		ifpp_json_eid(b, item->eid);
+		ifpp_json_string(b, "file", name);
+		ifpp_json_hex(b, "key_id", IFPP_SPAN(item->key_id));
+		ifpp_json_string(b, "iccid", item->iccid);
+		ifpp_json_string(b, "profile", item->profile);
+		ifpp_json_int(b, "bytes", item->len);
+		ifpp_json_hex(b, "sha256", IFPP_SPAN(item->sha256));
+		ifpp_json_string(b, "outcome", state);
+		ifpp_json_print(b);
 		return;
 	}
 	ctl_show_eid(out, item->eid, eid);
@@ -178,15 +178,15 @@ static void summary(const Import *import, const char *file, const char *order)
 	CtlOutput *out = &import->ctl->out;
 
 	if (out->json) {
-		JsonBuilder *b = ctl_json_new("import");
+		JsonBuilder *b = ifpp_json_new("import");
 
-		ctl_json_string(b, "file", file);
-		ctl_json_string(b, "order", order);
-		ctl_json_string(b, "directory", import->check_only ? NULL : import->dir);
-		ctl_json_int(b, "packages", import->items->len);
-		ctl_json_int(b, "written", import->written);
-		ctl_json_int(b, "there", import->there);
-		ctl_json_print(b);
+		ifpp_json_string(b, "file", file);
+		ifpp_json_string(b, "order", order);
+		ifpp_json_string(b, "directory", import->check_only ? NULL : import->dir);
+		ifpp_json_int(b, "packages", import->items->len);
+		ifpp_json_int(b, "written", import->written);
+		ifpp_json_int(b, "there", import->there);
+		ifpp_json_print(b);
 	} else if (import->check_only) {
 		ctl_say(out, "%s: signed by a trusted Key Maker, %u packages%s%s, all whole.", file, import->items->len,
 			order ? " of order " : "", order ? order : "");

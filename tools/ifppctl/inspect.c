@@ -53,25 +53,25 @@ void ctl_json_dev(JsonBuilder *b, const IfppNlDev *dev)
 {
 	g_autofree char *node = g_strdup_printf("ifpp%u", dev->index);
 
-	ctl_json_string(b, "device", node);
-	ctl_json_eid(b, dev->eid);
-	ctl_json_string(b, "state", ifpp_state_name(dev->state));
-	ctl_json_bool(b, "online", dev->online);
-	ctl_json_int(b, "keys_unspent", dev->keys_unspent);
-	ctl_json_int(b, "keys_unknown", dev->keys_unknown);
-	ctl_json_int(b, "keys_spent", dev->keys_spent);
-	ctl_json_int(b, "loads", dev->loads);
-	ctl_json_int(b, "installed", dev->installed);
-	ctl_json_int(b, "failed", dev->failed);
-	ctl_json_int(b, "refused", dev->refused);
+	ifpp_json_string(b, "device", node);
+	ifpp_json_eid(b, dev->eid);
+	ifpp_json_string(b, "state", ifpp_state_name(dev->state));
+	ifpp_json_bool(b, "online", dev->online);
+	ifpp_json_int(b, "keys_unspent", dev->keys_unspent);
+	ifpp_json_int(b, "keys_unknown", dev->keys_unknown);
+	ifpp_json_int(b, "keys_spent", dev->keys_spent);
+	ifpp_json_int(b, "loads", dev->loads);
+	ifpp_json_int(b, "installed", dev->installed);
+	ifpp_json_int(b, "failed", dev->failed);
+	ifpp_json_int(b, "refused", dev->refused);
 }
 
 void ctl_json_host(JsonBuilder *b, const IfppNlHost *host)
 {
-	ctl_json_string(b, "state", ifpp_state_name(host->state));
-	ctl_json_string(b, "anchor", ctl_anchor_name(host->anchor));
-	ctl_json_int(b, "chips", host->chips);
-	ctl_json_int(b, "chips_locked", host->chips_locked);
+	ifpp_json_string(b, "state", ifpp_state_name(host->state));
+	ifpp_json_string(b, "anchor", ctl_anchor_name(host->anchor));
+	ifpp_json_int(b, "chips", host->chips);
+	ifpp_json_int(b, "chips_locked", host->chips_locked);
 }
 
 void ctl_say_host(CtlOutput *out, const IfppNlHost *host)
@@ -112,18 +112,18 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 		ctl_say(out, "%-8s %-32s  %-8s %14s %10" G_GUINT64_FORMAT " %7" G_GUINT64_FORMAT, node, eid,
 			ifpp_state_name(dev->state), keys, dev->installed, dev->failed);
 		if (out->json) {
-			JsonBuilder *b = ctl_json_new("device");
+			JsonBuilder *b = ifpp_json_new("device");
 
 			ctl_json_dev(b, dev);
-			ctl_json_print(b);
+			ifpp_json_print(b);
 		}
 	}
 	ctl_say_host(out, &host);
 	if (out->json) {
-		JsonBuilder *b = ctl_json_new("host");
+		JsonBuilder *b = ifpp_json_new("host");
 
 		ctl_json_host(b, &host);
-		ctl_json_print(b);
+		ifpp_json_print(b);
 	}
 	return IFPP_EXIT_OK;
 }
@@ -151,7 +151,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	info = &chip->info;
 
 	if (out->json) {
-		JsonBuilder *b = ctl_json_new("info");
+		JsonBuilder *b = ifpp_json_new("info");
 		IfppNlDev dev = {
 			.index = info->index, .state = info->state, .keys_unspent = info->keys_unspent,
 			.keys_unknown = info->keys_unknown, .keys_spent = info->keys_spent,
@@ -161,9 +161,9 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 
 		memcpy(dev.eid, info->eid, sizeof(dev.eid));
 		ctl_json_dev(b, &dev);
-		ctl_json_string(b, "host_state", ifpp_state_name(info->host_state));
-		ctl_json_int(b, "package_max", info->pkg_max);
-		ctl_json_print(b);
+		ifpp_json_string(b, "host_state", ifpp_state_name(info->host_state));
+		ifpp_json_int(b, "package_max", info->pkg_max);
+		ifpp_json_print(b);
 		return IFPP_EXIT_OK;
 	}
 	ctl_show_eid(out, info->eid, eid);
@@ -199,13 +199,13 @@ static int list_keys(Ctl *ctl, CtlChip *chip, GError **error)
 
 		ctl_say(&ctl->out, "%s  %s", id, state);
 		if (ctl->out.json) {
-			JsonBuilder *b = ctl_json_new("key");
+			JsonBuilder *b = ifpp_json_new("key");
 
-			ctl_json_string(b, "device", chip->node);
-			ctl_json_eid(b, chip->info.eid);
-			ctl_json_string(b, "key_id", id);
-			ctl_json_string(b, "state", state);
-			ctl_json_print(b);
+			ifpp_json_string(b, "device", chip->node);
+			ifpp_json_eid(b, chip->info.eid);
+			ifpp_json_string(b, "key_id", id);
+			ifpp_json_string(b, "state", state);
+			ifpp_json_print(b);
 		}
 	}
 	if (!keys->len)
@@ -232,12 +232,12 @@ static int delete_keys(Ctl *ctl, CtlChip *chip, GError **error)
 	}
 	ctl_say(&ctl->out, "%s: %u one-time keys deleted, none is left.", chip->node, deleted);
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("keys-deleted");
+		JsonBuilder *b = ifpp_json_new("keys-deleted");
 
-		ctl_json_string(b, "device", chip->node);
-		ctl_json_eid(b, chip->info.eid);
-		ctl_json_int(b, "deleted", deleted);
-		ctl_json_print(b);
+		ifpp_json_string(b, "device", chip->node);
+		ifpp_json_eid(b, chip->info.eid);
+		ifpp_json_int(b, "deleted", deleted);
+		ifpp_json_print(b);
 	}
 	return IFPP_EXIT_OK;
 }

@@ -157,26 +157,26 @@ static void tell_json(CtlChip *chip, const char *path, const IfppHeader *header,
 	const struct ifpp_result *r = &load->result;
 	guint32 reason = load->stored ? load->stored->reason : r->reason;
 	struct ifpp_info info;
-	JsonBuilder *b = ctl_json_new("package");
+	JsonBuilder *b = ifpp_json_new("package");
 
-	ctl_json_string(b, "device", chip->node);
-	ctl_json_eid(b, chip->info.eid);
-	ctl_json_string(b, "file", path);
-	ctl_json_hex(b, "key_id", IFPP_SPAN(header->key_id));
-	ctl_json_string(b, "outcome", outcome_names[load->outcome]);
-	ctl_json_int(b, "status", -load->err);
-	ctl_json_string(b, "errno", load->err ? g_strerror(load->err) : NULL);
-	ctl_json_int(b, "reason", reason);
-	ctl_json_string(b, "reason_name", ctl_reason_name(reason));
-	ctl_json_string(b, "message", load->error ? load->error->message : NULL);
-	ctl_json_int(b, "keys_left", ctl_device_info(chip->device, &info) ? 0 : info.keys_unspent);
-	ctl_json_int(b, "apdus", load->stored ? load->stored->apdus : r->apdus);
-	ctl_json_int(b, "apdu_bytes", load->stored ? load->stored->apdu_bytes : r->apdu_bytes);
-	ctl_json_int(b, "queue_ns", r->queue_ns);
-	ctl_json_int(b, "verify_ns", load->stored ? load->stored->verify_ns : r->verify_ns);
-	ctl_json_int(b, "chip_ns", load->stored ? load->stored->chip_ns : r->chip_ns);
-	ctl_json_int(b, "total_ns", r->total_ns);
-	ctl_json_print(b);
+	ifpp_json_string(b, "device", chip->node);
+	ifpp_json_eid(b, chip->info.eid);
+	ifpp_json_string(b, "file", path);
+	ifpp_json_hex(b, "key_id", IFPP_SPAN(header->key_id));
+	ifpp_json_string(b, "outcome", outcome_names[load->outcome]);
+	ifpp_json_int(b, "status", -load->err);
+	ifpp_json_string(b, "errno", load->err ? g_strerror(load->err) : NULL);
+	ifpp_json_int(b, "reason", reason);
+	ifpp_json_string(b, "reason_name", ctl_reason_name(reason));
+	ifpp_json_string(b, "message", load->error ? load->error->message : NULL);
+	ifpp_json_int(b, "keys_left", ctl_device_info(chip->device, &info) ? 0 : info.keys_unspent);
+	ifpp_json_int(b, "apdus", load->stored ? load->stored->apdus : r->apdus);
+	ifpp_json_int(b, "apdu_bytes", load->stored ? load->stored->apdu_bytes : r->apdu_bytes);
+	ifpp_json_int(b, "queue_ns", r->queue_ns);
+	ifpp_json_int(b, "verify_ns", load->stored ? load->stored->verify_ns : r->verify_ns);
+	ifpp_json_int(b, "chip_ns", load->stored ? load->stored->chip_ns : r->chip_ns);
+	ifpp_json_int(b, "total_ns", r->total_ns);
+	ifpp_json_print(b);
 }
 
 int ctl_load_tell(Ctl *ctl, CtlChip *chip, const char *path, const IfppHeader *header, const CtlLoad *load)

@@ -57,15 +57,15 @@ gboolean ctl_lock(Ctl *ctl, CtlChip *chip, const char *outbox, GError **error)
 
 	stored = ctl_outbox_receipt(outbox, chip->info.eid, &local);
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("lock");
+		JsonBuilder *b = ifpp_json_new("lock");
 
-		ctl_json_string(b, "device", chip->node);
-		ctl_json_eid(b, chip->info.eid);
-		ctl_json_string(b, "state", ifpp_state_name(IFPP_STATE_LOCKED));
-		ctl_json_hex(b, "challenge", IFPP_SPAN(challenge));
-		ctl_json_base64(b, "receipt", ifpp_span_bytes(receipt));
-		ctl_json_bool(b, "stored", stored != NULL);
-		ctl_json_print(b);
+		ifpp_json_string(b, "device", chip->node);
+		ifpp_json_eid(b, chip->info.eid);
+		ifpp_json_string(b, "state", ifpp_state_name(IFPP_STATE_LOCKED));
+		ifpp_json_hex(b, "challenge", IFPP_SPAN(challenge));
+		ifpp_json_base64(b, "receipt", ifpp_span_bytes(receipt));
+		ifpp_json_bool(b, "stored", stored != NULL);
+		ifpp_json_print(b);
 	}
 	ctl_say(&ctl->out, "%s: locked for life. The chip's signed receipt (%zu bytes) is %s.", chip->node,
 		g_bytes_get_size(receipt), stored ? "in the outbox" : "verified");
@@ -152,10 +152,10 @@ int ctl_lock_host(Ctl *ctl, GError **error)
 		return 0;
 
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("host");
+		JsonBuilder *b = ifpp_json_new("host");
 
 		ctl_json_host(b, &host);
-		ctl_json_print(b);
+		ifpp_json_print(b);
 	}
 	ctl_say_host(&ctl->out, &host);
 	if (host.state != IFPP_STATE_LOCKED || unlocked(nl)) {

@@ -43,12 +43,12 @@ static const char *event_name(guint32 command)
 
 char *ctl_event_json(const IfppNlEvent *event)
 {
-	JsonBuilder *b = ctl_json_new("event");
+	JsonBuilder *b = ifpp_json_new("event");
 	g_autofree char *now = ctl_now();
 	g_autofree char *node = NULL;
 
-	ctl_json_string(b, "event", event_name(event->command));
-	ctl_json_string(b, "time", now);
+	ifpp_json_string(b, "event", event_name(event->command));
+	ifpp_json_string(b, "time", now);
 	switch (event->command) {
 	case IFPP_CMD_DEV_ADD_NTF:
 	case IFPP_CMD_DEV_DEL_NTF:
@@ -60,24 +60,24 @@ char *ctl_event_json(const IfppNlEvent *event)
 		break;
 	case IFPP_CMD_LOAD_DONE_NTF:
 		node = g_strdup_printf("ifpp%u", event->load.index);
-		ctl_json_string(b, "device", node);
-		ctl_json_eid(b, event->load.eid);
-		ctl_json_hex(b, "key_id", IFPP_SPAN(event->load.key_id));
-		ctl_json_int(b, "status", event->load.status);
-		ctl_json_int(b, "reason", event->load.reason);
-		ctl_json_string(b, "reason_name", ctl_reason_name(event->load.reason));
-		ctl_json_int(b, "keys_left", event->load.keys_left);
-		ctl_json_int(b, "duration_ns", event->load.duration_ns);
-		ctl_json_int(b, "queue_ns", event->load.queue_ns);
-		ctl_json_int(b, "verify_ns", event->load.verify_ns);
-		ctl_json_int(b, "chip_ns", event->load.chip_ns);
+		ifpp_json_string(b, "device", node);
+		ifpp_json_eid(b, event->load.eid);
+		ifpp_json_hex(b, "key_id", IFPP_SPAN(event->load.key_id));
+		ifpp_json_int(b, "status", event->load.status);
+		ifpp_json_int(b, "reason", event->load.reason);
+		ifpp_json_string(b, "reason_name", ctl_reason_name(event->load.reason));
+		ifpp_json_int(b, "keys_left", event->load.keys_left);
+		ifpp_json_int(b, "duration_ns", event->load.duration_ns);
+		ifpp_json_int(b, "queue_ns", event->load.queue_ns);
+		ifpp_json_int(b, "verify_ns", event->load.verify_ns);
+		ifpp_json_int(b, "chip_ns", event->load.chip_ns);
 		break;
 	case IFPP_CMD_TAMPER_NTF:
-		ctl_json_eid(b, event->tamper.eid);
-		ctl_json_string(b, "kind", tamper_name(event->tamper.kind));
+		ifpp_json_eid(b, event->tamper.eid);
+		ifpp_json_string(b, "kind", tamper_name(event->tamper.kind));
 		break;
 	}
-	return ctl_json_text(b);
+	return ifpp_json_text(b);
 }
 
 char *ctl_event_line(CtlOutput *out, const IfppNlEvent *event)

@@ -4,8 +4,7 @@
 #define IFPPCTL_OUTPUT_H
 
 #include <glib.h>
-#include <json-glib/json-glib.h>
-#include <tlv.h>
+#include <json.h>
 
 typedef struct {
 	gboolean json;		/* one object per line, nothing else, on standard output */
@@ -28,17 +27,6 @@ char *ctl_show_path(CtlOutput *out, const char *path);
 void ctl_mask(char *text);
 /* Key ids are told apart by their first eight bytes, as in package names. */
 void ctl_short_key(const guint8 key_id[32], char text[17]);
-
-/* JSON objects: begin with their type, end prints the line. */
-JsonBuilder *ctl_json_new(const char *type);
-void ctl_json_string(JsonBuilder *b, const char *name, const char *value);	/* NULL: null */
-void ctl_json_int(JsonBuilder *b, const char *name, gint64 value);
-void ctl_json_bool(JsonBuilder *b, const char *name, gboolean value);
-void ctl_json_hex(JsonBuilder *b, const char *name, IfppSpan value);
-void ctl_json_base64(JsonBuilder *b, const char *name, IfppSpan value);
-void ctl_json_eid(JsonBuilder *b, const guint8 eid[16]);
-char *ctl_json_text(JsonBuilder *b);	/* takes @b */
-void ctl_json_print(JsonBuilder *b);	/* takes @b */
 
 char *ctl_now(void);			/* ISO 8601, UTC */
 

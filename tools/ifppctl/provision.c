@@ -156,19 +156,19 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 	if (ctl_device_info(chip->device, &info))
 		info = chip->info;
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("provision");
+		JsonBuilder *b = ifpp_json_new("provision");
 
-		ctl_json_string(b, "device", chip->node);
-		ctl_json_eid(b, info.eid);
-		ctl_json_string(b, "state", ifpp_state_name(info.state));
-		ctl_json_int(b, "packages", tally->packages);
-		ctl_json_int(b, "installed", tally->installed);
-		ctl_json_int(b, "done", tally->done);
-		ctl_json_int(b, "failed", tally->failed);
-		ctl_json_int(b, "left", tally->packages - tally->installed - tally->done - tally->failed);
-		ctl_json_int(b, "keys_left", info.keys_unspent);
-		ctl_json_int(b, "exit", tally->exit);
-		ctl_json_print(b);
+		ifpp_json_string(b, "device", chip->node);
+		ifpp_json_eid(b, info.eid);
+		ifpp_json_string(b, "state", ifpp_state_name(info.state));
+		ifpp_json_int(b, "packages", tally->packages);
+		ifpp_json_int(b, "installed", tally->installed);
+		ifpp_json_int(b, "done", tally->done);
+		ifpp_json_int(b, "failed", tally->failed);
+		ifpp_json_int(b, "left", tally->packages - tally->installed - tally->done - tally->failed);
+		ifpp_json_int(b, "keys_left", info.keys_unspent);
+		ifpp_json_int(b, "exit", tally->exit);
+		ifpp_json_print(b);
 	}
 	ctl_show_eid(&ctl->out, info.eid, eid);
 	ctl_say(&ctl->out, "%s: EID %s: %u of %u packages installed%s, %u failed; one-time keys left: %u; chip %s.",

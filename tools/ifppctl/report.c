@@ -63,18 +63,18 @@ static void note_damaged(Writer *w, GError *error)
 void ctl_report_result(JsonBuilder *b, const CtlResult *r)
 {
 	json_builder_begin_object(b);
-	ctl_json_hex(b, "key_id", IFPP_SPAN(r->key_id));
-	ctl_json_string(b, "transaction_id", r->transaction_id);
-	ctl_json_int(b, "status", r->status);
-	ctl_json_int(b, "reason", r->reason);
-	ctl_json_string(b, "reason_name", ctl_reason_name(r->reason));
-	ctl_json_string(b, "pir", r->pir);
-	ctl_json_int(b, "apdus", r->apdus);
-	ctl_json_int(b, "apdu_bytes", r->apdu_bytes);
-	ctl_json_int(b, "verify_ns", r->verify_ns);
-	ctl_json_int(b, "chip_ns", r->chip_ns);
-	ctl_json_int(b, "modem_ns", r->modem_ns);
-	ctl_json_string(b, "time", r->time);
+	ifpp_json_hex(b, "key_id", IFPP_SPAN(r->key_id));
+	ifpp_json_string(b, "transaction_id", r->transaction_id);
+	ifpp_json_int(b, "status", r->status);
+	ifpp_json_int(b, "reason", r->reason);
+	ifpp_json_string(b, "reason_name", ctl_reason_name(r->reason));
+	ifpp_json_string(b, "pir", r->pir);
+	ifpp_json_int(b, "apdus", r->apdus);
+	ifpp_json_int(b, "apdu_bytes", r->apdu_bytes);
+	ifpp_json_int(b, "verify_ns", r->verify_ns);
+	ifpp_json_int(b, "chip_ns", r->chip_ns);
+	ifpp_json_int(b, "modem_ns", r->modem_ns);
+	ifpp_json_string(b, "time", r->time);
 	json_builder_end_object(b);
 }
 
@@ -124,8 +124,8 @@ static void write_pending(Writer *w, const Unit *unit)
 		if (has_result(unit, package->header.key_id))
 			continue;
 		json_builder_begin_object(w->b);
-		ctl_json_string(w->b, "file", name);
-		ctl_json_hex(w->b, "key_id", IFPP_SPAN(package->header.key_id));
+		ifpp_json_string(w->b, "file", name);
+		ifpp_json_hex(w->b, "key_id", IFPP_SPAN(package->header.key_id));
 		json_builder_end_object(w->b);
 		w->totals->pending++;
 	}
@@ -140,9 +140,9 @@ void ctl_report_lock(JsonBuilder *b, const CtlReceipt *receipt)
 		return;
 	}
 	json_builder_begin_object(b);
-	ctl_json_string(b, "challenge", receipt->challenge);
-	ctl_json_string(b, "receipt", receipt->receipt);
-	ctl_json_string(b, "time", receipt->time);
+	ifpp_json_string(b, "challenge", receipt->challenge);
+	ifpp_json_string(b, "receipt", receipt->receipt);
+	ifpp_json_string(b, "time", receipt->time);
 	json_builder_end_object(b);
 }
 
@@ -168,11 +168,11 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	if (error)
 		note_damaged(w, error);
 	json_builder_begin_object(w->b);
-	ctl_json_eid(w->b, unit->eid);
+	ifpp_json_eid(w->b, unit->eid);
 	if (data)
-		ctl_json_base64(w->b, "euicc_data", ifpp_span_bytes(data));
+		ifpp_json_base64(w->b, "euicc_data", ifpp_span_bytes(data));
 	else
-		ctl_json_string(w->b, "euicc_data", NULL);
+		ifpp_json_string(w->b, "euicc_data", NULL);
 	write_results(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
@@ -195,16 +195,16 @@ static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *fi
 {
 	json_builder_set_member_name(b, "totals");
 	json_builder_begin_object(b);
-	ctl_json_int(b, "units", t->units);
-	ctl_json_int(b, "unseen", t->unseen);
-	ctl_json_int(b, "packages", t->results + t->pending);
-	ctl_json_int(b, "results", t->results);
-	ctl_json_int(b, "installed", t->installed);
-	ctl_json_int(b, "failed", t->results - t->installed);
-	ctl_json_int(b, "pending", t->pending);
-	ctl_json_int(b, "locked", t->locked);
+	ifpp_json_int(b, "units", t->units);
+	ifpp_json_int(b, "unseen", t->unseen);
+	ifpp_json_int(b, "packages", t->results + t->pending);
+	ifpp_json_int(b, "results", t->results);
+	ifpp_json_int(b, "installed", t->installed);
+	ifpp_json_int(b, "failed", t->results - t->installed);
+	ifpp_json_int(b, "pending", t->pending);
+	ifpp_json_int(b, "locked", t->locked);
 	if (files)
-		ctl_json_int(b, "files", files->len);
+		ifpp_json_int(b, "files", files->len);
 	json_builder_end_object(b);
 }
 
@@ -244,9 +244,9 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 
 	b = w.b = json_builder_new();
 	json_builder_begin_object(b);
-	ctl_json_string(b, "format", "ifpp-report");
-	ctl_json_int(b, "version", 1);
-	ctl_json_string(b, "created", created);
+	ifpp_json_string(b, "format", "ifpp-report");
+	ifpp_json_int(b, "version", 1);
+	ifpp_json_string(b, "created", created);
 	json_builder_set_member_name(b, "units");
 	json_builder_begin_array(b);
 	g_tree_foreach(units, write_unit, &w);
@@ -307,17 +307,17 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
 			"locked, %u never seen.", file, t.units, t.results, t.installed, t.pending, t.locked, t.unseen);
 		if (ctl->out.json) {
-			JsonBuilder *b = ctl_json_new("report");
+			JsonBuilder *b = ifpp_json_new("report");
 
-			ctl_json_string(b, "file", file);
-			ctl_json_int(b, "units", t.units);
-			ctl_json_int(b, "unseen", t.unseen);
-			ctl_json_int(b, "results", t.results);
-			ctl_json_int(b, "installed", t.installed);
-			ctl_json_int(b, "pending", t.pending);
-			ctl_json_int(b, "locked", t.locked);
-			ctl_json_int(b, "damaged", t.damaged);
-			ctl_json_print(b);
+			ifpp_json_string(b, "file", file);
+			ifpp_json_int(b, "units", t.units);
+			ifpp_json_int(b, "unseen", t.unseen);
+			ifpp_json_int(b, "results", t.results);
+			ifpp_json_int(b, "installed", t.installed);
+			ifpp_json_int(b, "pending", t.pending);
+			ifpp_json_int(b, "locked", t.locked);
+			ifpp_json_int(b, "damaged", t.damaged);
+			ifpp_json_print(b);
 		}
 	}
 	if (t.damaged) {

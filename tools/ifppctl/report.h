@@ -3,7 +3,7 @@
 #ifndef IFPPCTL_REPORT_H
 #define IFPPCTL_REPORT_H
 
-#include <json-glib/json-glib.h>
+#include <json.h>
 
 #include "outbox.h"
 

@@ -135,14 +135,14 @@ static void told(Ctl *ctl, const char *file, IfppRequest *request, const char *o
 	const char *order = ifpp_request_order(request);
 
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("request");
+		JsonBuilder *b = ifpp_json_new("request");
 
-		ctl_json_string(b, "file", file);
-		ctl_json_string(b, "order", order);
-		ctl_json_int(b, "chips", ifpp_request_items(request)->len);
-		ctl_json_bool(b, "signed", ifpp_request_signature(request) != NULL);
-		ctl_json_string(b, "outcome", outcome);
-		ctl_json_print(b);
+		ifpp_json_string(b, "file", file);
+		ifpp_json_string(b, "order", order);
+		ifpp_json_int(b, "chips", ifpp_request_items(request)->len);
+		ifpp_json_bool(b, "signed", ifpp_request_signature(request) != NULL);
+		ifpp_json_string(b, "outcome", outcome);
+		ifpp_json_print(b);
 		return;
 	}
 	ctl_say(&ctl->out, "%s: %u chips%s%s, %s, %s.", file, ifpp_request_items(request)->len, order ? ", order " : "",
@@ -191,13 +191,13 @@ static gboolean show(Ctl *ctl, const char *file, GError **error)
 		if (!data)
 			return FALSE;
 		if (ctl->out.json) {
-			JsonBuilder *b = ctl_json_new("requested");
+			JsonBuilder *b = ifpp_json_new("requested");
 
-			ctl_json_eid(b, item->eid);
-			ctl_json_int(b, "keys", item->keys);
-			ctl_json_int(b, "bytes", item->len);
-			ctl_json_hex(b, "sha256", IFPP_SPAN(item->sha256));
-			ctl_json_print(b);
+			ifpp_json_eid(b, item->eid);
+			ifpp_json_int(b, "keys", item->keys);
+			ifpp_json_int(b, "bytes", item->len);
+			ifpp_json_hex(b, "sha256", IFPP_SPAN(item->sha256));
+			ifpp_json_print(b);
 			continue;
 		}
 		ctl_show_eid(&ctl->out, item->eid, eid);

@@ -24,12 +24,12 @@ static gboolean fetch(Ctl *ctl, CtlDepot *depot, const char *cache, const guint8
 	ctl_show_eid(&ctl->out, eid, digits);
 	ctl_say(&ctl->out, "EID %s: %u packages in the depot, %u fetched now.", digits, packages, fetched);
 	if (ctl->out.json) {
-		JsonBuilder *b = ctl_json_new("fetch");
+		JsonBuilder *b = ifpp_json_new("fetch");
 
-		ctl_json_eid(b, eid);
-		ctl_json_int(b, "packages", packages);
-		ctl_json_int(b, "fetched", fetched);
-		ctl_json_print(b);
+		ifpp_json_eid(b, eid);
+		ifpp_json_int(b, "packages", packages);
+		ifpp_json_int(b, "fetched", fetched);
+		ifpp_json_print(b);
 	}
 	return TRUE;
 }

@@ -90,6 +90,7 @@ static const struct {
 	{ IFPP_ERROR_LOCKED, IFPP_EXIT_LOCKED, "locked", "Nothing unlocks it: this is for life" },
 	{ IFPP_ERROR_USAGE, IFPP_EXIT_USAGE, "usage", "See --help" },
 	{ IFPP_ERROR_INTERNAL, IFPP_EXIT_FAILED, "internal", "Please report this as a bug" },
+	{ IFPP_ERROR_JSON, IFPP_EXIT_INPUT, "json", "The file is damaged or of another kind; get it again from where it was made" },
 };
 
 static int find(int code)

@@ -62,6 +62,7 @@ typedef enum {
 	IFPP_ERROR_LOCKED,
 	IFPP_ERROR_USAGE,
 	IFPP_ERROR_INTERNAL,
+	IFPP_ERROR_JSON,		/* not a JSON object */
 } IfppError;
 
 /**

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <json-glib/json-glib.h>
+#include <json.h>
 
 #include "eid.h"
 #include "error.h"
@@ -15,6 +15,8 @@
 #include "requests.h"
 
 #define REPORT_MAX (1024u * 1024 * 1024)
+#define DEPTH_MAX 16
+#define PROOF_MAX (256u * 1024)	/* bytes of eUICC data, a result or a receipt */
 
 typedef enum {
 	INSTALLED,	/* proven */
@@ -48,60 +50,6 @@ typedef struct {
 	IfppFactoryInfo *info;	/* NULL when its certificate does not verify */
 } Unit;
 
-static const char *member_string(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_STRING ?
-		       json_node_get_string(node) :
-		       NULL;
-}
-
-static gint64 member_int(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_VALUE(node) && json_node_get_value_type(node) == G_TYPE_INT64 ?
-		       json_node_get_int(node) :
-		       0;
-}
-
-static JsonObject *member_object(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-}
-
-static GBytes *member_base64(JsonObject *object, const char *name)
-{
-	const char *text = member_string(object, name);
-	guchar *data;
-	gsize len;
-
-	if (!text || !*text)
-		return NULL;
-	data = g_base64_decode(text, &len);
-	return g_bytes_new_take(data, len);
-}
-
-static void print_json(JsonBuilder *builder)
-{
-	g_autoptr(JsonNode) root = json_builder_get_root(builder);
-	g_autofree char *text = json_to_string(root, FALSE);
-
-	puts(text);
-}
-
-static void add_string(JsonBuilder *builder, const char *name, const char *value)
-{
-	json_builder_set_member_name(builder, name);
-	if (value)
-		json_builder_add_string_value(builder, value);
-	else
-		json_builder_add_null_value(builder);
-}
-
 /* One line for a package, whatever became of it. */
 static void tell(Check *check, Outcome outcome, const char *eid, const char *key_id, const LedgerEntry *entry,
 		 const char *why)
@@ -112,17 +60,14 @@ static void tell(Check *check, Outcome outcome, const char *eid, const char *key
 	if (entry)
 		ifpp_iccid_format(entry->iccid, iccid);
 	if (check->json) {
-		g_autoptr(JsonBuilder) builder = json_builder_new();
+		JsonBuilder *b = ifpp_json_new("package");
 
-		json_builder_begin_object(builder);
-		add_string(builder, "type", "package");
-		add_string(builder, "eid", eid);
-		add_string(builder, "key_id", key_id);
-		add_string(builder, "iccid", entry ? iccid : NULL);
-		add_string(builder, "outcome", outcome_names[outcome]);
-		add_string(builder, "why", why);
-		json_builder_end_object(builder);
-		print_json(builder);
+		ifpp_json_string(b, "eid", eid);
+		ifpp_json_string(b, "key_id", key_id);
+		ifpp_json_string(b, "iccid", entry ? iccid : NULL);
+		ifpp_json_string(b, "outcome", outcome_names[outcome]);
+		ifpp_json_string(b, "why", why);
+		ifpp_json_print(b);
 	} else {
 		printf("%-10s  %-32s  %-16.16s  %-20s  %s\n", outcome_names[outcome], eid, key_id, iccid,
 		       why ? why : "");
@@ -132,15 +77,12 @@ static void tell(Check *check, Outcome outcome, const char *eid, const char *key
 static void tell_unit(Check *check, const char *eid, const char *lock, const char *why)
 {
 	if (check->json) {
-		g_autoptr(JsonBuilder) builder = json_builder_new();
+		JsonBuilder *b = ifpp_json_new("chip");
 
-		json_builder_begin_object(builder);
-		add_string(builder, "type", "chip");
-		add_string(builder, "eid", eid);
-		add_string(builder, "lock", lock);
-		add_string(builder, "why", why);
-		json_builder_end_object(builder);
-		print_json(builder);
+		ifpp_json_string(b, "eid", eid);
+		ifpp_json_string(b, "lock", lock);
+		ifpp_json_string(b, "why", why);
+		ifpp_json_print(b);
 	} else if (why || strcmp(lock, "none")) {
 		printf("%-10s  %-32s  %s\n", strcmp(lock, "proven") ? lock : "locked", eid, why ? why : "");
 	}
@@ -169,11 +111,12 @@ static gboolean check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, g
 
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
-	const char *text = member_string(result, "key_id");
-	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL, pir = member_base64(result, "pir");
+	const char *text = ifpp_json_get_string(result, "key_id");
+	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL, pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
 	g_autofree char *key_hex = NULL, *why = NULL;
 	g_autoptr(GError) error = NULL;
 	LedgerEntry *entry;
+	gint64 status = 0;
 	guint reason = 0;
 
 	if (!id || g_bytes_get_size(id) != 32) {
@@ -189,13 +132,14 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		return;
 	}
 	if (!pir) {
-		const char *name = member_string(result, "reason_name");
+		const char *name = ifpp_json_get_string(result, "reason_name");
 
+		ifpp_json_get_int(result, "status", G_MININT64, G_MAXINT64, &status);
 		if (!entry) {
 			tell(check, FOREIGN, unit->eid_text, key_hex, NULL, name);
 		} else if (memcmp(entry->eid, unit->eid, 16)) {
 			tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
-		} else if (member_int(result, "status") == 0) {
+		} else if (!status) {
 			tell(check, FORGED, unit->eid_text, key_hex, entry, "said to be installed, without proof");
 		} else {
 			why = g_strdup_printf("%s (the factory's word)", name ? name : "unknown reason");
@@ -228,7 +172,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 /* A package that the factory has, and no result for it. Only the ledger can vouch that it was ever sealed. */
 static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 {
-	const char *text = member_string(pending, "key_id");
+	const char *text = ifpp_json_get_string(pending, "key_id");
 	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL;
 	g_autofree char *key_hex = NULL;
 	LedgerEntry *entry;
@@ -256,8 +200,8 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 
 static void check_lock(Check *check, Unit *unit, JsonObject *lock)
 {
-	const char *challenge = lock ? member_string(lock, "challenge") : NULL;
-	g_autoptr(GBytes) receipt = lock ? member_base64(lock, "receipt") : NULL;
+	const char *challenge = lock ? ifpp_json_get_string(lock, "challenge") : NULL;
+	g_autoptr(GBytes) receipt = lock ? ifpp_json_get_base64(lock, "receipt", PROOF_MAX) : NULL;
 	g_autoptr(GBytes) expect = challenge ? ifpp_unhex(challenge) : NULL;
 	g_autoptr(GError) error = NULL;
 
@@ -284,9 +228,9 @@ static void check_lock(Check *check, Unit *unit, JsonObject *lock)
 /* The chip's own data, as the factory exported it: certificates up to a CI root, attested keys. */
 static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError **error)
 {
-	g_autoptr(GBytes) data = member_base64(object, "euicc_data");
+	g_autoptr(GBytes) data = ifpp_json_get_base64(object, "euicc_data", PROOF_MAX);
 	g_autoptr(IfppFactoryInfo) info = NULL;
-	const char *text = member_string(object, "eid");
+	const char *text = ifpp_json_get_string(object, "eid");
 	IfppSpan ff21, bf22;
 	guint8 eid[16];
 
@@ -308,26 +252,19 @@ static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError 
 	return TRUE;
 }
 
-static JsonArray *member_array(JsonObject *object, const char *name)
-{
-	JsonNode *node = json_object_get_member(object, name);
-
-	return node && JSON_NODE_HOLDS_ARRAY(node) ? json_node_get_array(node) : NULL;
-}
-
 /* A chip that no station has seen: nothing signed is said of it, so there is nothing to prove. */
 static gboolean is_unseen(JsonObject *object, Unit *unit)
 {
-	JsonArray *results = member_array(object, "results");
-	const char *text = member_string(object, "eid");
+	JsonArray *results = ifpp_json_get_array(object, "results");
+	const char *text = ifpp_json_get_string(object, "eid");
 
-	if (member_string(object, "euicc_data") || member_object(object, "lock") || !text ||
+	if (ifpp_json_get_string(object, "euicc_data") || ifpp_json_get_object(object, "lock") || !text ||
 	    !ifpp_eid_parse(text, unit->eid, NULL))
 		return FALSE;
 	for (guint i = 0; results && i < json_array_get_length(results); i++) {
-		JsonNode *result = json_array_get_element(results, i);
+		JsonObject *result = ifpp_json_get_element(results, i);
 
-		if (!JSON_NODE_HOLDS_OBJECT(result) || member_string(json_node_get_object(result), "pir"))
+		if (!result || ifpp_json_get_string(result, "pir"))
 			return FALSE;
 	}
 	g_strlcpy(unit->eid_text, text, sizeof(unit->eid_text));
@@ -338,19 +275,18 @@ static void check_each(Check *check, Unit *unit, JsonArray *array,
 		       void (*one)(Check *check, Unit *unit, JsonObject *object))
 {
 	for (guint i = 0; array && i < json_array_get_length(array); i++) {
-		JsonNode *node = json_array_get_element(array, i);
+		JsonObject *object = ifpp_json_get_element(array, i);
 
-		if (JSON_NODE_HOLDS_OBJECT(node))
-			one(check, unit, json_node_get_object(node));
+		if (object)
+			one(check, unit, object);
 		else
 			tell(check, FORGED, unit->eid_text, "", NULL, "not an object");
 	}
 }
 
-static void check_unit(Check *check, JsonNode *node)
+static void check_unit(Check *check, JsonObject *object)
 {
-	JsonObject *object = JSON_NODE_HOLDS_OBJECT(node) ? json_node_get_object(node) : NULL;
-	JsonArray *results = object ? member_array(object, "results") : NULL;
+	JsonArray *results = object ? ifpp_json_get_array(object, "results") : NULL;
 	guint n = results ? json_array_get_length(results) : 0;
 	g_autoptr(GError) error = NULL;
 	Unit unit = {};
@@ -367,9 +303,9 @@ static void check_unit(Check *check, JsonNode *node)
 	if (!object)
 		return;
 	check_each(check, &unit, results, check_result);
-	check_each(check, &unit, member_array(object, "pending"), check_pending);
-	if (unit.info || member_object(object, "lock"))
-		check_lock(check, &unit, member_object(object, "lock"));
+	check_each(check, &unit, ifpp_json_get_array(object, "pending"), check_pending);
+	if (unit.info || ifpp_json_get_object(object, "lock"))
+		check_lock(check, &unit, ifpp_json_get_object(object, "lock"));
 	g_clear_pointer(&unit.info, ifpp_factory_info_free);
 }
 
@@ -389,13 +325,15 @@ static void check_totals(Check *check, JsonObject *totals)
 	};
 
 	for (guint i = 0; totals && i < G_N_ELEMENTS(fields); i++) {
-		if (!json_object_has_member(totals, fields[i].name) ||
-		    member_int(totals, fields[i].name) == fields[i].counted)
+		gint64 said = -1;
+
+		ifpp_json_get_int(totals, fields[i].name, 0, G_MAXINT64, &said);
+		if (!json_object_has_member(totals, fields[i].name) || said == fields[i].counted)
 			continue;
 		check->bad_totals++;
 		if (!check->json)
 			printf("the report says %" G_GINT64_FORMAT " %s, and has %u\n",
-			       member_int(totals, fields[i].name), fields[i].name, fields[i].counted);
+			       said, fields[i].name, fields[i].counted);
 	}
 }
 
@@ -418,34 +356,23 @@ static void find_missing(LedgerEntry *entry, gpointer user)
 	tell(check, MISSING, eid, key_hex, entry, NULL);
 }
 
-static void add_count(JsonBuilder *builder, const char *name, guint count)
-{
-	json_builder_set_member_name(builder, name);
-	json_builder_add_int_value(builder, count);
-}
-
 static void summary(Check *check)
 {
 	if (check->json) {
-		g_autoptr(JsonBuilder) builder = json_builder_new();
+		JsonBuilder *b = ifpp_json_new("summary");
 
-		json_builder_begin_object(builder);
-		add_string(builder, "type", "summary");
 		for (guint i = 0; i < N_OUTCOMES; i++) {
-			json_builder_set_member_name(builder, outcome_names[i]);
-			json_builder_add_int_value(builder, check->counts[i]);
+			ifpp_json_int(b, outcome_names[i], check->counts[i]);
 		}
-		json_builder_set_member_name(builder, "chips");
-		json_builder_add_int_value(builder, check->units);
-		add_count(builder, "chips_unseen", check->unseen);
-		add_count(builder, "chips_unproven", check->bad_units);
-		add_count(builder, "locks_proven", check->locked);
-		add_count(builder, "locks_forged", check->bad_locks);
-		add_count(builder, "sealed", check->sealed);
-		add_count(builder, "earlier", check->earlier);
-		add_count(builder, "totals_wrong", check->bad_totals);
-		json_builder_end_object(builder);
-		print_json(builder);
+		ifpp_json_int(b, "chips", check->units);
+		ifpp_json_int(b, "chips_unseen", check->unseen);
+		ifpp_json_int(b, "chips_unproven", check->bad_units);
+		ifpp_json_int(b, "locks_proven", check->locked);
+		ifpp_json_int(b, "locks_forged", check->bad_locks);
+		ifpp_json_int(b, "sealed", check->sealed);
+		ifpp_json_int(b, "earlier", check->earlier);
+		ifpp_json_int(b, "totals_wrong", check->bad_totals);
+		ifpp_json_print(b);
 		return;
 	}
 	printf("\n%u chips", check->units);
@@ -477,43 +404,38 @@ static gboolean check_signature(const Home *home, const char *file, GBytes *text
 	return FALSE;
 }
 
-static JsonObject *load(const Home *home, const char *file, const char *signature, JsonParser *parser,
-			GError **error)
+static JsonObject *load(const Home *home, const char *file, const char *signature, GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
-	g_autoptr(GError) why = NULL;
-	JsonObject *root = NULL;
-	JsonNode *node;
+	g_autoptr(JsonObject) root = NULL;
+	gint64 version;
 
 	if (!text || !check_signature(home, file, text, signature, error))
 		return NULL;
-	if (!json_parser_load_from_data(parser, g_bytes_get_data(text, NULL), g_bytes_get_size(text), &why)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not JSON: %s", file, why->message);
+	root = ifpp_json_parse(ifpp_span_bytes(text), DEPTH_MAX, error);
+	if (!root) {
+		g_prefix_error(error, "%s: ", file);
 		return NULL;
 	}
-	node = json_parser_get_root(parser);
-	if (node && JSON_NODE_HOLDS_OBJECT(node))
-		root = json_node_get_object(node);
-	if (!root || g_strcmp0(member_string(root, "format"), "ifpp-report") || member_int(root, "version") != 1 ||
-	    !member_array(root, "units")) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: not a Profile Loading Report of version 1", file);
+	if (g_strcmp0(ifpp_json_get_string(root, "format"), "ifpp-report") ||
+	    !ifpp_json_get_int(root, "version", 1, 1, &version) || !ifpp_json_get_array(root, "units")) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "%s: not a Profile Loading Report of version 1", file);
 		return NULL;
 	}
-	return root;
+	return g_steal_pointer(&root);
 }
 
 gboolean report_verify(Home *home, const char *file, const char *signature, gboolean json, gboolean complete,
 		       int *exit_code, GError **error)
 {
-	g_autoptr(JsonParser) parser = json_parser_new_immutable();
-	JsonObject *root = load(home, file, signature, parser, error);
+	g_autoptr(JsonObject) root = load(home, file, signature, error);
 	Check check = { .home = home, .json = json };
 	JsonArray *units;
 	gboolean ok;
 
 	if (!root)
 		return FALSE;
-	units = member_array(root, "units");
+	units = ifpp_json_get_array(root, "units");
 	check.ledger = ledger_open(home, error);
 	if (!check.ledger)
 		return FALSE;
@@ -523,8 +445,8 @@ gboolean report_verify(Home *home, const char *file, const char *signature, gboo
 		if (!json)
 			printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
 		for (guint i = 0; i < json_array_get_length(units); i++)
-			check_unit(&check, json_array_get_element(units, i));
-		check_totals(&check, member_object(root, "totals"));
+			check_unit(&check, ifpp_json_get_element(units, i));
+		check_totals(&check, ifpp_json_get_object(root, "totals"));
 		ledger_foreach(check.ledger, find_missing, &check);
 		ok = ledger_commit(check.ledger, error);
 		ledger_unlock(check.ledger);
