@@ -146,10 +146,21 @@ typedef struct {
  * @stored: FALSE: it was there already
  * @error: DEPOT_ERROR_UNKNOWN, CONFLICT: a different one is on record, DB, BUSY
  *
- * A proven result takes the place of one that was not, and nothing takes its place.
+ * A proven result takes the place of one that was not, and nothing takes its place. The same result
+ * with another reason why it is not proven leaves that reason.
  */
 gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *result, gboolean *stored,
 			  GError **error);
+
+/* A result on record without a proof. */
+typedef struct {
+	guint8 key_id[32];
+	char *record, *station, *why;
+	gboolean signed_by_chip;	/* or so it says; what is burnt has no signature to prove */
+} DepotUnproven;
+
+/* Those of one chip; of DepotUnproven. */
+GPtrArray *depot_unproven(Depot *depot, const guint8 eid[16], GError **error);
 
 /* What the depot keeps of a chip. */
 typedef struct {

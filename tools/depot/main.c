@@ -715,13 +715,14 @@ static gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			ifpp_json_int(b, depot_state_names[i], t.packages[i]);
 		ifpp_json_int(b, "locked", t.locked);
+		ifpp_json_int(b, "unproven", t.unproven);
 		ifpp_json_int(b, "unreconciled", odd);
 		ifpp_json_print(b);
 	} else {
 		printf("%s: %u units, %u packages =", file, t.units, all);
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			printf("%s %u %s", i ? " +" : "", t.packages[i], depot_state_names[i]);
-		printf("; %u units locked.\n", t.locked);
+		printf("; %u units locked; %u results and locks not proven.\n", t.locked, t.unproven);
 	}
 	if (t.results != ended || t.pending != all - ended || odd) {
 		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RECONCILE, "%s: %u things do not add up", file, odd);
