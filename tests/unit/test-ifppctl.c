@@ -689,7 +689,7 @@ static Ran provision_as(const char *station)
 static void test_provision_shared(void)
 {
 	g_autofree char *packages = NULL, *leases = NULL, *chip = NULL, *a = NULL;
-	g_auto(Ran) alone = { 0 }, first = { 0 }, second = { 0 }, third = { 0 }, bad = { 0 };
+	g_auto(Ran) alone = { 0 }, first = { 0 }, second = { 0 }, third = { 0 }, unnamed = { 0 }, bad = { 0 };
 	g_autoptr(CtlLease) one = NULL, two = NULL;
 	g_autoptr(GError) error = NULL;
 
@@ -732,6 +732,11 @@ static void test_provision_shared(void)
 	ctl_lease_end(one);
 	g_assert_false(ctl_lease_take(one, fake.info.eid, 600000, &error));
 	g_clear_error(&error);
+
+	/* Who does not say who he is takes part all the same; a machine without an id has to say it. */
+	unnamed = provision(FALSE, NULL);
+	g_assert_true(unnamed.exit == IFPP_EXIT_BUSY || unnamed.exit == IFPP_EXIT_USAGE);
+	assert_has(unnamed.err, unnamed.exit == IFPP_EXIT_BUSY ? "the station two has this chip" : "--station");
 
 	/* The directory is there and what should be in it is not: told, nothing is taken. */
 	chip = g_build_filename(leases, EID, NULL);

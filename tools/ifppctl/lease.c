@@ -215,8 +215,8 @@ static Try begin(const CtlLease *lease, const char *chip, const char *name, GErr
 	}
 	file = g_build_filename(tmp, name, NULL);
 	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
-	/* Whoever may use the leases may use this one. */
-	if (fd < 0 || stat(lease->leases, &st) < 0 || chmod(tmp, st.st_mode & 0777) < 0)
+	/* Whoever may use the leases may use this one; a file system without modes says EPERM. */
+	if (fd < 0 || stat(lease->leases, &st) < 0 || (chmod(tmp, st.st_mode & 0777) < 0 && errno != EPERM))
 		failed(error, tmp, "cannot make it");
 	else if (g_rename(tmp, chip) == 0)
 		done = TAKEN;
