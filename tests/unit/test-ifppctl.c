@@ -14,6 +14,7 @@
 #include "eid.h"
 #include "explain.h"
 #include "file.h"
+#include "lease.h"
 #include "monitor.h"
 #include "outbox.h"
 #include "packages.h"
@@ -677,6 +678,136 @@ static void test_provision_offline(void)
 	assert_has(no_key.err, "station.pem");
 }
 
+static Ran provision_as(const char *station)
+{
+	g_autofree char *packages = g_build_filename(base, "packages", NULL);
+
+	return run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--station", station, NULL);
+}
+
+/* Two stations on one directory: a chip is the one's that has it, until it is done or its lease has ended. */
+static void test_provision_shared(void)
+{
+	g_autofree char *packages = NULL, *leases = NULL, *chip = NULL, *a = NULL;
+	g_auto(Ran) alone = { 0 }, first = { 0 }, second = { 0 }, third = { 0 }, unnamed = { 0 }, bad = { 0 };
+	g_autoptr(CtlLease) one = NULL, two = NULL;
+	g_autoptr(GError) error = NULL;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	leases = g_build_filename(packages, "leases", NULL);
+	a = put_package(EID, 1, NULL);
+	/* One station needs none of it. */
+	alone = provision(FALSE, NULL);
+	g_assert_cmpint(alone.exit, ==, IFPP_EXIT_OK);
+	g_assert_false(g_file_test(leases, G_FILE_TEST_EXISTS));
+
+	one = ctl_lease_new(packages, "one", &error);
+	g_assert_no_error(error);
+	g_assert_true(ctl_lease_take(one, fake.info.eid, 600000, &error));
+	g_free(put_package(EID, 2, NULL));
+	second = provision_as("two");
+	g_assert_cmpint(second.exit, ==, IFPP_EXIT_BUSY);
+	assert_has(second.err, "the station one has this chip until 20");
+	g_assert_cmpuint(fake.submits, ==, 1);
+	/* The same station goes on, and ends its lease when it is through: then the other may. */
+	first = provision_as("one");
+	g_assert_cmpint(first.exit, ==, IFPP_EXIT_OK);
+	assert_has(first.out, "2 of 2 packages installed");
+	third = provision_as("two");
+	g_assert_cmpint(third.exit, ==, IFPP_EXIT_OK);
+
+	/* A lease that has ended is anybody's, and whose it was is told so at the next step. */
+	g_assert_true(ctl_lease_take(one, fake.info.eid, 20, &error));
+	two = ctl_lease_new(packages, "two", &error);
+	g_assert_false(ctl_lease_take(two, fake.info.eid, 600000, &error));
+	g_assert_error(error, CTL_ERROR, IFPP_EXIT_BUSY);
+	g_clear_error(&error);
+	g_usleep(40000);
+	g_assert_true(ctl_lease_take(two, fake.info.eid, 600000, &error));
+	g_assert_false(ctl_lease_hold(one, &error));
+	g_assert_error(error, CTL_ERROR, IFPP_EXIT_BUSY);
+	g_clear_error(&error);
+	/* It cannot end what is another's. */
+	ctl_lease_end(one);
+	g_assert_false(ctl_lease_take(one, fake.info.eid, 600000, &error));
+	g_clear_error(&error);
+
+	/* Who does not say who he is takes part all the same; a machine without an id has to say it. */
+	unnamed = provision(FALSE, NULL);
+	g_assert_true(unnamed.exit == IFPP_EXIT_BUSY || unnamed.exit == IFPP_EXIT_USAGE);
+	assert_has(unnamed.err, unnamed.exit == IFPP_EXIT_BUSY ? "the station two has this chip" : "--station");
+
+	/* The directory is there and what should be in it is not: told, nothing is taken. */
+	chip = g_build_filename(leases, EID, NULL);
+	remove_tree(chip);
+	g_mkdir(chip, 0755);
+	g_assert_false(ctl_lease_take(one, fake.info.eid, 600000, &error));
+	assert_has(error->message, "remove that directory");
+	bad = provision_as("a/b");
+	g_assert_cmpint(bad.exit, ==, IFPP_EXIT_USAGE);
+	assert_has(bad.err, "--station");
+}
+
+/* What deliver leaves of a package whose result the depot has: its profile's name. */
+static void put_gone(int key, const char *profile)
+{
+	g_autofree char *hex = NULL;
+	CtlNote note = { (char *)"sum https://depot:8443", (char *)profile };
+	guint8 id[32];
+
+	memset(id, key, sizeof(id));
+	hex = ifpp_hex(IFPP_SPAN(id));
+	g_assert_true(ctl_outbox_note_write(fake.outbox, EID, hex, &note, NULL));
+}
+
+/* A unit whose packages were deleted, since the depot has their results, is as done as before. */
+static void test_provision_gone(void)
+{
+	g_auto(Ran) first = { 0 }, again = { 0 }, failed = { 0 }, spare = { 0 }, offline = { 0 };
+	g_autofree char *a = NULL, *b = NULL, *policy = NULL, *packages = NULL, *pem = NULL;
+
+	reset();
+	policy = g_build_filename(base, "policy", NULL);
+	packages = g_build_filename(base, "packages", NULL);
+	pem = g_build_filename(base, "pem", NULL);
+	a = put_package(EID, 1, NULL);
+	b = put_package(EID, 2, NULL);
+	first = provision(TRUE, NULL);
+	g_assert_cmpint(first.exit, ==, IFPP_EXIT_OK);
+	/* A note without a profile is of one that is there, or was never deleted by deliver. */
+	put_gone(1, NULL);
+	g_unlink(a);
+	g_unlink(b);
+	put_gone(2, "Roaming");
+	again = provision(TRUE, NULL);
+	assert_has(again.out, "\"packages\":1,\"installed\":0,\"done\":1,\"failed\":0");
+	put_gone(1, "Telco Basic");
+
+	/* The profile is there: its spare is not loaded beside it. */
+	g_free(put_package(EID, 3, NULL));
+	g_file_set_contents(policy, "[Target]\nProfiles=Telco Basic;Roaming\nAllowTestProfiles=true\nLock=unit\n", -1, NULL);
+	spare = run(TRUE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--policy", policy, "--trust",
+		    base, NULL);
+	assert_has(spare.out, "\"installed\":0,\"done\":2");
+	assert_has(spare.out, "\"state\":\"LOCKED\"");
+	g_assert_cmpuint(fake.submits, ==, 2);
+
+	/* Nor is the depot needed to finish such a unit. */
+	g_assert_true(g_file_set_contents(pem, "", 0, NULL));
+	fake.info.state = IFPP_STATE_FACTORY;
+	offline = run(FALSE, ctl_cmd_provision, "--source", "https://127.0.0.1:1", "--cache", fake.outbox, "--outbox",
+		      fake.outbox, "--cert", pem, "--key", pem, "--ca", pem, NULL);
+	assert_has(offline.out, "going on with 2 packages from before");
+	assert_has(offline.out, "2 of 2 packages installed");
+
+	/* One that failed has failed, and keeps the unit from being locked, as it did when it was there. */
+	put_result(fake.keys[1].id, -EREMOTEIO, 8);
+	failed = provision(FALSE, "--lock");
+	g_assert_cmpint(failed.exit, ==, IFPP_EXIT_CHIP);
+	assert_has(failed.err, "not locked, because it has 2 of 3 profiles");
+}
+
 static void test_policy(void)
 {
 	static const char *const bad[] = {
@@ -998,6 +1129,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
 	g_test_add_func("/ifppctl/provision/offline", test_provision_offline);
+	g_test_add_func("/ifppctl/provision/shared", test_provision_shared);
+	g_test_add_func("/ifppctl/provision/gone", test_provision_gone);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);

@@ -28,7 +28,7 @@ _ifpp_depot()
 	else
 		word='--db --json --help'
 		case ${COMP_WORDS[1]} in
-		import) word+=' --trust --operator' ;;
+		import) word+=' --trust --operator --wait' ;;
 		list) word+=" $filter --key" ;;
 		claim) word+=' --station --lease' ;;
 		release) word+=' --station' ;;

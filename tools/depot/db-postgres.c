@@ -17,13 +17,20 @@ typedef struct {
 	Db base;
 	PGconn *conn;
 	GHashTable *statements;	/* address of the text -> number + 1 of the prepared statement */
+	gboolean inside;	/* a transaction was begun, on whatever connection there was then */
 } Postgres;
+
+static gboolean lost(const Postgres *db)
+{
+	return PQstatus(db->conn) != CONNECTION_OK;
+}
 
 static gboolean fail(Postgres *db, PGresult *result, GError **error)
 {
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-	gboolean gone = PQstatus(db->conn) != CONNECTION_OK;
+	/* 57P01 to 57P05: the server ends, or ends us; the connection only looks alive still. */
+	gboolean gone = lost(db) || (state && !strncmp(state, "57P", 3));
 
 	/*
 	 * Class 40: serialization failure, deadlock. 23505 is one too where two make the same row, or the
@@ -38,14 +45,15 @@ static gboolean fail(Postgres *db, PGresult *result, GError **error)
 
 static gboolean alive(Postgres *db, GError **error)
 {
-	if (PQstatus(db->conn) == CONNECTION_OK)
+	if (!lost(db))
 		return TRUE;
 	g_hash_table_remove_all(db->statements);
 	PQreset(db->conn);
-	if (PQstatus(db->conn) == CONNECTION_OK)
+	if (!lost(db))
 		return TRUE;
 	fail(db, NULL, error);
 	db->base.again = FALSE;
+	db->base.away = TRUE;
 	return FALSE;
 }
 
@@ -63,7 +71,10 @@ static gboolean begin(Db *base, GError **error)
 {
 	Postgres *db = (Postgres *)base;
 
-	return alive(db, error) && simple(db, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", error);
+	if (!alive(db, error) || !simple(db, "BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE", error))
+		return FALSE;
+	db->inside = TRUE;
+	return TRUE;
 }
 
 static gboolean commit(Db *base, GError **error)
@@ -75,6 +86,7 @@ static gboolean commit(Db *base, GError **error)
 	if (PQresultStatus(result) != PGRES_COMMAND_OK || strcmp(PQcmdStatus(result), "COMMIT"))
 		return fail(db, result, error);
 	PQclear(result);
+	db->inside = FALSE;
 	return TRUE;
 }
 
@@ -82,7 +94,8 @@ static void rollback(Db *base)
 {
 	Postgres *db = (Postgres *)base;
 
-	if (PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+	db->inside = FALSE;
+	if (!lost(db) && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
 		PQclear(PQexec(db->conn, "ROLLBACK"));
 }
 
@@ -137,23 +150,21 @@ static guint get_row(const PGresult *result, int at, DbValue *row)
 	return n;
 }
 
-static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
-		    gint64 *changed, GError **error)
+/* NULL: @error is set. */
+static PGresult *execute(Postgres *db, const char *sql, const DbValue *params, guint n_params, GError **error)
 {
-	Postgres *db = (Postgres *)base;
 	const char *values[PARAMS_MAX];
 	int lengths[PARAMS_MAX], formats[PARAMS_MAX];
 	char numbers[PARAMS_MAX][24], name[16];
-	DbValue columns[COLUMNS_MAX];
 	ExecStatusType status;
 	PGresult *result;
 
 	g_assert(n_params <= PARAMS_MAX);
-	/* Inside a transaction a lost connection is found by the statement, and all of it runs again. */
-	if ((PQtransactionStatus(db->conn) == PQTRANS_IDLE || PQstatus(db->conn) != CONNECTION_OK) && !alive(db, error))
-		return FALSE;
+	/* What was begun on a connection is lost with it: nothing of it may go on outside. */
+	if (!db->inside && !alive(db, error))
+		return NULL;
 	if (!prepare(db, sql, name, error))
-		return FALSE;
+		return NULL;
 	for (guint i = 0; i < n_params; i++) {
 		formats[i] = params[i].type == DB_BLOB;
 		lengths[i] = params[i].len;
@@ -167,8 +178,29 @@ static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_pa
 	}
 	result = PQexecPrepared(db->conn, name, n_params, values, lengths, formats, 1);
 	status = PQresultStatus(result);
-	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		return fail(db, result, error);
+	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+		return result;
+	fail(db, result, error);
+	return NULL;
+}
+
+static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
+		    gint64 *changed, GError **error)
+{
+	Postgres *db = (Postgres *)base;
+	DbValue columns[COLUMNS_MAX];
+	g_autoptr(GError) local = NULL;
+	PGresult *result = execute(db, sql, params, n_params, &local);
+
+	/* Outside a transaction there are only SELECTs. That the server was restarted meanwhile is no news to tell. */
+	if (!result && !db->inside && lost(db) && !base->away) {
+		g_clear_error(&local);
+		result = execute(db, sql, params, n_params, &local);
+	}
+	if (!result) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
 	if (changed)
 		*changed = g_ascii_strtoll(PQcmdTuples(result), NULL, 10);
 	for (int i = 0; row && i < PQntuples(result); i++) {
@@ -211,9 +243,13 @@ static const DbOps ops = { begin, commit, rollback, run, now, close_db };
 
 Db *db_postgres_open(const char *url, GError **error)
 {
-	/* The URL overrides what stands before it. */
-	const char *names[] = { "connect_timeout", "keepalives_idle", "application_name", "dbname", NULL };
-	const char *values[] = { "10", "30", "ifpp-depot", url, NULL };
+	/*
+	 * The URL overrides what stands before it. A server that vanishes without a word is noticed in half
+	 * a minute: silent for so long, or so long without a sign that it has what was sent.
+	 */
+	const char *names[] = { "connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
+				"tcp_user_timeout", "application_name", "dbname", NULL };
+	const char *values[] = { "10", "15", "5", "3", "30000", "ifpp-depot", url, NULL };
 	Postgres *db = g_new0(Postgres, 1);
 	g_autoptr(Db) base = &db->base;
 

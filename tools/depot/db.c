@@ -49,7 +49,7 @@ gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, 
 
 static gboolean attempt(Db *db, DbBody body, gpointer user, GError **error)
 {
-	db->again = FALSE;
+	db->again = db->away = FALSE;
 	if (!db->ops->begin(db, error))
 		return FALSE;
 	if (body(db, user, error) && db->ops->commit(db, error))
@@ -58,16 +58,36 @@ static gboolean attempt(Db *db, DbBody body, gpointer user, GError **error)
 	return FALSE;
 }
 
+/* The server is away: is it worth while to come again? */
+static gboolean wait_for(Db *db, gint64 *since, const GError *why)
+{
+	gint64 now = g_get_monotonic_time();
+
+	if (!db->away || !db->patience)
+		return FALSE;
+	if (!*since) {
+		*since = now;
+		if (db->waiting)
+			db->waiting(why->message);
+	}
+	if (now - *since >= db->patience)
+		return FALSE;
+	g_usleep(PAUSE_MAX_US);
+	return TRUE;
+}
+
 gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error)
 {
-	gint64 pause = 1000;
+	gint64 pause = 1000, away_since = 0;
 
-	for (guint i = 1;; i++) {
+	for (guint i = 1;;) {
 		g_autoptr(GError) local = NULL;
 
 		if (attempt(db, body, user, &local))
 			return TRUE;
-		if (!db->again || i == ATTEMPTS) {
+		if (wait_for(db, &away_since, local))
+			continue;
+		if (!db->again || i++ == ATTEMPTS) {
 			g_propagate_error(error, g_steal_pointer(&local));
 			return FALSE;
 		}

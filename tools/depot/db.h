@@ -41,6 +41,9 @@ typedef struct {
 struct Db {
 	const DbOps *ops;
 	gboolean again;		/* the last failure was a collision: the same transaction may succeed next time */
+	gboolean away;		/* the last failure was that there is no server */
+	gint64 patience;	/* us that db_transaction() waits for a server that is away; 0: it fails at once */
+	void (*waiting)(const char *why);	/* called once when such a wait begins, or NULL */
 };
 
 Db *db_sqlite_open(const char *path, gboolean create, GError **error);
@@ -82,7 +85,9 @@ typedef gboolean (*DbBody)(Db *db, gpointer user, GError **error);
  * @error: DEPOT_ERROR_DB, BUSY (after a bounded number of collisions), or what @body set
  *
  * A collision (SQLSTATE class 40, SQLITE_BUSY) rolls back and runs @body again after a random
- * pause that grows: distributed engines demand this of their clients.
+ * pause that grows: distributed engines demand this of their clients. So does a connection that
+ * breaks, also in a COMMIT whose answer is lost: @body must come to the same when it finds its own
+ * work done already.
  */
 gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error);
 

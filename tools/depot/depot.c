@@ -156,6 +156,12 @@ void depot_close(Depot *depot)
 	g_free(depot);
 }
 
+void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why))
+{
+	depot->db->patience = (gint64)seconds * G_USEC_PER_SEC;
+	depot->db->waiting = waiting;
+}
+
 gboolean depot_station_valid(const char *name)
 {
 	gsize len = strlen(name);
@@ -188,6 +194,7 @@ typedef struct {
 	const guint8 *delivery;
 	const char *order;
 	guint packages;
+	gint64 done;
 	DepotItem *const *items;
 	GBytes *const *bytes;
 	guint n, added;
@@ -262,7 +269,9 @@ static gboolean note_delivery(Db *db, gpointer user, GError **error)
 	       DB_RUN(db,
 		      "INSERT INTO delivery (id, batch, packages, done, at) VALUES ($1, $2, $3, 0, $4) "
 		      "ON CONFLICT (id) DO NOTHING",
-		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at));
+		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at)) &&
+	       DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", take_int, &a->done, NULL, error,
+		      DB_B(a->delivery, 32));
 }
 
 static gboolean end_delivery(Db *db, gpointer user, GError **error)
@@ -275,14 +284,12 @@ gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, gu
 			GError **error)
 {
 	Add a = { .delivery = id, .order = order ? order : "", .packages = packages };
-	gint64 is_done = 0;
 
 	if (*done)
 		return db_transaction(depot->db, end_delivery, &a, error);
-	if (!db_transaction(depot->db, note_delivery, &a, error) ||
-	    !DB_RUN(depot->db, "SELECT done FROM delivery WHERE id = $1", take_int, &is_done, NULL, error, DB_B(id, 32)))
+	if (!db_transaction(depot->db, note_delivery, &a, error))
 		return FALSE;
-	*done = is_done != 0;
+	*done = a.done != 0;
 	return TRUE;
 }
 
@@ -510,7 +517,8 @@ static gboolean put_result(Db *db, gpointer user, GError **error)
 		    DB_B(r->key_id, 32)))
 		return FALSE;
 	if (stored.there && !memcmp(stored.sha256, put->sha256, 32) && (stored.proven || !r->proven))
-		return TRUE;
+		return stored.proven || DB_RUN(db, "UPDATE result SET proof = $2 WHERE key_id = $1 AND proof <> $2", NULL, NULL,
+					       NULL, error, DB_B(r->key_id, 32), db_text(r->proof));
 	if (stored.there && (stored.proven || !r->proven)) {
 		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "another result of this package is on record");
 		return FALSE;
@@ -548,6 +556,40 @@ gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *
 		return FALSE;
 	*stored = put.stored;
 	return TRUE;
+}
+
+static void unproven_free(gpointer data)
+{
+	DepotUnproven *unproven = data;
+
+	g_free(unproven->record);
+	g_free(unproven->station);
+	g_free(unproven->why);
+	g_free(unproven);
+}
+
+static gboolean take_unproven(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	DepotUnproven *unproven = g_new0(DepotUnproven, 1);
+
+	g_ptr_array_add(user, unproven);
+	unproven->record = g_strdup(db_get_text(&row[1]));
+	unproven->station = row[2].type == DB_TEXT ? g_strdup(row[2].data) : NULL;
+	unproven->why = g_strdup(db_get_text(&row[3]));
+	unproven->signed_by_chip = row[4].num != DEPOT_BURNT;
+	return db_get_blob(&row[0], unproven->key_id, 32) || damaged("result", error);
+}
+
+GPtrArray *depot_unproven(Depot *depot, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(unproven_free);
+
+	/* By way of the packages, since it is they that have an index by EID. */
+	if (!DB_RUN(depot->db,
+		    "SELECT r.key_id, r.record, r.station, r.proof, p.state FROM package p JOIN result r ON r.key_id = p.key_id WHERE p.eid = $1 "
+		    "AND r.proven = 0", take_unproven, found, NULL, error, DB_B(eid, 16)))
+		return NULL;
+	return g_steal_pointer(&found);
 }
 
 void depot_chip_free(DepotChip *chip)
@@ -821,6 +863,15 @@ static gboolean tell_key(const DbValue *row, guint n, gpointer user, GError **er
 	return TRUE;
 }
 
+static gboolean tell_unproven(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Reconcile r = *(const Reconcile *)user;
+	g_autofree char *what = g_strdup_printf("has a result that is not proven: %s", db_get_text(&row[1]));
+
+	r.what = what;
+	return tell_key(row, n, &r, error);
+}
+
 static gboolean tell_delivery(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	const Reconcile *r = user;
@@ -857,7 +908,6 @@ gboolean depot_reconcile(Depot *depot, void (*tell)(const char *line, gpointer u
 	if (!db_run(depot->db, "SELECT r.key_id FROM result r LEFT JOIN package p ON p.key_id = r.key_id WHERE "
 		    "p.state IS NULL OR p.state < 3", NULL, 0, tell_key, &r, NULL, error))
 		return FALSE;
-	r.what = "has a result that is not proven";
-	return db_run(depot->db, "SELECT r.key_id FROM result r JOIN package p ON p.key_id = r.key_id WHERE r.proven = 0 "
-		      "AND p.state IN (3, 4)", NULL, 0, tell_key, &r, NULL, error);
+	return db_run(depot->db, "SELECT r.key_id, r.proof FROM result r JOIN package p ON p.key_id = r.key_id WHERE "
+		      "r.proven = 0 AND p.state IN (3, 4)", NULL, 0, tell_unproven, &r, NULL, error);
 }

@@ -63,6 +63,14 @@ Depot *depot_open(const char *url, gboolean create, GError **error);
 void depot_close(Depot *depot);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Depot, depot_close)
 
+/**
+ * depot_wait() - sit out a restart of the database
+ * @depot: the depot
+ * @seconds: how long a change waits for a server that has gone away; 0, as at first: not at all
+ * @waiting: called when such a wait begins, or NULL
+ */
+void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why));
+
 /* A-Z a-z 0-9 . _ - and no other, 1 to DEPOT_STATION_MAX. */
 gboolean depot_station_valid(const char *name);
 
@@ -138,10 +146,21 @@ typedef struct {
  * @stored: FALSE: it was there already
  * @error: DEPOT_ERROR_UNKNOWN, CONFLICT: a different one is on record, DB, BUSY
  *
- * A proven result takes the place of one that was not, and nothing takes its place.
+ * A proven result takes the place of one that was not, and nothing takes its place. The same result
+ * with another reason why it is not proven leaves that reason.
  */
 gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *result, gboolean *stored,
 			  GError **error);
+
+/* A result on record without a proof. */
+typedef struct {
+	guint8 key_id[32];
+	char *record, *station, *why;
+	gboolean signed_by_chip;	/* or so it says; what is burnt has no signature to prove */
+} DepotUnproven;
+
+/* Those of one chip; of DepotUnproven. */
+GPtrArray *depot_unproven(Depot *depot, const guint8 eid[16], GError **error);
 
 /* What the depot keeps of a chip. */
 typedef struct {

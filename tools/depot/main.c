@@ -52,6 +52,12 @@ static gboolean opt_json;
 	{ "db", 0, 0, G_OPTION_ARG_STRING, &opt_db, "The depot; default: " DEFAULT_DB, "PATH|URL" }, \
 	{ "json", 0, 0, G_OPTION_ARG_NONE, &opt_json, "One JSON object per line", NULL }
 
+#define TRUST(dir) \
+	{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &(dir), "CI roots and CRLs; default: " DEFAULT_TRUST, "DIR" }
+#define STATION(name, what) { "station", 0, 0, G_OPTION_ARG_STRING, &(name), what, "NAME" }
+#define LEASE(seconds, by_default) \
+	{ "lease", 0, 0, G_OPTION_ARG_INT, &(seconds), "How long a claim lasts (" by_default ")", "SECONDS" }
+
 static const char *db_url(void)
 {
 	return opt_db ?: g_getenv("IFPP_DEPOT_DB") ?: DEFAULT_DB;
@@ -186,12 +192,26 @@ static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 	return depot != NULL;
 }
 
+static IfppTrust *open_trust(const char *dir, GError **error)
+{
+	return ifpp_trust_new_from_dir(dir ?: DEFAULT_TRUST, error);
+}
+
+static void tell_waiting(const char *why)
+{
+	g_autofree char *line = g_strdelimit(g_strdup(why), "\r\n", ' ');
+
+	fprintf(stderr, "ifpp-depot: %s; waiting for the database.\n", g_strchomp(line));
+}
+
 static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *trust_dir = NULL, *operator = NULL;
+	int wait = 60;
 	GOptionEntry entries[] = {
 		COMMON,
-		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust_dir, "CI roots and CRLs; default: " DEFAULT_TRUST, "DIR" },
+		TRUST(trust_dir),
+		{ "wait", 0, 0, G_OPTION_ARG_INT, &wait, "For a database that goes away in the middle (60)", "SECONDS" },
 		{ "operator", 0, 0, G_OPTION_ARG_STRING, &operator, "Whose profiles; default: as each package says", "NAME" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -204,10 +224,13 @@ static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error
 		return FALSE;
 	if (operator && !ifpp_bundle_text_valid(operator))
 		return ifpp_usage_error(error, "--operator: not 1 to 64 bytes of printable UTF-8");
-	trust = ifpp_trust_new_from_dir(trust_dir ?: DEFAULT_TRUST, error);
+	if (wait < 0 || wait > 3600)
+		return ifpp_usage_error(error, "--wait: from 0 seconds to an hour");
+	trust = open_trust(trust_dir, error);
 	depot = trust ? depot_open(db_url(), TRUE, error) : NULL;
 	if (!depot)
 		return FALSE;
+	depot_wait(depot, wait, tell_waiting);
 	{
 		ImportCount count;
 		gboolean ok = depot_import(depot, argv[1], trust, operator, isatty(STDERR_FILENO) ? progress : NULL, &count,
@@ -448,8 +471,8 @@ static gboolean cmd_claim(int argc, char **argv, int *exit_code, GError **error)
 	int lease = 3600;
 	GOptionEntry entries[] = {
 		COMMON,
-		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "For whom", "NAME" },
-		{ "lease", 0, 0, G_OPTION_ARG_INT, &lease, "For how long (3600)", "SECONDS" },
+		STATION(station, "For whom"),
+		LEASE(lease, "3600"),
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Depot) depot = NULL;
@@ -476,8 +499,8 @@ static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error
 	int lease = DEPOT_LEASE_MAX;
 	GOptionEntry entries[] = {
 		COMMON, FILTER(f),
-		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "For whom", "NAME" },
-		{ "lease", 0, 0, G_OPTION_ARG_INT, &lease, "For how long (604800)", "SECONDS" },
+		STATION(station, "For whom"),
+		LEASE(lease, "604800"),
 		{ "to", 0, 0, G_OPTION_ARG_FILENAME, &to, "Where the packages go", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -507,7 +530,7 @@ static gboolean cmd_release(int argc, char **argv, int *exit_code, GError **erro
 	g_autofree char *station = NULL;
 	GOptionEntry entries[] = {
 		COMMON,
-		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "Only if this one has it", "NAME" },
+		STATION(station, "Only if this one has it"),
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Depot) depot = NULL;
@@ -619,18 +642,13 @@ static gboolean collect(Depot *depot, IfppTrust *trust, const char *station, con
 	return TRUE;
 }
 
-static IfppTrust *open_trust(const char *dir, GError **error)
-{
-	return ifpp_trust_new_from_dir(dir ?: DEFAULT_TRUST, error);
-}
-
 static gboolean cmd_collect(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *trust_dir = NULL, *station = NULL;
 	GOptionEntry entries[] = {
 		COMMON,
-		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust_dir, "CI roots and CRLs; default: " DEFAULT_TRUST, "DIR" },
-		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "Whose results they are", "NAME" },
+		TRUST(trust_dir),
+		STATION(station, "Whose results they are"),
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(IfppTrust) trust = NULL;
@@ -703,13 +721,14 @@ static gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			ifpp_json_int(b, depot_state_names[i], t.packages[i]);
 		ifpp_json_int(b, "locked", t.locked);
+		ifpp_json_int(b, "unproven", t.unproven);
 		ifpp_json_int(b, "unreconciled", odd);
 		ifpp_json_print(b);
 	} else {
 		printf("%s: %u units, %u packages =", file, t.units, all);
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			printf("%s %u %s", i ? " +" : "", t.packages[i], depot_state_names[i]);
-		printf("; %u units locked.\n", t.locked);
+		printf("; %u units locked; %u results and locks not proven.\n", t.locked, t.unproven);
 	}
 	if (t.results != ended || t.pending != all - ended || odd) {
 		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RECONCILE, "%s: %u things do not add up", file, odd);
@@ -729,8 +748,8 @@ static gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 		{ "key", 0, 0, G_OPTION_ARG_FILENAME, &key, "Its private key", "FILE" },
 		{ "client-ca", 0, 0, G_OPTION_ARG_FILENAME, &ca, "Who certifies stations; the subject's CN is the name", "FILE" },
 		{ "client-crl", 0, 0, G_OPTION_ARG_FILENAME, &crl, "Station certificates that were revoked", "FILE" },
-		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust_dir, "CI roots that prove results; default: " DEFAULT_TRUST, "DIR" },
-		{ "lease", 0, 0, G_OPTION_ARG_INT, &o.lease, "How long a claim lasts (3600)", "SECONDS" },
+		TRUST(trust_dir),
+		LEASE(o.lease, "3600"),
 		{ "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "That work, each with its own connection to the database (2)", "N" },
 		{ "connections", 0, 0, G_OPTION_ARG_INT, &o.connections, "At most (512)", "N" },
 		{ "rate", 0, 0, G_OPTION_ARG_INT, &o.rate, "Requests a second of one station (200)", "N" },
@@ -756,46 +775,22 @@ static gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 	return depot_serve(&o, error);
 }
 
-static const struct {
-	const char *name;
-	gboolean (*run)(int argc, char **argv, int *exit_code, GError **error);
-} commands[] = {
+static const IfppCommand commands[] = {
 	{ "init", cmd_init },	    { "import", cmd_import }, { "status", cmd_status },	  { "list", cmd_list },
 	{ "history", cmd_history }, { "claim", cmd_claim },   { "release", cmd_release }, { "export", cmd_export },
 	{ "collect", cmd_collect }, { "burn", cmd_burn },     { "report", cmd_report },	  { "serve", cmd_serve },
+	{ NULL, NULL },
 };
 
 int main(int argc, char **argv)
 {
-	g_autoptr(GError) error = NULL;
-	int exit_code = IFPP_EXIT_OK;
+	int exit_code;
 
 	setlocale(LC_ALL, "");
 	/* Messages of the C library are part of ours. */
 	setlocale(LC_MESSAGES, "C");
 	signal(SIGPIPE, SIG_IGN);
-	if (argc < 2) {
-		fputs(usage, stderr);
-		return IFPP_EXIT_USAGE;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		fputs(usage, stdout);
-		return IFPP_EXIT_OK;
-	}
-	if (!strcmp(argv[1], "--version")) {
-		printf(PROGRAM " " IFPP_VERSION "\n");
-		return IFPP_EXIT_OK;
-	}
-	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
-		gboolean ok;
-
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		g_set_prgname(PROGRAM);
-		ok = commands[i].run(argc - 1, argv + 1, &exit_code, &error);
-		g_free(opt_db);
-		return ok ? exit_code : depot_error_exit(error);
-	}
-	g_set_error(&error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no such command", argv[1]);
-	return depot_error_exit(error);
+	exit_code = ifpp_options_main(PROGRAM, usage, commands, depot_error_exit, argc, argv);
+	g_free(opt_db);
+	return exit_code;
 }

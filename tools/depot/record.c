@@ -86,14 +86,19 @@ static gboolean check_package(Depot *depot, const guint8 key_id[32], const IfppP
 	return FALSE;
 }
 
+/* What became of the package, from the result's JSON; what the chip has signed must be what it says. */
 static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object, DepotResult *result, char **proof,
-			     gint64 status, gint64 reason, GError **error)
+			     GError **error)
 {
 	g_autoptr(GBytes) bytes = ifpp_json_get_base64(object, "pir", DEPOT_RECORD_MAX), cert = NULL;
 	g_autoptr(DepotChip) chip = NULL;
 	g_autoptr(IfppPir) pir = NULL;
 	g_autoptr(GError) local = NULL;
+	gint64 status, reason;
 
+	if (!ifpp_json_get_int(object, "status", G_MININT32, 0, &status) ||
+	    !ifpp_json_get_int(object, "reason", 0, G_MAXUINT32, &reason))
+		return wrong(error, "status or reason: not numbers of a result");
 	if (!bytes && !ifpp_json_is_null(object, "pir"))
 		return wrong(error, "pir: neither base64 nor null");
 	if (!bytes) {
@@ -143,7 +148,6 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 	g_autoptr(JsonObject) whole = load(text, "ifpp-result", result.eid, error);
 	JsonObject *object;
 	const char *hex;
-	gint64 status, reason;
 
 	if (!whole)
 		return FALSE;
@@ -155,18 +159,58 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 	if (!id || g_bytes_get_size(id) != 32 || (key_id && memcmp(g_bytes_get_data(id, NULL), key_id, 32)))
 		return wrong(error, "key_id: not that of the package");
 	memcpy(result.key_id, g_bytes_get_data(id, NULL), 32);
-	if (!ifpp_json_get_int(object, "status", G_MININT32, 0, &status) ||
-	    !ifpp_json_get_int(object, "reason", 0, G_MAXUINT32, &reason))
-		return wrong(error, "status or reason: not numbers of a result");
 	record = canonical(whole, "result");
 	if (strlen(record) > DEPOT_RECORD_MAX)
 		return wrong(error, "the result is too long");
-	if (!prove_result(depot, trust, object, &result, &proof, status, reason, error))
+	if (!prove_result(depot, trust, object, &result, &proof, error))
 		return FALSE;
 	result.record = record;
 	result.proof = proof;
 	*state = result.state;
 	return depot_put_result(depot, station, &result, stored, error);
+}
+
+/*
+ * One that came before its chip's data. It is proven now, or keeps on record why not; only the depot's own
+ * trouble is an error, after which the chip's data is sent again, and this is done again.
+ */
+static gboolean prove_again(Depot *depot, IfppTrust *trust, const guint8 eid[16], const DepotUnproven *unproven,
+			    GError **error)
+{
+	DepotResult result = { .record = unproven->record };
+	g_autoptr(JsonObject) object =
+		ifpp_json_parse((IfppSpan){ (const guint8 *)unproven->record, strlen(unproven->record) }, DEPTH_MAX, error);
+	g_autofree char *proof = NULL;
+	g_autoptr(GError) why = NULL;
+	gboolean stored;
+
+	if (!object)
+		return FALSE;
+	memcpy(result.eid, eid, 16);
+	memcpy(result.key_id, unproven->key_id, 32);
+	if (!prove_result(depot, trust, object, &result, &proof, &why)) {
+		if (why->domain == DEPOT_ERROR && (why->code == DEPOT_ERROR_DB || why->code == DEPOT_ERROR_BUSY)) {
+			g_propagate_error(error, g_steal_pointer(&why));
+			return FALSE;
+		}
+		g_free(proof);
+		proof = g_strdup(why->message);
+	}
+	result.proof = proof;
+	return depot_put_result(depot, unproven->station, &result, &stored, error);
+}
+
+static gboolean prove_earlier(Depot *depot, IfppTrust *trust, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GPtrArray) unproven = depot_unproven(depot, eid, error);
+
+	for (guint i = 0; unproven && i < unproven->len; i++) {
+		const DepotUnproven *one = unproven->pdata[i];
+
+		if (one->signed_by_chip && !prove_again(depot, trust, eid, one, error))
+			return FALSE;
+	}
+	return unproven != NULL;
 }
 
 static gboolean prove_lock(JsonObject *lock, GBytes *cert, const guint8 eid[16], gboolean *proven, GError **error)
@@ -225,5 +269,6 @@ gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, co
 		if (strlen(chip->lock) > DEPOT_RECORD_MAX)
 			return wrong(error, "the lock receipt is too long");
 	}
-	return depot_put_chip(depot, station, chip, stored, error);
+	return depot_put_chip(depot, station, chip, stored, error) &&
+	       (!cert || prove_earlier(depot, trust, chip->eid, error));
 }

@@ -24,7 +24,10 @@
 gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
 			   gboolean *stored, DepotState *state, GError **error);
 
-/* {"format": "ifpp-chip", "version": 1, "eid", "euicc_data": base64 or null, "lock": {...} or null} */
+/*
+ * {"format": "ifpp-chip", "version": 1, "eid", "euicc_data": base64 or null, "lock": {...} or null}
+ * The chip's results that came before its data are proven by it.
+ */
 gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, const guint8 *eid, IfppSpan text,
 			 gboolean *stored, GError **error);
 

@@ -90,6 +90,40 @@ static gboolean add_results(const Report *r, JsonBuilder *b, const GPtrArray *it
 	return TRUE;
 }
 
+static void add_doubt(const Report *r, JsonBuilder *b, const guint8 *key_id, const char *why)
+{
+	json_builder_begin_object(b);
+	if (key_id)
+		add_key(b, key_id);
+	else
+		ifpp_json_string(b, "key_id", NULL);
+	ifpp_json_string(b, "why", why);
+	json_builder_end_object(b);
+	r->totals->unproven++;
+}
+
+/* What the chip is said to have signed, and the depot could not prove. */
+static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *first, const DepotChip *chip,
+			     GError **error)
+{
+	g_autoptr(GPtrArray) unproven = depot_unproven(r->depot, first->eid, error);
+
+	if (!unproven)
+		return FALSE;
+	json_builder_set_member_name(b, "unproven");
+	json_builder_begin_array(b);
+	for (guint i = 0; i < unproven->len; i++) {
+		const DepotUnproven *one = unproven->pdata[i];
+
+		if (one->signed_by_chip)
+			add_doubt(r, b, one->key_id, one->why);
+	}
+	if (chip && chip->lock && !chip->lock_proven)
+		add_doubt(r, b, NULL, chip->proof);
+	json_builder_end_array(b);
+	return TRUE;
+}
+
 static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items, guint from, guint to)
 {
 	json_builder_set_member_name(b, "pending");
@@ -134,6 +168,8 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	if (!add_results(r, b, items, from, to, error))
 		return FALSE;
 	add_pending(r, b, items, from, to);
+	if (!add_unproven(r, b, first, chip, error))
+		return FALSE;
 	json_builder_set_member_name(b, "lock");
 	if (!chip || !chip->lock)
 		json_builder_add_null_value(b);
@@ -205,7 +241,8 @@ static gboolean write_report(Report *r, const DepotFilter *filter, const char *p
 		return FALSE;
 	/* So that a unit or a package that was cut out on the way is missed. */
 	fprintf(r->out, "\n  ],\n  \"totals\": {\"units\": %u, \"packages\": %u, \"results\": %u, \"pending\": %u, "
-		"\"locked\": %u}\n}\n", t->units, t->results + t->pending, t->results, t->pending, t->locked);
+		"\"locked\": %u, \"unproven\": %u}\n}\n", t->units, t->results + t->pending, t->results, t->pending, t->locked,
+		t->unproven);
 	if (fflush(r->out) || ferror(r->out))
 		return io_error(path, error);
 	return TRUE;

@@ -7,6 +7,7 @@
 
 typedef struct {
 	guint units, results, locked, pending;
+	guint unproven;		/* results and locks that the depot could not prove */
 	guint packages[DEPOT_N_STATES];
 } ReportTotals;
 

@@ -127,8 +127,8 @@ static enum MHD_Result send_answer(struct MHD_Connection *c, Answer *answer)
 		MHD_add_response_header(response, "ETag", answer->etag);
 	if (answer->range)
 		MHD_add_response_header(response, "Content-Range", answer->range);
-	if (answer->status == 429)
-		MHD_add_response_header(response, "Retry-After", "1");
+	if (answer->status == 429 || answer->status == 503)
+		MHD_add_response_header(response, "Retry-After", answer->status == 429 ? "1" : "5");
 	if (answer->status == 405)
 		MHD_add_response_header(response, "Allow", "GET, HEAD, POST, PUT, DELETE");
 	result = MHD_queue_response(c, answer->status, response);

@@ -66,12 +66,12 @@ _ifppctl()
 		fi
 		word=$common
 		;;
-	provision) word="$common --source --lock --policy --outbox --trust --cache --cert --key --ca" ;;
+	provision) word="$common --source --lock --policy --station --outbox --trust --cache --keep --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --if-finished --outbox" ;;
 	monitor) word="$common --lines --count --seconds --outbox" ;;
 	fetch) word="$common --source --to --cert --key --ca" ;;
-	deliver) word="$common --to --outbox --cert --key --ca" ;;
+	deliver) word="$common --to --outbox --cache --keep --cert --key --ca" ;;
 	report) word="$common --output --outbox --packages" ;;
 	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;

@@ -10,11 +10,9 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-#define MARK_MAX 4096
-
 typedef struct {
 	Ctl *ctl;
-	const char *outbox, *to;
+	const char *outbox, *to, *cache;
 	CtlDepot *depot;	/* NULL: @to is a directory */
 	CtlDelivered *counts;
 	GError *waiting;	/* why, the first time */
@@ -53,15 +51,10 @@ static char *chip_record(const char *outbox, const char *eid, const guint8 bytes
 	return ifpp_json_text(b);
 }
 
-static char *result_record(const char *outbox, const char *eid, const guint8 bytes[16], const guint8 key_id[32],
-			   GError **error)
+static char *result_record(const char *eid, const CtlResult *result)
 {
-	g_autoptr(CtlResult) result = ctl_outbox_result(outbox, bytes, key_id, error);
-	JsonBuilder *b;
+	JsonBuilder *b = record_new("ifpp-result", eid);
 
-	if (!result)
-		return NULL;
-	b = record_new("ifpp-result", eid);
 	json_builder_set_member_name(b, "result");
 	ctl_report_result(b, result);
 	return ifpp_json_text(b);
@@ -77,17 +70,18 @@ static CtlPut put(Delivery *d, const char *path, const char *file_name, const ch
 	return ifpp_file_write(file, record, strlen(record), 0644, error) ? CTL_PUT_STORED : CTL_PUT_LATER;
 }
 
-/* FALSE: the others would meet the same. */
-static gboolean deliver_one(Delivery *d, const char *mark, const char *path, const char *file_name, const char *record)
+typedef enum { ON_RECORD, NOT_ON_RECORD, LATER } Delivered;
+
+static Delivered deliver_one(Delivery *d, const char *eid, const char *name, const char *path, const char *file_name,
+			     const char *record)
 {
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, record, -1);
-	g_autofree char *note = g_strdup_printf("%s %s\n", sum, d->to);
-	g_autoptr(GBytes) have = g_file_test(mark, G_FILE_TEST_EXISTS) ? ifpp_file_read(mark, MARK_MAX, NULL) : NULL;
+	g_auto(CtlNote) have = { 0 }, note = { .where = g_strdup_printf("%s %s", sum, d->to) };
 	g_autoptr(GError) error = NULL;
 
-	if (have && ifpp_span_equal(ifpp_span_bytes(have), (IfppSpan){ (const guint8 *)note, strlen(note) })) {
+	if (ctl_outbox_note_read(d->outbox, eid, name, &have) && g_str_equal(have.where, note.where)) {
 		d->counts->before++;
-		return TRUE;
+		return ON_RECORD;
 	}
 	switch (put(d, path, file_name, record, &error)) {
 	case CTL_PUT_STORED:
@@ -98,33 +92,70 @@ static gboolean deliver_one(Delivery *d, const char *mark, const char *path, con
 		break;
 	case CTL_PUT_UNKNOWN:
 		d->counts->unknown++;
-		return TRUE;
+		return NOT_ON_RECORD;
 	case CTL_PUT_REFUSED:
 		d->counts->refused++;
 		ctl_error_exit(error);
-		return TRUE;
+		return NOT_ON_RECORD;
 	case CTL_PUT_LATER:
 		d->counts->waiting++;
 		if (!d->waiting)
 			d->waiting = g_steal_pointer(&error);
-		return FALSE;
+		return LATER;
 	}
-	/* Without the note it is only asked once more. */
-	if (!ifpp_file_write(mark, note, strlen(note), 0640, &error))
+	/* Without the note it is only asked once more. What it says of a package that is gone stays. */
+	note.profile = g_steal_pointer(&have.profile);
+	if (!ctl_outbox_note_write(d->outbox, eid, name, &note, &error))
 		g_info("%s", error->message);
-	return TRUE;
+	return ON_RECORD;
 }
 
-static char *mark_of(const Delivery *d, const char *eid, const char *name)
+/*
+ * The depot has what the chip signed: the key is spent, the package is good for nothing. What provision
+ * has to know of it is noted first, so that after any crash either is there.
+ */
+static void delete_package(Delivery *d, const char *eid, const char *key, const CtlResult *result)
 {
-	g_autofree char *file = g_strconcat(name, ".delivered", NULL);
+	g_autoptr(GBytes) id = ifpp_unhex(key), file = NULL;
+	g_autofree char *name = NULL, *path = NULL, *transaction = NULL;
+	g_autoptr(IfppPackage) package = NULL;
+	g_autoptr(GError) error = NULL;
+	g_auto(CtlNote) note = { 0 };
+	guint8 bytes[16];
+	IfppHeader header;
+	IfppSpan profile;
 
-	return g_build_filename(d->outbox, eid, file, NULL);
+	/* A class that nobody has written down is read in the package before a lock. */
+	if (!result->pir || result->profile_class < 0 || !ifpp_eid_parse(eid, bytes, NULL))
+		return;
+	name = ifpp_package_file_name(bytes, g_bytes_get_data(id, NULL));
+	path = g_build_filename(d->cache, name, NULL);
+	if (!g_file_test(path, G_FILE_TEST_EXISTS))
+		return;
+	file = ctl_package_read(path, &header, NULL);
+	package = file ? ifpp_package_read_proven(file, NULL) : NULL;
+	transaction = package ? ifpp_hex(ifpp_bpp_transaction_id(ifpp_package_bpp(package))) : NULL;
+	if (!package || memcmp(header.eid, bytes, 16) || memcmp(header.key_id, g_bytes_get_data(id, NULL), 32) ||
+	    g_strcmp0(transaction, result->transaction_id))
+		return;
+	if (!ctl_outbox_note_read(d->outbox, eid, key, &note))
+		return;
+	profile = ifpp_bpp_profile_name(ifpp_package_bpp(package));
+	g_free(note.profile);
+	note.profile = g_strndup((const char *)profile.data, profile.len);
+	g_strdelimit(note.profile, "\r\n", ' ');
+	if (!ctl_outbox_note_write(d->outbox, eid, key, &note, &error))
+		g_info("%s", error->message);
+	else if (g_unlink(path) == 0)
+		d->counts->deleted++;
+	else
+		g_warning("%s: cannot delete it: %s", path, g_strerror(errno));
 }
 
+/* FALSE: the others would meet the same. */
 static gboolean deliver_chip(Delivery *d, const char *eid, const guint8 bytes[16])
 {
-	g_autofree char *mark = mark_of(d, eid, "chip"), *path = g_strconcat("/v1/chips/", eid, NULL);
+	g_autofree char *path = g_strconcat("/v1/chips/", eid, NULL);
 	g_autofree char *file_name = g_strconcat(eid, ".chip.json", NULL);
 	g_autoptr(GError) error = NULL;
 	g_autofree char *record = chip_record(d->outbox, eid, bytes, &error);
@@ -133,22 +164,29 @@ static gboolean deliver_chip(Delivery *d, const char *eid, const guint8 bytes[16
 		d->counts->refused++;
 		ctl_error_exit(error);
 	}
-	return !record || deliver_one(d, mark, path, file_name, record);
+	return !record || deliver_one(d, eid, "chip", path, file_name, record) != LATER;
 }
 
 static gboolean deliver_result(Delivery *d, const char *eid, const guint8 bytes[16], const char *key)
 {
-	g_autofree char *mark = mark_of(d, eid, key), *path = g_strconcat("/v1/results/", key, NULL);
+	g_autofree char *path = g_strconcat("/v1/results/", key, NULL);
 	g_autofree char *file_name = g_strconcat(key, ".result.json", NULL);
 	g_autoptr(GBytes) id = ifpp_unhex(key);
 	g_autoptr(GError) error = NULL;
-	g_autofree char *record = result_record(d->outbox, eid, bytes, g_bytes_get_data(id, NULL), &error);
+	g_autoptr(CtlResult) result = ctl_outbox_result(d->outbox, bytes, g_bytes_get_data(id, NULL), &error);
+	g_autofree char *record = result ? result_record(eid, result) : NULL;
+	Delivered delivered;
 
 	if (error) {
 		d->counts->refused++;
 		ctl_error_exit(error);
 	}
-	return !record || deliver_one(d, mark, path, file_name, record);
+	if (!record)
+		return TRUE;
+	delivered = deliver_one(d, eid, key, path, file_name, record);
+	if (delivered == ON_RECORD && d->depot && d->cache)
+		delete_package(d, eid, key, result);
+	return delivered != LATER;
 }
 
 static gboolean deliver_unit(Delivery *d, const char *eid)
@@ -165,12 +203,12 @@ static gboolean deliver_unit(Delivery *d, const char *eid)
 	return TRUE;
 }
 
-gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const CtlDepotKeys *keys, CtlDelivered *counts,
-		     GError **error)
+gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *cache, const CtlDepotKeys *keys,
+		     CtlDelivered *counts, GError **error)
 {
 	g_autoptr(GPtrArray) units = ctl_outbox_units(outbox, error);
 	g_autoptr(CtlDepot) depot = NULL;
-	Delivery d = { .ctl = ctl, .outbox = outbox, .to = to, .counts = counts };
+	Delivery d = { .ctl = ctl, .outbox = outbox, .to = to, .cache = cache, .counts = counts };
 
 	memset(counts, 0, sizeof(*counts));
 	if (!units)
@@ -195,10 +233,13 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const CtlDepo
 
 int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *to = NULL, *outbox = NULL, *cert = NULL, *key = NULL, *ca = NULL;
+	g_autofree char *to = NULL, *outbox = NULL, *cache = NULL, *cert = NULL, *key = NULL, *ca = NULL;
+	gboolean keep = FALSE;
 	const GOptionEntry entries[] = {
 		{ "to", 't', 0, G_OPTION_ARG_STRING, &to, "The depot, or a directory whose content goes to it", "URL|DIR" },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
+		{ "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache, "Where packages of the depot are kept", "DIR" },
+		{ "keep", 0, 0, G_OPTION_ARG_NONE, &keep, "Keep them there when the depot has their results", NULL },
 		CTL_DEPOT_OPTIONS(cert, key, ca),
 		G_OPTION_ENTRY_NULL
 	};
@@ -207,7 +248,8 @@ int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 	gboolean ok;
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
-		       "Bring results and lock receipts to the depot. What is there already is not sent again.", error))
+		       "Bring results and lock receipts to the depot. What is there already is not sent again. "
+		       "A package whose result the depot has is deleted here.", error))
 		return 0;
 	if (!to || argc > 1) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "deliver: %s",
@@ -215,7 +257,7 @@ int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 	}
 	keys = (CtlDepotKeys){ cert, key, ca };
-	ok = ctl_deliver(ctl, outbox ?: CTL_OUTBOX, to, &keys, &counts, error);
+	ok = ctl_deliver(ctl, outbox ?: CTL_OUTBOX, to, keep ? NULL : cache ?: CTL_PACKAGES, &keys, &counts, error);
 	if (ctl->out.json) {
 		JsonBuilder *b = ifpp_json_new("deliver");
 
@@ -223,6 +265,7 @@ int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 		ifpp_json_int(b, "before", counts.before);
 		ifpp_json_int(b, "unknown", counts.unknown);
 		ifpp_json_int(b, "refused", counts.refused);
+		ifpp_json_int(b, "deleted", counts.deleted);
 		ifpp_json_bool(b, "complete", ok);
 		ifpp_json_print(b);
 	}

@@ -8,6 +8,7 @@
 
 typedef struct {
 	guint delivered, before, unknown, refused, waiting;
+	guint deleted;		/* packages */
 } CtlDelivered;
 
 /**
@@ -15,6 +16,8 @@ typedef struct {
  * @ctl: tells what is refused
  * @outbox: the daemon's results; a file *.delivered beside each notes where it is already
  * @to: https://HOST:PORT or a directory
+ * @cache: where packages of the depot are kept: each is deleted as soon as the depot has confirmed what the
+ *	chip signed about it; NULL: all stay
  * @keys: for HTTPS
  * @counts: filled
  * @error: the first thing that keeps results waiting; CTL_ERROR, IFPP_ERROR_*
@@ -22,7 +25,7 @@ typedef struct {
  * What was delivered and has not changed is not sent again. The depot itself takes the same result
  * once only, so that nothing is lost or doubled when the note could not be written.
  */
-gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const CtlDepotKeys *keys, CtlDelivered *counts,
-		     GError **error);
+gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *cache, const CtlDepotKeys *keys,
+		     CtlDelivered *counts, GError **error);
 
 #endif

@@ -8,13 +8,15 @@
 #include <file.h>
 #include <json.h>
 #include <package.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define ANSWER_MAX (512 * 1024)
 #define ANSWER_DEPTH 4
 #define CLAIM_PACKAGES_MAX 256
-#define ATTEMPTS 4		/* of one transfer */
+#define ATTEMPTS 4		/* that bring nothing, in a row */
+#define PAUSE_US 100000		/* after the first of them; it grows */
 #define CONNECT_S 10L
 #define TRANSFER_S 60L
 
@@ -30,6 +32,7 @@ typedef struct {
 	GByteArray *body;
 	long status;
 	gsize max;
+	guint64 from, size;	/* of Content-Range; size 0: there is none that makes sense */
 } Answer;
 
 gboolean ctl_depot_is_url(const char *where)
@@ -96,6 +99,28 @@ static size_t take(char *data, size_t size, size_t n, void *user)
 	return n;
 }
 
+/* "Content-Range: bytes 500-1851/1852"; the last such header of the last answer counts. */
+static size_t take_header(char *data, size_t size, size_t n, void *user)
+{
+	static const char name[] = "content-range:";
+	g_autofree char *line = g_strndup(data, n);
+	unsigned long long from, to, all;
+	Answer *answer = user;
+	int end = 0;
+
+	if (!g_ascii_strncasecmp(line, "HTTP/", 5))
+		answer->size = 0;
+	if (g_ascii_strncasecmp(line, name, sizeof(name) - 1))
+		return n;
+	answer->size = 0;
+	if (sscanf(line + sizeof(name) - 1, " bytes %llu-%llu/%llu %n", &from, &to, &all, &end) == 3 && end &&
+	    !line[sizeof(name) - 1 + end] && from <= to && to < all) {
+		answer->from = from;
+		answer->size = all;
+	}
+	return n;
+}
+
 static gboolean fail(CtlDepot *depot, CURLcode code, GError **error)
 {
 	const char *what = *depot->problem ? depot->problem : curl_easy_strerror(code);
@@ -122,10 +147,10 @@ static gboolean fail(CtlDepot *depot, CURLcode code, GError **error)
 }
 
 /* One request. FALSE: no answer, or not all of it; what came is in @answer. */
-static gboolean ask(CtlDepot *depot, const char *method, const char *path, const char *body, gsize from, Answer *answer,
-		    GError **error)
+static gboolean ask(CtlDepot *depot, const char *method, const char *path, const char *body, gsize from,
+		    const char *etag, Answer *answer, GError **error)
 {
-	g_autofree char *url = g_strconcat(depot->url, path, NULL), *range = NULL;
+	g_autofree char *url = g_strconcat(depot->url, path, NULL), *range = NULL, *if_range = NULL;
 	struct curl_slist *headers = NULL;
 	CURL *curl = depot->curl;
 	CURLcode code;
@@ -146,17 +171,21 @@ static gboolean ask(CtlDepot *depot, const char *method, const char *path, const
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "ifppctl/" IFPP_VERSION);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
+	curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+	curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	if (body) {
 		headers = curl_slist_append(headers, "Content-Type: application/json");
 		headers = curl_slist_append(headers, "Expect:");
-		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
 	}
 	if (from) {
 		range = g_strdup_printf("%zu-", from);
+		if_range = g_strdup_printf("If-Range: \"%s\"", etag);
+		headers = curl_slist_append(headers, if_range);
 		curl_easy_setopt(curl, CURLOPT_RANGE, range);
 	}
+	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	code = curl_easy_perform(curl);
 	curl_slist_free_all(headers);
 	answer->status = 0;
@@ -188,38 +217,64 @@ static void explain(CtlDepot *depot, const Answer *answer, GError **error)
 	g_set_error_literal(error, CTL_ERROR, exit, text);
 }
 
-/* Whole, or as far as it came: then the next attempt asks for the rest. */
-static GBytes *download(CtlDepot *depot, const char *path, gsize size, GError **error)
-{
-	g_autoptr(GByteArray) all = g_byte_array_new();
-
-	for (guint i = 1;; i++) {
-		g_autoptr(GByteArray) part = g_byte_array_new();
-		Answer answer = { .body = part, .max = size - all->len };
-		g_autoptr(GError) local = NULL;
-		gboolean whole = ask(depot, "GET", path, NULL, all->len, &answer, &local);
-
-		if (answer.status == 200 && all->len)
-			g_byte_array_set_size(all, 0);
-		if (answer.status == 200 || answer.status == 206)
-			g_byte_array_append(all, part->data, part->len);
-		if (whole && answer.status != 200 && answer.status != 206) {
-			explain(depot, &answer, error);
-			return NULL;
-		}
-		if (whole)
-			return g_bytes_new(all->data, all->len);
-		if (i == ATTEMPTS || local->code != IFPP_EXIT_BUSY || all->len == size) {
-			g_propagate_error(error, g_steal_pointer(&local));
-			return NULL;
-		}
-	}
-}
-
 static gboolean odd(CtlDepot *depot, GError **error)
 {
 	g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "%s: does not answer as a depot does. Check the URL", depot->url);
 	return FALSE;
+}
+
+/* Take over what has come, if it goes on exactly where we are in what was claimed; else begin anew. */
+static void take_over(const Answer *answer, GByteArray *all, gsize size)
+{
+	gboolean more = answer->status == 206 && answer->size == size && answer->from == all->len &&
+			answer->body->len <= size - all->len;
+
+	if (answer->status != 200 && answer->status != 206)
+		return;
+	if (!more)
+		g_byte_array_set_size(all, 0);
+	if (more || answer->status == 200)
+		g_byte_array_append(all, answer->body->data, answer->body->len);
+}
+
+/*
+ * The next attempt asks for the rest. A server that sends another part than that, or all of it again,
+ * costs the part that is here; what the bytes are worth, the caller's hash tells.
+ */
+static GBytes *download(CtlDepot *depot, const char *path, gsize size, const char *sha256, GError **error)
+{
+	gint64 deadline = g_get_monotonic_time() + TRANSFER_S * G_USEC_PER_SEC;
+	g_autoptr(GByteArray) all = g_byte_array_new();
+	guint tries = 0, most = 0;
+
+	for (;;) {
+		g_autoptr(GByteArray) part = g_byte_array_new();
+		Answer answer = { .body = part, .max = MAX(size, ANSWER_MAX) };
+		g_autoptr(GError) local = NULL;
+		gboolean whole = ask(depot, "GET", path, NULL, all->len, sha256, &answer, &local);
+
+		if (whole && answer.status != 200 && answer.status != 206) {
+			explain(depot, &answer, error);
+			return NULL;
+		}
+		take_over(&answer, all, size);
+		if (whole && (answer.status == 200 || all->len == size))
+			return g_bytes_new(all->data, all->len);
+		tries = all->len > most ? 0 : tries + 1;
+		most = MAX(most, all->len);
+		if (local && local->code != IFPP_EXIT_BUSY) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return NULL;
+		}
+		if (tries == ATTEMPTS || g_get_monotonic_time() > deadline) {
+			if (local)
+				g_propagate_error(error, g_steal_pointer(&local));
+			else
+				odd(depot, error);
+			return NULL;
+		}
+		g_usleep(PAUSE_US * tries);
+	}
 }
 
 static gboolean is_here(const char *path, const char *sha256)
@@ -248,7 +303,7 @@ static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonObject *obj
 	if (is_here(path, sha256))
 		return TRUE;
 	url = g_strconcat("/v1/packages/", key, NULL);
-	file = download(depot, url, bytes, error);
+	file = download(depot, url, bytes, sha256, error);
 	if (!file)
 		return FALSE;
 	got = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, file);
@@ -275,7 +330,7 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 	*packages = *fetched = 0;
 	ifpp_eid_format(eid, digits);
 	claim = g_strdup_printf("{\"eid\": \"%s\"}", digits);
-	if (!ask(depot, "POST", "/v1/claims", claim, 0, &answer, error))
+	if (!ask(depot, "POST", "/v1/claims", claim, 0, NULL, &answer, error))
 		return FALSE;
 	if (answer.status != 200) {
 		explain(depot, &answer, error);
@@ -299,7 +354,7 @@ CtlPut ctl_depot_put(CtlDepot *depot, const char *path, const char *text, GError
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	Answer answer = { .body = body, .max = ANSWER_MAX };
 
-	if (!ask(depot, "PUT", path, text, 0, &answer, error))
+	if (!ask(depot, "PUT", path, text, 0, NULL, &answer, error))
 		return CTL_PUT_LATER;
 	switch (answer.status) {
 	case 201:

@@ -12,6 +12,8 @@
 
 #define RESULT_MAX (64 * 1024)
 #define EUICC_DATA_MAX (256 * 1024)
+#define NOTE_MAX 4096
+#define NOTE_PROFILE "profile "
 
 void ctl_result_free(CtlResult *result)
 {
@@ -161,6 +163,44 @@ GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError *
 	if (stat(path, &st) < 0 && errno == ENOENT)
 		return NULL;
 	return ifpp_file_read(path, EUICC_DATA_MAX, error);
+}
+
+void ctl_note_clear(CtlNote *note)
+{
+	g_clear_pointer(&note->where, g_free);
+	g_clear_pointer(&note->profile, g_free);
+}
+
+static char *note_file(const char *outbox, const char *eid, const char *name)
+{
+	g_autofree char *file = g_strconcat(name, ".delivered", NULL);
+
+	return g_build_filename(outbox, eid, file, NULL);
+}
+
+gboolean ctl_outbox_note_read(const char *outbox, const char *eid, const char *name, CtlNote *note)
+{
+	g_autofree char *path = note_file(outbox, eid, name);
+	g_autoptr(GBytes) file = g_file_test(path, G_FILE_TEST_EXISTS) ? ifpp_file_read(path, NOTE_MAX, NULL) : NULL;
+	g_autofree char *text = file ? g_strndup(g_bytes_get_data(file, NULL), g_bytes_get_size(file)) : NULL;
+	g_auto(GStrv) lines = text ? g_strsplit(text, "\n", 3) : NULL;
+
+	if (!lines || !lines[0])
+		return FALSE;
+	note->where = g_strdup(lines[0]);
+	if (lines[1] && g_str_has_prefix(lines[1], NOTE_PROFILE))
+		note->profile = g_strdup(lines[1] + strlen(NOTE_PROFILE));
+	return TRUE;
+}
+
+gboolean ctl_outbox_note_write(const char *outbox, const char *eid, const char *name, const CtlNote *note,
+			       GError **error)
+{
+	g_autofree char *path = note_file(outbox, eid, name);
+	g_autofree char *text = note->profile ? g_strdup_printf("%s\n" NOTE_PROFILE "%s\n", note->where, note->profile) :
+						g_strdup_printf("%s\n", note->where);
+
+	return ifpp_file_write(path, text, strlen(text), 0640, error);
 }
 
 static int by_name(gconstpointer a, gconstpointer b)

@@ -42,6 +42,24 @@ CtlResult *ctl_outbox_result(const char *outbox, const guint8 eid[16], const gui
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error);
 GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error);
 
+/**
+ * struct CtlNote - where a record has been delivered to: a file NAME.delivered beside it
+ * @where: hash of the record and the place
+ * @profile: name of the profile, "" if it has none, once the package is not needed any more; or NULL
+ */
+typedef struct {
+	char *where;
+	char *profile;
+} CtlNote;
+
+void ctl_note_clear(CtlNote *note);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CtlNote, ctl_note_clear)
+
+/* @eid: digits; @name: "chip", or a key id as digits */
+gboolean ctl_outbox_note_read(const char *outbox, const char *eid, const char *name, CtlNote *note);
+gboolean ctl_outbox_note_write(const char *outbox, const char *eid, const char *name, const CtlNote *note,
+			       GError **error);
+
 /* EIDs that have a directory, as digits, sorted. */
 GPtrArray *ctl_outbox_units(const char *outbox, GError **error);
 /* Key ids, 64 hex digits, that have a result file, sorted. */

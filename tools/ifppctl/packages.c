@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "packages.h"
+#include "outbox.h"
 
 #include <eid.h>
 #include <error.h>
@@ -50,6 +51,7 @@ static void package_free(gpointer data)
 
 	g_free(package->path);
 	g_clear_error(&package->error);
+	g_free(package->gone);
 	g_free(package);
 }
 
@@ -116,4 +118,40 @@ GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error)
 				    "%s: sealed for another chip than its name tells", package->path);
 	}
 	return g_steal_pointer(&packages);
+}
+
+static gboolean has_key(const GPtrArray *packages, const guint8 key_id[32])
+{
+	for (guint i = 0; i < packages->len; i++) {
+		const CtlPackage *package = packages->pdata[i];
+
+		if (!package->error && !memcmp(package->header.key_id, key_id, 32))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8 eid[16])
+{
+	g_autoptr(GPtrArray) keys = NULL;
+	char digits[33];
+
+	ifpp_eid_format(eid, digits);
+	keys = ctl_outbox_keys(outbox, digits);
+	for (guint i = 0; i < keys->len; i++) {
+		g_autoptr(GBytes) id = ifpp_unhex(keys->pdata[i]);
+		const guint8 *key_id = g_bytes_get_data(id, NULL);
+		g_auto(CtlNote) note = { 0 };
+		CtlPackage *package;
+
+		if (!ctl_outbox_note_read(outbox, digits, keys->pdata[i], &note) || !note.profile ||
+		    has_key(packages, key_id))
+			continue;
+		package = g_new0(CtlPackage, 1);
+		package->path = ifpp_package_file_name(eid, key_id);
+		memcpy(package->header.eid, eid, 16);
+		memcpy(package->header.key_id, key_id, 32);
+		package->gone = g_steal_pointer(&note.profile);
+		g_ptr_array_add(packages, package);
+	}
 }

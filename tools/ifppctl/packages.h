@@ -9,6 +9,7 @@ typedef struct {
 	char *path;
 	IfppHeader header;	/* only when @error is NULL */
 	GError *error;		/* why this file is no package, or NULL */
+	char *gone;		/* NULL: it is there; else its profile's name, and the result has been delivered */
 } CtlPackage;
 
 /**
@@ -24,6 +25,16 @@ typedef struct {
  * Return: of CtlPackage.
  */
 GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error);
+
+/**
+ * ctl_packages_add_gone() - count those that were loaded, delivered and deleted
+ * @packages: of ctl_packages_scan()
+ * @outbox: the daemon's results, with the notes of the delivery
+ * @eid: of the chip
+ *
+ * So that a unit is what it was before its packages were deleted.
+ */
+void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8 eid[16]);
 
 /* Read one file and its header. IFPP_ERROR_IO, ACCESS, TOO_LARGE, LENGTH, HEADER */
 GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error);

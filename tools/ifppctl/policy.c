@@ -118,18 +118,19 @@ static IfppPackage *open_package(const char *path, const char *trust_dir, GError
 	return file ? ifpp_package_open(file, trust, error) : NULL;
 }
 
-int ctl_policy_profile(const CtlPolicy *policy, const char *path, const char *trust, GError **error)
+int ctl_policy_find(const CtlPolicy *policy, IfppSpan name)
 {
-	g_autoptr(IfppPackage) package = open_package(path, trust, error);
-	IfppSpan name;
-
-	if (!package)
-		return -1;
-	name = ifpp_bpp_profile_name(ifpp_package_bpp(package));
 	for (int i = 0; policy->profiles[i]; i++)
 		if (ifpp_span_equal(name, (IfppSpan){ (const guint8 *)policy->profiles[i], strlen(policy->profiles[i]) }))
 			return i;
 	return -1;
+}
+
+int ctl_policy_profile(const CtlPolicy *policy, const char *path, const char *trust, GError **error)
+{
+	g_autoptr(IfppPackage) package = open_package(path, trust, error);
+
+	return package ? ctl_policy_find(policy, ifpp_bpp_profile_name(ifpp_package_bpp(package))) : -1;
 }
 
 static gboolean is_test(GError **error, const char *what)

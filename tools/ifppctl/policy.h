@@ -4,6 +4,7 @@
 #define IFPPCTL_POLICY_H
 
 #include <glib.h>
+#include <tlv.h>
 
 typedef enum {
 	CTL_LOCK_NO,
@@ -44,6 +45,9 @@ gboolean ctl_policy_read(const char *path, CtlPolicy *policy, GError **error);
  * Return: the index in policy->profiles; -1 without an error: none of them.
  */
 int ctl_policy_profile(const CtlPolicy *policy, const char *path, const char *trust, GError **error);
+
+/* The index of a profile's name in policy->profiles; -1: it is none of them. */
+int ctl_policy_find(const CtlPolicy *policy, IfppSpan name);
 
 /**
  * ctl_policy_check_class() - may a chip with this package's profile be locked?

@@ -2,6 +2,7 @@
 /* provision: bring one chip to its target, however often it takes. */
 #include "ctl.h"
 #include "explain.h"
+#include "lease.h"
 #include "load.h"
 #include "lock.h"
 #include "policy.h"
@@ -10,17 +11,19 @@
 #include <eid.h>
 #include <errno.h>
 #include <netlink.h>
+#include <string.h>
 
 typedef struct {
 	guint packages, installed, done, failed;
 	int exit;		/* of the first thing that went wrong */
-	GPtrArray *present;	/* paths of packages that the chip has; borrowed */
+	GPtrArray *present;	/* paths of packages that the chip has and that are here; borrowed */
 	GPtrArray *missing;	/* names of profiles that it should have and has not; borrowed */
 } Tally;
 
 typedef struct {
 	const char *source, *outbox, *trust;	/* source: the directory that the packages are in */
 	CtlPolicy policy;
+	CtlLease *lease;	/* NULL: no other station has these packages */
 } Target;
 
 static void count(Tally *tally, CtlOutcome outcome, int exit)
@@ -34,9 +37,10 @@ static void count(Tally *tally, CtlOutcome outcome, int exit)
 }
 
 /* Returns FALSE when the other packages would meet the same. */
-static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, const char *outbox, Tally *tally)
+static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, const Target *target, Tally *tally)
 {
 	const IfppHeader *header = &package->header;
+	const char *outbox = target->outbox;
 	g_auto(CtlLoad) load = { 0 };
 	g_autoptr(GBytes) file = NULL;
 	g_autoptr(GError) error = NULL;
@@ -47,6 +51,11 @@ static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, 
 	if (package->error) {
 		count(tally, CTL_REFUSED, ctl_error_exit(package->error));
 		return TRUE;
+	}
+
+	if (!ctl_lease_hold(target->lease, &error)) {
+		count(tally, CTL_REFUSED, ctl_error_exit(error));
+		return FALSE;
 	}
 
 	/* A key that can still be used is loaded, whatever was written down about it. */
@@ -73,7 +82,8 @@ static gboolean one_package(Ctl *ctl, CtlChip *chip, const CtlPackage *package, 
 		}
 	}
 	count(tally, load.outcome, ctl_load_tell(ctl, chip, package->path, header, &load));
-	if (load.outcome == CTL_INSTALLED || load.outcome == CTL_DONE)
+	/* What is gone has been looked at, and its class is in the outbox. */
+	if ((load.outcome == CTL_INSTALLED || load.outcome == CTL_DONE) && !package->gone)
 		g_ptr_array_add(tally->present, package->path);
 	return !load.err || load.result.status || load.stored || !ctl_errno_is_final(load.err);
 }
@@ -138,7 +148,7 @@ static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
 	g_autoptr(GError) error = NULL;
 	int exit = 0;
 
-	if (may_lock(chip, target, tally, &error) && lock_chip(ctl, chip, target->outbox, &error) &&
+	if (ctl_lease_hold(target->lease, &error) && may_lock(chip, target, tally, &error) && lock_chip(ctl, chip, target->outbox, &error) &&
 	    target->policy.lock == CTL_LOCK_HOST)
 		exit = ctl_lock_host(ctl, &error);
 	if (error)
@@ -193,13 +203,13 @@ static void one_profile(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray
 	for (int before = 1; before >= 0; before--) {
 		for (guint i = 0; i < packages->len && !ctl_interrupted(); i++) {
 			CtlPackage *package = packages->pdata[i];
-			guint present = tally->present->len;
+			guint present = tally->installed + tally->done;
 
 			if (found[i] != profile || installed_before(chip, package, target->outbox) != before)
 				continue;
-			if (!one_package(ctl, chip, package, target->outbox, tally))
+			if (!one_package(ctl, chip, package, target, tally))
 				goto missing;
-			if (tally->present->len > present)
+			if (tally->installed + tally->done > present)
 				return;
 		}
 	}
@@ -215,8 +225,12 @@ static void only_profiles(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArr
 		CtlPackage *package = packages->pdata[i];
 		g_autoptr(GError) error = NULL;
 
-		found[i] = package->error ? -1 :
-			   ctl_policy_profile(&target->policy, package->path, target->trust, &error);
+		if (package->gone)
+			found[i] = ctl_policy_find(&target->policy, (IfppSpan){ (const guint8 *)package->gone,
+										strlen(package->gone) });
+		else
+			found[i] = package->error ? -1 :
+				   ctl_policy_profile(&target->policy, package->path, target->trust, &error);
 		if (package->error || error)
 			count(tally, CTL_REFUSED, ctl_error_exit(package->error ?: error));
 	}
@@ -238,7 +252,7 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 		only_profiles(ctl, chip, target, packages, tally);
 	} else {
 		for (guint i = 0; i < packages->len && !ctl_interrupted(); i++)
-			if (!one_package(ctl, chip, packages->pdata[i], target->outbox, tally))
+			if (!one_package(ctl, chip, packages->pdata[i], target, tally))
 				break;
 		tally->packages = packages->len;
 	}
@@ -255,8 +269,8 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autofree char *where = NULL, *outbox = NULL, *trust = NULL, *policy = NULL, *cache = NULL;
-	g_autofree char *cert = NULL, *key = NULL, *ca = NULL;
-	gboolean lock = FALSE;
+	g_autofree char *cert = NULL, *key = NULL, *ca = NULL, *station = NULL;
+	gboolean lock = FALSE, keep = FALSE;
 	const GOptionEntry entries[] = {
 		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &where, "Directory of sealed packages, or https://HOST:PORT of a depot",
 		  "DIR|URL" },
@@ -265,9 +279,13 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "Where the daemon keeps results", "DIR" },
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots, to tell test profiles before a lock", "DIR" },
 		{ "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache, "Where packages of a depot are kept", "DIR" },
+		{ "keep", 0, 0, G_OPTION_ARG_NONE, &keep, "Keep them there when the depot has their results", NULL },
+		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "Share the directory: this station's name", "NAME" },
 		CTL_DEPOT_OPTIONS(cert, key, ca),
 		G_OPTION_ENTRY_NULL
 	};
+	g_autoptr(CtlLease) lease = NULL;
+	g_autoptr(GError) local = NULL;
 	g_autoptr(CtlChip) chip = NULL;
 	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new(), missing = g_ptr_array_new();
 	g_auto(CtlPolicy) wanted = CTL_POLICY_DEFAULT;
@@ -284,22 +302,33 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 			    where ? "it takes options only" : "say where the packages are with --source DIR");
 		return 0;
 	}
-	source = (CtlSource){ where, cache ?: CTL_PACKAGES, { cert, key, ca } };
+	source = (CtlSource){ where, cache ?: CTL_PACKAGES, outbox ?: CTL_OUTBOX, keep, { cert, key, ca } };
 	target.source = ctl_source_dir(&source);
-	target.outbox = outbox ?: CTL_OUTBOX;
+	target.outbox = source.outbox;
 	target.trust = trust ?: CTL_TRUST;
 	if (policy && !ctl_policy_read(policy, &wanted, error))
 		return 0;
 	if (lock && wanted.lock == CTL_LOCK_NO)
 		wanted.lock = CTL_LOCK_UNIT;
 	target.policy = wanted;		/* borrows */
+	/* A depot tells its stations apart by their certificates. */
+	if (!ctl_depot_is_url(where))
+		lease = ctl_lease_new(where, station, &local);
+	if (local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return 0;
+	}
+	target.lease = lease;
 	chip = ctl_chip_open(ctl, error);
+	if (chip && lease && !ctl_lease_take(lease, chip->info.eid, CTL_LEASE_MS, error))
+		return 0;
 	packages = chip ? ctl_source_packages(ctl, &source, chip->info.eid, error) : NULL;
 	if (!packages)
 		return 0;
 
 	ctl_catch_signals();
 	provision(ctl, chip, &target, packages, &tally);
-	ctl_source_deliver(ctl, &source, target.outbox);
+	ctl_lease_end(lease);
+	ctl_source_deliver(ctl, &source);
 	return tally.exit;
 }

@@ -34,6 +34,15 @@ static gboolean fetch(Ctl *ctl, CtlDepot *depot, const char *cache, const guint8
 	return TRUE;
 }
 
+static GPtrArray *scan(const CtlSource *source, const guint8 eid[16], GError **error)
+{
+	GPtrArray *packages = ctl_packages_scan(ctl_source_dir(source), eid, error);
+
+	if (packages)
+		ctl_packages_add_gone(packages, source->outbox, eid);
+	return packages;
+}
+
 GPtrArray *ctl_source_packages(Ctl *ctl, const CtlSource *source, const guint8 eid[16], GError **error)
 {
 	g_autoptr(CtlDepot) depot = NULL;
@@ -41,7 +50,7 @@ GPtrArray *ctl_source_packages(Ctl *ctl, const CtlSource *source, const guint8 e
 	g_autoptr(GError) local = NULL;
 
 	if (!ctl_depot_is_url(source->where))
-		return ctl_packages_scan(source->where, eid, error);
+		return scan(source, eid, error);
 	depot = ctl_depot_new(source->where, &source->keys, error);
 	if (!depot)
 		return NULL;
@@ -49,7 +58,7 @@ GPtrArray *ctl_source_packages(Ctl *ctl, const CtlSource *source, const guint8 e
 		g_propagate_error(error, g_steal_pointer(&local));
 		return NULL;
 	}
-	packages = ctl_packages_scan(source->cache, eid, error);
+	packages = scan(source, eid, error);
 	if (packages && local && !packages->len) {
 		g_propagate_error(error, g_steal_pointer(&local));
 		return NULL;
@@ -60,14 +69,15 @@ GPtrArray *ctl_source_packages(Ctl *ctl, const CtlSource *source, const guint8 e
 	return g_steal_pointer(&packages);
 }
 
-void ctl_source_deliver(Ctl *ctl, const CtlSource *source, const char *outbox)
+void ctl_source_deliver(Ctl *ctl, const CtlSource *source)
 {
 	g_autoptr(GError) error = NULL;
 	CtlDelivered counts;
 
 	if (!ctl_depot_is_url(source->where))
 		return;
-	if (!ctl_deliver(ctl, outbox, source->where, &source->keys, &counts, &error))
+	if (!ctl_deliver(ctl, source->outbox, source->where, source->keep ? NULL : source->cache, &source->keys, &counts,
+			 &error))
 		ctl_say(&ctl->out, "The results wait in the outbox; ifppctl deliver brings them: %s.", error->message);
 	else if (counts.delivered)
 		ctl_say(&ctl->out, "%s: %u records delivered.", source->where, counts.delivered);

@@ -9,6 +9,8 @@
 typedef struct {
 	const char *where;	/* a directory, or https://HOST:PORT */
 	const char *cache;	/* where packages of a depot are kept */
+	const char *outbox;	/* the daemon's results */
+	gboolean keep;		/* packages stay in the cache when their results are delivered */
 	CtlDepotKeys keys;
 } CtlSource;
 
@@ -25,11 +27,11 @@ const char *ctl_source_dir(const CtlSource *source);
  * A depot that cannot be reached is no error while packages are here from before: a unit
  * that is half done is finished without the network.
  *
- * Return: of CtlPackage.
+ * Return: of CtlPackage, with those that are gone because their results were delivered.
  */
 GPtrArray *ctl_source_packages(Ctl *ctl, const CtlSource *source, const guint8 eid[16], GError **error);
 
 /* Give the depot the results; they wait if it cannot be reached, and that is only told. */
-void ctl_source_deliver(Ctl *ctl, const CtlSource *source, const char *outbox);
+void ctl_source_deliver(Ctl *ctl, const CtlSource *source);
 
 #endif

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "options.h"
+
+#include <stdio.h>
+
 #include "error.h"
 
 gboolean ifpp_usage_error(GError **error, const char *what)
@@ -22,4 +25,32 @@ gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const cha
 		return ifpp_usage_error(error,
 					*argc - 1 < n_args ? "an argument is missing" : "too many arguments");
 	return TRUE;
+}
+
+int ifpp_options_main(const char *program, const char *usage, const IfppCommand *commands,
+		      int (*fail)(const GError *error), int argc, char **argv)
+{
+	g_autoptr(GError) error = NULL;
+	int exit_code = IFPP_EXIT_OK;
+
+	if (argc < 2) {
+		fputs(usage, stderr);
+		return IFPP_EXIT_USAGE;
+	}
+	if (g_str_equal(argv[1], "--help") || g_str_equal(argv[1], "-h")) {
+		fputs(usage, stdout);
+		return IFPP_EXIT_OK;
+	}
+	if (g_str_equal(argv[1], "--version")) {
+		printf("%s " IFPP_VERSION "\n", program);
+		return IFPP_EXIT_OK;
+	}
+	for (; commands->name; commands++) {
+		if (!g_str_equal(argv[1], commands->name))
+			continue;
+		g_set_prgname(program);
+		return commands->run(argc - 1, argv + 1, &exit_code, &error) ? exit_code : fail(error);
+	}
+	g_set_error(&error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no such command", argv[1]);
+	return fail(error);
 }

@@ -18,6 +18,26 @@
 gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const char *summary, int *argc,
 			    char ***argv, int n_args, GError **error);
 
+typedef struct {
+	const char *name;
+	/* argv[0] is the command's name. FALSE: @error is set; else *exit_code counts, which is 0 at first */
+	gboolean (*run)(int argc, char **argv, int *exit_code, GError **error);
+} IfppCommand;
+
+/**
+ * ifpp_options_main() - main() of a program with commands
+ * @program: its name
+ * @usage: what --help prints, and standard error if no command is named
+ * @commands: ended by one without a name
+ * @fail: prints an error and returns the exit status for it
+ * @argc: as main()'s
+ * @argv: likewise
+ *
+ * Return: the exit status.
+ */
+int ifpp_options_main(const char *program, const char *usage, const IfppCommand *commands,
+		      int (*fail)(const GError *error), int argc, char **argv);
+
 /* Set IFPP_ERROR_USAGE and return FALSE. */
 gboolean ifpp_usage_error(GError **error, const char *what);
 

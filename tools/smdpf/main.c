@@ -414,10 +414,7 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	       report_verify(home, argv[1], signature, json, complete, exit_code, error);
 }
 
-static const struct {
-	const char *name;
-	gboolean (*run)(int argc, char **argv, int *exit_code, GError **error);
-} commands[] = {
+static const IfppCommand commands[] = {
 	{ "init", cmd_init },
 	{ "certificate", cmd_certificate },
 	{ "profile", cmd_profile },
@@ -427,36 +424,20 @@ static const struct {
 	{ "seal", cmd_seal },
 	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
+	{ NULL, NULL },
 };
+
+static int fail(const GError *error)
+{
+	return ifpp_error_exit(PROGRAM, error);
+}
 
 int main(int argc, char **argv)
 {
-	g_autoptr(GError) error = NULL;
-	int exit_code = IFPP_EXIT_OK;
+	int exit_code;
 
 	setlocale(LC_ALL, "");
-	if (argc < 2) {
-		fputs(usage, stderr);
-		return IFPP_EXIT_USAGE;
-	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
-		fputs(usage, stdout);
-		return IFPP_EXIT_OK;
-	}
-	if (!strcmp(argv[1], "--version")) {
-		printf(PROGRAM " " IFPP_VERSION "\n");
-		return IFPP_EXIT_OK;
-	}
-	for (guint i = 0; i < G_N_ELEMENTS(commands); i++) {
-		gboolean ok;
-
-		if (strcmp(argv[1], commands[i].name))
-			continue;
-		g_set_prgname(PROGRAM);
-		ok = commands[i].run(argc - 1, argv + 1, &exit_code, &error);
-		token_deinit();
-		return ok ? exit_code : ifpp_error_exit(PROGRAM, error);
-	}
-	g_set_error(&error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no such command", argv[1]);
-	return ifpp_error_exit(PROGRAM, error);
+	exit_code = ifpp_options_main(PROGRAM, usage, commands, fail, argc, argv);
+	token_deinit();
+	return exit_code;
 }
