@@ -173,10 +173,10 @@ static void check(Bench *bench, const Row *row, const char *answer, const char *
 	g_test_fail();
 }
 
-/* Two profiles: one that tells an address of everything, one with PPR1 and PPR2; one key left. */
+/* Two profiles: one that tells an address of everything, one with an owner, PPR1 and PPR2; one key left. */
 static void fill(Bench *bench)
 {
-	static const char *const more[] = { "b610300e800204f08108612e746573742e2e", "99020560" };
+	static const char *const more[] = { "b610300e800204f08108612e746573742e2e", "b705800399f907" "99020560" };
 
 	for (guint i = 0; i < 2; i++) {
 		g_autoptr(GBytes) extra = ifpp_unhex(more[i]);
