@@ -216,6 +216,23 @@ static void put_chip(void)
 	put_bytes("modem", "host", stream);
 }
 
+/* For fuzz-daemon: all in order; then one answer after the other that is not, of each kind. */
+static void put_modem_answers(void)
+{
+	static const char *const odd[] = { "6985", "6110", "6c05", "9000", "910b", "6a88", "6700", "bf3700" "9000" };
+
+	for (guint i = 0; i < 36; i++) {
+		g_autofree char *name = g_strdup_printf("odd-%u", i);
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		for (guint j = 0; j < i; j++)
+			add_record(out, 0, (IfppSpan){ 0 });
+		if (i)
+			add_hex(out, 1 + i % 4, odd[i % G_N_ELEMENTS(odd)]);
+		put("daemon", i ? name : "sound", out->data, out->len);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 20 };
@@ -268,6 +285,8 @@ int main(int argc, char **argv)
 		put_report(data, ok, receipt, challenge, otpk);
 	}
 	put_chip();
+	put_bytes("trust", "ci.der", pki->ci->der);
+	put_modem_answers();
 	put_bytes("x509", "dppb", pki->dppb->der);
 	put_bytes("x509", "euicc", pki->euicc->der);
 	put_bytes("x509", "eum", pki->eum->der);
