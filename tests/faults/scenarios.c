@@ -13,66 +13,18 @@
 #include "error.h"
 #include "station.h"
 
-#define WAIT_MS 40000
 
 static World *world;
 
+/* As many packages as keys. */
 static Station *begin(guint keys, const char *modem_options, GPtrArray **packages)
 {
 	Station *station = station_new(world, keys);
 
 	station->modem_options = modem_options;
 	station->quiet = TRUE;
-	if (packages)
-		*packages = station_seal(station, keys);
-	station_modem_start(station);
-	station_daemon_up(station);
+	station_up(station, keys, packages);
 	return station;
-}
-
-static void fault(Station *station, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void fault(Station *station, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	g_autofree char *line = NULL;
-	g_autofree char *answer = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	line = g_strconcat("fault ", text, NULL);
-	answer = station_control(station, line);
-	g_assert_null(strstr(answer, "error"));
-}
-
-static int load(Station *station, GBytes *package, guint *reason, guint *apdus)
-{
-	RelaySimResult result;
-	int status = station_request(station, IFPP_REQ_LOAD, package, &result);
-
-	if (reason)
-		*reason = result.reply.reason;
-	if (apdus)
-		*apdus = result.reply.apdus;
-	relay_sim_result_clear(&result);
-	return status;
-}
-
-static void submit(Station *station, GBytes *package)
-{
-	gsize len;
-	const void *data = g_bytes_get_data(package, &len);
-
-	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, WAIT_MS), ==, 0);
-}
-
-static void until(Station *station, const char *stat, gint64 value)
-{
-	for (guint i = 0; station_stat(station, stat) < value; i++) {
-		g_assert_cmpuint(i, <, WAIT_MS / 2);
-		g_usleep(2000);
-	}
 }
 
 static void finish_lock(Station *station)
@@ -82,7 +34,7 @@ static void finish_lock(Station *station)
 
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &result), ==, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 }
 
 /* The chip as its memory has it, with modem and daemon gone. */
@@ -121,7 +73,7 @@ static void test_client_ids(void)
 		station_daemon_kill(station);
 		station_daemon_up(station);
 	}
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 }
 
@@ -134,15 +86,15 @@ static void test_stale_channels(void)
 	for (guint i = 0; i < 3; i++) {
 		gint64 before = station_stat(station, "send_apdus");
 
-		fault(station, "apdu 1 delay 600");
-		submit(station, packages->pdata[i]);
-		until(station, "send_apdus", before + 1);
+		station_fault(station, "apdu 1 delay 600");
+		station_submit(station, packages->pdata[i]);
+		station_until(station, "send_apdus", before + 1);
 		station_daemon_kill(station);
 		station_daemon_up(station);
 		g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 	}
 	for (guint i = 0; i < 3; i++)
-		g_assert_cmpint(load(station, packages->pdata[i], NULL, NULL), ==, 0);
+		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
 	end(station, 3, 3, 3);
 }
 
@@ -153,8 +105,8 @@ static void test_no_reopening(void)
 	Station *station = begin(1, NULL, &packages);
 	guint reason;
 
-	fault(station, "apdu 6 error 3");
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	station_fault(station, "apdu 6 error 3");
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
 	g_assert_cmpuint(reason, ==, 11);
 	end(station, 0, 1, 1);
 }
@@ -167,8 +119,8 @@ static void test_early_result(void)
 	gint64 before = station_stat(station, "send_apdus");
 	guint reason;
 
-	fault(station, "apdu 5 pir 8");
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	station_fault(station, "apdu 5 pir 8");
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
 	g_assert_cmpuint(reason, ==, 8);
 	/* the five, RemoveNotification and GetFactoryInfo, each with its answer fetched */
 	g_assert_cmpint(station_stat(station, "send_apdus") - before, <=, 5 + 4);
@@ -183,13 +135,13 @@ static void test_stored_first(void)
 	gint64 before;
 	guint apdus;
 
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, &apdus), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, &apdus), ==, 0);
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 0);
 	/* the same again, held at the APDU after the result: RemoveNotificationFromList */
 	before = station_stat(station, "send_apdus");
-	fault(station, "apdu %u hang", apdus + 1);
-	submit(station, packages->pdata[1]);
-	until(station, "send_apdus", before + apdus + 1);
+	station_fault(station, "apdu %u hang", apdus + 1);
+	station_submit(station, packages->pdata[1]);
+	station_until(station, "send_apdus", before + apdus + 1);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 2);
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 1);
 	station_daemon_kill(station);
@@ -212,7 +164,7 @@ static void test_number_zero(void)
 	packages = station_seal(station, 1);
 	station_modem_start(station);
 	station_daemon_up(station);
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 }
 
@@ -225,13 +177,13 @@ static void test_client_gone(void)
 	Station *station = begin(1, NULL, &packages);
 	RelaySimResult result;
 
-	submit(station, packages->pdata[0]);
-	for (guint i = 0; i < WAIT_MS / 10 && !station_outbox(station, ".result"); i++)
+	station_submit(station, packages->pdata[0]);
+	for (guint i = 0; i < STATION_WAIT_MS / 10 && !station_outbox(station, ".result"); i++)
 		g_usleep(10000);
-	g_assert_cmpint(relay_sim_wait(station->sim, &result, WAIT_MS), ==, 0);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 	relay_sim_result_clear(&result);
 	/* whoever comes next is told that this key has done its work */
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, -EKEYEXPIRED);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, -EKEYEXPIRED);
 	end(station, 1, 1, 1);
 }
 
@@ -264,9 +216,9 @@ static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug
 	gint64 faults = station_stat(station, "faults");
 	guint unspent;
 
-	fault(station, "%s", line);
-	submit(station, packages->pdata[0]);
-	until(station, "faults", faults + 1);
+	station_fault(station, "%s", line);
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "faults", faults + 1);
 	if (kill_daemon)
 		station_daemon_kill(station);
 	if (plug)
@@ -275,8 +227,8 @@ static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug
 	if (station->daemon) {
 		RelaySimResult result;
 
-		if (relay_sim_wait(station->sim, &result, WAIT_MS))
-			station_daemon_wait(station, WAIT_MS);
+		if (relay_sim_wait(station->sim, &result, STATION_WAIT_MS))
+			station_daemon_wait(station, STATION_WAIT_MS);
 		else
 			relay_sim_result_clear(&result);
 		if (station->daemon && station->sim->rec.unknown)
@@ -287,7 +239,7 @@ static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug
 	g_assert_cmpuint(station->sim->rec.unknown, ==, 0);
 	unspent = station->sim->rec.unspent;
 	if (unspent)	/* nothing had happened: it can be done again */
-		g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+		g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	g_test_message("%s: key %s", line, unspent ? "untouched" : "spent, result signed");
 	end(station, says_installed(station), 1, 1);
 }
@@ -345,11 +297,11 @@ static void test_disk_full(void)
 	while (fwrite(junk, 4096, 1, file) == 1)
 		;
 	fclose(file);
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -ENOSPC);
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -ENOSPC);
 	g_assert_cmpuint(reason, ==, IFPP_ERROR_NO_SPACE);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_unlink(ballast);
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 	g_assert_cmpint(umount(state), ==, 0);
 	g_rmdir(state);
@@ -373,7 +325,7 @@ static void test_lock_cut(void)
 		station->timeout = "1";
 		station_modem_start(station);
 		station_daemon_up(station);
-		fault(station, "%s", lines[i]);
+		station_fault(station, "%s", lines[i]);
 		status = station_request(station, IFPP_REQ_LOCK, challenge, &result);
 		relay_sim_result_clear(&result);
 		/* irrevocable from the request on */
@@ -385,11 +337,11 @@ static void test_lock_cut(void)
 			station_daemon_up(station);
 			g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
 			if (station->sim->rec.state == IFPP_STATE_LOCKED)
-				g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+				g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 			else
 				finish_lock(station);
 		} else {
-			g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+			g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 		}
 		g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
 		g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);

@@ -457,3 +457,63 @@ int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult
 		return err;
 	return result->status;
 }
+
+/* ----------------------------------------------------------------- steps */
+
+void station_up(Station *station, guint n_packages, GPtrArray **packages)
+{
+	if (n_packages)
+		*packages = station_seal(station, n_packages);
+	station_modem_start(station);
+	station_daemon_up(station);
+}
+
+Station *station_begin(World *world, guint keys, guint n_packages, GPtrArray **packages)
+{
+	Station *station = station_new(world, keys);
+
+	station_up(station, n_packages, packages);
+	return station;
+}
+
+void station_fault(Station *station, const char *format, ...)
+{
+	g_autofree char *text = NULL, *line = NULL, *answer = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	line = g_strconcat("fault ", text, NULL);
+	answer = station_control(station, line);
+	g_assert_null(strstr(answer, "error"));
+}
+
+int station_load(Station *station, GBytes *package, guint *reason, guint *apdus)
+{
+	RelaySimResult result;
+	int status = station_request(station, IFPP_REQ_LOAD, package, &result);
+
+	if (reason)
+		*reason = result.reply.reason;
+	if (apdus)
+		*apdus = result.reply.apdus;
+	relay_sim_result_clear(&result);
+	return status;
+}
+
+void station_submit(Station *station, GBytes *package)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(package, &len);
+
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, STATION_WAIT_MS), ==, 0);
+}
+
+void station_until(Station *station, const char *stat, gint64 value)
+{
+	for (guint i = 0; station_stat(station, stat) < value; i++) {
+		g_assert_cmpuint(i, <, STATION_WAIT_MS / 2);
+		g_usleep(2000);
+	}
+}
