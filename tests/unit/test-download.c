@@ -69,13 +69,25 @@ static void test_real_time(void)
 	station_free(station);
 }
 
+/* An SM-DP+ of this world with one profile to give, which lives as long as @upp and @metadata. */
+static SmDp *server(Station *station, guint64 serial, guint8 iccid[10], GByteArray **upp, GByteArray **metadata)
+{
+	SmDp *dp = smdp_new(world->pki, station->dir);
+
+	profile_builtin_iccid(serial, iccid);
+	*upp = profile_builtin(serial, NULL);
+	*metadata = profile_metadata(iccid, "IFPP", "Life", PROFILE_OPERATIONAL);
+	dp->upp = (IfppSpan){ (*upp)->data, (*upp)->len };
+	dp->metadata = (IfppSpan){ (*metadata)->data, (*metadata)->len };
+	return dp;
+}
+
 /* On a unit that has left the factory, locked: a confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
 static void test_life(void)
 {
 	Station *station = station_new(world, 1);
-	g_autoptr(SmDp) dp = smdp_new(world->pki, station->dir);
-	g_autoptr(GByteArray) upp = profile_builtin(99, NULL);
-	g_autoptr(GByteArray) metadata = NULL;
+	g_autoptr(GByteArray) upp = NULL, metadata = NULL;
+	g_autoptr(SmDp) dp = NULL;
 	g_autoptr(IfppPir) pir = NULL;
 	g_autofree char *iccid_hex = NULL, *list = NULL, *command = NULL;
 	static const struct {
@@ -93,11 +105,8 @@ static void test_life(void)
 	Lpa *lpa;
 
 	station_modem_start(station);
-	profile_builtin_iccid(99, iccid);
+	dp = server(station, 99, iccid, &upp, &metadata);
 	iccid_hex = ifpp_hex(IFPP_SPAN(iccid));
-	metadata = profile_metadata(iccid, "IFPP", "Life", PROFILE_OPERATIONAL);
-	dp->upp = (IfppSpan){ upp->data, upp->len };
-	dp->metadata = (IfppSpan){ metadata->data, metadata->len };
 	dp->code = "4711";
 	lpa = lpa_open(station->socket);
 	list = lpa_hex(lpa, "ff2412" "8010" "000102030405060708090a0b0c0d0e0f");
@@ -159,9 +168,8 @@ static void test_life(void)
 static void test_second_try(void)
 {
 	Station *station = station_new(world, 1);
-	g_autoptr(SmDp) dp = smdp_new(world->pki, station->dir);
-	g_autoptr(GByteArray) upp = profile_builtin(98, NULL);
-	g_autoptr(GByteArray) metadata = NULL;
+	g_autoptr(GByteArray) upp = NULL, metadata = NULL;
+	g_autoptr(SmDp) dp = NULL;
 	g_autoptr(GBytes) authenticated = NULL, prepared = NULL, bpp = NULL, again = NULL, second = NULL;
 	g_autoptr(IfppChipMem) mem = NULL;
 	g_autoptr(IfppPir) pir = NULL;
@@ -170,10 +178,7 @@ static void test_second_try(void)
 	Lpa *lpa;
 
 	station_modem_start(station);
-	profile_builtin_iccid(98, iccid);
-	metadata = profile_metadata(iccid, "IFPP", "Second", PROFILE_OPERATIONAL);
-	dp->upp = (IfppSpan){ upp->data, upp->len };
-	dp->metadata = (IfppSpan){ metadata->data, metadata->len };
+	dp = server(station, 98, iccid, &upp, &metadata);
 	lpa = lpa_open(station->socket);
 	drained = lpa_hex(lpa, "ff2300");
 	authenticated = lpa_authenticate(lpa, dp);
