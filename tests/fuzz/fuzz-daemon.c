@@ -41,13 +41,6 @@ static GBytes *info, *package, *pir, *receipt;
 static GSocketService *service;
 static Bench *bench;
 
-/* The daemon's pauses are for people's patience, and for modems. */
-guint __wrap_g_timeout_add(guint interval, GSourceFunc func, gpointer user);
-guint __wrap_g_timeout_add(guint interval, GSourceFunc func, gpointer user)
-{
-	return g_idle_add(func, user);
-}
-
 /* ------------------------------------------------------------------ the modem */
 
 static guint get16(const guint8 *p)

@@ -7,6 +7,7 @@
 #include <glib/gstdio.h>
 
 #include <gnutls/pkcs7.h>
+#include <linux/ifpp.h>
 
 #include "bundle.h"
 #include "chipkit.h"
@@ -219,7 +220,7 @@ static void put_chip(void)
 /* For fuzz-daemon: all in order; then one answer after the other that is not, of each kind. */
 static void put_modem_answers(void)
 {
-	static const char *const odd[] = { "6985", "6110", "6c05", "9000", "910b", "6a88", "6700", "bf3700" "9000" };
+	static const char *const odd[] = { "6985", "6110", "6c05", "9000", "910b", "6a88", "6700", "bf37009000" };
 
 	for (guint i = 0; i < 36; i++) {
 		g_autofree char *name = g_strdup_printf("odd-%u", i);
@@ -231,6 +232,24 @@ static void put_modem_answers(void)
 			add_hex(out, 1 + i % 4, odd[i % G_N_ELEMENTS(odd)]);
 		put("daemon", i ? name : "sound", out->data, out->len);
 	}
+}
+
+/* For fuzz-relay: the answer to attaching, two requests that are whole, and one that is not. */
+static void put_requests(void)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	const guint8 attached[8] = { 0 };
+
+	g_byte_array_append(out, (guint8[]){ sizeof(attached), 0 }, 2);
+	g_byte_array_append(out, attached, sizeof(attached));
+	for (guint i = 0; i < 3; i++) {
+		struct ifpp_req req = { .type = IFPP_REQ_LOAD, .timeout_ms = 1000, .len = 4 };
+
+		g_byte_array_append(out, (guint8[]){ sizeof(req) + 4 + i / 2, 0 }, 2);
+		g_byte_array_append(out, (guint8 *)&req, sizeof(req));
+		g_byte_array_append(out, (const guint8 *)"IFPP?", 4 + i / 2);
+	}
+	put("relay", "requests", out->data, out->len);
 }
 
 int main(int argc, char **argv)
@@ -287,6 +306,7 @@ int main(int argc, char **argv)
 	put_chip();
 	put_bytes("trust", "ci.der", pki->ci->der);
 	put_modem_answers();
+	put_requests();
 	put_bytes("x509", "dppb", pki->dppb->der);
 	put_bytes("x509", "euicc", pki->euicc->der);
 	put_bytes("x509", "eum", pki->eum->der);
