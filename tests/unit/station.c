@@ -361,10 +361,15 @@ void station_daemon_start(Station *station)
 			 (char *)station->timeout,
 			 (char *)"--linger",
 			 (char *)"0",
-			 station->policy ? (char *)"--policy" : NULL,
-			 (char *)station->policy,
-			 NULL };
+			 NULL, NULL, NULL, NULL };
+	guint n = G_N_ELEMENTS(argv) - 4;
 
+	if (station->proxy)
+		argv[n++] = (char *)"--proxy";
+	if (station->policy) {
+		argv[n++] = (char *)"--policy";
+		argv[n++] = (char *)station->policy;
+	}
 	g_assert_cmpint(station->daemon, ==, 0);
 	station->daemon = spawn(station, argv);
 }

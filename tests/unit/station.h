@@ -46,6 +46,7 @@ typedef struct {
 	const char *timeout;	/* seconds for one QMI message */
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
 	gboolean quiet;		/* never show the log */
+	gboolean proxy;		/* the daemon reaches the modem through qmi-proxy */
 } Station;
 
 Station *station_new(World *world, guint keys);
