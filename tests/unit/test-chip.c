@@ -426,6 +426,13 @@ static void test_rules_refused(void)
 		{ 0, NULL, "99020640", 3, 2, 15 },
 		{ 2, NULL, "99020780", 3, 0, 0 },	/* update control is none */
 		{ 2, NULL, "b704" "80029999" "99020560", 3, 2, 1 },	/* an owner who is none */
+		{ 2, NULL, OWNER, 3, 0, 0 },
+		{ 2, NULL, "b705" "800399f917", 3, 5, 13 },	/* 999-71 has no IMSI of 999-70 */
+		{ 2, NULL, "b705" "8003990907", 3, 0, 0 },	/* 999-700 has */
+		{ 2, NULL, "b705" "8003991907", 3, 5, 13 },	/* and 999-701 has not */
+		{ 2, NULL, "b705" "800389f907", 3, 5, 13 },
+		{ 2, NULL, "b708" "800399f907" "810101", 3, 5, 13 },	/* a group that the profile is not of */
+		{ 2, NULL, "b708" "800399f907" "820101", 3, 5, 13 },
 	};
 	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(cases));
 

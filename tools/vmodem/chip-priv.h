@@ -58,7 +58,7 @@ typedef enum {
 	PIR_NO_MEMORY = 10,
 	PIR_INTERRUPTED = 11,
 	PIR_ELEMENT = 12,
-	PIR_ICCID_MISMATCH = 13,
+	PIR_DATA_MISMATCH = 13,		/* of metadata and profile */
 	PIR_TEST_KEY = 14,		/* a test profile with a key that is not a published one */
 	PIR_POLICY_RULE = 15,		/* a rule without an owner, or that GetRAT does not grant */
 } PirReason;
