@@ -53,18 +53,26 @@ static int run_argv(char **argv)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-int station_run(const char *program, ...)
+GPtrArray *station_argv(const char *program, va_list args)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 	const char *arg;
-	va_list args;
 
 	g_ptr_array_add(argv, station_program(program));
-	va_start(args, program);
 	while ((arg = va_arg(args, const char *)))
 		g_ptr_array_add(argv, g_strdup(arg));
-	va_end(args);
 	g_ptr_array_add(argv, NULL);
+	return argv;
+}
+
+int station_run(const char *program, ...)
+{
+	g_autoptr(GPtrArray) argv = NULL;
+	va_list args;
+
+	va_start(args, program);
+	argv = station_argv(program, args);
+	va_end(args);
 	return run_argv((char **)argv->pdata);
 }
 

@@ -93,6 +93,8 @@ void station_until(Station *station, const char *stat, gint64 value);
 /* Run a program of the project and return its exit code. */
 int station_run(const char *program, ...) G_GNUC_NULL_TERMINATED;
 char *station_program(const char *name);
+/* Its path, the arguments up to NULL, and NULL. */
+GPtrArray *station_argv(const char *program, va_list args);
 void station_remove(const char *path);
 void station_copy(const char *from, const char *to);
 
