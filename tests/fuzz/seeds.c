@@ -250,6 +250,7 @@ static void put_requests(void)
 		g_byte_array_append(out, (const guint8 *)"IFPP?", 4 + i / 2);
 	}
 	put("relay", "requests", out->data, out->len);
+	put("relay", "status", (const guint8[]){ 8, 0, 0, 0, 0, 0x80, 0, 0, 0, 0 }, 10);	/* INT_MIN, once a mishap */
 }
 
 int main(int argc, char **argv)
