@@ -161,6 +161,22 @@ static void put_hex_records(const char *name, const char *const *records, guint 
 	put("apdu", name, out->data, out->len);
 }
 
+/* The PKI of the chip, flat as it is. */
+static void put_pki(const char *pki)
+{
+	g_autoptr(GDir) dir = g_dir_open(pki, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(pki, name, NULL);
+		g_autoptr(GBytes) bytes = ifpp_file_read(path, 1 << 20, NULL);
+
+		if (!bytes)
+			g_error("%s: cannot be read", path);
+		put_bytes("pki", name, bytes);
+	}
+}
+
 /* A chip with two keys; a load for the first, alone and with power cuts; commands; and a host's talk with the modem. */
 static void put_chip(void)
 {
@@ -168,6 +184,11 @@ static void put_chip(void)
 		"bf3e035c015a", "bf2000", "bf2200", "bf2d00", "bf2d0aa003950102" "5c035a9f70", "bf2800", "bf2b00",
 		"bf2b05a003800101", "bf3003800101", "ff2103800101", "ff2300", "bf3c00", "bf3f03800161", "bf4300",
 		"bf2e00", "bf3404820205e0", "bf3502" "3000", "ff2412" "8010" "000102030405060708090a0b0c0d0e0f",
+	};
+	/* fuzz-apdu has what these say: plain, again, with session keys, cancelled, and with a byte that is wrong */
+	static const char *const downloads[] = {
+		"000000000000", "010000000000", "030000000000", "090100000000", "090300000000", "010000200001",
+		"010000400101",
 	};
 	static const char *const raw[] = {
 		"0070000001", "00700005", "0070800500", "01a4040010a0000005591010ffffffff8900000100",
@@ -212,6 +233,18 @@ static void put_chip(void)
 		add_hex(out, 2, "bf3003800101");
 		put("apdu", name, out->data, out->len);
 	}
+	for (guint i = 0; i < G_N_ELEMENTS(downloads); i++) {
+		g_autofree char *name = g_strdup_printf("download-%u", i);
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		add_hex(out, 2, "ff2300");
+		add_hex(out, 4, "040000000000");	/* prepared, and left */
+		add_hex(out, 4, downloads[i]);
+		add_hex(out, 3, "00");
+		add_hex(out, 4, "010000000000");
+		put("apdu", name, out->data, out->len);
+	}
+	put_pki(kit->pki);
 	put_hex_records("field", field, G_N_ELEMENTS(field), 2);
 	put_hex_records("raw", raw, G_N_ELEMENTS(raw), 0);
 	put_bytes("modem", "host", stream);

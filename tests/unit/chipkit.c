@@ -78,7 +78,7 @@ Kit *kit_new(guint keys)
 	return kit;
 }
 
-static void remove_tree(const char *dir)
+void kit_remove(const char *dir)
 {
 	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
 	const char *name;
@@ -87,7 +87,7 @@ static void remove_tree(const char *dir)
 		g_autofree char *path = g_build_filename(dir, name, NULL);
 
 		if (g_file_test(path, G_FILE_TEST_IS_DIR))
-			remove_tree(path);
+			kit_remove(path);
 		else
 			g_unlink(path);
 	}
@@ -100,7 +100,7 @@ void kit_free(Kit *kit)
 	ifpp_trust_free(kit->trust);
 	ifpp_ec_key_free(kit->dp_key);
 	g_bytes_unref(kit->dp_cert);
-	remove_tree(kit->dir);
+	kit_remove(kit->dir);
 	g_free(kit->dir);
 	g_free(kit->pki);
 	g_free(kit->chip_file);

@@ -26,6 +26,8 @@ typedef struct {
 
 Kit *kit_new(guint keys);
 void kit_free(Kit *kit);
+/* A directory and all in it. */
+void kit_remove(const char *dir);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kit, kit_free)
 
 /* A certificate of a Key Maker or SM-DP+ for its key, under a PKI; files are left in @dir. */
