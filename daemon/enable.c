@@ -11,6 +11,7 @@
 #define ENABLE_TIME (60 * G_USEC_PER_SEC)
 #define POLICY_MAX (16 * 1024)
 #define RESULT_WRONG_STATE 2	/* enabled meanwhile */
+#define RESULT_CAT_BUSY 5
 
 typedef struct {
 	Uim *uim;
@@ -90,8 +91,9 @@ static gboolean check_enabled(GBytes *response, GError **error)
 		return FALSE;
 	}
 	if (code && code != RESULT_WRONG_STATE) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "EnableProfile: the chip refuses with result %u",
-			    (guint)code);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "EnableProfile: the chip refuses with result %u%s",
+			    (guint)code,
+			    code == RESULT_CAT_BUSY ? ": it waits for the end of a REFRESH, try again" : "");
 		return FALSE;
 	}
 	return TRUE;

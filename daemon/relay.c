@@ -16,6 +16,7 @@
 #include "error.h"
 #include "relay.h"
 
+#define ERRNO_MAX 4095		/* of the kernel */
 #define ATTACH_TIMEOUT_MS 10000
 
 struct _Relay {
@@ -104,7 +105,8 @@ static int socket_attach(Relay *relay, struct ifpp_attach *attach, const struct 
 		return errno;
 	if (poll(&pfd, 1, ATTACH_TIMEOUT_MS) != 1)
 		return ETIMEDOUT;
-	if (recv(relay->fd, &answer, sizeof(answer), 0) != sizeof(answer))
+	if (recv(relay->fd, &answer, sizeof(answer), 0) != sizeof(answer) || answer.status > 0 ||
+	    answer.status < -ERRNO_MAX)
 		return EIO;
 	attach->index = answer.index;
 	return -answer.status;

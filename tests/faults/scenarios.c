@@ -4,8 +4,11 @@
  * power, plug or process may go. The campaign finds what nobody thought of; these are the ones that
  * somebody did, and say by name what is broken.
  */
+#include <sched.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/wait.h>
 
 #include <glib/gstdio.h>
 
@@ -13,66 +16,18 @@
 #include "error.h"
 #include "station.h"
 
-#define WAIT_MS 40000
 
 static World *world;
 
+/* As many packages as keys. */
 static Station *begin(guint keys, const char *modem_options, GPtrArray **packages)
 {
 	Station *station = station_new(world, keys);
 
 	station->modem_options = modem_options;
 	station->quiet = TRUE;
-	if (packages)
-		*packages = station_seal(station, keys);
-	station_modem_start(station);
-	station_daemon_up(station);
+	station_up(station, keys, packages);
 	return station;
-}
-
-static void fault(Station *station, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void fault(Station *station, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	g_autofree char *line = NULL;
-	g_autofree char *answer = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	line = g_strconcat("fault ", text, NULL);
-	answer = station_control(station, line);
-	g_assert_null(strstr(answer, "error"));
-}
-
-static int load(Station *station, GBytes *package, guint *reason, guint *apdus)
-{
-	RelaySimResult result;
-	int status = station_request(station, IFPP_REQ_LOAD, package, &result);
-
-	if (reason)
-		*reason = result.reply.reason;
-	if (apdus)
-		*apdus = result.reply.apdus;
-	relay_sim_result_clear(&result);
-	return status;
-}
-
-static void submit(Station *station, GBytes *package)
-{
-	gsize len;
-	const void *data = g_bytes_get_data(package, &len);
-
-	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, WAIT_MS), ==, 0);
-}
-
-static void until(Station *station, const char *stat, gint64 value)
-{
-	for (guint i = 0; station_stat(station, stat) < value; i++) {
-		g_assert_cmpuint(i, <, WAIT_MS / 2);
-		g_usleep(2000);
-	}
 }
 
 static void finish_lock(Station *station)
@@ -82,7 +37,7 @@ static void finish_lock(Station *station)
 
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &result), ==, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 }
 
 /* The chip as its memory has it, with modem and daemon gone. */
@@ -121,7 +76,7 @@ static void test_client_ids(void)
 		station_daemon_kill(station);
 		station_daemon_up(station);
 	}
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 }
 
@@ -134,15 +89,15 @@ static void test_stale_channels(void)
 	for (guint i = 0; i < 3; i++) {
 		gint64 before = station_stat(station, "send_apdus");
 
-		fault(station, "apdu 1 delay 600");
-		submit(station, packages->pdata[i]);
-		until(station, "send_apdus", before + 1);
+		station_fault(station, "apdu 1 delay 600");
+		station_submit(station, packages->pdata[i]);
+		station_until(station, "send_apdus", before + 1);
 		station_daemon_kill(station);
 		station_daemon_up(station);
 		g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 	}
 	for (guint i = 0; i < 3; i++)
-		g_assert_cmpint(load(station, packages->pdata[i], NULL, NULL), ==, 0);
+		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
 	end(station, 3, 3, 3);
 }
 
@@ -153,8 +108,8 @@ static void test_no_reopening(void)
 	Station *station = begin(1, NULL, &packages);
 	guint reason;
 
-	fault(station, "apdu 6 error 3");
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	station_fault(station, "apdu 6 error 3");
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
 	g_assert_cmpuint(reason, ==, 11);
 	end(station, 0, 1, 1);
 }
@@ -167,8 +122,8 @@ static void test_early_result(void)
 	gint64 before = station_stat(station, "send_apdus");
 	guint reason;
 
-	fault(station, "apdu 5 pir 8");
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
+	station_fault(station, "apdu 5 pir 8");
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
 	g_assert_cmpuint(reason, ==, 8);
 	/* the five, RemoveNotification and GetFactoryInfo, each with its answer fetched */
 	g_assert_cmpint(station_stat(station, "send_apdus") - before, <=, 5 + 4);
@@ -183,13 +138,13 @@ static void test_stored_first(void)
 	gint64 before;
 	guint apdus;
 
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, &apdus), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, &apdus), ==, 0);
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 0);
 	/* the same again, held at the APDU after the result: RemoveNotificationFromList */
 	before = station_stat(station, "send_apdus");
-	fault(station, "apdu %u hang", apdus + 1);
-	submit(station, packages->pdata[1]);
-	until(station, "send_apdus", before + apdus + 1);
+	station_fault(station, "apdu %u hang", apdus + 1);
+	station_submit(station, packages->pdata[1]);
+	station_until(station, "send_apdus", before + apdus + 1);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 2);
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 1);
 	station_daemon_kill(station);
@@ -212,7 +167,7 @@ static void test_number_zero(void)
 	packages = station_seal(station, 1);
 	station_modem_start(station);
 	station_daemon_up(station);
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 }
 
@@ -225,13 +180,13 @@ static void test_client_gone(void)
 	Station *station = begin(1, NULL, &packages);
 	RelaySimResult result;
 
-	submit(station, packages->pdata[0]);
-	for (guint i = 0; i < WAIT_MS / 10 && !station_outbox(station, ".result"); i++)
+	station_submit(station, packages->pdata[0]);
+	for (guint i = 0; i < STATION_WAIT_MS / 10 && !station_outbox(station, ".result"); i++)
 		g_usleep(10000);
-	g_assert_cmpint(relay_sim_wait(station->sim, &result, WAIT_MS), ==, 0);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 	relay_sim_result_clear(&result);
 	/* whoever comes next is told that this key has done its work */
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, -EKEYEXPIRED);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, -EKEYEXPIRED);
 	end(station, 1, 1, 1);
 }
 
@@ -257,26 +212,17 @@ static gboolean says_installed(Station *station)
 	return g_key_file_get_integer(result, "Result", "Status", NULL) == 0;
 }
 
-static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug)
+/* A fault is on its way: what becomes of the load in hand, and what it takes to do it again. */
+static void resume(Station *station, GBytes *package, const char *what)
 {
-	g_autoptr(GPtrArray) packages = NULL;
-	Station *station = begin(1, NULL, &packages);
-	gint64 faults = station_stat(station, "faults");
 	guint unspent;
 
-	fault(station, "%s", line);
-	submit(station, packages->pdata[0]);
-	until(station, "faults", faults + 1);
-	if (kill_daemon)
-		station_daemon_kill(station);
-	if (plug)
-		g_free(station_control(station, "plug"));
 	/* with the modem gone the daemon goes too, unless it can still ask */
 	if (station->daemon) {
 		RelaySimResult result;
 
-		if (relay_sim_wait(station->sim, &result, WAIT_MS))
-			station_daemon_wait(station, WAIT_MS);
+		if (relay_sim_wait(station->sim, &result, STATION_WAIT_MS))
+			station_daemon_wait(station, STATION_WAIT_MS);
 		else
 			relay_sim_result_clear(&result);
 		if (station->daemon && station->sim->rec.unknown)
@@ -287,9 +233,25 @@ static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug
 	g_assert_cmpuint(station->sim->rec.unknown, ==, 0);
 	unspent = station->sim->rec.unspent;
 	if (unspent)	/* nothing had happened: it can be done again */
-		g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
-	g_test_message("%s: key %s", line, unspent ? "untouched" : "spent, result signed");
+		g_assert_cmpint(station_load(station, package, NULL, NULL), ==, 0);
+	g_test_message("%s: key %s", what, unspent ? "untouched" : "spent, result signed");
 	end(station, says_installed(station), 1, 1);
+}
+
+static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, NULL, &packages);
+	gint64 faults = station_stat(station, "faults");
+
+	station_fault(station, "%s", line);
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "faults", faults + 1);
+	if (kill_daemon)
+		station_daemon_kill(station);
+	if (plug)
+		g_free(station_control(station, "plug"));
+	resume(station, packages->pdata[0], line);
 }
 
 /* The daemon is killed at an APDU: before, in and after the load proper. */
@@ -345,11 +307,11 @@ static void test_disk_full(void)
 	while (fwrite(junk, 4096, 1, file) == 1)
 		;
 	fclose(file);
-	g_assert_cmpint(load(station, packages->pdata[0], &reason, NULL), ==, -ENOSPC);
+	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -ENOSPC);
 	g_assert_cmpuint(reason, ==, IFPP_ERROR_NO_SPACE);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_unlink(ballast);
-	g_assert_cmpint(load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	end(station, 1, 1, 1);
 	g_assert_cmpint(umount(state), ==, 0);
 	g_rmdir(state);
@@ -373,7 +335,7 @@ static void test_lock_cut(void)
 		station->timeout = "1";
 		station_modem_start(station);
 		station_daemon_up(station);
-		fault(station, "%s", lines[i]);
+		station_fault(station, "%s", lines[i]);
 		status = station_request(station, IFPP_REQ_LOCK, challenge, &result);
 		relay_sim_result_clear(&result);
 		/* irrevocable from the request on */
@@ -385,11 +347,11 @@ static void test_lock_cut(void)
 			station_daemon_up(station);
 			g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
 			if (station->sim->rec.state == IFPP_STATE_LOCKED)
-				g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+				g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 			else
 				finish_lock(station);
 		} else {
-			g_assert_cmpint(station_daemon_wait(station, WAIT_MS), ==, 0);
+			g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 		}
 		g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
 		g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
@@ -401,6 +363,152 @@ static void test_lock_cut(void)
 		g_assert_cmpuint(station->sim->tampers, ==, 0);
 		station_free(station);
 	}
+}
+
+/* ------------------------------------------------------------------ one client of qmi-proxy among others */
+
+#define QMI_PROXY "/usr/libexec/qmi-proxy"
+
+static GPid proxy;
+
+/* Its socket is an abstract one: in a network of our own nobody else's is in the way. */
+static void proxy_start(void)
+{
+	static gboolean apart;
+	char *argv[] = { (char *)QMI_PROXY, (char *)"--no-exit", NULL };
+	g_autoptr(GError) error = NULL;
+
+	if (!apart)
+		g_assert_cmpint(unshare(CLONE_NEWNET), ==, 0);
+	apart = TRUE;
+	g_spawn_async(NULL, argv, NULL,
+		      G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
+		      &proxy, &error);
+	g_assert_no_error(error);
+	for (guint i = 0;; i++) {
+		g_autofree char *sockets = NULL;
+
+		g_assert_true(g_file_get_contents("/proc/self/net/unix", &sockets, NULL, NULL));
+		if (strstr(sockets, " @qmi-proxy\n"))
+			break;
+		g_assert_cmpuint(i, <, STATION_WAIT_MS / 10);
+		g_usleep(10000);
+	}
+}
+
+static void proxy_stop(int sig)
+{
+	g_assert_cmpint(kill(proxy, sig), ==, 0);
+	g_assert_cmpint(waitpid(proxy, NULL, 0), ==, proxy);
+}
+
+/* What somebody else asks of the modem beside the daemon. */
+static gboolean other(Station *station, const char *option)
+{
+	char *argv[] = { (char *)"qmicli", (char *)"-p", (char *)"-d", station->socket,
+			 (char *)"--device-open-qmi", (char *)option, NULL };
+	g_autofree char *out = NULL, *err = NULL;
+	g_autoptr(GError) error = NULL;
+	int status;
+
+	g_spawn_sync(NULL, argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err, &status, &error);
+	g_assert_no_error(error);
+	if (g_spawn_check_wait_status(status, NULL))
+		return TRUE;
+	g_test_message("qmicli %s: %s%s", option, out, err);
+	return FALSE;
+}
+
+static void proxy_killed(Station *station)
+{
+	proxy_stop(SIGKILL);
+	proxy_start();
+}
+
+static void proxy_restarted(Station *station)
+{
+	proxy_stop(SIGTERM);
+	proxy_start();
+}
+
+static void card_off_and_on(Station *station)
+{
+	g_assert_true(other(station, "--uim-sim-power-off=1"));
+	g_assert_true(other(station, "--uim-sim-power-on=1"));
+}
+
+static void modem_reset_by_other(Station *station)
+{
+	gint64 resets = station_stat(station, "resets");
+
+	/* the modem may be gone before it can take its leave */
+	other(station, "--dms-set-operating-mode=reset");
+	station_until(station, "resets", resets + 1);
+	/* The proxy may have noticed, and may have not. */
+	proxy_stop(SIGKILL);
+	proxy_start();
+}
+
+/* Early, in the middle and at the end of a load somebody is in the daemon's way, who uses the port too. */
+static void share_and_resume(gconstpointer data)
+{
+	void (*meanwhile)(Station *station) = data;
+	static const guint apdus[] = { 2, 6, 12 };
+
+	for (guint i = 0; i < G_N_ELEMENTS(apdus); i++) {
+		g_autofree char *what = g_strdup_printf("apdu %u", apdus[i]);
+		g_autoptr(GPtrArray) packages = NULL;
+		Station *station = station_new(world, 1);
+		gint64 faults;
+
+		proxy_start();
+		station->proxy = TRUE;
+		station->quiet = TRUE;
+		station_up(station, 1, &packages);
+		faults = station_stat(station, "faults");
+		station_fault(station, "%s delay 2500", what);
+		station_submit(station, packages->pdata[0]);
+		station_until(station, "faults", faults + 1);
+		g_assert_true(other(station, "--uim-get-slot-status"));
+		meanwhile(station);
+		resume(station, packages->pdata[0], what);
+		proxy_stop(SIGKILL);
+	}
+}
+
+/* A lock that loses its proxy is done again, and ends. */
+static void test_proxy_lock(void)
+{
+	g_autoptr(GBytes) challenge = g_bytes_new_static("0123456789abcdef", 16);
+	Station *station = station_new(world, 2);
+	g_autoptr(IfppChipMem) mem = NULL;
+
+	proxy_start();
+	station->proxy = TRUE;
+	station->quiet = TRUE;
+	station_up(station, 0, NULL);
+	station_fault(station, "apdu 1 delay 2500");
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOCK, g_bytes_get_data(challenge, NULL),
+					 g_bytes_get_size(challenge), STATION_WAIT_MS), ==, 0);
+	station_until(station, "faults", 1);
+	proxy_killed(station);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), !=, 0);
+	station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
+	if (station->sim->rec.state != IFPP_STATE_LOCKED)
+		finish_lock(station);
+	else
+		g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
+	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
+	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+	g_assert_cmpint(station_stat(station, "clients"), ==, 0);
+	station_modem_stop(station);
+	mem = ifpp_chipmem_load(station->chip, NULL);
+	g_assert_true(mem->locked);
+	g_assert_cmpuint(mem->lock_counter, ==, 1);
+	g_assert_cmpuint(station->sim->tampers, ==, 0);
+	station_free(station);
+	proxy_stop(SIGKILL);
 }
 
 int main(int argc, char **argv)
@@ -422,6 +530,12 @@ int main(int argc, char **argv)
 	g_test_add_func("/nothing-lost/power-cut", test_power_cut);
 	g_test_add_func("/nothing-lost/disk-full", test_disk_full);
 	g_test_add_func("/nothing-lost/lock-cut", test_lock_cut);
+	/* last: these go into a network of their own */
+	g_test_add_data_func("/proxy/killed", proxy_killed, share_and_resume);
+	g_test_add_data_func("/proxy/restarted", proxy_restarted, share_and_resume);
+	g_test_add_data_func("/proxy/card-off-and-on", card_off_and_on, share_and_resume);
+	g_test_add_data_func("/proxy/modem-reset", modem_reset_by_other, share_and_resume);
+	g_test_add_func("/proxy/lock", test_proxy_lock);
 	status = g_test_run();
 	world_free(world);
 	return status;

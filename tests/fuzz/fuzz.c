@@ -11,7 +11,7 @@ IfppTrust *fuzz_trust;
 guint8 fuzz_eid[16];
 static const char *dir;
 
-static GBytes *load(const char *sub, const char *name)
+GBytes *fuzz_file(const char *sub, const char *name)
 {
 	g_autofree char *path = g_build_filename(dir, sub, name, NULL);
 	g_autoptr(GError) error = NULL;
@@ -32,7 +32,7 @@ GPtrArray *fuzz_seeds(const char *target)
 	if (!d)
 		g_error("%s: no seeds there", path);
 	while ((name = g_dir_read_name(d)))
-		g_ptr_array_add(seeds, load(target, name));
+		g_ptr_array_add(seeds, fuzz_file(target, name));
 	return seeds;
 }
 
@@ -48,6 +48,13 @@ void fuzz_must_be_seed(const char *target, IfppSpan data)
 	g_error("%s: something that nobody signed was accepted", target);
 }
 
+/* The daemon's pauses are for people's patience, and for modems: tests/fuzz/meson.build has it call this. */
+guint __wrap_g_timeout_add(guint interval, GSourceFunc func, gpointer user);
+guint __wrap_g_timeout_add(guint interval, GSourceFunc func, gpointer user)
+{
+	return g_idle_add(func, user);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	g_autoptr(GBytes) now = NULL;
@@ -56,14 +63,14 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	dir = getenv("IFPP_FUZZ_SEEDS");
 	if (!dir)
 		g_error("IFPP_FUZZ_SEEDS must name the directory that tests/fuzz/seeds filled");
-	fuzz_ci = load("keys", "ci");
-	fuzz_eum = load("keys", "eum");
-	fuzz_euicc = load("keys", "euicc");
-	fuzz_dppb = load("keys", "dppb");
-	fuzz_otpk = load("keys", "otpk");
-	eid = load("keys", "eid");
+	fuzz_ci = fuzz_file("keys", "ci");
+	fuzz_eum = fuzz_file("keys", "eum");
+	fuzz_euicc = fuzz_file("keys", "euicc");
+	fuzz_dppb = fuzz_file("keys", "dppb");
+	fuzz_otpk = fuzz_file("keys", "otpk");
+	eid = fuzz_file("keys", "eid");
 	memcpy(fuzz_eid, g_bytes_get_data(eid, NULL), sizeof(fuzz_eid));
-	now = load("keys", "now");
+	now = fuzz_file("keys", "now");
 	fuzz_trust = ifpp_trust_new();
 	ifpp_trust_set_time(fuzz_trust, g_ascii_strtoll(g_bytes_get_data(now, NULL), NULL, 10));
 	if (!ifpp_trust_add_root(fuzz_trust, ifpp_span_bytes(fuzz_ci), NULL))

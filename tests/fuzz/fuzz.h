@@ -23,5 +23,7 @@ extern guint8 fuzz_eid[16];
 /* Abort unless @data is a file in $IFPP_FUZZ_SEEDS/@target. */
 void fuzz_must_be_seed(const char *target, IfppSpan data);
 GPtrArray *fuzz_seeds(const char *target);
+/* One file of $IFPP_FUZZ_SEEDS. */
+GBytes *fuzz_file(const char *sub, const char *name);
 
 #endif

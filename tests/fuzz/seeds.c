@@ -7,11 +7,14 @@
 #include <glib/gstdio.h>
 
 #include <gnutls/pkcs7.h>
+#include <linux/ifpp.h>
 
 #include "bundle.h"
+#include "chipkit.h"
 #include "euicc.h"
 #include "file.h"
 #include "package.h"
+#include "profile.h"
 #include "request.h"
 #include "testpki.h"
 
@@ -146,6 +149,155 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 	put("home/packages", ".keep", "", 0);
 }
 
+/* A record of fuzz-apdu: kind, length, bytes. */
+static void add_record(GByteArray *out, guint8 kind, IfppSpan bytes)
+{
+	g_byte_array_append(out, (guint8[]){ kind, bytes.len, bytes.len >> 8 }, 3);
+	if (bytes.len)
+		g_byte_array_append(out, bytes.data, bytes.len);
+}
+
+static void add_hex(GByteArray *out, guint8 kind, const char *hex)
+{
+	g_autoptr(GBytes) bytes = ifpp_unhex(hex);
+
+	add_record(out, kind, ifpp_span_bytes(bytes));
+}
+
+static void put_hex_records(const char *name, const char *const *records, guint n, guint8 kind)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new();
+
+	for (guint i = 0; i < n; i++)
+		add_hex(out, kind, records[i]);
+	put("apdu", name, out->data, out->len);
+}
+
+/* The PKI of the chip, flat as it is. */
+static void put_pki(const char *pki)
+{
+	g_autoptr(GDir) dir = g_dir_open(pki, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(pki, name, NULL);
+		g_autoptr(GBytes) bytes = ifpp_file_read(path, 1 << 20, NULL);
+
+		if (!bytes)
+			g_error("%s: cannot be read", path);
+		put_bytes("pki", name, bytes);
+	}
+}
+
+/* A chip with two keys; a load for the first, alone and with power cuts; commands; and a host's talk with the modem. */
+static void put_chip(void)
+{
+	static const char *const field[] = {
+		"bf3e035c015a", "bf2000", "bf2200", "bf2d00", "bf2d0aa003950102" "5c035a9f70", "bf2800", "bf2b00",
+		"bf2b05a003800101", "bf3003800101", "ff2103800101", "ff2300", "bf3c00", "bf3f03800161", "bf4300",
+		"bf2e00", "bf3404820205e0", "bf3502" "3000", "ff2412" "8010" "000102030405060708090a0b0c0d0e0f",
+	};
+	/* fuzz-apdu has what these say: plain, again, with session keys, cancelled, and with a byte that is wrong */
+	static const char *const downloads[] = {
+		"000000000000", "010000000000", "030000000000", "090100000000", "090300000000", "010000200001",
+		"010000400101",
+	};
+	static const char *const raw[] = {
+		"0070000001", "00700005", "0070800500", "01a4040010a0000005591010ffffffff8900000100",
+		"01a4040007a0000000871002", "81e2110003bf3e03", "81e29101035c015a", "81c0000015", "81c0000000",
+		"80f2000000", "801200000b", "801400000c810301010482028281830100", "80aa00000aa9088100820101830107",
+	};
+	/* CTL: versions, a client of UIM, sync; UIM: slots, card, a channel, GetEID, closing; a client of DMS, its model */
+	static const char qmux[] =
+		"ff" "010b0000000000012100" "0000" "010f00000000" "000222000400" "0101000b"
+		"010c00000b01" "000100470000" "00" "010c00000b01" "0002002f0000" "00"
+		"012400000b01" "00010042001800" "01010001" "10110010a0000005591010ffffffff8900000100"
+		"012400000b01" "0002003b001800" "01010001" "020d000b0081e2910006bf3e035c015a" "10010001"
+		"011400000b01" "0003003f000800" "01010001" "11010001"
+		"010f00000000" "000322000400" "01010002" "010c00000201" "000100220000" "00" "010b00000000" "000427000000";
+	g_autoptr(Kit) kit = kit_new(2);
+	g_autoptr(IfppFactoryInfo) info = kit_info(kit, TRUE);
+	const IfppOtk *key = &g_array_index(info->keys, IfppOtk, 0);
+	g_autoptr(GBytes) bytes = kit_seal(kit, key->point, NULL), memory = NULL, stream = ifpp_unhex(qmux);
+	g_autoptr(IfppBpp) bpp = ifpp_bpp_parse(bytes, NULL);
+	g_autoptr(GByteArray) prepare = g_byte_array_new(), command = g_byte_array_new();
+	g_autoptr(GByteArray) upp = profile_builtin(1, NULL);
+
+	memory = ifpp_file_read(kit->chip_file, 1 << 20, NULL);
+	if (!memory || !bpp || !upp || !stream)
+		g_error("no chip, or nothing for it");
+	put_bytes("chip", "memory", memory);
+	put("chip", "upp", upp->data, upp->len);
+	ifpp_tlv_put(prepare, 0x80, key->key_id, 32);
+	ifpp_tlv_put_span(prepare, 0xA1, ifpp_span_bytes(kit->dp_cert));
+	ifpp_tlv_put(command, IFPP_TAG_PREPARE_LOAD, prepare->data, prepare->len);
+	for (guint8 fate = 0; fate < 4; fate++) {
+		g_autofree char *name = g_strdup_printf("load-%u", fate);
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		add_record(out, 2, (IfppSpan){ command->data, command->len });
+		if (fate)
+			add_record(out, 3, (IfppSpan){ &fate, 1 });
+		for (guint i = 0; i < ifpp_bpp_n_segments(bpp); i++)
+			add_record(out, 2, ifpp_bpp_segment(bpp, i));
+		add_hex(out, 2, "bf2b00");
+		add_hex(out, 3, "00");
+		add_hex(out, 2, "bf3003800101");
+		put("apdu", name, out->data, out->len);
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(downloads); i++) {
+		g_autofree char *name = g_strdup_printf("download-%u", i);
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		add_hex(out, 2, "ff2300");
+		add_hex(out, 4, "040000000000");	/* prepared, and left */
+		add_hex(out, 4, downloads[i]);
+		add_hex(out, 3, "00");
+		add_hex(out, 4, "010000000000");
+		put("apdu", name, out->data, out->len);
+	}
+	put_pki(kit->pki);
+	put_hex_records("field", field, G_N_ELEMENTS(field), 2);
+	put_hex_records("raw", raw, G_N_ELEMENTS(raw), 0);
+	put_bytes("modem", "host", stream);
+}
+
+/* For fuzz-daemon: all in order; then one answer after the other that is not, of each kind. */
+static void put_modem_answers(void)
+{
+	static const char *const odd[] = { "6985", "6110", "6c05", "9000", "910b", "6a88", "6700", "bf37009000" };
+
+	for (guint i = 0; i < 36; i++) {
+		g_autofree char *name = g_strdup_printf("odd-%u", i);
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		for (guint j = 0; j < i; j++)
+			add_record(out, 0, (IfppSpan){ 0 });
+		if (i)
+			add_hex(out, 1 + i % 4, odd[i % G_N_ELEMENTS(odd)]);
+		put("daemon", i ? name : "sound", out->data, out->len);
+	}
+}
+
+/* For fuzz-relay: the answer to attaching, two requests that are whole, and one that is not. */
+static void put_requests(void)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	const guint8 attached[8] = { 0 };
+
+	g_byte_array_append(out, (guint8[]){ sizeof(attached), 0 }, 2);
+	g_byte_array_append(out, attached, sizeof(attached));
+	for (guint i = 0; i < 3; i++) {
+		struct ifpp_req req = { .type = IFPP_REQ_LOAD, .timeout_ms = 1000, .len = 4 };
+
+		g_byte_array_append(out, (guint8[]){ sizeof(req) + 4 + i / 2, 0 }, 2);
+		g_byte_array_append(out, (guint8 *)&req, sizeof(req));
+		g_byte_array_append(out, (const guint8 *)"IFPP?", 4 + i / 2);
+	}
+	put("relay", "requests", out->data, out->len);
+	put("relay", "status", (const guint8[]){ 8, 0, 0, 0, 0, 0x80, 0, 0, 0, 0 }, 10);	/* INT_MIN, once a mishap */
+}
+
 int main(int argc, char **argv)
 {
 	const TestSpec sub_spec = { .cn = "sub", .role = IFPP_ROLE_CI, .ca = TRUE, .serial = 20 };
@@ -197,6 +349,10 @@ int main(int argc, char **argv)
 		put_bytes("asked/requesters", "signer.pem", pki->dppb->der);
 		put_report(data, ok, receipt, challenge, otpk);
 	}
+	put_chip();
+	put_bytes("trust", "ci.der", pki->ci->der);
+	put_modem_answers();
+	put_requests();
 	put_bytes("x509", "dppb", pki->dppb->der);
 	put_bytes("x509", "euicc", pki->euicc->der);
 	put_bytes("x509", "eum", pki->eum->der);

@@ -281,19 +281,15 @@ void attack_table_receipt(AttackTable *table, const char *name, GBytes *receipt,
 /* The exit status; all that the program said. */
 static int run(char **out, const char *program, ...)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *err = NULL, *stdout_text = NULL;
+	g_autoptr(GPtrArray) argv = NULL;
 	g_autoptr(GError) error = NULL;
-	const char *arg;
 	va_list args;
 	int status;
 
-	g_ptr_array_add(argv, station_program(program));
 	va_start(args, program);
-	while ((arg = va_arg(args, const char *)))
-		g_ptr_array_add(argv, g_strdup(arg));
+	argv = station_argv(program, args);
 	va_end(args);
-	g_ptr_array_add(argv, NULL);
 	g_spawn_sync(NULL, (char **)argv->pdata, NULL, G_SPAWN_DEFAULT, NULL, NULL, &stdout_text, &err, &status, &error);
 	g_assert_no_error(error);
 	*out = g_strconcat(stdout_text, err, NULL);

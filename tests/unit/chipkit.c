@@ -16,7 +16,7 @@ static const guint8 isdr[] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 			       0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 
 /* A certificate of the Key Maker, through the same door as in life: a public key in PEM. */
-GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec)
+GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec, const char *oid)
 {
 	g_autofree char *pub = g_build_filename(dir, "dp.pub", NULL);
 	g_autofree char *pem = g_build_filename(dir, role == IFPP_ROLE_DP_PB ? "dp.pem" : "auth.pem", NULL);
@@ -38,7 +38,7 @@ GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *
 	g_assert_true(g_file_set_contents(pub, (char *)out.data, out.size, NULL));
 	gnutls_free(out.data);
 	gnutls_pubkey_deinit(key);
-	g_assert_true(pki_dp(pki, role, pub, FALSE, "2.999.10", pem, now - 60, now + 3600, &error));
+	g_assert_true(pki_dp(pki, role, pub, FALSE, oid, pem, now - 60, now + 3600, &error));
 	file = ifpp_file_read(pem, 65536, &error);
 	g_assert_no_error(error);
 	x.data = (guint8 *)g_bytes_get_data(file, &len);
@@ -68,10 +68,8 @@ Kit *kit_new(guint keys)
 	g_assert_true(ifpp_eid_parse(KIT_EID, kit->eid, NULL));
 	g_assert_true(personalise(eum, kit->eid, keys, kit->chip_file, kit->data_file, &error));
 	kit->dp_key = ifpp_ec_key_generate(&error);
-	kit->auth_key = ifpp_ec_key_generate(&error);
 	g_assert_no_error(error);
-	kit->dp_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_PB, kit->dp_key);
-	kit->auth_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_AUTH, kit->auth_key);
+	kit->dp_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_PB, kit->dp_key, "2.999.10");
 	kit->trust = ifpp_trust_new();
 	g_assert_true(ifpp_trust_add_root(kit->trust, ifpp_span_bytes(pki_eum_ci(eum)), &error));
 	kit->chip = chip_new(kit->chip_file, &error);
@@ -80,7 +78,7 @@ Kit *kit_new(guint keys)
 	return kit;
 }
 
-static void remove_tree(const char *dir)
+void kit_remove(const char *dir)
 {
 	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
 	const char *name;
@@ -89,7 +87,7 @@ static void remove_tree(const char *dir)
 		g_autofree char *path = g_build_filename(dir, name, NULL);
 
 		if (g_file_test(path, G_FILE_TEST_IS_DIR))
-			remove_tree(path);
+			kit_remove(path);
 		else
 			g_unlink(path);
 	}
@@ -102,9 +100,7 @@ void kit_free(Kit *kit)
 	ifpp_trust_free(kit->trust);
 	ifpp_ec_key_free(kit->dp_key);
 	g_bytes_unref(kit->dp_cert);
-	ifpp_ec_key_free(kit->auth_key);
-	g_bytes_unref(kit->auth_cert);
-	remove_tree(kit->dir);
+	kit_remove(kit->dir);
 	g_free(kit->dir);
 	g_free(kit->pki);
 	g_free(kit->chip_file);

@@ -17,8 +17,6 @@ typedef struct {
 	guint8 eid[16];
 	IfppEcKey *dp_key;
 	GBytes *dp_cert;
-	IfppEcKey *auth_key;	/* of an ordinary SM-DP+ */
-	GBytes *auth_cert;
 	IfppTrust *trust;
 	Chip *chip;
 	guint channel;		/* open, ISD-R selected */
@@ -28,10 +26,12 @@ typedef struct {
 
 Kit *kit_new(guint keys);
 void kit_free(Kit *kit);
+/* A directory and all in it. */
+void kit_remove(const char *dir);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Kit, kit_free)
 
 /* A certificate of a Key Maker or SM-DP+ for its key, under a PKI; files are left in @dir. */
-GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec);
+GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *ec, const char *oid);
 
 /* Power on if need be, open a channel, select the ISD-R. */
 void kit_open(Kit *kit);

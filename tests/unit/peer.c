@@ -43,6 +43,11 @@ static void put_signature(GByteArray *out, IfppEcKey *key, const IfppSpan *parts
 
 SmDp *smdp_new(const char *pki, const char *dir)
 {
+	return smdp_new_named(pki, dir, "2.999.10");
+}
+
+SmDp *smdp_new_named(const char *pki, const char *dir, const char *oid)
+{
 	SmDp *dp = g_new0(SmDp, 1);
 	g_autoptr(PkiEum) eum = NULL;
 	g_autoptr(GError) error = NULL;
@@ -51,8 +56,8 @@ SmDp *smdp_new(const char *pki, const char *dir)
 	g_assert_no_error(error);
 	dp->pb_key = ifpp_ec_key_generate(&error);
 	g_assert_no_error(error);
-	dp->auth_cert = kit_certify(pki, dir, IFPP_ROLE_DP_AUTH, dp->auth_key);
-	dp->pb_cert = kit_certify(pki, dir, IFPP_ROLE_DP_PB, dp->pb_key);
+	dp->auth_cert = kit_certify(pki, dir, IFPP_ROLE_DP_AUTH, dp->auth_key, oid);
+	dp->pb_cert = kit_certify(pki, dir, IFPP_ROLE_DP_PB, dp->pb_key, oid);
 	eum = pki_eum_open(pki, &error);
 	g_assert_no_error(error);
 	dp->ci = g_bytes_ref(pki_eum_ci(eum));
@@ -119,15 +124,16 @@ GBytes *smdp_initiate_authentication(SmDp *dp, IfppSpan info1, IfppSpan challeng
 	gnutls_rnd(GNUTLS_RND_NONCE, dp->challenge, sizeof(dp->challenge));
 
 	ifpp_tlv_put(signed1, 0x80, dp->transaction, sizeof(dp->transaction));
-	ifpp_tlv_put_span(signed1, 0x81, challenge);
+	ifpp_tlv_put_span(signed1, 0x81, dp->wrong.challenge ? IFPP_SPAN(dp->challenge) : challenge);
 	ifpp_tlv_put(signed1, 0x83, dp->address, strlen(dp->address));
 	ifpp_tlv_put(signed1, 0x84, dp->challenge, sizeof(dp->challenge));
 	out = wrap(0x30, signed1);
 	part = span_of(out);
-	put_signature(out, dp->auth_key, &part, 1);
+	put_signature(out, dp->wrong.signature ? dp->pb_key : dp->auth_key, &part, 1);
 	g_assert_true(ifpp_cert_ski(ifpp_span_bytes(dp->ci), ski, NULL));
+	ski[0] ^= dp->wrong.ci;
 	ifpp_tlv_put(out, 0x04, ski, sizeof(ski));
-	put_whole(out, ifpp_span_bytes(dp->auth_cert));
+	put_whole(out, ifpp_span_bytes(dp->wrong.role ? dp->pb_cert : dp->auth_cert));
 	count(dp, info1.len + challenge.len, out->len);
 	return g_byte_array_free_to_bytes(out);
 }
@@ -142,6 +148,7 @@ static void check_chip(SmDp *dp, IfppSpan cert_euicc, IfppSpan cert_eum)
 	ifpp_trust_verify(dp->trust, cert_euicc, others, IFPP_ROLE_EUICC, &error);
 	g_assert_no_error(error);
 	g_assert_true(ifpp_cert_eid(cert_euicc, dp->eid, &error));
+	g_clear_pointer(&dp->cert_euicc, g_bytes_unref);
 	dp->cert_euicc = g_bytes_new(cert_euicc.data, cert_euicc.len);
 }
 
@@ -168,7 +175,7 @@ GBytes *smdp_authenticate_client(SmDp *dp, IfppSpan response)
 	IfppTlv bf38, ok, signed1, sig, euicc, eum, tlv;
 	GByteArray *signed2 = g_byte_array_new(), *out;
 	IfppSpan in = response, parts[2];
-	guint8 required = dp->code ? 0xFF : 0;
+	guint8 required = dp->code ? 0xFF : 0, id[16];
 
 	g_assert_true(ifpp_tlv_take(&in, 0xBF38, &bf38));
 	g_assert_cmpuint(in.len, ==, 0);
@@ -192,21 +199,26 @@ GBytes *smdp_authenticate_client(SmDp *dp, IfppSpan response)
 	g_assert_cmpuint(in.len, ==, 0);
 	memcpy(dp->signature1, sig.value.data, 64);
 
-	ifpp_tlv_put(signed2, 0x80, dp->transaction, sizeof(dp->transaction));
+	memcpy(id, dp->transaction, sizeof(id));
+	id[15] ^= dp->wrong.transaction;
+	ifpp_tlv_put(signed2, 0x80, id, sizeof(id));
 	ifpp_tlv_put(signed2, 0x01, &required, 1);
+	if (dp->retry)
+		ifpp_tlv_put(signed2, 0x5F49, dp->retry, 65);
 	out = wrap(0x30, signed2);
 	memcpy(signature1 + 3, dp->signature1, 64);
 	parts[0] = span_of(out);
 	parts[1] = IFPP_SPAN(signature1);
-	put_signature(out, dp->pb_key, parts, 2);
+	put_signature(out, dp->wrong.signature ? dp->auth_key : dp->pb_key, parts, 2);
+	g_clear_pointer(&dp->signed2, g_bytes_unref);
 	dp->signed2 = g_bytes_new(out->data, out->len);
-	if (dp->code) {		/* the LPA's, from the user */
+	if (dp->code && !dp->wrong.hash) {		/* the LPA's, from the user */
 		guint8 hash[32];
 
 		hash_code(dp, hash);
 		ifpp_tlv_put(out, 0x04, hash, sizeof(hash));
 	}
-	put_whole(out, ifpp_span_bytes(dp->pb_cert));
+	put_whole(out, ifpp_span_bytes(dp->wrong.role ? dp->auth_cert : dp->pb_cert));
 	count(dp, response.len, out->len + dp->metadata.len);
 	return g_byte_array_free_to_bytes(out);
 }
@@ -254,20 +266,53 @@ GBytes *smdp_get_bound_profile_package(SmDp *dp, IfppSpan response)
 	g_assert_cmpuint(in.len, ==, 0);
 
 	gnutls_rnd(GNUTLS_RND_KEY, ppk, sizeof(ppk));
-	seal.ppk = ppk;
+	seal.ppk = dp->session_keys ? NULL : ppk;
 	bpp = ifpp_seal(&seal, &error);
 	g_assert_no_error(error);
 	count(dp, response.len, g_bytes_get_size(bpp));
 	return bpp;
 }
 
+/* Our OID, as both certificates name it. */
+static void check_oid(SmDp *dp, IfppSpan value)
+{
+	g_autoptr(GBytes) oid = ifpp_cert_registered_id(ifpp_span_bytes(dp->auth_cert));
+
+	g_assert_true(ifpp_span_equal(value, ifpp_span_bytes(oid)));
+}
+
+void smdp_cancel_session(SmDp *dp, IfppSpan response, guint reason)
+{
+	IfppTlv bf41, ok, fields, sig, tlv;
+	guint64 number;
+	IfppSpan in;
+
+	count(dp, response.len, 0);
+	g_assert_true(ifpp_tlv_take(&response, 0xBF41, &bf41));
+	g_assert_cmpuint(response.len, ==, 0);
+	g_assert_true(ifpp_tlv_take(&bf41.value, 0xA0, &ok));
+	g_assert_true(ifpp_tlv_take(&ok.value, 0x30, &fields));
+	g_assert_true(ifpp_tlv_take(&ok.value, 0x5F37, &sig));
+	g_assert_cmpuint(ok.value.len, ==, 0);
+	check_signature(dp, &fields.whole, 1, sig.value);
+	in = fields.value;
+	g_assert_true(ifpp_tlv_take(&in, 0x80, &tlv));
+	g_assert_true(ifpp_span_equal(tlv.value, IFPP_SPAN(dp->transaction)));
+	g_assert_true(ifpp_tlv_take(&in, 0x81, &tlv));
+	check_oid(dp, tlv.value);
+	g_assert_true(ifpp_tlv_take(&in, 0x82, &tlv));
+	g_assert_true(ifpp_tlv_uint(&tlv, &number, NULL));
+	g_assert_cmpuint(number, ==, reason);
+	g_assert_cmpuint(in.len, ==, 0);
+}
+
 void smdp_handle_notification(SmDp *dp, IfppSpan notification)
 {
 	g_autoptr(GBytes) bytes = g_bytes_new(notification.data, notification.len);
-	g_autoptr(GBytes) oid = ifpp_cert_registered_id(ifpp_span_bytes(dp->auth_cert));
 	g_autoptr(GError) error = NULL;
 	IfppTlv tlv;
 
+	g_clear_pointer(&dp->pir, ifpp_pir_free);
 	dp->pir = ifpp_pir_parse(bytes, &error);
 	g_assert_no_error(error);
 	ifpp_pir_verify(dp->pir, ifpp_span_bytes(dp->cert_euicc), &error);
@@ -278,7 +323,7 @@ void smdp_handle_notification(SmDp *dp, IfppSpan notification)
 	notification = dp->pir->signed_data;
 	g_assert_true(ifpp_tlv_take(&notification, 0xBF27, &tlv));
 	g_assert_true(ifpp_tlv_find(tlv.value, 0x06, &tlv));
-	g_assert_true(ifpp_span_equal(tlv.value, ifpp_span_bytes(oid)));
+	check_oid(dp, tlv.value);
 	count(dp, g_bytes_get_size(bytes), 0);
 }
 
@@ -370,7 +415,11 @@ Lpa *lpa_open(const char *path)
 	g_assert_cmpuint(g_strlcpy(addr.sun_path, path, sizeof(addr.sun_path)), <, sizeof(addr.sun_path));
 	lpa->block = 120;
 	lpa->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	g_assert_cmpint(connect(lpa->fd, (struct sockaddr *)&addr, sizeof(addr)), ==, 0);
+	/* After a reset the port is gone for a moment. */
+	for (guint i = 0; connect(lpa->fd, (struct sockaddr *)&addr, sizeof(addr)); i++) {
+		g_assert_cmpuint(i, <, 500);
+		g_usleep(10000);
+	}
 	put_tlv(tlvs, 0x01, (guint8[]){ 0x0B }, 1);
 	allocated = request(lpa, 0x00, 0x0022, tlvs);
 	g_assert_true(find_tlv(span_of(allocated), 0x01, &value));
@@ -384,9 +433,24 @@ Lpa *lpa_open(const char *path)
 	return lpa;
 }
 
+Lpa *lpa_of_kit(Kit *kit)
+{
+	Lpa *lpa = g_new0(Lpa, 1);
+
+	lpa->kit = kit;
+	lpa->fd = -1;
+	return lpa;
+}
+
 void lpa_close(Lpa *lpa)
 {
-	GByteArray *tlvs = g_byte_array_new();
+	GByteArray *tlvs;
+
+	if (lpa->kit) {
+		lpa_abandon(lpa);
+		return;
+	}
+	tlvs = g_byte_array_new();
 
 	put_tlv(tlvs, 0x01, (guint8[]){ 1 }, 1);
 	put_tlv(tlvs, 0x11, &lpa->channel, 1);
@@ -399,7 +463,8 @@ void lpa_close(Lpa *lpa)
 
 void lpa_abandon(Lpa *lpa)
 {
-	close(lpa->fd);
+	if (lpa->fd >= 0)
+		close(lpa->fd);
 	g_free(lpa);
 }
 
@@ -425,9 +490,12 @@ static GByteArray *send_apdu(Lpa *lpa, const guint8 *apdu, gsize len, guint16 *s
 
 GBytes *lpa_es10(Lpa *lpa, IfppSpan command, guint16 *sw)
 {
-	GByteArray *all = g_byte_array_new();
+	GByteArray *all;
 	guint8 p2 = 0;
 
+	if (lpa->kit)
+		return kit_es10(lpa->kit, command, sw);
+	all = g_byte_array_new();
 	do {
 		gsize n = MIN(command.len, lpa->block);
 		guint8 apdu[5 + 255] = { 0x80 | lpa->channel, 0xE2, command.len > n ? 0x11 : 0x91, p2++, n };
@@ -490,7 +558,7 @@ static GByteArray *bytes_array(const void *data, gsize len)
 }
 
 /* AuthenticateServer: what the server sent, and ctxParams1 with matching id, TAC and no capabilities. */
-static GBytes *authenticate(Lpa *lpa, SmDp *dp)
+GBytes *lpa_authenticate(Lpa *lpa, SmDp *dp)
 {
 	static const guint8 device[] = { 0x80, 0x04, 0x35, 0x29, 0x06, 0x11, 0xA1, 0x00 };
 	g_autoptr(GBytes) challenge = ask(lpa, bytes_array("\xBF\x2E\x00", 3));
@@ -513,7 +581,7 @@ static GBytes *authenticate(Lpa *lpa, SmDp *dp)
 }
 
 /* Segment by segment until the chip has its say. */
-static GBytes *load(Lpa *lpa, GBytes *bytes)
+GBytes *lpa_load(Lpa *lpa, GBytes *bytes)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(IfppBpp) bpp = ifpp_bpp_parse(bytes, &error);
@@ -523,6 +591,8 @@ static GBytes *load(Lpa *lpa, GBytes *bytes)
 	g_assert_no_error(error);
 	for (guint i = 0; i < ifpp_bpp_n_segments(bpp) && !response; i++) {
 		response = lpa_es10(lpa, ifpp_bpp_segment(bpp, i), &sw);
+		if (!response && sw == 0)	/* the chip went dark */
+			return NULL;
 		g_assert_cmphex(sw, ==, SW_OK);
 	}
 	g_assert_nonnull(response);
@@ -552,22 +622,63 @@ static void notify(Lpa *lpa, SmDp *dp, guint64 seq, GBytes *result)
 	g_assert_cmpmem(g_bytes_get_data(removed, NULL), g_bytes_get_size(removed), "\xBF\x30\x03\x80\x01\x00", 6);
 }
 
-IfppPir *lpa_download(Lpa *lpa, SmDp *dp)
+GBytes *lpa_prepare(Lpa *lpa, SmDp *dp, GBytes *authenticated)
 {
-	g_autoptr(GBytes) authenticated = authenticate(lpa, dp);
-	g_autoptr(GBytes) client = NULL;
-	g_autoptr(GBytes) prepared = NULL;
-	g_autoptr(GBytes) bpp = NULL;
-	g_autoptr(GBytes) result = NULL;
+	g_autoptr(GBytes) client = smdp_authenticate_client(dp, ifpp_span_bytes(authenticated));
+
+	return ask(lpa, wrap(0xBF21, bytes_array(g_bytes_get_data(client, NULL), g_bytes_get_size(client))));
+}
+
+guint lpa_refusal(GBytes *response, guint32 tag)
+{
+	IfppSpan in = ifpp_span_bytes(response);
+	IfppTlv whole, error;
+	guint64 code;
+
+	g_assert_true(ifpp_tlv_take(&in, tag, &whole));
+	if (ifpp_tlv_take(&whole.value, 0xA0, &error))
+		return 0;
+	if (ifpp_tlv_take(&whole.value, 0xA1, &error))	/* with the transactionId */
+		g_assert_true(ifpp_tlv_find(error.value, 0x02, &error));
+	else
+		g_assert_true(ifpp_tlv_take(&whole.value, 0x81, &error));
+	g_assert_true(ifpp_tlv_uint(&error, &code, NULL));
+	return code;
+}
+
+guint lpa_cancel(Lpa *lpa, SmDp *dp, guint reason)
+{
+	GByteArray *value = g_byte_array_new();
+	g_autoptr(GBytes) response = NULL;
+	guint refusal;
+
+	ifpp_tlv_put(value, 0x80, dp->transaction, sizeof(dp->transaction));
+	ifpp_tlv_put_uint(value, 0x81, reason);
+	response = ask(lpa, wrap(0xBF41, value));
+	refusal = lpa_refusal(response, 0xBF41);
+	if (!refusal)
+		smdp_cancel_session(dp, ifpp_span_bytes(response), reason);
+	return refusal;
+}
+
+IfppPir *lpa_finish(Lpa *lpa, SmDp *dp, GBytes *prepared)
+{
+	g_autoptr(GBytes) bpp = smdp_get_bound_profile_package(dp, ifpp_span_bytes(prepared));
+	g_autoptr(GBytes) result = lpa_load(lpa, bpp);
 	g_autoptr(GError) error = NULL;
 	IfppPir *pir;
 
-	client = smdp_authenticate_client(dp, ifpp_span_bytes(authenticated));
-	prepared = ask(lpa, wrap(0xBF21, bytes_array(g_bytes_get_data(client, NULL), g_bytes_get_size(client))));
-	bpp = smdp_get_bound_profile_package(dp, ifpp_span_bytes(prepared));
-	result = load(lpa, bpp);
+	g_assert_nonnull(result);
 	pir = ifpp_pir_parse(result, &error);
 	g_assert_no_error(error);
 	notify(lpa, dp, pir->seq, result);
 	return pir;
+}
+
+IfppPir *lpa_download(Lpa *lpa, SmDp *dp)
+{
+	g_autoptr(GBytes) authenticated = lpa_authenticate(lpa, dp);
+	g_autoptr(GBytes) prepared = lpa_prepare(lpa, dp, authenticated);
+
+	return lpa_finish(lpa, dp, prepared);
 }

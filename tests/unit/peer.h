@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Both ends of an ordinary SGP.22 download: an SM-DP+ that checks all that a chip signs, and an LPA that
- * speaks QMI to a modem on a Unix socket. The HTTPS between them is a function call.
+ * speaks QMI to a modem on a Unix socket, or to a chip in this process. The HTTPS between them is a
+ * function call.
  */
 #ifndef PEER_H
 #define PEER_H
@@ -11,6 +12,11 @@
 
 /* ------------------------------------------------------------------ SM-DP+ */
 
+/* What an SM-DP+ that is not in order gets wrong. */
+typedef struct {
+	gboolean challenge, ci, signature, role, transaction, hash;
+} SmDpWrong;
+
 typedef struct {
 	IfppEcKey *auth_key, *pb_key;
 	GBytes *auth_cert, *pb_cert;
@@ -19,6 +25,9 @@ typedef struct {
 	const char *address;
 	const char *code;		/* confirmation code, or NULL */
 	IfppSpan upp, metadata;		/* what it has to give */
+	gboolean session_keys;		/* protect the profile with them, instead of keys of its own */
+	const guint8 *retry;		/* otPK.EUICC of an earlier try, 65 bytes, to be used again; or NULL */
+	SmDpWrong wrong;
 	guint requests;			/* ES9+ functions called */
 	gsize bytes;			/* of their arguments and answers, in TLVs */
 	/* one session */
@@ -33,6 +42,7 @@ typedef struct {
 
 /* Keys of its own, certified under @pki; @dir for files. */
 SmDp *smdp_new(const char *pki, const char *dir);
+SmDp *smdp_new_named(const char *pki, const char *dir, const char *oid);
 void smdp_free(SmDp *dp);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SmDp, smdp_free)
 
@@ -44,10 +54,12 @@ GBytes *smdp_initiate_authentication(SmDp *dp, IfppSpan info1, IfppSpan challeng
 GBytes *smdp_authenticate_client(SmDp *dp, IfppSpan response);
 GBytes *smdp_get_bound_profile_package(SmDp *dp, IfppSpan response);
 void smdp_handle_notification(SmDp *dp, IfppSpan notification);
+void smdp_cancel_session(SmDp *dp, IfppSpan response, guint reason);
 
 /* ------------------------------------------------------------------ LPA */
 
 typedef struct {
+	Kit *kit;		/* NULL: by QMI */
 	int fd;
 	guint8 cid, channel;
 	guint16 transaction;
@@ -56,6 +68,8 @@ typedef struct {
 
 /* Connect, allocate a client id, open a channel to the ISD-R. */
 Lpa *lpa_open(const char *socket);
+/* One that talks to a chip in this process, on the channel that is open there. */
+Lpa *lpa_of_kit(Kit *kit);
 /* Close, release, go. */
 void lpa_close(Lpa *lpa);
 /* Go without a word, as a killed one does: its client id stays taken. */
@@ -66,7 +80,17 @@ GBytes *lpa_es10(Lpa *lpa, IfppSpan command, guint16 *sw);
 char *lpa_hex(Lpa *lpa, const char *command);
 /* One block with a command, from hex, whose answer is not fetched. */
 void lpa_leave(Lpa *lpa, const char *command);
+/* The steps of a download, each with the chip's answer: BF38, BF21, BF37. */
+GBytes *lpa_authenticate(Lpa *lpa, SmDp *dp);
+GBytes *lpa_prepare(Lpa *lpa, SmDp *dp, GBytes *authenticated);
+GBytes *lpa_load(Lpa *lpa, GBytes *bpp);
+/* The result code in an answer; 0: none. */
+guint lpa_refusal(GBytes *response, guint32 tag);
+/* CancelSession. Return: lpa_refusal() */
+guint lpa_cancel(Lpa *lpa, SmDp *dp, guint reason);
 /* From GetEuiccChallenge to the removed notification. Return: what the chip said at the last segment. */
 IfppPir *lpa_download(Lpa *lpa, SmDp *dp);
+/* The same from where PrepareDownload has answered. */
+IfppPir *lpa_finish(Lpa *lpa, SmDp *dp, GBytes *prepared);
 
 #endif

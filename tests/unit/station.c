@@ -53,18 +53,26 @@ static int run_argv(char **argv)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
 }
 
-int station_run(const char *program, ...)
+GPtrArray *station_argv(const char *program, va_list args)
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	GPtrArray *argv = g_ptr_array_new_with_free_func(g_free);
 	const char *arg;
-	va_list args;
 
 	g_ptr_array_add(argv, station_program(program));
-	va_start(args, program);
 	while ((arg = va_arg(args, const char *)))
 		g_ptr_array_add(argv, g_strdup(arg));
-	va_end(args);
 	g_ptr_array_add(argv, NULL);
+	return argv;
+}
+
+int station_run(const char *program, ...)
+{
+	g_autoptr(GPtrArray) argv = NULL;
+	va_list args;
+
+	va_start(args, program);
+	argv = station_argv(program, args);
+	va_end(args);
 	return run_argv((char **)argv->pdata);
 }
 
@@ -361,10 +369,15 @@ void station_daemon_start(Station *station)
 			 (char *)station->timeout,
 			 (char *)"--linger",
 			 (char *)"0",
-			 station->policy ? (char *)"--policy" : NULL,
-			 (char *)station->policy,
-			 NULL };
+			 NULL, NULL, NULL, NULL };
+	guint n = G_N_ELEMENTS(argv) - 4;
 
+	if (station->proxy)
+		argv[n++] = (char *)"--proxy";
+	if (station->policy) {
+		argv[n++] = (char *)"--policy";
+		argv[n++] = (char *)station->policy;
+	}
 	g_assert_cmpint(station->daemon, ==, 0);
 	station->daemon = spawn(station, argv);
 }
@@ -456,4 +469,64 @@ int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult
 	if (err)
 		return err;
 	return result->status;
+}
+
+/* ----------------------------------------------------------------- steps */
+
+void station_up(Station *station, guint n_packages, GPtrArray **packages)
+{
+	if (n_packages)
+		*packages = station_seal(station, n_packages);
+	station_modem_start(station);
+	station_daemon_up(station);
+}
+
+Station *station_begin(World *world, guint keys, guint n_packages, GPtrArray **packages)
+{
+	Station *station = station_new(world, keys);
+
+	station_up(station, n_packages, packages);
+	return station;
+}
+
+void station_fault(Station *station, const char *format, ...)
+{
+	g_autofree char *text = NULL, *line = NULL, *answer = NULL;
+	va_list args;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	line = g_strconcat("fault ", text, NULL);
+	answer = station_control(station, line);
+	g_assert_null(strstr(answer, "error"));
+}
+
+int station_load(Station *station, GBytes *package, guint *reason, guint *apdus)
+{
+	RelaySimResult result;
+	int status = station_request(station, IFPP_REQ_LOAD, package, &result);
+
+	if (reason)
+		*reason = result.reply.reason;
+	if (apdus)
+		*apdus = result.reply.apdus;
+	relay_sim_result_clear(&result);
+	return status;
+}
+
+void station_submit(Station *station, GBytes *package)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(package, &len);
+
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, STATION_WAIT_MS), ==, 0);
+}
+
+void station_until(Station *station, const char *stat, gint64 value)
+{
+	for (guint i = 0; station_stat(station, stat) < value; i++) {
+		g_assert_cmpuint(i, <, STATION_WAIT_MS / 2);
+		g_usleep(2000);
+	}
 }

@@ -23,6 +23,8 @@ typedef struct {
 World *world_new(void);
 void world_free(World *world);
 
+#define STATION_WAIT_MS 40000	/* longest wait of a step */
+
 /* One chip in one modem, and a daemon on it. */
 typedef struct {
 	World *world;
@@ -44,6 +46,7 @@ typedef struct {
 	const char *timeout;	/* seconds for one QMI message */
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
 	gboolean quiet;		/* never show the log */
+	gboolean proxy;		/* the daemon reaches the modem through qmi-proxy */
 } Station;
 
 Station *station_new(World *world, guint keys);
@@ -75,9 +78,23 @@ guint station_outbox(Station *station, const char *suffix);
 /* Request and reply in one. Returns what the client would see. */
 int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult *result);
 
+/* Seal @n_packages, if any, and start modem and daemon. */
+void station_up(Station *station, guint n_packages, GPtrArray **packages);
+Station *station_begin(World *world, guint keys, guint n_packages, GPtrArray **packages);
+/* The modem's "fault" command, which it must take. */
+void station_fault(Station *station, const char *format, ...) G_GNUC_PRINTF(2, 3);
+/* Submit a load, and wait for its status; what is not wanted may be NULL. */
+int station_load(Station *station, GBytes *package, guint *reason, guint *apdus);
+/* Submit it, and leave it be. */
+void station_submit(Station *station, GBytes *package);
+/* Wait until a count has come to @value. */
+void station_until(Station *station, const char *stat, gint64 value);
+
 /* Run a program of the project and return its exit code. */
 int station_run(const char *program, ...) G_GNUC_NULL_TERMINATED;
 char *station_program(const char *name);
+/* Its path, the arguments up to NULL, and NULL. */
+GPtrArray *station_argv(const char *program, va_list args);
 void station_remove(const char *path);
 void station_copy(const char *from, const char *to);
 

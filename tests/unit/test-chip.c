@@ -8,6 +8,7 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
+#include "peer.h"
 #include "profile.h"
 
 #define APDU(kit, channel, sw, ...) \
@@ -400,7 +401,10 @@ static void test_profile_refused(void)
 	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 6);
 }
 
-/* Reasons 14 and 15: a test profile with a real key, and rules that nobody granted. */
+/* profileOwner 999-70 */
+#define OWNER "b705" "800399f907"
+
+/* Reasons 14 and 15: a test profile with a real key, and rules that nobody owns or granted. */
 static void test_rules_refused(void)
 {
 	static const struct {
@@ -414,10 +418,21 @@ static void test_rules_refused(void)
 		{ 0, "000102030405060708090a0b0c0d0e7f", NULL, 1, 0, 0 },
 		{ 0, "00000000000000000000000000000001", NULL, 2, 0, 0 },
 		{ 2, "0102030405060708090a0b0c0d0e0f10", NULL, 1, 0, 0 },
-		{ 2, NULL, "020560", 3, 0, 0 },		/* PPR1 and PPR2, as the RAT grants */
-		{ 2, NULL, "0204f0", 3, 2, 15 },	/* PPR3, which it does not */
-		{ 2, NULL, "03070080", 3, 2, 15 },	/* a rule of a later version */
-		{ 0, NULL, "020640", 3, 2, 15 },	/* a test profile has none */
+		{ 2, NULL, OWNER "99020560", 3, 0, 0 },	/* PPR1 and PPR2, as the RAT grants */
+		{ 2, NULL, OWNER "990204f0", 3, 2, 15 },	/* PPR3, which it does not */
+		{ 2, NULL, OWNER "9903070080", 3, 2, 15 },	/* a rule of a later version */
+		{ 0, NULL, OWNER "99020640", 3, 0, 0 },	/* a test profile had better not, but may */
+		{ 2, NULL, "99020560", 3, 2, 15 },	/* rules that nobody owns */
+		{ 0, NULL, "99020640", 3, 2, 15 },
+		{ 2, NULL, "99020780", 3, 0, 0 },	/* update control is none */
+		{ 2, NULL, "b704" "80029999" "99020560", 3, 2, 1 },	/* an owner who is none */
+		{ 2, NULL, OWNER, 3, 0, 0 },
+		{ 2, NULL, "b705" "800399f917", 3, 5, 13 },	/* 999-71 has no IMSI of 999-70 */
+		{ 2, NULL, "b705" "8003990907", 3, 0, 0 },	/* 999-700 has */
+		{ 2, NULL, "b705" "8003991907", 3, 5, 13 },	/* and 999-701 has not */
+		{ 2, NULL, "b705" "800389f907", 3, 5, 13 },
+		{ 2, NULL, "b708" "800399f907" "810101", 3, 5, 13 },	/* a group that the profile is not of */
+		{ 2, NULL, "b708" "800399f907" "820101", 3, 5, 13 },
 	};
 	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(cases));
 
@@ -440,8 +455,7 @@ static void test_rules_refused(void)
 		profile_builtin_iccid(serial, iccid);
 		metadata = profile_metadata(iccid, "Kit", "Test", cases[i].profile_class);
 		if (cases[i].rules) {
-			g_autofree char *hex = g_strconcat("99", cases[i].rules, NULL);
-			g_autoptr(GBytes) rules = ifpp_unhex(hex);
+			g_autoptr(GBytes) rules = ifpp_unhex(cases[i].rules);
 
 			g_byte_array_append(metadata, g_bytes_get_data(rules, NULL), g_bytes_get_size(rules));
 			metadata->data[2] += g_bytes_get_size(rules);
@@ -940,6 +954,103 @@ static void test_classes(void)
 	assert_es10(kit, "bf3404820205" "e0", SW_OK, "bf3403800101");
 }
 
+/* SGP.22 5.7.16: test profiles come and go between two operational ones, and PPR1 does not keep them out. */
+static void test_reenabling(void)
+{
+	enum { PPR1 = 1, OTHER, TEST_A, TEST_B, BOOTSTRAP, PROFILES = BOOTSTRAP };
+	static const int classes[] = { 2, 2, 0, 0, 1 };
+	static const struct {
+		guint8 tag, profile, result;
+		gboolean cold;		/* power off first */
+	} steps[] = {
+		{ 0x31, TEST_A, 0, FALSE },
+		{ 0x31, OTHER, 4, FALSE },	/* nothing was enabled before it: nothing may follow it but a test profile */
+		{ 0x31, BOOTSTRAP, 4, FALSE },
+		{ 0x32, TEST_A, 0, FALSE },
+		{ 0x31, OTHER, 0, FALSE },	/* once it is disabled, anything may */
+		{ 0x31, PPR1, 0, FALSE },
+		{ 0x31, OTHER, 3, FALSE },
+		{ 0x32, PPR1, 3, FALSE },
+		{ 0x31, TEST_A, 0, FALSE },
+		{ 0x31, TEST_A, 2, FALSE },
+		{ 0x31, TEST_B, 0, FALSE },
+		{ 0x31, OTHER, 4, TRUE },
+		{ 0x31, BOOTSTRAP, 4, FALSE },
+		{ 0x31, PPR1, 0, FALSE },	/* back to where it began, through two of them and a cold start */
+		{ 0x31, OTHER, 3, FALSE },
+		{ 0x31, BOOTSTRAP, 0, FALSE },	/* to reach a server */
+		{ 0x31, OTHER, 0, TRUE },
+		{ 0x31, TEST_B, 0, FALSE },
+		{ 0x31, PPR1, 4, FALSE },
+		{ 0x31, OTHER, 0, FALSE },
+	};
+	g_autoptr(Kit) kit = kit_new(PROFILES);
+	guint16 sw;
+
+	for (guint serial = 1; serial <= PROFILES; serial++) {
+		g_autoptr(GByteArray) metadata = NULL;
+		g_autoptr(IfppPir) pir = NULL;
+		/* all of them want to tell of everything */
+		g_autoptr(GBytes) more = ifpp_unhex(serial == PPR1 ? "b610300e800204f08108612e746573742e2e"
+								     OWNER "99020640" :
+								     "b610300e800204f08108612e746573742e2e");
+		guint8 iccid[10];
+
+		profile_builtin_iccid(serial, iccid);
+		metadata = profile_metadata(iccid, "Kit", "Test", classes[serial - 1]);
+		g_byte_array_append(metadata, g_bytes_get_data(more, NULL), g_bytes_get_size(more));
+		metadata->data[2] += g_bytes_get_size(more);
+		pir = kit_load_next(kit, &(KitSeal){ .metadata = metadata, .serial = serial }, &sw);
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+	}
+	for (guint i = 0; i < G_N_ELEMENTS(steps); i++) {
+		g_autofree char *iccid = iccid_hex(steps[i].profile);
+		g_autofree char *command = g_strdup_printf("bf%02x11a00c5a0a%s810100", steps[i].tag, iccid);
+		g_autofree char *want = g_strdup_printf("bf%02x038001%02x", steps[i].tag, steps[i].result);
+		guint notes, told = 0;
+
+		if (steps[i].cold) {
+			chip_power_off(kit->chip);
+			kit_open(kit);
+		}
+		notes = chip_memory(kit->chip)->next_seq;
+		if (steps[i].result == 0) {	/* what changes state tells it, unless it is a test profile */
+			IfppChipProfile *enabled = ifpp_chipmem_enabled(chip_memory(kit->chip));
+
+			told = (enabled && enabled->profile_class) +
+			       (steps[i].tag == 0x31 && classes[steps[i].profile - 1]);
+		}
+		assert_es10(kit, command, SW_OK, want);
+		g_assert_cmpuint(chip_memory(kit->chip)->next_seq, ==, notes + told);
+	}
+	/* catBusy: until the terminal has answered the REFRESH of the last one */
+	with_iccid(kit, "bf330c5a0a", TEST_A, "", "bf3303800100");
+	{
+		g_autofree char *iccid = iccid_hex(TEST_B);
+		g_autofree char *apdu = g_strconcat("81e2910014bf3111a00c5a0a", iccid, "8101ff", NULL);
+		static const char *const busy[] = { "81e2910014bf3111a00c5a0a", "81e2910014bf3211a00c5a0a" };
+
+		g_assert_cmphex(sw_of(kit, 1, apdu), ==, 0x6106);
+		for (guint i = 0; i < G_N_ELEMENTS(busy); i++) {
+			g_autofree char *id = iccid_hex(i ? TEST_B : OTHER);
+			g_autofree char *again = g_strconcat(busy[i], id, "810100", NULL);
+			g_autoptr(GBytes) bytes = ifpp_unhex(again);
+			g_autoptr(GByteArray) direct = NULL, got = NULL;
+
+			direct = kit_apdu(kit, 1, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), &sw);
+			g_assert_cmphex(sw, ==, 0x6106);
+			got = APDU(kit, 1, &sw, 0x81, 0xC0, 0x00, 0x00, 0x06);
+			g_assert_cmphex(sw, ==, 0x910B);
+			g_assert_cmphex(got->data[5], ==, 5);
+		}
+	}
+	g_assert_cmphex(sw_of(kit, 1, "81e2910007bf3404820205e0"), ==, 0x6106);
+	g_assert_cmphex(sw_of(kit, 0, "801400000C810301010482028281830100"), ==, SW_OK);
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, PROFILES - 1);
+	assert_es10(kit, "bf3404820205e0", SW_OK, "bf3403800100");
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 1);
+}
+
 /* Power lost at the write of every field command: the old state or the new one. */
 static void test_field_power_cuts(void)
 {
@@ -987,207 +1098,377 @@ static void test_field_power_cuts(void)
 
 /* ------------------------------------------------------------------ an ordinary SGP.22 download */
 
-static const guint8 transaction[16] = { 0xD0, 0x17 };
-
-static void put_signed(GByteArray *out, IfppEcKey *key, const IfppSpan *parts, guint n)
-{
-	guint8 sig[64];
-
-	g_assert_true(ifpp_ec_key_sign(key, parts, n, sig, NULL));
-	ifpp_tlv_put(out, 0x5F37, sig, 64);
-}
-
-static GByteArray *wrap(guint32 tag, GByteArray *value)
-{
-	GByteArray *out = g_byte_array_new();
-
-	ifpp_tlv_put(out, tag, value->data, value->len);
-	g_byte_array_unref(value);
-	return out;
-}
+#define ZEROS "00000000000000000000000000000000"
 
 typedef struct {
-	gboolean wrong_challenge, wrong_ci, wrong_signature, wrong_role, wrong_transaction;
-} Server;
+	Kit *kit;
+	SmDp *dp;
+	Lpa *lpa;
+	GByteArray *upp, *metadata;
+} Field;
 
-static GBytes *command(Kit *kit, GByteArray *bytes)
+static void field_clear(Field *field)
 {
-	GBytes *response;
-	guint16 sw;
-
-	response = kit_es10(kit, (IfppSpan){ bytes->data, bytes->len }, &sw);
-	g_assert_cmphex(sw, ==, SW_OK);
-	g_byte_array_unref(bytes);
-	return response;
+	lpa_close(field->lpa);
+	smdp_free(field->dp);
+	kit_free(field->kit);
+	g_byte_array_unref(field->upp);
+	g_byte_array_unref(field->metadata);
 }
 
-/* GetEuiccChallenge and AuthenticateServer, as an SM-DP+ and its LPA would. Fills euiccSignature1. */
-static guint8 authenticate(Kit *kit, const Server *server, guint8 signature1[64])
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Field, field_clear)
+
+/* The profile that the SM-DP+ has to give. */
+static void field_offer(Field *field, guint64 serial)
 {
-	const IfppChipMem *mem = chip_memory(kit->chip);
-	static const guint8 host_challenge[16] = { 7 };
-	g_autofree char *hex = NULL;
-	g_autoptr(GBytes) challenge = NULL;
-	g_autoptr(GBytes) response = NULL;
-	GByteArray *signed1 = g_byte_array_new(), *value = g_byte_array_new(), *context = g_byte_array_new();
-	guint8 ski[20], point[65];
-	IfppTlv bf38, answer, tlv, sig;
-	IfppSpan part, in;
-	guint16 sw;
+	guint8 iccid[10];
 
-	hex = kit_hex(kit, "bf2e00", &sw);
-	g_assert_cmphex(sw, ==, SW_OK);
-	challenge = ifpp_unhex(hex + 10);
-	g_assert_cmpuint(g_bytes_get_size(challenge), ==, 16);
-	ifpp_tlv_put(signed1, 0x80, transaction, 16);
-	ifpp_tlv_put(signed1, 0x81,
-		     server->wrong_challenge ? host_challenge : g_bytes_get_data(challenge, NULL), 16);
-	ifpp_tlv_put(signed1, 0x83, "dp.test", 7);
-	ifpp_tlv_put(signed1, 0x84, host_challenge, 16);
-	signed1 = wrap(0x30, signed1);
-	g_byte_array_append(value, signed1->data, signed1->len);
-	part = (IfppSpan){ signed1->data, signed1->len };
-	put_signed(value, server->wrong_signature ? kit->dp_key : kit->auth_key, &part, 1);
-	g_assert_true(ifpp_cert_ski(ifpp_span_bytes(mem->ci), ski, NULL));
-	ski[0] ^= server->wrong_ci;
-	ifpp_tlv_put(value, 0x04, ski, 20);
-	part = ifpp_span_bytes(server->wrong_role ? kit->dp_cert : kit->auth_cert);
-	g_byte_array_append(value, part.data, part.len);
-	ifpp_tlv_put(context, 0x80, "matching", 8);
-	context = wrap(0xA0, context);
-	g_byte_array_append(value, context->data, context->len);
-	g_byte_array_unref(context);
-	g_byte_array_unref(signed1);
-	response = command(kit, wrap(0xBF38, value));
-
-	in = ifpp_span_bytes(response);
-	g_assert_true(ifpp_tlv_take(&in, 0xBF38, &bf38));
-	if (ifpp_tlv_take(&bf38.value, 0xA1, &answer)) {
-		g_assert_true(ifpp_tlv_take(&answer.value, 0x80, &tlv));
-		g_assert_true(ifpp_tlv_take(&answer.value, 0x02, &tlv));
-		return tlv.value.data[0];
-	}
-	g_assert_true(ifpp_tlv_take(&bf38.value, 0xA0, &answer));
-	g_assert_true(ifpp_tlv_take(&answer.value, 0x30, &tlv));
-	g_assert_true(ifpp_tlv_take(&answer.value, 0x5F37, &sig));
-	g_assert_true(ifpp_cert_point(ifpp_span_bytes(mem->cert_euicc), point, NULL));
-	g_assert_true(ifpp_ecdsa_verify(point, &tlv.whole, 1, sig.value));
-	memcpy(signature1, sig.value.data, 64);
-	return 0;
+	g_clear_pointer(&field->upp, g_byte_array_unref);
+	g_clear_pointer(&field->metadata, g_byte_array_unref);
+	profile_builtin_iccid(serial, iccid);
+	field->upp = profile_builtin(serial, NULL);
+	field->metadata = profile_metadata(iccid, "Kit", "Test", 2);
+	field->dp->upp = (IfppSpan){ field->upp->data, field->upp->len };
+	field->dp->metadata = (IfppSpan){ field->metadata->data, field->metadata->len };
 }
 
-/* PrepareDownload; on success the chip's fresh one-time key. */
-static guint8 prepare_download(Kit *kit, const Server *server, const guint8 signature1[64], guint8 otpk[65])
+static Field field_new(void)
 {
-	GByteArray *signed2 = g_byte_array_new(), *value = g_byte_array_new();
-	guint8 sig1[67] = { 0x5F, 0x37, 0x40 }, point[65], id[16];
+	Field field = { .kit = kit_new(0) };
+
+	field.dp = smdp_new(field.kit->pki, field.kit->dir);
+	field.lpa = lpa_of_kit(field.kit);
+	field_offer(&field, 1);
+	return field;
+}
+
+static guint authenticate(Field *field, SmDpWrong wrong)
+{
 	g_autoptr(GBytes) response = NULL;
-	IfppTlv bf21, answer, tlv, sig, key;
-	IfppSpan parts[2], in;
-	g_autoptr(GByteArray) sig2 = g_byte_array_new();
 
-	memcpy(id, transaction, 16);
-	id[15] ^= server->wrong_transaction;
-	ifpp_tlv_put(signed2, 0x80, id, 16);
-	ifpp_tlv_put(signed2, 0x01, (guint8[]){ 0 }, 1);
-	signed2 = wrap(0x30, signed2);
-	memcpy(sig1 + 3, signature1, 64);
-	parts[0] = (IfppSpan){ signed2->data, signed2->len };
-	parts[1] = IFPP_SPAN(sig1);
-	g_byte_array_append(value, signed2->data, signed2->len);
-	put_signed(sig2, server->wrong_signature ? kit->auth_key : kit->dp_key, parts, 2);
-	g_byte_array_append(value, sig2->data, sig2->len);
-	in = ifpp_span_bytes(server->wrong_role ? kit->auth_cert : kit->dp_cert);
-	g_byte_array_append(value, in.data, in.len);
-	g_byte_array_unref(signed2);
-	response = command(kit, wrap(0xBF21, value));
+	field->dp->wrong = wrong;
+	response = lpa_authenticate(field->lpa, field->dp);
+	field->dp->wrong = (SmDpWrong){ 0 };
+	return lpa_refusal(response, 0xBF38);
+}
 
-	in = ifpp_span_bytes(response);
-	g_assert_true(ifpp_tlv_take(&in, 0xBF21, &bf21));
-	if (ifpp_tlv_take(&bf21.value, 0xA1, &answer)) {
-		g_assert_true(ifpp_tlv_take(&answer.value, 0x80, &tlv));
-		g_assert_true(ifpp_tlv_take(&answer.value, 0x02, &tlv));
-		return tlv.value.data[0];
-	}
-	g_assert_true(ifpp_tlv_take(&bf21.value, 0xA0, &answer));
-	g_assert_true(ifpp_tlv_take(&answer.value, 0x30, &tlv));
-	g_assert_true(ifpp_tlv_take(&answer.value, 0x5F37, &sig));
-	parts[0] = tlv.whole;
-	parts[1] = (IfppSpan){ sig2->data, sig2->len };
-	g_assert_true(ifpp_cert_point(ifpp_span_bytes(chip_memory(kit->chip)->cert_euicc), point, NULL));
-	g_assert_true(ifpp_ecdsa_verify(point, parts, 2, sig.value));
-	g_assert_true(ifpp_tlv_find(tlv.value, 0x5F49, &key));
-	memcpy(otpk, key.value.data, 65);
-	return 0;
+/* PrepareDownload after an authentication that was good; the answer if it is wanted. */
+static guint prepare(Field *field, GBytes *authenticated, SmDpWrong wrong, GBytes **answer)
+{
+	g_autoptr(GBytes) response = NULL;
+	guint refusal;
+
+	field->dp->wrong = wrong;
+	response = lpa_prepare(field->lpa, field->dp, authenticated);
+	field->dp->wrong = (SmDpWrong){ 0 };
+	refusal = lpa_refusal(response, 0xBF21);
+	if (answer)
+		*answer = g_steal_pointer(&response);
+	return refusal;
 }
 
 static void test_download(void)
 {
-	g_autoptr(Kit) kit = kit_new(0);
-	guint8 sig1[64] = { 0 }, first[65], second[65];
+	g_auto(Field) field = field_new();
+	guint8 first[65];
 	guint16 sw;
 
 	for (guint i = 0; i < 2; i++) {
-		KitSeal how = { .session_keys = i, .transaction = transaction };
+		g_autoptr(GBytes) authenticated = NULL;
+		g_autoptr(GBytes) prepared = NULL;
 		g_autoptr(GBytes) bpp = NULL;
+		g_autoptr(GBytes) result = NULL;
 		g_autoptr(IfppPir) pir = NULL;
-		guint8 *otpk = i ? second : first;
 
-		g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
-		g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 0);
-		bpp = kit_seal(kit, otpk, &how);
-		pir = kit_load(kit, bpp, &sw);
-		kit_check_pir(kit, pir, TRUE, 0, 0);
-		g_assert_cmpstr(pir->address, ==, "dp.test");
-		g_assert_cmpmem(pir->transaction_id.data, pir->transaction_id.len, transaction, 16);
+		field_offer(&field, i + 1);
+		field.dp->session_keys = i;
+		authenticated = lpa_authenticate(field.lpa, field.dp);
+		g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ 0 }, &prepared), ==, 0);
+		bpp = smdp_get_bound_profile_package(field.dp, ifpp_span_bytes(prepared));
+		result = lpa_load(field.lpa, bpp);
+		pir = ifpp_pir_parse(result, NULL);
+		kit_check_pir(field.kit, pir, TRUE, 0, 0);
+		g_assert_cmpstr(pir->address, ==, field.dp->address);
+		g_assert_cmpmem(pir->transaction_id.data, pir->transaction_id.len, field.dp->transaction, 16);
 		/* the session is over */
-		g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
-		kit_load(kit, bpp, &sw);
+		g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ 0 }, NULL), ==, 4);
+		kit_load(field.kit, bpp, &sw);
 		g_assert_cmphex(sw, ==, SW_CONDITIONS);
+		if (i)
+			g_assert_cmpint(memcmp(first, field.dp->otpk, 65), !=, 0);
+		memcpy(first, field.dp->otpk, 65);
 	}
-	g_assert_cmpint(memcmp(first, second, 65), !=, 0);
-	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 2);
+	g_assert_cmpuint(chip_memory(field.kit->chip)->profiles->len, ==, 2);
 	/* no factory key was used */
-	g_assert_cmpuint(chip_memory(kit->chip)->spent, ==, 0);
+	g_assert_cmpuint(chip_memory(field.kit->chip)->spent, ==, 0);
 }
 
 static void test_download_refused(void)
 {
-	g_autoptr(Kit) kit = kit_new(0);
-	guint8 sig1[64] = { 0 }, otpk[65];
+	g_auto(Field) field = field_new();
+	g_autoptr(GBytes) authenticated = NULL;
+	g_autoptr(GBytes) prepared = NULL;
+	g_autofree char *challenge = NULL;
 	guint16 sw;
 
-	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
-	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_challenge = TRUE }, sig1), ==, 6);
-	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_ci = TRUE }, sig1), ==, 7);
-	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_signature = TRUE }, sig1), ==, 2);
-	g_assert_cmpuint(authenticate(kit, &(Server){ .wrong_role = TRUE }, sig1), ==, 5);
-	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
-	g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
-	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_transaction = TRUE }, sig1, otpk), ==, 5);
-	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_signature = TRUE }, sig1, otpk), ==, 2);
-	g_assert_cmpuint(prepare_download(kit, &(Server){ .wrong_role = TRUE }, sig1, otpk), ==, 1);
-	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 0);
+	g_assert_cmpuint(authenticate(&field, (SmDpWrong){ .challenge = TRUE }), ==, 6);
+	g_assert_cmpuint(authenticate(&field, (SmDpWrong){ .ci = TRUE }), ==, 7);
+	g_assert_cmpuint(authenticate(&field, (SmDpWrong){ .signature = TRUE }), ==, 2);
+	g_assert_cmpuint(authenticate(&field, (SmDpWrong){ .role = TRUE }), ==, 5);
+	authenticated = lpa_authenticate(field.lpa, field.dp);
+	g_assert_cmpuint(lpa_refusal(authenticated, 0xBF38), ==, 0);
+	/* a session is over when another is tried, even in vain: the CI is unknown */
+	challenge = kit_hex(field.kit, "bf2e00", &sw);
+	g_assert_nonnull(challenge);
+	assert_es10(field.kit, "bf388189" "302a" "8001aa" "8110" ZEROS "830161" "8410" ZEROS "5f3740" ZEROS ZEROS
+		    ZEROS ZEROS "041400000000" ZEROS "3000" "a000", SW_OK, "bf3808a1068001aa020107");
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ 0 }, NULL), ==, 4);
+	g_clear_pointer(&authenticated, g_bytes_unref);
+	authenticated = lpa_authenticate(field.lpa, field.dp);
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ .transaction = TRUE }, NULL), ==, 5);
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ .signature = TRUE }, NULL), ==, 2);
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ .role = TRUE }, NULL), ==, 1);
+	field.dp->code = "1234";	/* which the user did not type in */
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ .hash = TRUE }, NULL), ==, 127);
+	field.dp->code = NULL;
+	g_assert_null(chip_memory(field.kit->chip)->retry);
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ 0 }, &prepared), ==, 0);
 	{	/* a BPP of another transaction */
-		g_autoptr(GBytes) bpp = kit_seal(kit, otpk, NULL);
-		g_autoptr(IfppPir) pir = kit_load(kit, bpp, &sw);
+		g_autoptr(GBytes) good = smdp_get_bound_profile_package(field.dp, ifpp_span_bytes(prepared));
+		g_autoptr(GBytes) bpp = kit_seal(field.kit, field.dp->otpk, NULL);
+		g_autoptr(IfppPir) pir = kit_load(field.kit, bpp, &sw);
 
-		kit_check_pir(kit, pir, FALSE, 0, 3);
+		kit_check_pir(field.kit, pir, FALSE, 0, 3);
 	}
 	/* cancelled by the user, signed; another one cannot be */
-	g_assert_cmpuint(authenticate(kit, &(Server){ 0 }, sig1), ==, 0);
-	assert_es10(kit, "bf4115" "8010" "00000000000000000000000000000000" "810100", SW_OK, "bf4103810105");
-	{
-		g_autofree char *hex =
-			kit_hex(kit, "bf4115" "8010" "d0170000000000000000000000000000" "810100", &sw);
+	g_clear_pointer(&authenticated, g_bytes_unref);
+	authenticated = lpa_authenticate(field.lpa, field.dp);
+	g_assert_cmpuint(lpa_refusal(authenticated, 0xBF38), ==, 0);
+	assert_es10(field.kit, "bf4115" "8010" "00000000000000000000000000000000" "810100", SW_OK,
+		    "bf4103810105");
+	{	/* before there is a key */
+		g_autoptr(GBytes) client = smdp_authenticate_client(field.dp, ifpp_span_bytes(authenticated));
 
-		g_assert_cmphex(sw, ==, SW_OK);
-		g_assert_true(g_str_has_prefix(hex,
-					       "bf4161" "a05f" "301a" "8010d0170000000000000000000000000000"
-					       "8103" "88370a" "820100" "5f3740"));
+		g_assert_nonnull(client);
+		g_assert_cmpuint(lpa_cancel(field.lpa, field.dp, 0), ==, 0);
 	}
-	g_assert_cmpuint(prepare_download(kit, &(Server){ 0 }, sig1, otpk), ==, 4);
-	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 0);
+	g_assert_cmpuint(lpa_cancel(field.lpa, field.dp, 0), ==, 5);
+	/* a session that is no more than a challenge has no name, and ends all the same */
+	g_free(challenge);
+	challenge = kit_hex(field.kit, "bf2e00", &sw);
+	g_assert_cmpuint(lpa_cancel(field.lpa, field.dp, 0), ==, 5);
+	assert_es10(field.kit, "bf388189" "302a" "8001aa" "8110" ZEROS "830161" "8410" ZEROS "5f3740" ZEROS ZEROS
+		    ZEROS ZEROS "041400000000" ZEROS "3000" "a000", SW_OK, "bf3808a1068001aa020104");
+	g_assert_cmpuint(prepare(&field, authenticated, (SmDpWrong){ 0 }, NULL), ==, 4);
+	g_assert_cmpuint(chip_memory(field.kit->chip)->profiles->len, ==, 0);
+}
+
+/* ------------------------------------------------------------------ its one-time key, for a second try */
+
+/* Authenticate and prepare, with the key of the last try offered; TRUE: the chip took it up. */
+static gboolean try_again(Field *field, GBytes **prepared)
+{
+	g_autoptr(GBytes) authenticated = lpa_authenticate(field->lpa, field->dp);
+	g_autoptr(GBytes) response = NULL;
+	const guint8 *retry = field->dp->retry;
+	guint8 offered[65] = { 0 };
+	IfppTlv bf21, ok, signed2, key;
+	IfppSpan in;
+
+	if (retry)
+		memcpy(offered, retry, 65);
+	g_assert_cmpuint(prepare(field, authenticated, (SmDpWrong){ 0 }, &response), ==, 0);
+	in = ifpp_span_bytes(response);
+	g_assert_true(ifpp_tlv_take(&in, 0xBF21, &bf21));
+	g_assert_true(ifpp_tlv_take(&bf21.value, 0xA0, &ok));
+	g_assert_true(ifpp_tlv_take(&ok.value, 0x30, &signed2));
+	g_assert_true(ifpp_tlv_find(signed2.value, 0x5F49, &key));
+	g_assert_cmpuint(key.value.len, ==, 65);
+	memcpy(field->dp->otpk, key.value.data, 65);
+	field->dp->retry = field->dp->otpk;
+	if (prepared)
+		*prepared = g_steal_pointer(&response);
+	return retry && !memcmp(offered, field->dp->otpk, 65);
+}
+
+/* otSK.EUICC in the chip's file */
+static gboolean in_file(Field *field, const guint8 scalar[32])
+{
+	g_autoptr(GBytes) file = ifpp_file_read(field->kit->chip_file, 1 << 20, NULL);
+	IfppSpan span = ifpp_span_bytes(file);
+
+	return memmem(span.data, span.len, scalar, 32) != NULL;
+}
+
+static void test_retry(void)
+{
+	g_auto(Field) field = field_new();
+	g_autoptr(GBytes) prepared = NULL;
+	g_autoptr(IfppPir) pir = NULL;
+	guint8 scalar[32];
+	guint64 made;
+
+	g_assert_false(try_again(&field, NULL));
+	g_assert_true(ifpp_ec_key_export(chip_memory(field.kit->chip)->retry, scalar, NULL));
+	g_assert_true(in_file(&field, scalar));
+	made = chip_stats(field.kit->chip)->agreements;
+	/* what a broken connection, a channel, a session and the power do to it: nothing */
+	g_assert_true(try_again(&field, NULL));
+	kit_close(field.kit);
+	kit_open(field.kit);
+	g_assert_true(try_again(&field, NULL));
+	chip_power_off(field.kit->chip);
+	kit_open(field.kit);
+	g_assert_true(try_again(&field, NULL));
+	/* postponed, timeout */
+	for (guint reason = 1; reason <= 2; reason++) {
+		g_assert_cmpuint(lpa_cancel(field.lpa, field.dp, reason), ==, 0);
+		g_assert_true(in_file(&field, scalar));
+		g_assert_true(try_again(&field, &prepared));
+		if (reason == 1)
+			g_clear_pointer(&prepared, g_bytes_unref);
+	}
+	g_assert_cmpuint(chip_stats(field.kit->chip)->agreements, ==, made);
+
+	/* used: it is gone before the first effect, and for ever */
+	pir = lpa_finish(field.lpa, field.dp, prepared);
+	kit_check_pir(field.kit, pir, TRUE, 0, 0);
+	g_assert_cmpuint(chip_memory(field.kit->chip)->profiles->len, ==, 1);
+	g_assert_null(chip_memory(field.kit->chip)->retry);
+	g_assert_false(in_file(&field, scalar));
+	g_assert_false(try_again(&field, NULL));
+}
+
+/* Who gave up, or is somebody else, does not get it. */
+static void test_retry_refused(void)
+{
+	static const guint given_up[] = { 0, 3, 4, 5, 127 };
+	g_auto(Field) field = field_new();
+	g_autoptr(SmDp) other = smdp_new_named(field.kit->pki, field.kit->dir, "2.999.12");
+	SmDp *own = field.dp;
+	guint8 wrong[65], scalar[32], first[65];
+
+	for (guint i = 0; i < G_N_ELEMENTS(given_up); i++) {
+		try_again(&field, NULL);
+		g_assert_true(ifpp_ec_key_export(chip_memory(field.kit->chip)->retry, scalar, NULL));
+		g_assert_cmpuint(lpa_cancel(field.lpa, field.dp, given_up[i]), ==, 0);
+		g_assert_null(chip_memory(field.kit->chip)->retry);
+		g_assert_false(in_file(&field, scalar));
+		g_assert_false(try_again(&field, NULL));
+	}
+	/* another key than the chip's, and nothing that is a key */
+	memcpy(wrong, field.dp->otpk, 65);
+	wrong[64] ^= 1;
+	field.dp->retry = wrong;
+	g_assert_false(try_again(&field, NULL));
+	/* another SM-DP+, which has heard of it; then it is the other's that is kept */
+	memcpy(first, own->otpk, 65);
+	other->retry = first;
+	other->upp = own->upp;
+	other->metadata = own->metadata;
+	field.dp = other;
+	g_assert_false(try_again(&field, NULL));
+	g_assert_true(try_again(&field, NULL));
+	field.dp = own;
+	g_assert_false(try_again(&field, NULL));
+	/* a package that is refused at its beginning, and a memory reset */
+	{
+		g_autoptr(GBytes) bpp = kit_seal(field.kit, own->otpk, NULL);
+		g_autoptr(IfppPir) pir = NULL;
+		guint16 sw;
+
+		pir = kit_load(field.kit, bpp, &sw);
+		kit_check_pir(field.kit, pir, FALSE, 0, 3);
+	}
+	g_assert_false(try_again(&field, NULL));
+	assert_es10(field.kit, "bf3f09" "8007" "612e746573742e", SW_OK, "bf3f03800100");
+	assert_es10(field.kit, "bf3404820205e0", SW_OK, "bf3403800100");
+	g_assert_null(chip_memory(field.kit->chip)->retry);
+	g_assert_false(try_again(&field, NULL));
+}
+
+/* An SM-DP+ that names a one-time key of the factory gets a new one, whatever became of that key. */
+static void test_retry_factory_keys(void)
+{
+	g_auto(Field) field = field_new();
+	g_autoptr(Kit) kit = kit_new(2);
+	g_autoptr(IfppPir) pir = NULL;
+	IfppOtk keys[2];
+	Lpa *own = field.lpa;
+	guint16 sw;
+
+	{
+		g_autoptr(IfppFactoryInfo) info = kit_info(kit, TRUE);
+
+		memcpy(keys, info->keys->data, sizeof(keys));
+	}
+	pir = kit_load_next(kit, NULL, &sw);
+	kit_check_pir(kit, pir, TRUE, 0, 0);
+	assert_es10(kit, "bf2e00", SW_CONDITIONS, NULL);
+	assert_es10(kit, "ff2300", SW_OK, "ff2306800100810101");
+	smdp_free(field.dp);
+	field.dp = smdp_new(kit->pki, kit->dir);
+	field_offer(&field, 7);
+	field.lpa = lpa_of_kit(kit);
+	for (guint i = 0; i < 2; i++) {
+		field.dp->retry = keys[i].point;
+		g_assert_false(try_again(&field, NULL));
+		g_assert_cmpuint(kit_prepare(kit, keys[i].key_id), ==, 9);
+	}
+	g_assert_cmpuint(chip_memory(kit->chip)->spent, ==, 1);
+	g_assert_cmpuint(chip_memory(kit->chip)->dead->len, ==, 2);
+	lpa_close(field.lpa);
+	field.lpa = own;
+}
+
+/* Power lost at each write of a second try: the key serves it, or is gone; never both. */
+static void test_retry_power_cuts(void)
+{
+	static const IfppChipMemFate fates[] = { IFPP_CHIPMEM_CUT_BEFORE, IFPP_CHIPMEM_CUT_DURING,
+						 IFPP_CHIPMEM_CUT_AFTER };
+
+	for (guint f = 0; f < G_N_ELEMENTS(fates); f++) {
+		for (guint at = 1; at <= 2; at++) {	/* BF23, the result */
+			g_auto(Field) field = field_new();
+			g_autoptr(GBytes) prepared = NULL;
+			g_autoptr(GBytes) bpp = NULL;
+			Cut cut = { at, fates[f] };
+			gboolean begun = at == 2 || fates[f] == IFPP_CHIPMEM_CUT_AFTER;
+			gboolean done = at == 2 && fates[f] == IFPP_CHIPMEM_CUT_AFTER;
+			const IfppChipMem *mem;
+
+			try_again(&field, NULL);
+			g_assert_true(try_again(&field, &prepared));
+			bpp = smdp_get_bound_profile_package(field.dp, ifpp_span_bytes(prepared));
+			chip_set_write_hook(field.kit->chip, cut_hook, &cut);
+			g_assert_null(lpa_load(field.lpa, bpp));
+			g_assert_false(chip_powered(field.kit->chip));
+			kit_open(field.kit);
+			mem = chip_memory(field.kit->chip);
+			g_assert_cmpuint(mem->profiles->len, ==, done);
+			g_assert_cmpuint(mem->notes->len, ==, begun);
+			g_assert_cmpint(mem->retry != NULL, ==, !begun);
+			g_assert_cmpint(try_again(&field, NULL), ==, !begun);
+		}
+	}
+	/* and when it is made: what is not in the file was never told */
+	for (guint f = 0; f < G_N_ELEMENTS(fates); f++) {
+		g_auto(Field) field = field_new();
+		g_autoptr(GBytes) authenticated = lpa_authenticate(field.lpa, field.dp);
+		g_autoptr(GBytes) client = smdp_authenticate_client(field.dp, ifpp_span_bytes(authenticated));
+		g_autoptr(GByteArray) command = g_byte_array_new();
+		Cut cut = { 1, fates[f] };
+		guint16 sw;
+
+		ifpp_tlv_put_span(command, 0xBF21, ifpp_span_bytes(client));
+		chip_set_write_hook(field.kit->chip, cut_hook, &cut);
+		g_assert_null(kit_es10(field.kit, (IfppSpan){ command->data, command->len }, &sw));
+		g_assert_cmphex(sw, ==, 0);
+		kit_open(field.kit);
+		g_assert_cmpint(chip_memory(field.kit->chip)->retry != NULL, ==,
+				fates[f] == IFPP_CHIPMEM_CUT_AFTER);
+		g_assert_false(try_again(&field, NULL));
+	}
 }
 
 /* A disk that cannot be written: the chip answers memory failure and keeps its old state. */
@@ -1272,6 +1553,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/field-power-cuts", test_field_power_cuts);
 	g_test_add_func("/chip/download", test_download);
 	g_test_add_func("/chip/download-refused", test_download_refused);
+	g_test_add_func("/chip/retry", test_retry);
+	g_test_add_func("/chip/retry-refused", test_retry_refused);
+	g_test_add_func("/chip/retry-factory-keys", test_retry_factory_keys);
+	g_test_add_func("/chip/retry-power-cuts", test_retry_power_cuts);
+	g_test_add_func("/chip/reenabling", test_reenabling);
 	g_test_add_func("/chip/memory-failure", test_memory_failure);
 	g_test_add_func("/chip/garbage", test_garbage);
 	return g_test_run();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* An ordinary SGP.22 download with both its ends, beside our offline load; and what an LPA does later. */
 #include <string.h>
+#include <unistd.h>
 
 #include "download.h"
 #include "eid.h"
@@ -68,13 +69,25 @@ static void test_real_time(void)
 	station_free(station);
 }
 
+/* An SM-DP+ of this world with one profile to give, which lives as long as @upp and @metadata. */
+static SmDp *server(Station *station, guint64 serial, guint8 iccid[10], GByteArray **upp, GByteArray **metadata)
+{
+	SmDp *dp = smdp_new(world->pki, station->dir);
+
+	profile_builtin_iccid(serial, iccid);
+	*upp = profile_builtin(serial, NULL);
+	*metadata = profile_metadata(iccid, "IFPP", "Life", PROFILE_OPERATIONAL);
+	dp->upp = (IfppSpan){ (*upp)->data, (*upp)->len };
+	dp->metadata = (IfppSpan){ (*metadata)->data, (*metadata)->len };
+	return dp;
+}
+
 /* On a unit that has left the factory, locked: a confirmation code, a nickname, enable, notifications to the operator, disable, delete. */
 static void test_life(void)
 {
 	Station *station = station_new(world, 1);
-	g_autoptr(SmDp) dp = smdp_new(world->pki, station->dir);
-	g_autoptr(GByteArray) upp = profile_builtin(99, NULL);
-	g_autoptr(GByteArray) metadata = NULL;
+	g_autoptr(GByteArray) upp = NULL, metadata = NULL;
+	g_autoptr(SmDp) dp = NULL;
 	g_autoptr(IfppPir) pir = NULL;
 	g_autofree char *iccid_hex = NULL, *list = NULL, *command = NULL;
 	static const struct {
@@ -92,11 +105,8 @@ static void test_life(void)
 	Lpa *lpa;
 
 	station_modem_start(station);
-	profile_builtin_iccid(99, iccid);
+	dp = server(station, 99, iccid, &upp, &metadata);
 	iccid_hex = ifpp_hex(IFPP_SPAN(iccid));
-	metadata = profile_metadata(iccid, "IFPP", "Life", PROFILE_OPERATIONAL);
-	dp->upp = (IfppSpan){ upp->data, upp->len };
-	dp->metadata = (IfppSpan){ metadata->data, metadata->len };
 	dp->code = "4711";
 	lpa = lpa_open(station->socket);
 	list = lpa_hex(lpa, "ff2412" "8010" "000102030405060708090a0b0c0d0e0f");
@@ -151,6 +161,62 @@ static void test_life(void)
 	station_free(station);
 }
 
+/*
+ * The LPA is killed after the package was bound, and the power goes: the second try gets the same one-time
+ * key, as SGP.22 3.1.3.2 has it, installs with it, and leaves none.
+ */
+static void test_second_try(void)
+{
+	Station *station = station_new(world, 1);
+	g_autoptr(GByteArray) upp = NULL, metadata = NULL;
+	g_autoptr(SmDp) dp = NULL;
+	g_autoptr(GBytes) authenticated = NULL, prepared = NULL, bpp = NULL, again = NULL, second = NULL;
+	g_autoptr(IfppChipMem) mem = NULL;
+	g_autoptr(IfppPir) pir = NULL;
+	g_autofree char *drained = NULL;
+	guint8 iccid[10], first[65], byte;
+	Lpa *lpa;
+
+	station_modem_start(station);
+	dp = server(station, 98, iccid, &upp, &metadata);
+	lpa = lpa_open(station->socket);
+	drained = lpa_hex(lpa, "ff2300");
+	authenticated = lpa_authenticate(lpa, dp);
+	prepared = lpa_prepare(lpa, dp, authenticated);
+	bpp = smdp_get_bound_profile_package(dp, ifpp_span_bytes(prepared));
+	memcpy(first, dp->otpk, sizeof(first));
+	g_free(station_control(station, "power-cut"));
+	while (read(lpa->fd, &byte, 1) > 0)	/* until the port is gone */
+		;
+	lpa_abandon(lpa);
+
+	dp->retry = first;
+	lpa = lpa_open(station->socket);
+	again = lpa_authenticate(lpa, dp);
+	/* the user has no time just now */
+	{
+		g_autoptr(GBytes) client = smdp_authenticate_client(dp, ifpp_span_bytes(again));
+
+		g_assert_nonnull(client);
+		g_assert_cmpuint(lpa_cancel(lpa, dp, 1), ==, 0);
+	}
+	g_clear_pointer(&again, g_bytes_unref);
+	again = lpa_authenticate(lpa, dp);
+	second = lpa_prepare(lpa, dp, again);
+	pir = lpa_finish(lpa, dp, second);
+	g_assert_true(pir->success);
+	g_assert_cmpmem(first, sizeof(first), dp->otpk, sizeof(dp->otpk));
+	lpa_close(lpa);
+	g_assert_cmpint(station_stat(station, "profiles"), ==, 1);
+	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
+	station_modem_stop(station);
+	mem = ifpp_chipmem_load(station->chip, NULL);
+	g_assert_nonnull(mem);
+	g_assert_null(mem->retry);
+	g_assert_cmpuint(mem->notes->len, ==, 0);
+	station_free(station);
+}
+
 int main(int argc, char **argv)
 {
 	int status;
@@ -160,6 +226,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/download/side-by-side", test_side_by_side);
 	g_test_add_func("/download/real-time", test_real_time);
 	g_test_add_func("/download/life", test_life);
+	g_test_add_func("/download/second-try", test_second_try);
 	status = g_test_run();
 	world_free(world);
 	return status;

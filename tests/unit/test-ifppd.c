@@ -48,6 +48,23 @@ static void assert_clean(Station *station)
 	g_assert_cmpuint(station->sim->tampers, ==, 0);
 }
 
+static void end(Station *station)
+{
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
+/* One request that is answered so, of which nothing else is looked at. */
+static void asks(Station *station, enum ifpp_req_type type, GBytes *data, int status, guint reason)
+{
+	RelaySimResult result;
+
+	station_request(station, type, data, &result);
+	assert_result(&result, status, reason);
+	relay_sim_result_clear(&result);
+}
+
 /* Past the driver's checks, straight to the daemon. */
 static int force(Station *station, GBytes *package, RelaySimResult *result)
 {
@@ -76,13 +93,11 @@ static GBytes *flipped(GBytes *package, gsize at, guint8 bits)
 
 static void test_way(void)
 {
-	Station *station = station_new(world, 3);
-	g_autoptr(GPtrArray) packages = station_seal(station, 3);
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 3, 3, &packages);
 	RelaySimResult result;
 	gint64 before;
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_FACTORY);
 	g_assert_cmpuint(station->sim->rec.unspent, ==, 3);
 	g_assert_cmpuint(station_outbox(station, "euicc.data"), ==, 1);
@@ -131,23 +146,19 @@ static void test_way(void)
 	g_assert_cmpuint(station->sim->rec.spent, ==, 3);
 	g_assert_cmpint(force(station, packages->pdata[2], &result), ==, -EKEYEXPIRED);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	end(station);
 }
 
 static void test_tampered(void)
 {
-	Station *station = station_new(world, 1);
-	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 1, 1, &packages);
 	GBytes *good = packages->pdata[0];
 	gsize len = g_bytes_get_size(good);
 	RelaySimResult result;
 	gint64 before;
 	guint tried = 0;
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	before = station_stat(station, "apdus");
 	for (gsize at = 0; at < len; at += at < 128 ? 1 : 23) {
 		g_autoptr(GBytes) bad = flipped(good, at, 1 << at % 8);
@@ -173,12 +184,8 @@ static void test_tampered(void)
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
 	g_test_message("%u broken packages refused", tried);
-	station_request(station, IFPP_REQ_LOAD, good, &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	asks(station, IFPP_REQ_LOAD, good, 0, 0);
+	end(station);
 }
 
 static void test_foreign(void)
@@ -229,7 +236,6 @@ static void test_trust(void)
 	g_autofree char *root = g_build_filename(trust, "ci.pem", NULL);
 	g_autofree char *crl = g_build_filename(trust, "ci.crl", NULL);
 	g_autofree char *cert = g_build_filename(world->dir, "dppb.pem", NULL);
-	RelaySimResult result;
 
 	g_assert_cmpint(g_mkdir(trust, 0700), ==, 0);
 	station_copy(ours, root);
@@ -245,12 +251,8 @@ static void test_trust(void)
 		0);
 	refused_at_once(station, packages->pdata[0], IFPP_ERROR_REVOKED);
 	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--out", crl, NULL), ==, 0);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	end(station);
 	world_free(fake);
 }
 
@@ -271,15 +273,11 @@ static void test_wrong_trust(void)
 
 static void test_delete(void)
 {
-	Station *station = station_new(world, 3);
-	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 3, 1, &packages);
 	RelaySimResult result;
 
-	station_modem_start(station);
-	station_daemon_up(station);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
 	assert_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.deleted, ==, 2);
@@ -294,9 +292,7 @@ static void test_delete(void)
 	assert_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.state, ==, IFPP_STATE_DRAINED);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	end(station);
 }
 
 static GBytes *challenge(guint8 fill)
@@ -331,15 +327,12 @@ static void test_enable(void)
 	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
 	g_autofree char *name = NULL, *text = NULL;
 	g_autoptr(GBytes) one = challenge(1);
-	RelaySimResult result;
 
 	station->policy = policy;
 	station_modem_start(station);
 	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
 	station_daemon_up(station);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	g_assert_false(is_enabled(station, &name));
 
@@ -347,9 +340,7 @@ static void test_enable(void)
 	g_assert_true(g_file_set_contents(policy, "[Target]\nEnable=Nobody\n", -1, NULL));
 	station_daemon_up(station);
 	g_assert_false(is_enabled(station, NULL));
-	station_request(station, IFPP_REQ_LOCK, one, &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
+	asks(station, IFPP_REQ_LOCK, one, 0, 0);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 	g_assert_false(is_enabled(station, NULL));
 
@@ -423,7 +414,6 @@ static void test_killed(void)
 		g_autofree char *answer = NULL;
 		gsize len;
 		const void *data = g_bytes_get_data(packages->pdata[0], &len);
-		RelaySimResult result;
 		gint64 before;
 
 		station_modem_start(station);
@@ -444,9 +434,7 @@ static void test_killed(void)
 		if (station->sim->rec.unspent) {
 			/* Nothing happened: it can be done again. */
 			g_assert_cmpuint(station_outbox(station, ".result"), ==, 0);
-			station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-			assert_result(&result, 0, 0);
-			relay_sim_result_clear(&result);
+			asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 			untouched++;
 		} else if (station_stat(station, "installed")) {
 			installed++;
@@ -469,11 +457,9 @@ static void test_killed(void)
 /* Killed again and again, the daemon must not use up the modem's clients and channels. */
 static void test_no_leak(void)
 {
-	Station *station = station_new(world, 1);
+	Station *station = station_begin(world, 1, 0, NULL);
 	gint64 clients;
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	clients = station_stat(station, "clients");
 	for (guint i = 0; i < 8; i++) {
 		station_daemon_kill(station);
@@ -483,43 +469,32 @@ static void test_no_leak(void)
 	station_daemon_kill(station);
 	station_daemon_up(station);
 	g_assert_cmpint(station_stat(station, "clients"), ==, clients);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	end(station);
 }
 
 static void test_unplugged(void)
 {
-	Station *station = station_new(world, 1);
-	g_autoptr(GPtrArray) packages = station_seal(station, 1);
-	RelaySimResult result;
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 1, 1, &packages);
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	g_free(station_control(station, "unplug"));
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
 	g_free(station_control(station, "plug"));
 	station_daemon_up(station);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	end(station);
 }
 
 /* SIGTERM in the middle of a load: it is finished first. */
 static void test_term(void)
 {
-	Station *station = station_new(world, 1);
-	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 1, 1, &packages);
 	gsize len;
 	const void *data = g_bytes_get_data(packages->pdata[0], &len);
 	RelaySimResult result;
 	gint64 before;
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	before = station_stat(station, "send_apdus");
 	g_free(station_control(station, "fault apdu 6 delay 700"));
 	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
@@ -566,9 +541,7 @@ static void test_full_disk(void)
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
 	g_unlink(ballast);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	relay_sim_result_clear(&result);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	assert_clean(station);
 	g_assert_cmpint(umount(station->state), ==, 0);
@@ -578,13 +551,11 @@ static void test_full_disk(void)
 /* One fault, and the block size that then works is remembered for this model. */
 static void test_block_size(void)
 {
-	Station *station = station_new(world, 2);
-	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_begin(world, 2, 2, &packages);
 	RelaySimResult result;
 	guint32 apdus;
 
-	station_modem_start(station);
-	station_daemon_up(station);
 	g_free(station_control(station, "fault apdu 1 sw 6700"));
 	g_free(station_control(station, "fault apdu 2 sw 6700"));
 	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
@@ -598,9 +569,7 @@ static void test_block_size(void)
 	/* The same number but for the two that failed: blocks of 120 from the start. */
 	g_assert_cmpuint(result.reply.apdus + 2, ==, apdus);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	end(station);
 }
 
 /* A card without ISD-R, no card, and an eUICC that does not speak the codec. */
@@ -822,9 +791,7 @@ static void test_selftest(void)
 	/* It has changed nothing: the daemon finds everything as it was. */
 	station_daemon_up(station);
 	g_assert_cmpuint(station->sim->rec.unspent, ==, 3);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
+	end(station);
 }
 
 /* No ISD-R, no factory provisioning, roots of somebody else: each is told where it belongs. */

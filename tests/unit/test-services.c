@@ -25,6 +25,7 @@ typedef struct {
 
 #define ROOT_DS "74657374726f6f74736d64732e6578616d706c652e636f6d"
 #define SIGNATURE "5f3740" Z16 Z16 Z16 Z16
+#define AUTHENTICATE "bf38(30(8001aa8110" Z16 "8301618410" Z16 ")" SIGNATURE "041400000000" Z16 "3000a000)"
 #define Z16 "00000000000000000000000000000000"
 
 static const Row rows[] = {
@@ -63,11 +64,11 @@ static const Row rows[] = {
 	{ "ES10b GetRAT", "5.7.22", "", "bf4300", REFUSED, "bf4314a012301080020560a10730058003eeeeee820100" },
 	{ "ES10b LoadCRL", "5.7.12", "", "bf35(3000)", REFUSED, "bf350381017f" },
 	{ "ES10b AuthenticateServer", "5.7.13", "no challenge before",
-	  "bf38(30(8001aa8110" Z16 "8301618410" Z16 ")" SIGNATURE "041400000000" Z16 "3000a000)", REFUSED,
+	  AUTHENTICATE, REFUSED,
 	  "bf38(a1(8001aa020104))" },
 	{ "ES10b GetEUICCChallenge", "5.7.7", "", "bf2e00", REFUSED, "bf2e128010*" },
 	{ "ES10b AuthenticateServer", "5.7.13", "unknown CI",
-	  "bf38(30(8001aa8110" Z16 "8301618410" Z16 ")" SIGNATURE "041400000000" Z16 "3000a000)", REFUSED,
+	  AUTHENTICATE, REFUSED,
 	  "bf38(a1(8001aa020107))" },
 	{ "ES10b PrepareDownload", "5.7.5", "not authenticated", "bf21(30(8001aa010100)" SIGNATURE "3000)", REFUSED,
 	  "bf21(a1(8001aa020104))" },
@@ -173,10 +174,10 @@ static void check(Bench *bench, const Row *row, const char *answer, const char *
 	g_test_fail();
 }
 
-/* Two profiles: one that tells an address of everything, one with PPR1 and PPR2; one key left. */
+/* Two profiles: one that tells an address of everything, one with an owner, PPR1 and PPR2; one key left. */
 static void fill(Bench *bench)
 {
-	static const char *const more[] = { "b610300e800204f08108612e746573742e2e", "99020560" };
+	static const char *const more[] = { "b610300e800204f08108612e746573742e2e", "b705800399f907" "99020560" };
 
 	for (guint i = 0; i < 2; i++) {
 		g_autoptr(GBytes) extra = ifpp_unhex(more[i]);

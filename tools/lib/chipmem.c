@@ -29,11 +29,12 @@
 #define TAG_DEAD 0x86		/* ids, 32 bytes each */
 #define TAG_LOCKED 0x87
 #define TAG_LOCK_COUNTER 0x88
-#define TAG_PROFILES 0xA9	/* 30 { 5A, 4F, 9F70, 95, 80 metadata, 81 UPP, 90? } */
+#define TAG_PROFILES 0xA9	/* 30 { 5A, 4F, 9F70, 95, 80 metadata, 81 UPP, 90?, 82 ousted? } */
 #define TAG_SEQ 0x8A
 #define TAG_NOTES 0xAB		/* 30 { 80 seq, 81 events, 0C address, 5A?, 82 bytes } */
 #define TAG_LOADING 0xAC	/* 80 transactionId, 06 OID */
 #define TAG_DP_ADDRESS 0x8D
+#define TAG_RETRY 0xAE		/* 06 OID, 81 scalar */
 
 #define UNFINISHED_SUFFIX 6	/* of mkstemp() */
 
@@ -114,6 +115,7 @@ void ifpp_chipmem_free(IfppChipMem *mem)
 	g_free(mem->dp_address);
 	g_clear_pointer(&mem->load_transaction, g_bytes_unref);
 	g_clear_pointer(&mem->load_oid, g_bytes_unref);
+	ifpp_chipmem_set_retry(mem, NULL, NULL);
 	g_free(mem);
 }
 
@@ -199,6 +201,7 @@ static gboolean read_profiles(IfppChipMem *mem, IfppSpan in, GError **error)
 		profile->upp = g_bytes_new(upp.value.data, upp.value.len);
 		if (ifpp_tlv_take(&item.value, 0x90, &tlv))
 			profile->nickname = span_text(tlv.value);
+		profile->ousted = ifpp_tlv_take(&item.value, 0x82, &tlv);
 	}
 	return TRUE;
 }
@@ -231,6 +234,23 @@ static gboolean read_notes(IfppChipMem *mem, IfppSpan in, GError **error)
 			return FALSE;
 		note->bytes = g_bytes_new(tlv.value.data, tlv.value.len);
 	}
+	return TRUE;
+}
+
+static gboolean read_retry(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	guint8 scalar[32];
+	IfppEcKey *key;
+	IfppTlv oid;
+
+	if (!ifpp_tlv_expect(&in, 0x06, "SM-DP+ OID", &oid, error) ||
+	    !get_fixed(&in, 0x81, "download key", scalar, 32, error))
+		return FALSE;
+	key = ifpp_ec_key_import(scalar, error);
+	gnutls_memset(scalar, 0, sizeof(scalar));
+	if (!key)
+		return FALSE;
+	ifpp_chipmem_set_retry(mem, key, g_bytes_new(oid.value.data, oid.value.len));
 	return TRUE;
 }
 
@@ -298,6 +318,8 @@ static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
 		return FALSE;
 	g_free(mem->dp_address);
 	mem->dp_address = span_text(tlv.value);
+	if (ifpp_tlv_take(&in, TAG_RETRY, &tlv) && !read_retry(mem, tlv.value, error))
+		return FALSE;
 	if (in.len) {
 		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "unknown members");
 		return FALSE;
@@ -402,6 +424,8 @@ static void put_profile(GByteArray *out, const IfppChipProfile *profile, gsize r
 	put_bytes(item, 0x81, profile->upp);
 	if (profile->nickname)
 		ifpp_tlv_put(item, 0x90, profile->nickname, strlen(profile->nickname));
+	if (profile->ousted)
+		ifpp_tlv_put(item, 0x82, NULL, 0);
 	put_members(out, 0x30, item);
 }
 
@@ -493,6 +517,16 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 		put_members(out, TAG_LOADING, part);
 	}
 	ifpp_tlv_put(out, TAG_DP_ADDRESS, mem->dp_address, strlen(mem->dp_address));
+	if (mem->retry) {
+		part = g_byte_array_sized_new(128);
+		put_bytes(part, 0x06, mem->retry_oid);
+		if (!put_scalar(part, 0x81, mem->retry, error)) {
+			ifpp_secret_free(part);
+			ifpp_secret_free(out);
+			return NULL;
+		}
+		put_members(out, TAG_RETRY, part);
+	}
 
 	file = g_byte_array_sized_new(size);
 	put_members(file, TAG_MEMORY, out);
@@ -606,6 +640,14 @@ void ifpp_chipmem_kill_key(IfppChipMem *mem, guint index)
 	memmove(key, key + 1, (guint8 *)last - (guint8 *)key);
 	wipe_key(last);
 	g_array_set_size(mem->keys, mem->keys->len - 1);
+}
+
+void ifpp_chipmem_set_retry(IfppChipMem *mem, IfppEcKey *key, GBytes *oid)
+{
+	g_clear_pointer(&mem->retry, ifpp_ec_key_free);
+	g_clear_pointer(&mem->retry_oid, g_bytes_unref);
+	mem->retry = key;
+	mem->retry_oid = oid;
 }
 
 IfppChipProfile *ifpp_chipmem_find_iccid(const IfppChipMem *mem, const guint8 iccid[10])

@@ -32,6 +32,7 @@ typedef struct {
 	guint8 iccid[10];
 	guint8 aid[16];			/* of the ISD-P */
 	gboolean enabled;
+	gboolean ousted;		/* by the test profile that is enabled: it alone may come back */
 	guint profile_class;		/* 0 test, 1 provisioning, 2 operational */
 	GBytes *metadata;		/* value of BF25 */
 	GBytes *upp;			/* the clear profile; wiped when freed */
@@ -80,6 +81,10 @@ struct _IfppChipMem {
 	GBytes *load_transaction;
 	GBytes *load_oid;
 
+	/* otSK.EUICC of an ordinary download that was prepared and not loaded: good for a second try. */
+	IfppEcKey *retry;		/* NULL: none */
+	GBytes *retry_oid;		/* of the SM-DP+ that it was made for */
+
 	guint64 writes;			/* commits since this file was loaded */
 	IfppChipMemHook hook;
 	gpointer hook_user;
@@ -115,6 +120,9 @@ int ifpp_chipmem_find_key(const IfppChipMem *mem, const guint8 key_id[32]);
 gboolean ifpp_chipmem_key_dead(const IfppChipMem *mem, const guint8 key_id[32]);
 /* Erase one unspent key; its id is remembered as dead. */
 void ifpp_chipmem_kill_key(IfppChipMem *mem, guint index);
+
+/* Keep the one-time key of a download in place of any other; NULL: keep none. Takes both. */
+void ifpp_chipmem_set_retry(IfppChipMem *mem, IfppEcKey *key, GBytes *oid);
 
 IfppChipProfile *ifpp_chipmem_find_iccid(const IfppChipMem *mem, const guint8 iccid[10]);
 IfppChipProfile *ifpp_chipmem_find_aid(const IfppChipMem *mem, IfppSpan aid);

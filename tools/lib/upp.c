@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+#define FILL_OFFSET 0x82
+#define FILL_CONTENT 0x83
+#define FILE_MAX 4096	/* bytes an offset may lead to */
+
 enum {
 	HEADER = 0xA0, PUK = 0xA3, AKA = 0xA4, CDMA = 0xA5, END = 0xAA, MF = 0xB0, CD = 0xB1, TELECOM = 0xB2,
 	USIM = 0xB3, OPT_USIM = 0xB4, ISIM = 0xB5, OPT_ISIM = 0xB6, PHONEBOOK = 0xB7, GSM_ACCESS = 0xB8,
@@ -280,4 +284,34 @@ void ifpp_upp_free(IfppUpp *upp)
 		return;
 	g_free(upp->profile_type);
 	g_free(upp);
+}
+
+static GByteArray *fill(IfppSpan members)
+{
+	GByteArray *content = g_byte_array_new();
+	gsize skip = 0;
+	IfppTlv tlv;
+
+	while (members.len && ifpp_tlv_next(&members, &tlv, NULL)) {
+		if (tlv.tag == FILL_OFFSET && tlv.value.len && tlv.value.len <= 2) {
+			skip = tlv.value.data[0];
+			if (tlv.value.len == 2)
+				skip = skip << 8 | tlv.value.data[1];
+		} else if (tlv.tag == FILL_CONTENT && content->len + skip + tlv.value.len <= FILE_MAX) {
+			for (; skip; skip--)
+				g_byte_array_append(content, (const guint8[]){ 0xFF }, 1);
+			g_byte_array_append(content, tlv.value.data, tlv.value.len);
+		}
+	}
+	return content;
+}
+
+GByteArray *ifpp_upp_file(IfppSpan upp, guint8 element, guint8 member)
+{
+	IfppTlv pe, file;
+
+	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL))
+		if (pe.tag == element && ifpp_tlv_find(pe.value, 0xA0 | member, &file))
+			return fill(file.value);
+	return NULL;
 }

@@ -21,4 +21,20 @@ IfppUpp *ifpp_upp_parse(IfppSpan upp, GError **error);
 void ifpp_upp_free(IfppUpp *upp);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
 
+/* Element and member of some files: usim and opt-usim of the TCA profile package, 2.3 */
+#define IFPP_UPP_IMSI 0xB3, 3
+#define IFPP_UPP_GID1 0xB4, 5
+#define IFPP_UPP_GID2 0xB4, 6
+
+/**
+ * ifpp_upp_file() - the contents of a transparent file
+ * @upp: sound, or not
+ * @element: tag of the profile element that has the file
+ * @member: its number there
+ *
+ * Return: what the element fills it with, each piece after the last or at an offset from its end; NULL when
+ * there is no such file in it.
+ */
+GByteArray *ifpp_upp_file(IfppSpan upp, guint8 element, guint8 member);
+
 #endif

@@ -13,11 +13,16 @@
 #define PPR_NO_DISABLE 0x40	/* BIT STRING: bit 0 is update control */
 #define PPR_NO_DELETE 0x20
 
+#define CLASS_TEST 0
+#define CLASS_OPERATIONAL 2
+
 enum {
 	RESULT_OK = 0,
 	RESULT_NOT_FOUND = 1,		/* nothing to delete, as the case may be */
 	RESULT_WRONG_STATE = 2,
 	RESULT_POLICY = 3,
+	RESULT_WRONG_REENABLING = 4,
+	RESULT_CAT_BUSY = 5,
 	RESULT_UNDEFINED = 127,
 };
 
@@ -137,6 +142,9 @@ static gboolean notify_all(Chip *chip, IfppChipProfile *profile, guint8 event)
 {
 	Notify notify = { chip, profile, event, FALSE };
 
+	/* Test profiles have nobody to tell (SGP.22 2.4.5.3). */
+	if (profile->profile_class == CLASS_TEST)
+		return TRUE;
 	for_each_address(ifpp_span_bytes(profile->metadata), event, add_note, &notify);
 	return !notify.failed;
 }
@@ -359,6 +367,33 @@ bad:
 	return SW_OK;
 }
 
+static gboolean is_test(const IfppChipProfile *profile)
+{
+	return profile && profile->profile_class == CLASS_TEST;
+}
+
+/*
+ * SGP.22 5.7.16: PPR1 keeps the enabled profile enabled, but not against a test or a provisioning profile.
+ * What a test profile took the place of is the only one that may follow it, besides another test profile.
+ */
+static guint8 may_enable(const IfppChipProfile *profile, IfppChipProfile *current)
+{
+	if (!current)
+		return RESULT_OK;
+	if (is_test(current))
+		return is_test(profile) || profile->ousted ? RESULT_OK : RESULT_WRONG_REENABLING;
+	if (profile->profile_class == CLASS_OPERATIONAL && (policy_rules(current) & PPR_NO_DISABLE))
+		return RESULT_POLICY;
+	return RESULT_OK;
+}
+
+/* SGP.22 3.1.5: the RSP session does not outlive a change of profile. */
+static void end_session(Chip *chip)
+{
+	chip_session_clear(chip);
+	chip_load_clear(chip);
+}
+
 /* Set the state and tell who wants to know; the caller commits. */
 static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled)
 {
@@ -369,9 +404,10 @@ static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled
 /* BF31, BF32: { A0 { 4F | 5A }, 81 refreshFlag } */
 static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *out)
 {
+	IfppChipProfile *profile, *current = ifpp_chipmem_enabled(chip->mem);
 	gboolean enable = command->tag == 0xBF31, ok = TRUE;
+	guint8 result = RESULT_OK;
 	IfppSpan value = command->value;
-	IfppChipProfile *profile, *current;
 	IfppTlv id, refresh;
 
 	if (!ifpp_tlv_take(&value, 0xA0, &id) || !parse_id(&id.value, chip, &profile) || id.value.len)
@@ -379,14 +415,27 @@ static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *ou
 	if (!ifpp_tlv_take(&value, 0x81, &refresh) || refresh.value.len != 1 || value.len)
 		return SW_WRONG_DATA;
 	if (!profile)
-		return put_result(out, command->tag, RESULT_NOT_FOUND);
-	if (profile->enabled == enable)
-		return put_result(out, command->tag, RESULT_WRONG_STATE);
-	current = ifpp_chipmem_enabled(chip->mem);
-	if (current && (policy_rules(current) & PPR_NO_DISABLE))
-		return put_result(out, command->tag, RESULT_POLICY);
-	if (current)
+		result = RESULT_NOT_FOUND;
+	else if (profile->enabled == enable)
+		result = RESULT_WRONG_STATE;
+	else if (enable)
+		result = may_enable(profile, current);
+	else if (policy_rules(profile) & PPR_NO_DISABLE)
+		result = RESULT_POLICY;
+	/* The terminal has not answered the last REFRESH: a proactive session is open. */
+	if (result == RESULT_OK && chip->refresh)
+		result = RESULT_CAT_BUSY;
+	if (result != RESULT_OK)
+		return put_result(out, command->tag, result);
+
+	end_session(chip);
+	if (!enable || !is_test(profile) || !is_test(current))
+		for (guint i = 0; i < chip->mem->profiles->len; i++)
+			((IfppChipProfile *)g_ptr_array_index(chip->mem->profiles, i))->ousted = FALSE;
+	if (current) {
+		current->ousted = enable && is_test(profile) && !is_test(current);
 		ok = set_state(chip, current, FALSE);
+	}
 	if (ok && enable)
 		ok = set_state(chip, profile, TRUE);
 	if (!ok || !chip_commit(chip))
@@ -444,10 +493,13 @@ static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
 
 	if (!ifpp_tlv_take(&value, 0x82, &tlv) || value.len)
 		return SW_WRONG_DATA;
+	if (chip->refresh)
+		return put_result(out, 0xBF34, RESULT_CAT_BUSY);
 	what = bits(&tlv);
 	for (guint i = chip->mem->profiles->len; i-- > 0;) {
 		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
-		guint8 bit = profile->profile_class == 2 ? 0x80 : profile->profile_class == 0 ? 0x40 : 0;
+		guint8 bit = profile->profile_class == CLASS_OPERATIONAL ? 0x80 :
+			     profile->profile_class == CLASS_TEST ? 0x40 : 0;
 
 		if (!(what & bit))
 			continue;
@@ -461,8 +513,12 @@ static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
 		chip->mem->dp_address[0] = '\0';
 		changed = TRUE;
 	}
-	if (changed && !chip_commit(chip))
-		return SW_MEMORY_FAILURE;
+	if (changed) {
+		end_session(chip);
+		ifpp_chipmem_set_retry(chip->mem, NULL, NULL);
+		if (!chip_commit(chip))
+			return SW_MEMORY_FAILURE;
+	}
 	return put_result(out, 0xBF34, changed ? RESULT_OK : RESULT_NOT_FOUND);
 }
 

@@ -15,6 +15,7 @@
 #define SIMA_BAD_VALUES 3
 
 #define CLASS_TEST 0
+#define PPR_UPDATE_CONTROL 0x80
 #define PE_AKA 0xA4
 #define AKA_TEST_ALGORITHM 3	/* of TS 34.108: no secret in it */
 
@@ -148,6 +149,9 @@ static guint16 end_load(Chip *chip, Result *r, GByteArray *out)
 	r->transaction = ifpp_span_bytes(load->transaction);
 	r->oid = ifpp_span_bytes(load->oid);
 	r->iccid = load->has_iccid ? load->iccid : NULL;
+	/* A download that was refused at its beginning is over, too. */
+	if (!load->factory)
+		ifpp_chipmem_set_retry(chip->mem, NULL, NULL);
 	ok = record(chip, r, out);
 	if (!load->factory)
 		chip_session_clear(chip);
@@ -293,6 +297,11 @@ static gboolean spend(Chip *chip, IfppSpan transaction)
 			return FALSE;
 		ifpp_chipmem_kill_key(mem, i);
 		mem->spent++;
+	} else {
+		load->otsk = g_steal_pointer(&mem->retry);
+		ifpp_chipmem_set_retry(mem, NULL, NULL);
+		if (!load->otsk)
+			return FALSE;
 	}
 	mem->loading = TRUE;
 	mem->load_transaction = g_bytes_new(transaction.data, transaction.len);
@@ -429,12 +438,12 @@ static PirReason list_member(Chip *chip, IfppSpan segment, guint32 tag, GByteArr
 }
 
 /*
- * Update control, and what GetRAT says that any operator may ask for. A rule that we do not know
- * is not allowed, nor is any rule in a test profile.
+ * SGP.22 2.9.3.1: a rule wants a profile owner, and that GetRAT lets the owner use it, as ours does any
+ * operator with PPR1 and PPR2. Update control is no rule; one that we do not know is not allowed.
  */
-static gboolean rules_allowed(const IfppTlv *rules, guint profile_class)
+static gboolean rules_allowed(const IfppTlv *rules, gboolean owned)
 {
-	guint8 allowed = profile_class == CLASS_TEST ? 0 : 0x80 | CHIP_RAT_RULES;
+	guint8 allowed = PPR_UPDATE_CONTROL | (owned ? CHIP_RAT_RULES : 0);
 
 	for (gsize i = 1; i < rules->value.len; i++)
 		if (rules->value.data[i] & (i == 1 ? ~allowed : 0xFF))
@@ -447,8 +456,8 @@ static PirReason check_metadata(Chip *chip)
 {
 	ChipLoad *load = &chip->load;
 	IfppSpan in = chip_span(load->metadata), value;
-	gboolean rules_ok;
-	IfppTlv bf25, tlv;
+	gboolean rules_ok, owned;
+	IfppTlv bf25, tlv, owner;
 	guint64 cls = 2;
 
 	if (!ifpp_tlv_take(&in, 0xBF25, &bf25) || in.len)
@@ -465,7 +474,10 @@ static PirReason check_metadata(Chip *chip)
 	if (ifpp_tlv_find(value, 0x95, &tlv) && (!ifpp_tlv_uint(&tlv, &cls, NULL) || cls > 2))
 		return PIR_CLASS;
 	load->profile_class = cls;
-	rules_ok = !ifpp_tlv_find(value, 0x99, &tlv) || rules_allowed(&tlv, cls);
+	owned = ifpp_tlv_find(value, 0xB7, &owner);
+	if (owned && (!ifpp_tlv_find(owner.value, 0x80, &tlv) || tlv.value.len != 3))
+		return PIR_INPUT;
+	rules_ok = !ifpp_tlv_find(value, 0x99, &tlv) || rules_allowed(&tlv, owned);
 	g_byte_array_remove_range(load->metadata, 0, bf25.value.data - bf25.whole.data);
 	load->has_iccid = TRUE;
 	if (ifpp_chipmem_find_iccid(chip->mem, load->iccid))
@@ -530,6 +542,35 @@ static gboolean test_keys_only(IfppSpan upp)
 	return TRUE;
 }
 
+/* MCC and MNC as TS 24.008 10.5.1.13 has them, of EF.IMSI (TS 31.102 4.2.2). */
+static gboolean same_operator(const guint8 id[3], const GByteArray *imsi)
+{
+	const guint8 *digits = imsi->data;
+
+	if (imsi->len < 5)
+		return FALSE;
+	return (id[0] & 0x0F) == digits[1] >> 4 && id[0] >> 4 == (digits[2] & 0x0F) &&
+	       (id[1] & 0x0F) == digits[2] >> 4 && id[2] == digits[3] &&
+	       (id[1] >> 4 == 0x0F || id[1] >> 4 == (digits[4] & 0x0F));
+}
+
+/* SGP.22 5.5.5: the profileOwner of the metadata is the one whose files are in the profile, so far as they are. */
+static gboolean owner_matches(IfppSpan metadata, IfppSpan upp)
+{
+	g_autoptr(GByteArray) imsi = ifpp_upp_file(upp, IFPP_UPP_IMSI);
+	g_autoptr(GByteArray) gid1 = ifpp_upp_file(upp, IFPP_UPP_GID1);
+	g_autoptr(GByteArray) gid2 = ifpp_upp_file(upp, IFPP_UPP_GID2);
+	IfppTlv owner, tlv;
+
+	if (!ifpp_tlv_find(metadata, 0xB7, &owner))
+		return TRUE;
+	if (imsi && (!ifpp_tlv_find(owner.value, 0x80, &tlv) || !same_operator(tlv.value.data, imsi)))
+		return FALSE;
+	if (ifpp_tlv_find(owner.value, 0x81, &tlv) && (!gid1 || !ifpp_span_equal(tlv.value, chip_span(gid1))))
+		return FALSE;
+	return !ifpp_tlv_find(owner.value, 0x82, &tlv) || (gid2 && ifpp_span_equal(tlv.value, chip_span(gid2)));
+}
+
 static PirReason check_profile(Chip *chip, const guint8 iccid[10])
 {
 	g_autoptr(GError) error = NULL;
@@ -539,8 +580,9 @@ static PirReason check_profile(Chip *chip, const guint8 iccid[10])
 		g_info("profile refused: %s", error->message);
 		return PIR_ELEMENT;
 	}
-	if (memcmp(upp->iccid, iccid, 10))
-		return PIR_ICCID_MISMATCH;
+	if (memcmp(upp->iccid, iccid, 10) ||
+	    !owner_matches(chip_span(chip->load.metadata), chip_span(chip->load.upp)))
+		return PIR_DATA_MISMATCH;
 	/* A test profile must not be able to pose as a subscriber: its keys are ones that everybody knows. */
 	if (chip->load.profile_class == CLASS_TEST && !test_keys_only(chip_span(chip->load.upp)))
 		return PIR_TEST_KEY;

@@ -58,9 +58,9 @@ typedef enum {
 	PIR_NO_MEMORY = 10,
 	PIR_INTERRUPTED = 11,
 	PIR_ELEMENT = 12,
-	PIR_ICCID_MISMATCH = 13,
+	PIR_DATA_MISMATCH = 13,		/* of metadata and profile */
 	PIR_TEST_KEY = 14,		/* a test profile with a key that is not a published one */
-	PIR_POLICY_RULE = 15,
+	PIR_POLICY_RULE = 15,		/* a rule without an owner, or that GetRAT does not grant */
 } PirReason;
 
 /* One BoundProfilePackage on its way in; lives in RAM. */
@@ -68,14 +68,14 @@ typedef struct {
 	LoadStage stage;
 	guint channel;
 	/* set by who prepared it */
-	gboolean factory;		/* by FF22: the key is one of the memory's */
+	gboolean factory;		/* by FF22: the key is one of the memory's; else the one for a retry */
 	guint8 otpk[65];
-	IfppEcKey *otsk;		/* by PrepareDownload; from the memory otherwise */
 	guint8 dp_point[65];		/* of CERT.DPpb */
 	GBytes *oid;			/* smdpOid, DER value */
 	GBytes *want_transaction;	/* NULL: any */
 	char *address;			/* NULL: out of the metadata */
 	/* running */
+	IfppEcKey *otsk;		/* until the keys are agreed */
 	GBytes *transaction;
 	gsize total_left;		/* bytes of BF36 to come */
 	gsize part_left;		/* bytes of the A1 or A3 to come */

@@ -17,6 +17,12 @@ enum {
 	AUTH_UNDEFINED = 127,
 };
 
+/* Reasons of CancelSession */
+enum {
+	CANCEL_POSTPONED = 1,
+	CANCEL_TIMEOUT = 2,
+};
+
 void chip_session_clear(Chip *chip)
 {
 	ChipSession *session = &chip->session;
@@ -146,25 +152,26 @@ static guint16 authenticate_server(Chip *chip, IfppSpan value, GByteArray *out)
 
 typedef struct {
 	IfppTlv signed2, signature, hash_cc, cert;
-	IfppTlv transaction, cc_required;
-	gboolean has_hash;
+	IfppTlv transaction, cc_required, otpk;
+	gboolean has_hash, has_otpk;
 } Prepare;
 
 static gboolean parse_prepare(IfppSpan in, Prepare *p)
 {
 	IfppSpan fields;
-	IfppTlv otpk;
 
 	if (!ifpp_tlv_take(&in, 0x30, &p->signed2) || !ifpp_tlv_take(&in, 0x5F37, &p->signature))
 		return FALSE;
 	p->has_hash = ifpp_tlv_take(&in, 0x04, &p->hash_cc);
+	if (p->has_hash && p->hash_cc.value.len != 32)
+		return FALSE;
 	if (!ifpp_tlv_take(&in, 0x30, &p->cert) || in.len)
 		return FALSE;
 	fields = p->signed2.value;
-	if (!ifpp_tlv_take(&fields, 0x80, &p->transaction) || !ifpp_tlv_take(&fields, 0x01, &p->cc_required))
+	if (!ifpp_tlv_take(&fields, 0x80, &p->transaction) || !ifpp_tlv_take(&fields, 0x01, &p->cc_required) ||
+	    p->cc_required.value.len != 1)
 		return FALSE;
-	/* A key of an earlier try: none is kept here, a new one is as good. */
-	ifpp_tlv_take(&fields, 0x5F49, &otpk);
+	p->has_otpk = ifpp_tlv_take(&fields, 0x5F49, &p->otpk);
 	return !fields.len && p->signature.value.len == 64 && p->transaction.value.len >= 1 &&
 	       p->transaction.value.len <= 16;
 }
@@ -190,7 +197,32 @@ static guint8 check_prepare(Chip *chip, const Prepare *p, guint8 point[65])
 	memcpy(signature1 + 3, session->signature, 64);
 	if (!chip_verify(chip, point, parts, G_N_ELEMENTS(parts), p->signature.value))
 		return AUTH_INVALID_SIGNATURE;
+	if (p->cc_required.value.data[0] && !p->has_hash)
+		return AUTH_UNDEFINED;
 	return CHAIN_OK;
+}
+
+/*
+ * SGP.22 3.1.3.2: a package that was bound in an earlier try is still good if its key is. The key is
+ * kept until a load uses it, or the SM-DP+ or the user give up; one at a time, the last one.
+ */
+static gboolean choose_key(Chip *chip, const Prepare *p, guint8 otpk[65])
+{
+	IfppChipMem *mem = chip->mem;
+	IfppEcKey *key;
+
+	if (p->has_otpk && mem->retry && g_bytes_equal(mem->retry_oid, chip->session.oid)) {
+		ifpp_ec_key_point(mem->retry, otpk);
+		if (ifpp_span_equal(p->otpk.value, (IfppSpan){ otpk, 65 }))
+			return TRUE;
+	}
+	key = ifpp_ec_key_generate(NULL);
+	chip->stats.agreements++;
+	if (!key)
+		return FALSE;
+	ifpp_ec_key_point(key, otpk);
+	ifpp_chipmem_set_retry(mem, key, g_bytes_ref(chip->session.oid));
+	return chip_commit(chip);
 }
 
 static guint16 prepare_download(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
@@ -209,11 +241,8 @@ static guint16 prepare_download(Chip *chip, guint channel, IfppSpan value, GByte
 		return put_error(out, 0xBF21, p.transaction.value, result);
 
 	chip_load_clear(chip);
-	load->otsk = ifpp_ec_key_generate(NULL);
-	chip->stats.agreements++;
-	if (!load->otsk)
-		return put_error(out, 0xBF21, p.transaction.value, AUTH_UNDEFINED);
-	ifpp_ec_key_point(load->otsk, load->otpk);
+	if (!choose_key(chip, &p, load->otpk))
+		return SW_MEMORY_FAILURE;
 	signed2 = g_byte_array_new();
 	ifpp_tlv_put_span(signed2, 0x80, p.transaction.value);
 	ifpp_tlv_put(signed2, 0x5F49, load->otpk, 65);
@@ -244,6 +273,14 @@ static guint16 prepare_download(Chip *chip, guint channel, IfppSpan value, GByte
 
 /* ------------------------------------------------------------------ CancelSession */
 
+/* After these the download is meant to go on some other day, with the key that it has. */
+static gboolean may_resume(const IfppTlv *reason)
+{
+	guint64 number;
+
+	return ifpp_tlv_uint(reason, &number, NULL) && (number == CANCEL_POSTPONED || number == CANCEL_TIMEOUT);
+}
+
 static guint16 cancel_session(Chip *chip, IfppSpan value, GByteArray *out)
 {
 	ChipSession *session = &chip->session;
@@ -257,6 +294,9 @@ static guint16 cancel_session(Chip *chip, IfppSpan value, GByteArray *out)
 	response = g_byte_array_new();
 	if (!session->transaction ||
 	    !ifpp_span_equal(transaction.value, ifpp_span_bytes(session->transaction))) {
+		/* One that is only a challenge has no name, and is over all the same. */
+		if (!session->transaction)
+			chip_session_clear(chip);
 		ifpp_tlv_put_uint(response, 0x81, PREPARE_INVALID_TRANSACTION);
 		chip_put(out, 0xBF41, response);
 		return SW_OK;
@@ -277,8 +317,15 @@ static guint16 cancel_session(Chip *chip, IfppSpan value, GByteArray *out)
 	ifpp_tlv_put(members, 0x5F37, sig, sizeof(sig));
 	chip_put(response, 0xA0, members);
 	chip_put(out, 0xBF41, response);
+	if (!chip_load_interrupt(chip))
+		return SW_MEMORY_FAILURE;
+	if (chip->mem->retry && !may_resume(&reason) && g_bytes_equal(chip->mem->retry_oid, session->oid)) {
+		ifpp_chipmem_set_retry(chip->mem, NULL, NULL);
+		if (!chip_commit(chip))
+			return SW_MEMORY_FAILURE;
+	}
 	chip_session_clear(chip);
-	return chip_load_interrupt(chip) ? SW_OK : SW_MEMORY_FAILURE;
+	return SW_OK;
 }
 
 guint16 chip_session(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out)

@@ -7,13 +7,11 @@
 
 #include <string.h>
 
+#include "upp.h"
+
 #define MF 0x3F00
 #define ADF_USIM 0x7FFF
 #define EF_ICCID 0x2FE2
-
-#define FILL_OFFSET 0x82
-#define FILL_CONTENT 0x83
-#define FILE_MAX 4096		/* bytes an offset may lead to */
 
 static const struct {
 	guint16 id;
@@ -22,50 +20,26 @@ static const struct {
 	const char *fallback;	/* what the template has */
 	gsize fallback_len;
 } files[] = {
-	{ .id = 0x6F07, .element = 0xB3, .member = 3 },		/* IMSI */
+	{ .id = 0x6F07, IFPP_UPP_IMSI },
 	{ .id = 0x6F38, .element = 0xB3, .member = 8 },		/* UST */
 	{ .id = 0x6F46, .element = 0xB3, .member = 13 },	/* SPN */
 	{ .id = 0x6F56, .element = 0xB3, .member = 14 },	/* EST */
 	{ .id = 0x6F78, .element = 0xB3, .member = 18 },	/* ACC */
 	{ .id = 0x6F7B, .element = 0xB3, .member = 19 },	/* FPLMN */
 	{ .id = 0x6FAD, .element = 0xB3, .member = 21, .fallback = "\0\0\0\2", .fallback_len = 4 },	/* AD */
-	{ .id = 0x6F3E, .element = 0xB4, .member = 5 },		/* GID1 */
-	{ .id = 0x6F3F, .element = 0xB4, .member = 6 },		/* GID2 */
+	{ .id = 0x6F3E, IFPP_UPP_GID1 },
+	{ .id = 0x6F3F, IFPP_UPP_GID2 },
 	{ .id = 0x6F60, .element = 0xB4, .member = 15 },	/* PLMNwAcT */
 	{ .id = 0x6F61, .element = 0xB4, .member = 16 },	/* OPLMNwAcT */
 	{ .id = 0x6F62, .element = 0xB4, .member = 17 },	/* HPLMNwAcT */
 };
-
-/* A File: contents, each after the last or at an offset from its end. */
-static GByteArray *fill(IfppSpan members)
-{
-	GByteArray *content = g_byte_array_new();
-	gsize skip = 0;
-	IfppTlv tlv;
-
-	while (members.len && ifpp_tlv_next(&members, &tlv, NULL)) {
-		if (tlv.tag == FILL_OFFSET && tlv.value.len && tlv.value.len <= 2) {
-			skip = tlv.value.data[0];
-			if (tlv.value.len == 2)
-				skip = skip << 8 | tlv.value.data[1];
-		} else if (tlv.tag == FILL_CONTENT && content->len + skip + tlv.value.len <= FILE_MAX) {
-			while (skip) {
-				put8(content, 0xFF);
-				skip--;
-			}
-			g_byte_array_append(content, tlv.value.data, tlv.value.len);
-		}
-	}
-	return content;
-}
 
 /* Contents of a file of the enabled profile; NULL: it has none such. */
 static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
 {
 	const IfppChipMem *mem = chip_memory(modem->chip);
 	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
-	IfppTlv element, file;
-	IfppSpan upp;
+	GByteArray *content;
 	guint i;
 
 	if (!profile)
@@ -76,13 +50,9 @@ static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
 		;
 	if (df != ADF_USIM || i == G_N_ELEMENTS(files))
 		return NULL;
-	upp = ifpp_span_bytes(profile->upp);
-	while (upp.len && ifpp_tlv_next(&upp, &element, NULL))
-		if (element.tag == files[i].element &&
-		    ifpp_tlv_find(element.value, 0xA0 | files[i].member, &file))
-			return fill(file.value);
-	if (!files[i].fallback)
-		return NULL;
+	content = ifpp_upp_file(ifpp_span_bytes(profile->upp), files[i].element, files[i].member);
+	if (content || !files[i].fallback)
+		return content;
 	return g_byte_array_append(g_byte_array_new(), (const guint8 *)files[i].fallback,
 				   files[i].fallback_len);
 }
