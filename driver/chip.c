@@ -161,6 +161,7 @@ static struct ifpp_dev *ifpp_dev_new(struct ifpp_chip *chip, u32 index)
 static void ifpp_dev_end(struct ifpp_dev *dev)
 {
 	lockdep_assert_held(&dev->chip->lock);
+	dev->chip->dev = NULL;
 	dev->chip->rec.online = false;
 	WRITE_ONCE(dev->gone, true);
 	ifpp_queue_abort(dev, -ENODEV);
@@ -249,10 +250,11 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 		ifpp_queue_stop(dev);
 		goto put;
 	}
-	chip->dev = dev;
+	/* Cannot fail, the index is reserved. */
 	xa_store(&ifpp_devs, index, dev, GFP_KERNEL);
 
 	mutex_lock(&chip->lock);
+	chip->dev = dev;
 	ifpp_netlink_dev(dev, IFPP_CMD_DEV_ADD_NTF);
 	ifpp_queue_kick(dev);
 	mutex_unlock(&chip->lock);
@@ -288,7 +290,6 @@ void ifpp_detach(struct ifpp_dev *dev)
 
 	cdev_device_del(&dev->cdev, &dev->dev);
 	ifpp_queue_stop(dev);
-	chip->dev = NULL;
 	xa_erase(&ifpp_devs, dev->index);
 	mutex_unlock(&ifpp_chips_mutex);
 	put_device(&dev->dev);

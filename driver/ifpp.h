@@ -32,7 +32,7 @@ struct sk_buff;
 /**
  * struct ifpp_chip - one chip, attached or not
  * @node:	in the table of chips, under ifpp_chips_mutex
- * @dev:	its device while a relay serves it, under ifpp_chips_mutex
+ * @dev:	its device while a relay serves it; changed under ifpp_chips_mutex and @lock
  * @lock:	guards everything below, and the slot of @dev
  * @rec:	what is known of the chip
  * @loads:	packages handed to the relay
