@@ -240,4 +240,25 @@ TEST(dt_burnt_at_load)
 	EXPECT_EQ(-EPERM, load());
 }
 
+/* Root takes the fuses' driver away: nothing is burnt and nothing opens until it is back. */
+TEST(dt_provider_unbound)
+{
+	ASSERT_EQ(0, insmod("OTP_KO", ""));
+	ASSERT_EQ(0, insmod("IFPP_KO", ""));
+	EXPECT_STREQ("clean", host("anchor"));
+	ASSERT_EQ(0, system("cd /sys/bus/platform/drivers/ifpp-otp && set -- *otp && "
+			    "echo $1 >/tmp/otp && echo $1 >unbind"));
+	EXPECT_EQ(-ENODEV, host_lock());
+	EXPECT_STREQ("LOCKING", host("host_state"));
+	EXPECT_STREQ("unreadable", host("anchor"));
+	EXPECT_EQ(-EPERM, load());
+	EXPECT_EQ(0, fuse(4));
+
+	ASSERT_EQ(0, system("cat /tmp/otp >/sys/bus/platform/drivers/ifpp-otp/bind"));
+	EXPECT_EQ(0, host_lock());
+	EXPECT_STREQ("LOCKED", host("host_state"));
+	EXPECT_STREQ("burnt", host("anchor"));
+	EXPECT_EQ(8, fuse(4));
+}
+
 TEST_HARNESS_MAIN
