@@ -16,7 +16,7 @@
 #include "trace.h"
 
 DEFINE_MUTEX(ifpp_chips_mutex);		/* who is attached, and the table of chips */
-DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index; under ifpp_chips_mutex */
+DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index, NULL if reserved; under ifpp_chips_mutex */
 static DEFINE_HASHTABLE(ifpp_chips, 10);	/* by EID; under ifpp_chips_mutex */
 static dev_t ifpp_first;
 static unsigned long ifpp_pinned;
@@ -30,12 +30,13 @@ static unsigned long ifpp_pinned;
  */
 bool ifpp_pin(void)
 {
+	if (test_bit(0, &ifpp_pinned))
+		return true;
+	if (!try_module_get(THIS_MODULE))
+		return false;
 	if (test_and_set_bit(0, &ifpp_pinned))
-		return true;
-	if (try_module_get(THIS_MODULE))
-		return true;
-	clear_bit(0, &ifpp_pinned);
-	return false;
+		module_put(THIS_MODULE);
+	return true;
 }
 
 static u32 ifpp_eid_hash(const u8 *eid)
