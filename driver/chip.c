@@ -101,7 +101,7 @@ void ifpp_chips_count(u32 *chips, u32 *locked)
  */
 void ifpp_changed(struct ifpp_dev *dev)
 {
-	struct ifpp_record *rec = &dev->chip->rec;
+	const struct ifpp_record *rec = &dev->chip->rec;
 	bool state;
 
 	lockdep_assert_held(&dev->chip->lock);

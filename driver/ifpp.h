@@ -7,7 +7,8 @@
  * /dev/ifppN and one slot for the request that the relay works on.
  *
  * Locks, outermost first: ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody
- * waits for a relay, or for user memory, with one of them held.
+ * waits for a relay, or for user memory, with one of them held. Around them is a relay
+ * file's own lock, which its attach holds; inside the first is that of the anchor's cell.
  */
 #ifndef _IFPP_H
 #define _IFPP_H
