@@ -38,12 +38,13 @@ static int ifpp_byte(const struct ifpp_fuse *fuse, u8 *byte, bool write)
 	struct nvmem_device *nvmem;
 	int ret;
 
-	/* Of a device tree, see ifpp_cell_gone(). */
+	/* By device tree, see ifpp_cell_gone(). */
 	if (!fuse->provider)
 		return -ENODEV;
 	nvmem = ifpp_provider(fuse);
+	/* -EPROBE_DEFER is no answer for userspace. */
 	if (IS_ERR(nvmem))
-		return PTR_ERR(nvmem);
+		return -ENODEV;
 	if (fuse->offset >= nvmem_dev_size(nvmem))
 		ret = -ERANGE;
 	else if (write)
