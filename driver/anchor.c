@@ -154,7 +154,7 @@ static int ifpp_nvmem_notify(struct notifier_block *nb, unsigned long event, voi
 
 static struct notifier_block ifpp_nvmem_nb = { .notifier_call = ifpp_nvmem_notify };
 
-/* ---- by device tree: the driver core waits for the provider, and unbinds us before it */
+/* ---- by device tree: the driver core waits for the provider, and may unbind us before it */
 
 static void ifpp_cell_gone(void *data)
 {
