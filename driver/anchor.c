@@ -156,6 +156,8 @@ static struct notifier_block ifpp_nvmem_nb = { .notifier_call = ifpp_nvmem_notif
 
 /* ---- by device tree: the driver core waits for the provider, and may unbind us before it */
 
+static struct device_node *ifpp_anchor_node;
+
 static void ifpp_cell_gone(void *data)
 {
 	mutex_lock(&ifpp_cell_mutex);
@@ -166,20 +168,17 @@ static void ifpp_cell_gone(void *data)
 static int ifpp_anchor_probe(struct platform_device *pdev)
 {
 	struct nvmem_cell *cell;
-	bool taken;
 	int err;
 
+	if (pdev->dev.of_node != ifpp_anchor_node)
+		return dev_err_probe(&pdev->dev, -EBUSY, "there is another anchor\n");
 	cell = devm_nvmem_cell_get(&pdev->dev, "production-lock");
 	if (IS_ERR(cell))
 		return dev_err_probe(&pdev->dev, PTR_ERR(cell), "no anchor\n");
 
 	mutex_lock(&ifpp_cell_mutex);
-	taken = ifpp_fuse.cell;
-	if (!taken)
-		ifpp_fuse.cell = cell;
+	ifpp_fuse.cell = cell;
 	mutex_unlock(&ifpp_cell_mutex);
-	if (taken)
-		return dev_err_probe(&pdev->dev, -EBUSY, "there is an anchor already\n");
 	err = devm_add_action_or_reset(&pdev->dev, ifpp_cell_gone, NULL);
 	if (err)
 		return err;
@@ -204,13 +203,15 @@ static struct platform_driver ifpp_anchor_driver = {
 	},
 };
 
-static bool ifpp_in_device_tree(void)
+/* The first one that is not disabled. */
+static struct device_node *ifpp_find_node(void)
 {
-	struct device_node *np = of_find_matching_node(NULL, ifpp_anchor_ids);
-	bool found = np && of_device_is_available(np);
+	struct device_node *np;
 
-	of_node_put(np);
-	return found;
+	for_each_matching_node(np, ifpp_anchor_ids)
+		if (of_device_is_available(np))
+			return np;
+	return NULL;
 }
 
 /**
@@ -220,7 +221,10 @@ static bool ifpp_in_device_tree(void)
  */
 bool ifpp_anchor_configured(void)
 {
-	return ifpp_anchor_nvmem || ifpp_in_device_tree();
+	if (ifpp_anchor_nvmem)
+		return true;
+	ifpp_anchor_node = ifpp_find_node();
+	return ifpp_anchor_node;
 }
 
 /**
@@ -260,4 +264,5 @@ void ifpp_anchor_exit(void)
 	} else if (ifpp_anchor_registered) {
 		platform_driver_unregister(&ifpp_anchor_driver);
 	}
+	of_node_put(ifpp_anchor_node);
 }

@@ -259,6 +259,7 @@ TEST(dt_clean_then_burnt)
 	EXPECT_EQ(0, host_lock());
 	EXPECT_STREQ("burnt", host("anchor"));
 	EXPECT_EQ(16 | 8, fuse(4));
+	EXPECT_EQ(0, fuse(5));
 	EXPECT_EQ(-EPERM, load());
 }
 
@@ -289,6 +290,7 @@ TEST(dt_provider_unbound)
 	EXPECT_STREQ("LOCKED", host("host_state"));
 	EXPECT_STREQ("burnt", host("anchor"));
 	EXPECT_EQ(8, fuse(4));
+	EXPECT_EQ(0, fuse(5));
 }
 
 TEST_HARNESS_MAIN
