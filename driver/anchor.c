@@ -24,6 +24,9 @@ MODULE_PARM_DESC(anchor_offset, "Offset of the anchor's byte there");
 
 static struct ifpp_fuse ifpp_fuse;
 
+/* A cell goes when its provider is unbound. */
+static DEFINE_MUTEX(ifpp_cell_mutex);
+
 static struct nvmem_device *ifpp_provider(const struct ifpp_fuse *fuse)
 {
 	return nvmem_device_find((void *)fuse->provider, device_match_name);
@@ -35,9 +38,13 @@ static int ifpp_byte(const struct ifpp_fuse *fuse, u8 *byte, bool write)
 	struct nvmem_device *nvmem;
 	int ret;
 
+	/* By device tree, see ifpp_cell_gone(). */
+	if (!fuse->provider)
+		return -ENODEV;
 	nvmem = ifpp_provider(fuse);
+	/* -EPROBE_DEFER is no answer for userspace. */
 	if (IS_ERR(nvmem))
-		return PTR_ERR(nvmem);
+		return -ENODEV;
 	if (fuse->offset >= nvmem_dev_size(nvmem))
 		ret = -ERANGE;
 	else if (write)
@@ -50,23 +57,13 @@ static int ifpp_byte(const struct ifpp_fuse *fuse, u8 *byte, bool write)
 	return ret == 1 ? 0 : -EIO;
 }
 
-/**
- * ifpp_fuse_read() - read the anchor
- * @fuse: where it is
- *
- * Return: 0 if it is clean, 1 if it is burnt, or an error, which counts as burnt.
- */
-int ifpp_fuse_read(const struct ifpp_fuse *fuse)
+static int ifpp_cell_read(struct nvmem_cell *cell)
 {
 	size_t len;
-	u8 byte;
 	u8 *buf;
 	int ret;
 
-	if (!fuse->cell)
-		return ifpp_byte(fuse, &byte, false) ?: !!byte;
-
-	buf = nvmem_cell_read(fuse->cell, &len);
+	buf = nvmem_cell_read(cell, &len);
 	if (IS_ERR(buf))
 		return PTR_ERR(buf);
 	ret = !len || memchr_inv(buf, 0, len);
@@ -91,6 +88,26 @@ static int ifpp_cell_burn(struct nvmem_cell *cell)
 }
 
 /**
+ * ifpp_fuse_read() - read the anchor
+ * @fuse: where it is
+ *
+ * Return: 0 if it is clean, 1 if it is burnt, or an error, which counts as burnt.
+ */
+int ifpp_fuse_read(const struct ifpp_fuse *fuse)
+{
+	u8 byte;
+	int ret;
+
+	mutex_lock(&ifpp_cell_mutex);
+	if (fuse->cell)
+		ret = ifpp_cell_read(fuse->cell);
+	else
+		ret = ifpp_byte(fuse, &byte, false) ?: !!byte;
+	mutex_unlock(&ifpp_cell_mutex);
+	return ret;
+}
+
+/**
  * ifpp_fuse_burn() - burn the anchor and read it back
  * @fuse: where it is
  *
@@ -103,7 +120,9 @@ int ifpp_fuse_burn(const struct ifpp_fuse *fuse)
 
 	if (ifpp_fuse_read(fuse) == 1)
 		return 0;
+	mutex_lock(&ifpp_cell_mutex);
 	ret = fuse->cell ? ifpp_cell_burn(fuse->cell) : ifpp_byte(fuse, &burnt, true);
+	mutex_unlock(&ifpp_cell_mutex);
 	if (ret)
 		return ret;
 	ret = ifpp_fuse_read(fuse);
@@ -135,16 +154,34 @@ static int ifpp_nvmem_notify(struct notifier_block *nb, unsigned long event, voi
 
 static struct notifier_block ifpp_nvmem_nb = { .notifier_call = ifpp_nvmem_notify };
 
-/* ---- by device tree: the driver core waits for the provider */
+/* ---- by device tree: the driver core waits for the provider, and may unbind us before it */
+
+static struct device_node *ifpp_anchor_node;
+
+static void ifpp_cell_gone(void *data)
+{
+	mutex_lock(&ifpp_cell_mutex);
+	ifpp_fuse.cell = NULL;
+	mutex_unlock(&ifpp_cell_mutex);
+}
 
 static int ifpp_anchor_probe(struct platform_device *pdev)
 {
 	struct nvmem_cell *cell;
+	int err;
 
+	if (pdev->dev.of_node != ifpp_anchor_node)
+		return dev_err_probe(&pdev->dev, -EBUSY, "there is another anchor\n");
 	cell = devm_nvmem_cell_get(&pdev->dev, "production-lock");
 	if (IS_ERR(cell))
 		return dev_err_probe(&pdev->dev, PTR_ERR(cell), "no anchor\n");
+
+	mutex_lock(&ifpp_cell_mutex);
 	ifpp_fuse.cell = cell;
+	mutex_unlock(&ifpp_cell_mutex);
+	err = devm_add_action_or_reset(&pdev->dev, ifpp_cell_gone, NULL);
+	if (err)
+		return err;
 	ifpp_host_settle(&ifpp_fuse);
 	return 0;
 }
@@ -155,6 +192,8 @@ static const struct of_device_id ifpp_anchor_ids[] = {
 };
 MODULE_DEVICE_TABLE(of, ifpp_anchor_ids);
 
+static bool ifpp_anchor_registered;
+
 static struct platform_driver ifpp_anchor_driver = {
 	.probe	= ifpp_anchor_probe,
 	.driver	= {
@@ -164,13 +203,15 @@ static struct platform_driver ifpp_anchor_driver = {
 	},
 };
 
-static bool ifpp_in_device_tree(void)
+/* The first one that is not disabled. */
+static struct device_node *ifpp_find_node(void)
 {
-	struct device_node *np = of_find_matching_node(NULL, ifpp_anchor_ids);
-	bool found = np && of_device_is_available(np);
+	struct device_node *np;
 
-	of_node_put(np);
-	return found;
+	for_each_matching_node(np, ifpp_anchor_ids)
+		if (of_device_is_available(np))
+			return np;
+	return NULL;
 }
 
 /**
@@ -180,7 +221,10 @@ static bool ifpp_in_device_tree(void)
  */
 bool ifpp_anchor_configured(void)
 {
-	return ifpp_anchor_nvmem || ifpp_in_device_tree();
+	if (ifpp_anchor_nvmem)
+		return true;
+	ifpp_anchor_node = ifpp_find_node();
+	return ifpp_anchor_node;
 }
 
 /**
@@ -194,8 +238,11 @@ int __init ifpp_anchor_init(void)
 {
 	int err;
 
-	if (!ifpp_anchor_nvmem)
-		return platform_driver_register(&ifpp_anchor_driver);
+	if (!ifpp_anchor_nvmem) {
+		err = platform_driver_register(&ifpp_anchor_driver);
+		ifpp_anchor_registered = !err;
+		return err;
+	}
 
 	ifpp_fuse.provider = ifpp_anchor_nvmem;
 	ifpp_fuse.offset = ifpp_anchor_offset;
@@ -214,7 +261,8 @@ void ifpp_anchor_exit(void)
 	if (ifpp_fuse.provider) {
 		nvmem_unregister_notifier(&ifpp_nvmem_nb);
 		cancel_work_sync(&ifpp_provider_work);
-	} else if (ifpp_anchor_driver.driver.p) {
+	} else if (ifpp_anchor_registered) {
 		platform_driver_unregister(&ifpp_anchor_driver);
 	}
+	of_node_put(ifpp_anchor_node);
 }

@@ -342,6 +342,7 @@ static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)
 static long ifpp_ioc_lock(struct ifpp_file *file, void __user *arg)
 {
 	struct ifpp_dev *dev = file->dev;
+	struct ifpp_chip *chip = dev->chip;
 	struct ifpp_request *req;
 	struct ifpp_lock lock;
 	u32 room, len;
@@ -356,21 +357,28 @@ static long ifpp_ioc_lock(struct ifpp_file *file, void __user *arg)
 		return -ENOMEM;
 	memcpy(req->data, lock.challenge, IFPP_CHALLENGE_LEN);
 
-	/* From here on the chip is LOCKING, even if its relay is gone already. */
-	mutex_lock(&dev->chip->lock);
+	/*
+	 * From here on the chip is LOCKING, even if its relay is gone already. If it has
+	 * another by now, that one has to lock it: this file only learns that its own is gone.
+	 */
+	mutex_lock(&chip->lock);
 	dev->lock_sent = true;
 	ifpp_unit_lock(dev);
-	mutex_unlock(&dev->chip->lock);
+	if (chip->dev && chip->dev != dev) {
+		ifpp_unit_lock(chip->dev);
+		ifpp_queue_kick(chip->dev);
+	}
+	mutex_unlock(&chip->lock);
 
 	err = ifpp_front_do(file, req);
 	if (err) {
 		/* If it never got as far as the relay, the kernel asks in its place. */
-		mutex_lock(&dev->chip->lock);
+		mutex_lock(&chip->lock);
 		if (!req->id) {
 			dev->lock_sent = false;
 			ifpp_queue_kick(dev);
 		}
-		mutex_unlock(&dev->chip->lock);
+		mutex_unlock(&chip->lock);
 		goto put;
 	}
 

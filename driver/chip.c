@@ -16,7 +16,7 @@
 #include "trace.h"
 
 DEFINE_MUTEX(ifpp_chips_mutex);		/* who is attached, and the table of chips */
-DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index; under ifpp_chips_mutex */
+DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index, NULL if reserved; under ifpp_chips_mutex */
 static DEFINE_HASHTABLE(ifpp_chips, 10);	/* by EID; under ifpp_chips_mutex */
 static dev_t ifpp_first;
 static unsigned long ifpp_pinned;
@@ -30,12 +30,13 @@ static unsigned long ifpp_pinned;
  */
 bool ifpp_pin(void)
 {
+	if (test_bit(0, &ifpp_pinned))
+		return true;
+	if (!try_module_get(THIS_MODULE))
+		return false;
 	if (test_and_set_bit(0, &ifpp_pinned))
-		return true;
-	if (try_module_get(THIS_MODULE))
-		return true;
-	clear_bit(0, &ifpp_pinned);
-	return false;
+		module_put(THIS_MODULE);
+	return true;
 }
 
 static u32 ifpp_eid_hash(const u8 *eid)
@@ -100,7 +101,7 @@ void ifpp_chips_count(u32 *chips, u32 *locked)
  */
 void ifpp_changed(struct ifpp_dev *dev)
 {
-	struct ifpp_record *rec = &dev->chip->rec;
+	const struct ifpp_record *rec = &dev->chip->rec;
 	bool state;
 
 	lockdep_assert_held(&dev->chip->lock);
@@ -161,6 +162,7 @@ static struct ifpp_dev *ifpp_dev_new(struct ifpp_chip *chip, u32 index)
 static void ifpp_dev_end(struct ifpp_dev *dev)
 {
 	lockdep_assert_held(&dev->chip->lock);
+	dev->chip->dev = NULL;
 	dev->chip->rec.online = false;
 	WRITE_ONCE(dev->gone, true);
 	ifpp_queue_abort(dev, -ENODEV);
@@ -249,10 +251,11 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 		ifpp_queue_stop(dev);
 		goto put;
 	}
-	chip->dev = dev;
+	/* Cannot fail, the index is reserved. */
 	xa_store(&ifpp_devs, index, dev, GFP_KERNEL);
 
 	mutex_lock(&chip->lock);
+	chip->dev = dev;
 	ifpp_netlink_dev(dev, IFPP_CMD_DEV_ADD_NTF);
 	ifpp_queue_kick(dev);
 	mutex_unlock(&chip->lock);
@@ -288,7 +291,6 @@ void ifpp_detach(struct ifpp_dev *dev)
 
 	cdev_device_del(&dev->cdev, &dev->dev);
 	ifpp_queue_stop(dev);
-	chip->dev = NULL;
 	xa_erase(&ifpp_devs, dev->index);
 	mutex_unlock(&ifpp_chips_mutex);
 	put_device(&dev->dev);

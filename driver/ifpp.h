@@ -7,7 +7,8 @@
  * /dev/ifppN and one slot for the request that the relay works on.
  *
  * Locks, outermost first: ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody
- * waits for a relay, or for user memory, with one of them held.
+ * waits for a relay, or for user memory, with one of them held. Around them is a relay
+ * file's own lock, which its attach holds; inside the first is that of the anchor's cell.
  */
 #ifndef _IFPP_H
 #define _IFPP_H
@@ -32,7 +33,7 @@ struct sk_buff;
 /**
  * struct ifpp_chip - one chip, attached or not
  * @node:	in the table of chips, under ifpp_chips_mutex
- * @dev:	its device while a relay serves it, under ifpp_chips_mutex
+ * @dev:	its device while a relay serves it; changed under ifpp_chips_mutex and @lock
  * @lock:	guards everything below, and the slot of @dev
  * @rec:	what is known of the chip
  * @loads:	packages handed to the relay

@@ -22,8 +22,8 @@ static int ifpp_put_uint(struct sk_buff *skb, int attr, u64 val)
 VISIBLE_IF_KUNIT int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid,
 				   u32 seq, int flags, u8 cmd)
 {
-	struct ifpp_chip *chip = dev->chip;
-	struct ifpp_record *rec = &chip->rec;
+	const struct ifpp_chip *chip = dev->chip;
+	const struct ifpp_record *rec = &chip->rec;
 	void *hdr;
 
 	lockdep_assert_held(&chip->lock);

@@ -87,6 +87,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 	struct ifpp_request *req = dev->req;
 	struct ifpp_result *result = &req->result;
 
+	lockdep_assert_held(&chip->lock);
 	result->status = status;
 	result->keys_left = chip->rec.unspent;
 	result->total_ns = ktime_get_ns() - req->submitted;

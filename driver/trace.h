@@ -7,6 +7,21 @@
 
 #include <linux/tracepoint.h>
 
+/* The values behind the names, for tools that read the formats. */
+TRACE_DEFINE_ENUM(IFPP_REQ_LOAD);
+TRACE_DEFINE_ENUM(IFPP_REQ_DELETE_KEYS);
+TRACE_DEFINE_ENUM(IFPP_REQ_LOCK);
+TRACE_DEFINE_ENUM(IFPP_REQ_REFRESH);
+TRACE_DEFINE_ENUM(IFPP_STATE_FACTORY);
+TRACE_DEFINE_ENUM(IFPP_STATE_DRAINED);
+TRACE_DEFINE_ENUM(IFPP_STATE_LOCKING);
+TRACE_DEFINE_ENUM(IFPP_STATE_LOCKED);
+TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_STATE_LOWERED);
+TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_KEY_RESURRECTED);
+TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_SPENT_COUNT_LOWERED);
+TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_KEY_ADDED);
+TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_KEY_LOST);
+
 #define show_ifpp_type(type) __print_symbolic(type,		\
 	{ IFPP_REQ_LOAD,	"LOAD" },			\
 	{ IFPP_REQ_DELETE_KEYS,	"DELETE_KEYS" },		\
@@ -18,6 +33,13 @@
 	{ IFPP_STATE_DRAINED,	"DRAINED" },			\
 	{ IFPP_STATE_LOCKING,	"LOCKING" },			\
 	{ IFPP_STATE_LOCKED,	"LOCKED" })
+
+#define show_ifpp_tamper(kind) __print_symbolic(kind,					\
+	{ IFPP_TAMPER_KIND_STATE_LOWERED,	"state-lowered" },		\
+	{ IFPP_TAMPER_KIND_KEY_RESURRECTED,	"key-resurrected" },		\
+	{ IFPP_TAMPER_KIND_SPENT_COUNT_LOWERED,	"spent-count-lowered" },	\
+	{ IFPP_TAMPER_KIND_KEY_ADDED,		"key-added" },			\
+	{ IFPP_TAMPER_KIND_KEY_LOST,		"key-lost" })
 
 TRACE_EVENT(ifpp_submit,
 	TP_PROTO(u32 index, u64 id, u32 type, u32 len),
@@ -109,7 +131,8 @@ TRACE_EVENT(ifpp_tamper,
 		memcpy(__entry->eid, eid, IFPP_EID_LEN);
 		__entry->kind = kind;
 	),
-	TP_printk("eid=%s kind=%u", __print_hex_str(__entry->eid, IFPP_EID_LEN), __entry->kind)
+	TP_printk("eid=%s %s", __print_hex_str(__entry->eid, IFPP_EID_LEN),
+		  show_ifpp_tamper(__entry->kind))
 );
 
 #endif /* _IFPP_TRACE_H */

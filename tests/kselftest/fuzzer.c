@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Random and mutated calls from many threads: relays, clients, netlink; optionally
+ * Random and mutated calls from many threads: relays, clients, netlink, sysfs; optionally
  * with faults injected into their allocations and copies. The judges are KASAN,
  * lockdep and kmemleak, and here: a state that falls, or calls that never get deep.
  *
@@ -241,6 +241,23 @@ static void *client_thread(void *arg)
 	return NULL;
 }
 
+/* What sysfs shows of a chip, which may go meanwhile. */
+static void look(struct rng *r)
+{
+	static const char * const names[] = { "eid", "state", "keys_unspent", "keys_unknown",
+					      "keys_spent", "loads", "refused", "uevent" };
+	char path[64], buf[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "/sys/class/ifpp/ifpp%d/%s", (int)(rnd(r) % EIDS),
+		 names[rnd(r) % 8]);
+	fd = open(path, O_RDONLY);
+	if (note(fd) < 0)
+		return;
+	note(read(fd, buf, sizeof(buf)));
+	close(fd);
+}
+
 static void *netlink_thread(void *arg)
 {
 	struct rng r = { seed0 + 5 };
@@ -255,6 +272,8 @@ static void *netlink_thread(void *arg)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &quick, sizeof(quick));
 	setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group));
 	while (!stop) {
+		if (one_in(&r, 4))
+			look(&r);
 		memset(val, 0, sizeof(val));
 		val[0] = rnd(&r);
 		if (one_in(&r, 3))

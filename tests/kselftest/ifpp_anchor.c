@@ -196,6 +196,37 @@ TEST(provider_never_comes)
 	EXPECT_STREQ("LOCKING", host("host_state"));
 }
 
+static int unbind(void)
+{
+	return system("cd /sys/bus/platform/drivers/ifpp-otp && set -- *otp && "
+		      "echo $1 >/tmp/otp && echo $1 >unbind");
+}
+
+static int bind_again(void)
+{
+	return system("cat /tmp/otp >/sys/bus/platform/drivers/ifpp-otp/bind");
+}
+
+/* Root takes the fuses' driver away: nothing is burnt and nothing opens until it is back. */
+TEST(provider_unbound)
+{
+	ASSERT_EQ(0, insmod("OTP_KO", ""));
+	ASSERT_EQ(0, insmod("IFPP_KO", NAMED));
+	EXPECT_STREQ("clean", host("anchor"));
+	ASSERT_EQ(0, unbind());
+	EXPECT_EQ(-ENODEV, host_lock());
+	EXPECT_STREQ("LOCKING", host("host_state"));
+	EXPECT_STREQ("unreadable", host("anchor"));
+	EXPECT_EQ(-EPERM, load());
+	EXPECT_EQ(0, fuse(4));
+
+	ASSERT_EQ(0, bind_again());
+	EXPECT_EQ(0, host_lock());
+	EXPECT_STREQ("LOCKED", host("host_state"));
+	EXPECT_STREQ("burnt", host("anchor"));
+	EXPECT_EQ(1, fuse(4));
+}
+
 TEST(locked_by_command_line)
 {
 	ASSERT_EQ(0, insmod("OTP_KO", ""));
@@ -228,6 +259,7 @@ TEST(dt_clean_then_burnt)
 	EXPECT_EQ(0, host_lock());
 	EXPECT_STREQ("burnt", host("anchor"));
 	EXPECT_EQ(16 | 8, fuse(4));
+	EXPECT_EQ(0, fuse(5));
 	EXPECT_EQ(-EPERM, load());
 }
 
@@ -238,6 +270,27 @@ TEST(dt_burnt_at_load)
 	EXPECT_STREQ("burnt", host("anchor"));
 	EXPECT_STREQ("LOCKED", host("host_state"));
 	EXPECT_EQ(-EPERM, load());
+}
+
+/* As provider_unbound: the driver core unbinds the anchor as well. */
+TEST(dt_provider_unbound)
+{
+	ASSERT_EQ(0, insmod("OTP_KO", ""));
+	ASSERT_EQ(0, insmod("IFPP_KO", ""));
+	EXPECT_STREQ("clean", host("anchor"));
+	ASSERT_EQ(0, unbind());
+	EXPECT_EQ(-ENODEV, host_lock());
+	EXPECT_STREQ("LOCKING", host("host_state"));
+	EXPECT_STREQ("unreadable", host("anchor"));
+	EXPECT_EQ(-EPERM, load());
+	EXPECT_EQ(0, fuse(4));
+
+	ASSERT_EQ(0, bind_again());
+	EXPECT_EQ(0, host_lock());
+	EXPECT_STREQ("LOCKED", host("host_state"));
+	EXPECT_STREQ("burnt", host("anchor"));
+	EXPECT_EQ(8, fuse(4));
+	EXPECT_EQ(0, fuse(5));
 }
 
 TEST_HARNESS_MAIN

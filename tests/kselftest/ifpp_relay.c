@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/ifpp-relay: attach, requests, replies, with good, bad and hostile arguments. */
+#include <sys/mount.h>
+
 #include "ifpp_test.h"
 
 TEST(no_attach_no_service)
@@ -467,6 +469,36 @@ TEST(modes)
 	EXPECT_TRUE(S_ISCHR(st.st_mode));
 	EXPECT_EQ(0660, st.st_mode & 07777);
 	close(fd);
+}
+
+#define TRACING "/sys/kernel/tracing"
+
+/* What tools make of the tracepoints: values in a format, names in what is printed. */
+TEST_F(ifpp, tracepoints)
+{
+	char cmd[200];
+	int i, n;
+
+	mount("tracefs", TRACING, "tracefs", 0, NULL);	/* unless it is there */
+	EXPECT_EQ(0, system("grep -q '{ 1, \"LOAD\" }' " TRACING "/events/ifpp/ifpp_submit/format"));
+	ASSERT_EQ(0, system("echo 1 >" TRACING "/events/ifpp/enable"));
+	ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
+	close(self->relay);
+	self->relay = relay_open();
+	memset(self->chip.keys[self->chip.n++].id, 0xad, IFPP_KEY_ID_LEN);
+	EXPECT_ERR(EBADE, relay_attach(self->relay, &self->chip));
+	ASSERT_EQ(0, system("echo 0 >" TRACING "/events/ifpp/enable"));
+
+	n = sprintf(cmd, "grep -q 'ifpp_tamper: eid=");
+	for (i = 0; i < IFPP_EID_LEN; i++)
+		n += sprintf(cmd + n, "%02x", self->chip.eid[i]);
+	sprintf(cmd + n, " key-added' " TRACING "/trace");
+	EXPECT_EQ(0, system(cmd));
+	snprintf(cmd, sizeof(cmd), "grep -q 'ifpp_submit: ifpp%d id=[0-9]* LOAD len=%d' " TRACING "/trace",
+		 self->index, IFPP_PKG_HDR_LEN + BODY);
+	EXPECT_EQ(0, system(cmd));
+	snprintf(cmd, sizeof(cmd), "grep -q 'ifpp_result: .* LOAD status=-%d ' " TRACING "/trace", ENODEV);
+	EXPECT_EQ(0, system(cmd));
 }
 
 TEST_HARNESS_MAIN

@@ -232,6 +232,33 @@ TEST_F(ifpp, lock_without_relay)
 	EXPECT_EQ(IFPP_REQ_LOCK, relay_next(self->relay, &self->req));
 }
 
+/* A file of the relay before this one locks as well: what is queued now does not leave any more. */
+TEST_F(ifpp, lock_through_old_file)
+{
+	struct ifpp_lock l;
+	__u8 receipt[8];
+	int front;
+
+	close(self->relay);
+	self->relay = relay_open();
+	self->index = relay_attach(self->relay, &self->chip);
+	ASSERT_LE(0, self->index);
+	front = front_open(self->index, O_NONBLOCK);
+	ASSERT_LT(0, submit(front, &self->chip, self->chip.keys[0].id));
+
+	lock_init(&l, receipt, sizeof(receipt));
+	EXPECT_ERR(ENODEV, ioctl(self->front, IFPP_IOC_LOCK, &l));
+	EXPECT_TRUE(poll_for(front, POLLIN) & POLLIN);
+	ASSERT_LT(0, read(front, &self->out, sizeof(self->out)));
+	EXPECT_EQ(-EPERM, self->out.r.status);
+	ASSERT_EQ(IFPP_REQ_LOCK, relay_next(self->relay, &self->req));
+	chip_lock(&self->chip);
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 8));
+	ASSERT_EQ(0, info(front, &self->info));
+	EXPECT_EQ(IFPP_STATE_LOCKED, self->info.state);
+	close(front);
+}
+
 TEST_F(ifpp, relay_dies_mid_lock)
 {
 	struct ifpp_lock l;

@@ -22,14 +22,22 @@
 #define IFPP_KEYS_MAX		256	/* one-time keys in one chip's record */
 #define IFPP_PIR_MAX		4096	/* PIR or lock receipt, bytes */
 
-/*
- * The sealed package's fixed header; all integers big-endian. The body, a CMS
- * SignedData in DER, follows; header + body are the whole write().
- */
 #define IFPP_PKG_MAGIC		0x49465050	/* "IFPP" */
 #define IFPP_PKG_VERSION	1
 #define IFPP_PKG_HDR_LEN	64
 
+/**
+ * struct ifpp_pkg_hdr - the sealed package's fixed header, in network byte order
+ * @magic:	IFPP_PKG_MAGIC
+ * @version:	IFPP_PKG_VERSION
+ * @hdr_len:	IFPP_PKG_HDR_LEN
+ * @body_len:	bytes that follow
+ * @flags:	0
+ * @eid:	of the chip that can open it
+ * @key_id:	of the chip's one-time key that opens it
+ *
+ * The body, a CMS SignedData in DER, follows; header and body are the whole write().
+ */
 struct ifpp_pkg_hdr {
 	__be32	magic;
 	__be16	version;
@@ -40,21 +48,33 @@ struct ifpp_pkg_hdr {
 	__u8	key_id[IFPP_KEY_ID_LEN];
 };
 
-/* A chip's state and the host's. It only ever grows. */
+/**
+ * enum ifpp_state - a chip's state and the host's; it only ever grows
+ * @IFPP_STATE_FACTORY:	one-time keys left, loads accepted
+ * @IFPP_STATE_DRAINED:	no one-time key left, not locked
+ * @IFPP_STATE_LOCKING:	irrevocable, chip or anchor not yet proven
+ * @IFPP_STATE_LOCKED:	for ever
+ */
 enum ifpp_state {
-	IFPP_STATE_FACTORY	= 0,	/* one-time keys left, loads accepted */
-	IFPP_STATE_DRAINED	= 1,	/* no one-time key left, not locked */
-	IFPP_STATE_LOCKING	= 2,	/* irrevocable, chip or anchor not yet proven */
-	IFPP_STATE_LOCKED	= 3,	/* for ever */
+	IFPP_STATE_FACTORY	= 0,
+	IFPP_STATE_DRAINED	= 1,
+	IFPP_STATE_LOCKING	= 2,
+	IFPP_STATE_LOCKED	= 3,
 };
 
+/**
+ * enum ifpp_key_state - what became of a one-time key
+ * @IFPP_KEY_UNSPENT:	a package can be sealed for it
+ * @IFPP_KEY_UNKNOWN:	fate unknown until the chip says
+ * @IFPP_KEY_SPENT:	gone
+ */
 enum ifpp_key_state {
 	IFPP_KEY_UNSPENT	= 0,
-	IFPP_KEY_UNKNOWN	= 1,	/* fate unknown until the chip says */
+	IFPP_KEY_UNKNOWN	= 1,
 	IFPP_KEY_SPENT		= 2,
 };
 
-/*
+/**
  * struct ifpp_key - one one-time key of a chip
  * @id:		key id
  * @state:	enum ifpp_key_state
@@ -68,7 +88,7 @@ struct ifpp_key {
 
 /* ------------------------------------------------------------ /dev/ifppN */
 
-/*
+/**
  * struct ifpp_result - what read() on /dev/ifppN returns, then @pir_len bytes
  *
  * One read() takes one whole result: EMSGSIZE if the buffer is too small, and
@@ -104,14 +124,16 @@ struct ifpp_result {
 
 #define IFPP_INFO_ONLINE	(1u << 0)	/* a relay serves the chip */
 
-/*
+/**
  * struct ifpp_info - IFPP_IOC_INFO
  * @flags:	out: IFPP_INFO_*
  * @index:	out: N of /dev/ifppN
  * @eid:	out: of the chip
  * @state:	out: enum ifpp_state of the chip
  * @host_state:	out: enum ifpp_state of this machine: FACTORY, LOCKING or LOCKED
- * @keys_unspent, @keys_unknown, @keys_spent: out: counts
+ * @keys_unspent: out: keys that can be used
+ * @keys_unknown: out: keys whose fate is unknown until the chip says
+ * @keys_spent:	out: keys that are gone
  * @pkg_max:	out: largest package accepted, bytes
  * @loads:	out: packages handed to the relay
  * @installed:	out: loads that ended with status 0
@@ -134,7 +156,7 @@ struct ifpp_info {
 	__u64	refused;
 };
 
-/*
+/**
  * struct ifpp_keys - IFPP_IOC_KEYS
  * @flags:	0
  * @count:	in: room at @keys; out: keys in the record (copied: the smaller)
@@ -146,7 +168,7 @@ struct ifpp_keys {
 	__aligned_u64 keys;
 };
 
-/*
+/**
  * struct ifpp_delete - IFPP_IOC_DELETE_KEYS, delete every unused one-time key
  * @flags:	0
  * @deleted:	out: number the chip deleted
@@ -156,7 +178,7 @@ struct ifpp_delete {
 	__u32	deleted;
 };
 
-/*
+/**
  * struct ifpp_lock - IFPP_IOC_LOCK, lock this chip for ever (UNIT lock)
  * @flags:	0
  * @receipt_len: in: room at @receipt; out: bytes of the receipt
@@ -183,7 +205,7 @@ struct ifpp_lock {
 
 /* -------------------------------------------------------- /dev/ifpp-relay */
 
-/*
+/**
  * struct ifpp_attach - IFPP_RELAY_ATTACH, the first call on a relay file
  * @flags:	0
  * @index:	out: N of /dev/ifppN
@@ -212,14 +234,21 @@ struct ifpp_attach {
 
 #define IFPP_RELAY_ATTACH	_IOWR(IFPP_IOC_MAGIC, 0x40, struct ifpp_attach)
 
+/**
+ * enum ifpp_req_type - what a relay is asked to do
+ * @IFPP_REQ_LOAD:	hand a package to the chip; data: the package
+ * @IFPP_REQ_DELETE_KEYS: have the chip delete its keys; no data
+ * @IFPP_REQ_LOCK:	have the chip lock itself; data: IFPP_CHALLENGE_LEN bytes
+ * @IFPP_REQ_REFRESH:	report what the chip has; no data
+ */
 enum ifpp_req_type {
-	IFPP_REQ_LOAD		= 1,	/* data: the sealed package */
-	IFPP_REQ_DELETE_KEYS	= 2,	/* no data */
-	IFPP_REQ_LOCK		= 3,	/* data: challenge16 */
-	IFPP_REQ_REFRESH	= 4,	/* no data: report what the chip has */
+	IFPP_REQ_LOAD		= 1,
+	IFPP_REQ_DELETE_KEYS	= 2,
+	IFPP_REQ_LOCK		= 3,
+	IFPP_REQ_REFRESH	= 4,
 };
 
-/*
+/**
  * struct ifpp_req - what read() on /dev/ifpp-relay returns, then @len bytes
  * @id:		to be repeated in the reply; never reused
  * @type:	enum ifpp_req_type
@@ -244,7 +273,7 @@ struct ifpp_req {
 /* state, spent_count and keys are the chip's word */
 #define IFPP_REPLY_REPORT	(1u << 0)
 
-/*
+/**
  * struct ifpp_reply - write() on /dev/ifpp-relay: this, @n_keys struct ifpp_key,
  * then @len bytes, in one write()
  * @id:		of the request; ESTALE if it is unknown, answered or aborted
@@ -256,7 +285,10 @@ struct ifpp_req {
  * @spent_count: with REPORT
  * @n_keys:	with REPORT: unspent keys that follow; else 0
  * @len:	bytes of PIR (LOAD) or lock receipt (LOCK)
- * @apdus, @apdu_bytes, @verify_ns, @chip_ns: as in struct ifpp_result
+ * @apdus:	as in struct ifpp_result
+ * @apdu_bytes:	likewise
+ * @verify_ns:	likewise
+ * @chip_ns:	likewise
  * @deleted:	DELETE_KEYS: keys deleted
  * @reserved:	0
  *

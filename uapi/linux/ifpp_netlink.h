@@ -28,6 +28,10 @@ enum ifpp_anchor {
 
 /**
  * enum ifpp_tamper_kind - How a relay's report contradicted the chip's record.
+ * @IFPP_TAMPER_KIND_STATE_LOWERED: A state before the one on record.
+ * @IFPP_TAMPER_KIND_KEY_RESURRECTED: A key unspent again that was spent.
+ * @IFPP_TAMPER_KIND_SPENT_COUNT_LOWERED: Fewer keys spent than on record.
+ * @IFPP_TAMPER_KIND_KEY_ADDED: An unspent key that the chip did not have.
  * @IFPP_TAMPER_KIND_KEY_LOST: Fewer keys left than the count of spent ones
  *   explains.
  */
