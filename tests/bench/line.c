@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A line: modems side by side, each with its own ifppd, against the same modem alone, while the chips are the limit. Each
- * command takes the chip a fixed time, so that the ratio tells what the station adds and nothing else. Over Unix sockets, on
- * this machine: an emulated one would be the limit itself.
+ * A line: modems side by side, each with its own ifppd, against the same modem alone. Card, wire and modem take the time of
+ * real ones (tools/vmodem/wire.h), so that the ratio tells what the station adds, and what 32 simulations do. Over Unix sockets,
+ * on this machine: an emulated one would be the limit itself.
  *
- * usage: line [MODEMS [MS_PER_APDU [LOADS]]], with IFPP_BUILD naming the build; "NAME VALUE" lines on standard output
+ * usage: line [MODEMS [LINK [LOADS]]], with LINK as ifpp-vmodem --link takes it and IFPP_BUILD naming the build; "NAME VALUE" lines on standard output
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,7 +15,6 @@
 
 #include "station.h"
 
-#define APDUS_MAX 80		/* of one load */
 #define LOAD_MS 600000
 
 typedef struct {
@@ -28,16 +27,6 @@ typedef struct {
 static double now(void)
 {
 	return g_get_monotonic_time() / 1e6;
-}
-
-/* From here on each command takes its time. */
-static void slow_down(Modem *modem, guint ms)
-{
-	for (guint i = 1; i <= modem->packages->len * APDUS_MAX; i++) {
-		g_autofree char *line = g_strdup_printf("fault apdu %u delay %u", i, ms);
-
-		g_free(station_control(modem->station, line));
-	}
 }
 
 static void submit(Modem *modem)
@@ -109,15 +98,16 @@ static guint pss_kb(GPid pid)
 
 int main(int argc, char **argv)
 {
-	guint n = argc > 1 ? atoi(argv[1]) : 32, ms = argc > 2 ? atoi(argv[2]) : 300, loads = argc > 3 ? atoi(argv[3]) : 2;
+	guint n = argc > 1 ? atoi(argv[1]) : 32, loads = argc > 3 ? atoi(argv[3]) : 8;
+	g_autofree char *link = g_strdup_printf("--link %s", argc > 2 ? argv[2] : "default");
 	g_autofree Modem *modems = NULL;
-	double alone, together, busy = 0;
+	double alone, together, busy = 0, simulated = 0;
 	guint64 chip_ns = 0;
 	guint pss = 0, most = 0;
 	World *world;
 
-	if (n < 1 || n > 200 || !ms || !loads || loads > 8) {
-		fprintf(stderr, "usage: line [MODEMS [MS_PER_APDU [LOADS]]]\n");
+	if (n < 1 || n > 200 || !loads || loads > 8) {
+		fprintf(stderr, "usage: line [MODEMS [LINK [LOADS]]]\n");
 		return 2;
 	}
 	world = world_new();
@@ -125,25 +115,27 @@ int main(int argc, char **argv)
 	for (guint i = 0; i <= n; i++) {
 		modems[i].station = station_new(world, loads + 1);
 		modems[i].station->timeout = "30";
+		modems[i].station->modem_options = link;
 		modems[i].packages = station_seal(modems[i].station, loads);
 		station_modem_start(modems[i].station);
 		station_daemon_up(modems[i].station);
-		slow_down(&modems[i], ms);
 	}
 	alone = load(&modems[n], 1);
-	for (guint i = 0; i < n; i++)
+	for (guint i = 0; i < n; i++) {
 		busy -= cpu(modems[i].station->daemon);
+		simulated -= cpu(modems[i].station->modem);
+	}
 	together = load(modems, n);
 	for (guint i = 0; i < n; i++) {
 		guint kb = pss_kb(modems[i].station->daemon);
 
 		busy += cpu(modems[i].station->daemon);
+		simulated += cpu(modems[i].station->modem);
 		pss += kb;
 		most = MAX(most, kb);
 		chip_ns += modems[i].chip_ns;
 	}
 	printf("line.modems %u\n", n);
-	printf("line.ms_per_apdu %u\n", ms);
 	printf("line.loads %u\n", loads);
 	printf("line.alone_s %.3f\n", alone);
 	printf("line.together_s %.3f\n", together);
@@ -152,6 +144,7 @@ int main(int argc, char **argv)
 	printf("line.ratio %.3f\n", alone / together);
 	printf("line.chip_share %.3f\n", chip_ns / 1e9 / n / together);
 	printf("line.daemon_cpu_ms %.1f\n", busy * 1e3 / n / loads);
+	printf("line.modem_cpu_ms %.1f\n", simulated * 1e3 / n / loads);
 	printf("line.daemon_pss_kb %u\n", pss / n);
 	printf("line.daemon_pss_max_kb %u\n", most);
 	for (guint i = 0; i <= n; i++) {

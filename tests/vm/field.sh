@@ -25,7 +25,7 @@ hidden() {
 	holds "nobody but the daemon has the port open" test "$(port_users)" = ifppd
 }
 
-proxied() { qmicli -p -d /dev/cdc-wdm0 "$@" 2>&1; }
+proxied() { qmicli ${qmi:--p -d /dev/cdc-wdm0} "$@" 2>&1; }
 isdr_open() {
 	channel=$(proxied --uim-open-logical-channel=1,A0000005591010FFFFFFFF8900000100 |
 		sed -n 's/.*[Cc]hannel.*: *\([0-9]*\).*/\1/p' | head -n 1)
@@ -72,10 +72,8 @@ plain() { sed 's/\x1b\[[0-9;]*m//g'; }
 
 handed_over() {
 	chapter "The modem is handed to the field"
-	holds "ModemManager has no modem yet" sh -c 'mmcli -L | grep -q "No modems"'
-	touch /etc/ifpp/gateway
-	holds "the gateway locks itself and hands the modem over" systemctl start ifpp-handover
-	holds "it is marked as a machine of the field" test -e /etc/ifpp/field
+	holds "the gateway locks itself, now that the daemon's work is done, and is marked as a machine of the field" \
+		await 60 test -e /etc/ifpp/field
 	holds "ModemManager takes the modem, whose card has no SIM enabled: sim-missing" \
 		await 90 sh -c 'mmcli -m any | grep -q sim-missing'
 	show "$( (mmcli -L; mmcli -m any | sed -n '/Hardware/,/current:/p; /Status/,/power/p') | plain)"
