@@ -5,7 +5,6 @@
  */
 #define G_LOG_DOMAIN "ifppd"
 
-#include <errno.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdlib.h>

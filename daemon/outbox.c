@@ -31,15 +31,6 @@ static void result_free(gpointer data)
 	g_free(result);
 }
 
-static gboolean errno_error(GError **error, const char *path, int err)
-{
-	int code = err == ENOSPC || err == EDQUOT ? IFPP_ERROR_NO_SPACE :
-		   err == EACCES || err == EPERM || err == EROFS ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO;
-
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(err));
-	return FALSE;
-}
-
 static char *file_of(Outbox *outbox, const guint8 key_id[32], const char *suffix)
 {
 	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, IFPP_KEY_ID_LEN });
@@ -120,10 +111,8 @@ Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error)
 	ifpp_eid_format(eid, outbox->eid);
 	outbox->dir = g_build_filename(state_dir, "outbox", outbox->eid, NULL);
 	outbox->results = g_ptr_array_new_with_free_func(result_free);
-	if (g_mkdir_with_parents(outbox->dir, 0750)) {
-		errno_error(error, outbox->dir, errno);
+	if (!ifpp_make_dir(outbox->dir, 0750, error))
 		return NULL;
-	}
 	dir = g_dir_open(outbox->dir, 0, NULL);
 	if (!dir) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "%s: cannot be read", outbox->dir);
@@ -180,32 +169,21 @@ static char *now_text(void)
 	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
 }
 
-static gboolean sync_dir(Outbox *outbox, GError **error)
-{
-	int fd = open(outbox->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	gboolean ok = fd >= 0 && !fsync(fd);
-
-	if (!ok)
-		errno_error(error, outbox->dir, errno);
-	if (fd >= 0)
-		close(fd);
-	return ok;
-}
-
 static gboolean take_space(const char *path, GError **error)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
 	int err;
 
 	if (fd < 0)
-		return errno_error(error, path, errno);
+		return ifpp_file_error(path, NULL, error);
 	err = posix_fallocate(fd, 0, RESERVE);
 	if (!err && fsync(fd))
 		err = errno;
 	close(fd);
 	if (err) {
 		g_unlink(path);
-		return errno_error(error, path, err);
+		errno = err;
+		return ifpp_file_error(path, NULL, error);
 	}
 	return TRUE;
 }
@@ -257,29 +235,22 @@ void outbox_cancel(Outbox *outbox, const guint8 key_id[32])
 static gboolean write_reserved(Outbox *outbox, const char *reserve, const char *path, const char *text,
 			       GError **error)
 {
-	gsize len = strlen(text), done = 0;
+	gsize len = strlen(text);
 	int fd = open(reserve, O_WRONLY | O_CLOEXEC);
-	int err = 0;
+	gboolean ok;
 
 	if (fd < 0 || len > RESERVE) {
 		if (fd >= 0)
 			close(fd);
 		return ifpp_file_write(path, text, len, 0640, error);
 	}
-	while (!err && done < len) {
-		ssize_t n = write(fd, text + done, len - done);
-
-		if (n < 0 && errno != EINTR)
-			err = errno;
-		else if (n > 0)
-			done += n;
-	}
-	if (!err && (ftruncate(fd, len) || fsync(fd)))
-		err = errno;
+	ok = ifpp_file_put(fd, path, (IfppSpan){ (const guint8 *)text, len }, error);
+	if (ok && (ftruncate(fd, len) || fsync(fd)))
+		ok = ifpp_file_error(path, NULL, error);
 	close(fd);
-	if (!err && rename(reserve, path))
-		err = errno;
-	return err ? errno_error(error, path, err) : sync_dir(outbox, error);
+	if (ok && rename(reserve, path))
+		ok = ifpp_file_error(path, NULL, error);
+	return ok && ifpp_sync_dir(outbox->dir, error);
 }
 
 gboolean outbox_store(Outbox *outbox, OutboxResult *result, GError **error)

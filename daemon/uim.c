@@ -892,6 +892,7 @@ void uim_open_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb,
 	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Open *ctx = g_new0(Open, 1);
 	g_autoptr(GFile) file = g_file_new_for_path(uim->device_path);
+	GError *error = NULL;
 
 	ctx->uim = uim;
 	g_task_set_task_data(task, ctx, g_free);
@@ -902,9 +903,8 @@ void uim_open_async(Uim *uim, GCancellable *cancellable, GAsyncReadyCallback cb,
 		g_object_unref(task);
 		return;
 	}
-	if (g_mkdir_with_parents(uim->modem_dir, 0750)) {
-		g_task_return_new_error(task, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO,
-					"%s: %s", uim->modem_dir, g_strerror(errno));
+	if (!ifpp_make_dir(uim->modem_dir, 0750, &error)) {
+		g_task_return_error(task, error);
 		g_object_unref(task);
 		return;
 	}

@@ -6,7 +6,6 @@
  *
  * usage: line [MODEMS [LINK [LOADS]]], with LINK as ifpp-vmodem --link takes it and IFPP_BUILD naming the build; "NAME VALUE" lines on standard output
  */
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,6 @@
  * kind of fault the run is repeated with that one fault, finished by "do it again", and whatever
  * happened, what must hold is checked. No kernel: the relay plays the driver with its own ledger.
  */
-#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>

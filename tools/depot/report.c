@@ -13,6 +13,7 @@
 #include <package.h>
 
 #include "depot-error.h"
+#include "file.h"
 
 #define PAGE 500
 
@@ -221,16 +222,6 @@ static gboolean write_units(const Report *r, const DepotFilter *filter, GError *
 	return TRUE;
 }
 
-static gboolean io_error(const char *path, GError **error)
-{
-	int code = errno == ENOSPC || errno == EDQUOT ? IFPP_ERROR_NO_SPACE :
-		   errno == EACCES || errno == EROFS  ? IFPP_ERROR_ACCESS :
-							IFPP_ERROR_IO;
-
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
 static gboolean write_report(Report *r, const DepotFilter *filter, const char *path, GError **error)
 {
 	const ReportTotals *t = r->totals;
@@ -244,7 +235,7 @@ static gboolean write_report(Report *r, const DepotFilter *filter, const char *p
 		"\"locked\": %u, \"unproven\": %u}\n}\n", t->units, t->results + t->pending, t->results, t->pending, t->locked,
 		t->unproven);
 	if (fflush(r->out) || ferror(r->out))
-		return io_error(path, error);
+		return ifpp_file_error(path, NULL, error);
 	return TRUE;
 }
 
@@ -261,14 +252,14 @@ static gboolean write_to(int fd, const char *path, gpointer user, GError **error
 
 	w->report->out = copy < 0 ? NULL : fdopen(copy, "w");
 	if (!w->report->out) {
-		ok = io_error(path, error);
+		ok = ifpp_file_error(path, NULL, error);
 		if (copy >= 0)
 			close(copy);
 		return ok;
 	}
 	ok = write_report(w->report, w->filter, path, error);
 	if (fclose(w->report->out) && ok)
-		ok = io_error(path, error);
+		ok = ifpp_file_error(path, NULL, error);
 	return ok;
 }
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ifpp-eum: the EUM of the virtual chips, and a test PKI around it. Test keys in plain files. */
-#include <errno.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>

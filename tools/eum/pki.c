@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "pki.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -369,12 +368,7 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
 			    "%s: exists already; its certificates would be void", ci);
 		return FALSE;
 	}
-	if (g_mkdir_with_parents(dir, 0700) < 0) {
-		g_set_error(error, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO,
-			    "%s: cannot make the directory: %s", dir, g_strerror(errno));
-		return FALSE;
-	}
-	return init_files(dir, name, eid_prefix, error);
+	return ifpp_make_dir(dir, 0700, error) && init_files(dir, name, eid_prefix, error);
 }
 
 /* ------------------------------------------------------------------ CERT.DPpb, CERT.DPauth, CRL */

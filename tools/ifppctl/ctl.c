@@ -3,7 +3,6 @@
 #include "explain.h"
 
 #include <eid.h>
-#include <errno.h>
 #include <netlink.h>
 #include <stdio.h>
 #include <string.h>

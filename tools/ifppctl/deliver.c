@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "deliver.h"
 #include "explain.h"
+#include "file.h"
 #include "outbox.h"
 #include "report.h"
 
@@ -217,9 +218,7 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *c
 		d.depot = depot = ctl_depot_new(to, keys, error);
 		if (!depot)
 			return FALSE;
-	} else if (g_mkdir_with_parents(to, 0755)) {
-		g_set_error(error, IFPP_ERROR, errno == EACCES || errno == EROFS ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO,
-			    "%s: cannot make it: %s", to, g_strerror(errno));
+	} else if (!ifpp_make_dir(to, 0755, error)) {
 		return FALSE;
 	}
 	for (guint i = 0; i < units->len; i++)

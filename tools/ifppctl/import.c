@@ -2,6 +2,7 @@
 /* import: a delivery of the Key Maker becomes a directory of sealed packages. No secret is needed. */
 #include "ctl.h"
 #include "explain.h"
+#include "file.h"
 #include "outbox.h"
 
 #include <bundle.h>
@@ -120,8 +121,7 @@ static int lock_dir(const char *path, GError **error)
 	const char *name;
 
 	if (fd < 0) {
-		g_set_error(error, IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS : IFPP_ERROR_IO, "%s: %s", path,
-			    g_strerror(errno));
+		ifpp_file_error(path, NULL, error);
 		return -1;
 	}
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {

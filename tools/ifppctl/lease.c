@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "lease.h"
 #include "explain.h"
+#include "file.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -30,16 +31,6 @@ static void token_clear(Token *token)
 	g_clear_pointer(&token->name, g_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Token, token_clear)
-
-static gboolean failed(GError **error, const char *path, const char *doing)
-{
-	int code = errno == ENOSPC || errno == EDQUOT		     ? IFPP_ERROR_NO_SPACE :
-		   errno == EACCES || errno == EROFS || errno == EPERM ? IFPP_ERROR_ACCESS :
-									 IFPP_ERROR_IO;
-
-	g_set_error(error, IFPP_ERROR, code, "%s: %s: %s", path, doing, g_strerror(errno));
-	return FALSE;
-}
 
 static gboolean is_name(const char *name)
 {
@@ -105,7 +96,7 @@ CtlLease *ctl_lease_new(const char *dir, const char *station, GError **error)
 	if (!name)
 		return NULL;
 	if (g_mkdir(leases, 0775) < 0 && errno != EEXIST) {
-		failed(error, leases, "cannot make it");
+		ifpp_file_error(leases, "cannot make it", error);
 		return NULL;
 	}
 	sweep(leases);
@@ -134,8 +125,8 @@ static gboolean file_time(const CtlLease *lease, gint64 *ms, GError **error)
 	gboolean ok;
 
 	if (fd < 0)
-		return failed(error, lease->leases, "cannot make a file there");
-	ok = (futimens(fd, NULL) == 0 && fstat(fd, &st) == 0) || failed(error, path, "cannot tell the time");
+		return ifpp_file_error(lease->leases, "cannot make a file there", error);
+	ok = (futimens(fd, NULL) == 0 && fstat(fd, &st) == 0) || ifpp_file_error(path, "cannot tell the time", error);
 	if (ok)
 		*ms = (gint64)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000;
 	close(fd);
@@ -210,20 +201,20 @@ static Try begin(const CtlLease *lease, const char *chip, const char *name, GErr
 	int fd;
 
 	if (!g_mkdtemp(tmp)) {
-		failed(error, lease->leases, "cannot make a directory there");
+		ifpp_file_error(lease->leases, "cannot make a directory there", error);
 		return ERROR;
 	}
 	file = g_build_filename(tmp, name, NULL);
 	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0664);
 	/* Whoever may use the leases may use this one; a file system without modes says EPERM. */
 	if (fd < 0 || stat(lease->leases, &st) < 0 || (chmod(tmp, st.st_mode & 0777) < 0 && errno != EPERM))
-		failed(error, tmp, "cannot make it");
+		ifpp_file_error(tmp, "cannot make it", error);
 	else if (g_rename(tmp, chip) == 0)
 		done = TAKEN;
 	else if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT)
 		done = LOST;
 	else
-		failed(error, chip, "cannot make it");
+		ifpp_file_error(chip, "cannot make it", error);
 	if (fd >= 0)
 		close(fd);
 	if (done != TAKEN) {
@@ -246,7 +237,7 @@ static Try go_on(const char *chip, const Token *token, const char *name, GError 
 	}
 	if (errno == ENOENT)
 		return LOST;
-	failed(error, from, "cannot rename it");
+	ifpp_file_error(from, "cannot rename it", error);
 	return ERROR;
 }
 
@@ -271,7 +262,7 @@ gboolean ctl_lease_take(CtlLease *lease, const guint8 eid[16], guint ms, GError 
 		g_autofree char *name = NULL;
 		g_auto(Token) token = { 0 };
 		gboolean there = look(chip, &token);
-		gint64 now;
+		gint64 now = 0;
 		Try done;
 
 		if (!there && g_file_test(chip, G_FILE_TEST_EXISTS)) {

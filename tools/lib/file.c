@@ -12,7 +12,7 @@
 
 #include "error.h"
 
-static gboolean fail(GError **error, const char *path, const char *doing)
+gboolean ifpp_file_error(const char *path, const char *doing, GError **error)
 {
 	int code, err = errno;
 
@@ -30,7 +30,7 @@ static gboolean fail(GError **error, const char *path, const char *doing)
 	default:
 		code = IFPP_ERROR_IO;
 	}
-	g_set_error(error, IFPP_ERROR, code, "%s: %s: %s", path, doing, g_strerror(err));
+	g_set_error(error, IFPP_ERROR, code, "%s: %s%s%s", path, doing ?: "", doing ? ": " : "", g_strerror(err));
 	return FALSE;
 }
 
@@ -45,11 +45,11 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
 	/* O_NONBLOCK: a FIFO must not make us wait for its other end. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0) {
-		fail(error, path, "cannot open");
+		ifpp_file_error(path, "cannot open", error);
 		return NULL;
 	}
 	if (fstat(fd, &st) < 0) {
-		fail(error, path, "cannot read");
+		ifpp_file_error(path, "cannot read", error);
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {
@@ -67,7 +67,7 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			fail(error, path, "cannot read");
+			ifpp_file_error(path, "cannot read", error);
 			goto out;
 		}
 		if (n == 0)
@@ -97,7 +97,7 @@ gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return fail(error, path, "cannot write");
+			return ifpp_file_error(path, "cannot write", error);
 		in.data += n;
 		in.len -= n;
 	}
@@ -110,28 +110,22 @@ gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpoin
 	g_autofree char *base = g_path_get_basename(path);
 	g_autofree char *tmp = g_strdup_printf("%s/.%s.XXXXXX", dir, base);
 	gboolean ok;
-	int fd, dirfd;
+	int fd;
 
 	fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, mode);
 	if (fd < 0)
-		return fail(error, path, "cannot create");
-	ok = body(fd, path, user, error) && (fsync(fd) == 0 || fail(error, path, "cannot write"));
+		return ifpp_file_error(path, "cannot create", error);
+	ok = body(fd, path, user, error) && (fsync(fd) == 0 || ifpp_file_error(path, "cannot write", error));
 	if (close(fd) < 0 && ok)
-		ok = fail(error, path, "cannot write");
+		ok = ifpp_file_error(path, "cannot write", error);
 	if (ok && rename(tmp, path) < 0)
-		ok = fail(error, path, "cannot replace");
+		ok = ifpp_file_error(path, "cannot replace", error);
 	if (!ok) {
 		g_unlink(tmp);
 		return FALSE;
 	}
-
 	/* The new name itself must reach the disk. */
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		return fail(error, dir, "cannot open");
-	ok = fsync(dirfd) == 0 || fail(error, dir, "cannot write");
-	close(dirfd);
-	return ok;
+	return ifpp_sync_dir(dir, error);
 }
 
 static gboolean put_span(int fd, const char *path, gpointer user, GError **error)
@@ -146,7 +140,19 @@ gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode
 	return ifpp_file_write_by(path, mode, put_span, &(IfppSpan){ data, len }, error);
 }
 
+gboolean ifpp_sync_dir(const char *path, GError **error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	gboolean ok;
+
+	if (fd < 0)
+		return ifpp_file_error(path, "cannot open", error);
+	ok = fsync(fd) == 0 || ifpp_file_error(path, "cannot write", error);
+	close(fd);
+	return ok;
+}
+
 gboolean ifpp_make_dir(const char *path, int mode, GError **error)
 {
-	return g_mkdir_with_parents(path, mode) == 0 || fail(error, path, "cannot make it");
+	return g_mkdir_with_parents(path, mode) == 0 || ifpp_file_error(path, "cannot make it", error);
 }

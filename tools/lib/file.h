@@ -6,6 +6,16 @@
 #include "tlv.h"
 
 /**
+ * ifpp_file_error() - what errno says of a file
+ * @path: its name, the first thing in the message
+ * @doing: what could not be done, or NULL
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, or else IO
+ *
+ * Return: FALSE
+ */
+gboolean ifpp_file_error(const char *path, const char *doing, GError **error);
+
+/**
  * ifpp_file_read() - a whole regular file
  * @path: its name
  * @max: most bytes accepted
@@ -37,6 +47,13 @@ typedef gboolean (*IfppFileBody)(int fd, const char *path, gpointer user, GError
  */
 gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpointer user, GError **error);
 gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error);
+
+/**
+ * ifpp_sync_dir() - the names that were made and removed in a directory reach the disk
+ * @path: its name
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ */
+gboolean ifpp_sync_dir(const char *path, GError **error);
 
 /**
  * ifpp_make_dir() - a directory and those above it, if they are not there

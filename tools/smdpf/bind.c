@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "bind.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,51 +99,30 @@ static char *item_file(const Item *item)
 
 /* ------------------------------------------------------------ files in bulk */
 
-static gboolean io_error(const char *path, GError **error)
-{
-	int code = IFPP_ERROR_IO;
-
-	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-		code = IFPP_ERROR_NO_SPACE;
-	else if (errno == EACCES || errno == EPERM || errno == EROFS)
-		code = IFPP_ERROR_ACCESS;
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
-	return FALSE;
-}
-
 static gboolean write_plain(const char *path, GBytes *bytes, GError **error)
 {
-	const guint8 *data = g_bytes_get_data(bytes, NULL);
-	gsize len = g_bytes_get_size(bytes);
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	gboolean ok;
 
 	if (fd < 0)
-		return io_error(path, error);
-	while (len) {
-		ssize_t n = write(fd, data, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			io_error(path, error);
-			close(fd);
-			g_unlink(path);
-			return FALSE;
-		}
-		data += n;
-		len -= n;
-	}
-	return close(fd) == 0 || io_error(path, error);
+		return ifpp_file_error(path, NULL, error);
+	ok = ifpp_file_put(fd, path, ifpp_span_bytes(bytes), error);
+	if (close(fd) < 0 && ok)
+		ok = ifpp_file_error(path, NULL, error);
+	if (!ok)
+		g_unlink(path);
+	return ok;
 }
 
-static gboolean sync_path(const char *path, int (*sync)(int), GError **error)
+/* All files of the file system that @path is on. */
+static gboolean sync_files(const char *path, GError **error)
 {
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	gboolean ok;
 
 	if (fd < 0)
-		return io_error(path, error);
-	ok = sync(fd) == 0 || io_error(path, error);
+		return ifpp_file_error(path, NULL, error);
+	ok = syncfs(fd) == 0 || ifpp_file_error(path, NULL, error);
 	close(fd);
 	return ok;
 }
@@ -181,7 +159,7 @@ static gboolean put_batch(GPtrArray *items, const char *tmp_dir, const char *pre
 	}
 	if (!any)
 		return TRUE;
-	if (!sync_path(tmp_dir, syncfs, error))
+	if (!sync_files(tmp_dir, error))
 		goto undo;
 	for (guint i = 0; i < items->len; i++) {
 		Item *item = items->pdata[i];
@@ -190,11 +168,11 @@ static gboolean put_batch(GPtrArray *items, const char *tmp_dir, const char *pre
 		g_autofree char *path = g_build_filename(dir, name, NULL);
 
 		if (wanted(item, old_too) && rename(tmp, path) < 0) {
-			io_error(path, error);
+			ifpp_file_error(path, NULL, error);
 			goto undo;
 		}
 	}
-	return sync_path(dir, fsync, error);
+	return ifpp_sync_dir(dir, error);
 
 undo:
 	for (guint i = 0; i < items->len; i++) {
@@ -651,8 +629,8 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 		return FALSE;
 	memcpy(run->host_id, ski, sizeof(run->host_id));
 
-	if (g_mkdir_with_parents(o->out, 0755) < 0)
-		return io_error(o->out, error);
+	if (!ifpp_make_dir(o->out, 0755, error))
+		return FALSE;
 	run->ledger = ledger_open(run->home, error);
 	if (!run->ledger || !ledger_lock(run->ledger, error))
 		return FALSE;

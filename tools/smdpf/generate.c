@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "generate.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -195,10 +194,7 @@ gboolean generate_profiles(const char *template, const char *records, const char
 	g.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	text = g_bytes_get_data(csv, &len);
 	ok = walk(&g, text, len, error);
-	if (ok && g_mkdir_with_parents(out, 0700) < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: cannot make it: %s", out, g_strerror(errno));
-		ok = FALSE;
-	}
+	ok = ok && ifpp_make_dir(out, 0700, error);
 	g.out = out;
 	ok = ok && walk(&g, text, len, error);
 	*count = g.count;

@@ -14,6 +14,7 @@
 #include <gnutls/crypto.h>
 
 #include "error.h"
+#include "file.h"
 
 struct _Ledger {
 	char *path;
@@ -66,18 +67,6 @@ static gboolean equal_eid(gconstpointer a, gconstpointer b)
 static gboolean equal_iccid(gconstpointer a, gconstpointer b)
 {
 	return !memcmp(a, b, 10);
-}
-
-static gboolean io_error(const char *path, GError **error)
-{
-	int code = IFPP_ERROR_IO;
-
-	if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)
-		code = IFPP_ERROR_NO_SPACE;
-	else if (errno == EACCES || errno == EPERM || errno == EROFS)
-		code = IFPP_ERROR_ACCESS;
-	g_set_error(error, IFPP_ERROR, code, "%s: %s", path, g_strerror(errno));
-	return FALSE;
 }
 
 /* ------------------------------------------------------------ lines */
@@ -214,7 +203,7 @@ static gboolean catch_up(Ledger *ledger, GError **error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return io_error(ledger->path, error);
+			return ifpp_file_error(ledger->path, NULL, error);
 		if (n == 0)
 			break;
 		have += n;
@@ -230,7 +219,7 @@ static gboolean catch_up(Ledger *ledger, GError **error)
 		}
 	}
 	if (have && ftruncate(ledger->fd, ledger->offset) < 0)
-		return io_error(ledger->path, error);
+		return ifpp_file_error(ledger->path, NULL, error);
 	return TRUE;
 }
 
@@ -296,13 +285,13 @@ gboolean ledger_commit(Ledger *ledger, GError **error)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			io_error(ledger->path, error);
+			ifpp_file_error(ledger->path, NULL, error);
 			goto undo;
 		}
 		done += n;
 	}
 	if (len && fdatasync(ledger->fd) < 0) {
-		io_error(ledger->path, error);
+		ifpp_file_error(ledger->path, NULL, error);
 		goto undo;
 	}
 	used = apply_lines(ledger, ledger->pending->str, len, error);
@@ -382,7 +371,7 @@ gboolean ledger_lock(Ledger *ledger, GError **error)
 		ret = flock(ledger->fd, LOCK_EX);
 	while (ret < 0 && errno == EINTR);
 	if (ret < 0)
-		return io_error(ledger->path, error);
+		return ifpp_file_error(ledger->path, NULL, error);
 	if (!catch_up(ledger, error)) {
 		ledger_unlock(ledger);
 		return FALSE;
@@ -395,16 +384,6 @@ void ledger_unlock(Ledger *ledger)
 {
 	g_string_truncate(ledger->pending, 0);
 	flock(ledger->fd, LOCK_UN);
-}
-
-static void sync_dir(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
 }
 
 Ledger *ledger_open(const Home *home, GError **error)
@@ -425,18 +404,17 @@ Ledger *ledger_open(const Home *home, GError **error)
 
 	ledger->fd = open(ledger->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (ledger->fd < 0) {
-		io_error(ledger->path, error);
+		ifpp_file_error(ledger->path, NULL, error);
 		return NULL;
 	}
-	sync_dir(home->dir);
-	if (!ledger_lock(ledger, error))
+	if (!ifpp_sync_dir(home->dir, error) || !ledger_lock(ledger, error))
 		return NULL;
 	/* Under the lock, so that nobody takes the new directory for a dead one's. */
 	ledger->run_dir = g_build_filename(ledger->runs, ledger->run_name, NULL);
 	if (g_mkdir(ledger->run_dir, 0700) == 0)
 		ledger->run_fd = open(ledger->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ledger->run_fd < 0 || flock(ledger->run_fd, LOCK_EX | LOCK_NB) < 0) {
-		io_error(ledger->run_dir, error);
+		ifpp_file_error(ledger->run_dir, NULL, error);
 		return NULL;
 	}
 	ledger_unlock(ledger);

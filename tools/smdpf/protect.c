@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "protect.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <gnutls/crypto.h>
@@ -175,10 +174,7 @@ gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const ch
 	gnutls_pubkey_t pub = files ? public_key(home, pin_file, error) : NULL;
 	gboolean ok = pub != NULL;
 
-	if (ok && g_mkdir_with_parents(out, 0700) < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: cannot make it: %s", out, g_strerror(errno));
-		ok = FALSE;
-	}
+	ok = ok && ifpp_make_dir(out, 0700, error);
 	for (guint i = 0; ok && i < files->len; i++)
 		ok = protect_file(files->pdata[i], out, pub, error);
 	if (pub)
