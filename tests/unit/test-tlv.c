@@ -184,12 +184,21 @@ static void test_hex(void)
 {
 	g_autoptr(GBytes) bytes = ifpp_unhex("00aBfF");
 	g_autofree char *text = ifpp_hex(ifpp_span_bytes(bytes));
+	guint8 out[3] = { 0 };
 
 	g_assert_cmpstr(text, ==, "00abff");
 	g_assert_null(ifpp_unhex("0"));
 	g_assert_null(ifpp_unhex("0g"));
 	g_assert_null(ifpp_unhex("00 1"));
 	g_assert_null(ifpp_unhex("0x"));
+
+	g_assert_true(ifpp_unhex_into("00aBfF", out, 3));
+	g_assert_cmpmem(out, 3, "\x00\xab\xff", 3);
+	g_assert_true(ifpp_unhex_into("", out, 0));
+	for (const char *const *wrong = (const char *const[]){ "", "00ab", "00abf", "00abff0", "00abff00", "00abf/", "00abf:",
+							       "00abf@", "00abfG", "00abf`", "00abfg", NULL }; *wrong; wrong++)
+		g_assert_false(ifpp_unhex_into(*wrong, out, 3));
+	g_assert_false(ifpp_unhex_into(NULL, out, 0));
 }
 
 static void test_error(void)

@@ -133,12 +133,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Filter, filter_clear)
 
 static gboolean parse_key(const char *text, guint8 key_id[32], GError **error)
 {
-	g_autoptr(GBytes) bytes = ifpp_unhex(text);
-
-	if (!bytes || g_bytes_get_size(bytes) != 32)
-		return ifpp_usage_error(error, "a key id has 64 hexadecimal digits");
-	memcpy(key_id, g_bytes_get_data(bytes, NULL), 32);
-	return TRUE;
+	return ifpp_unhex_into(text, key_id, 32) || ifpp_usage_error(error, "a key id has 64 hexadecimal digits");
 }
 
 static gboolean filter_read(Filter *f, GError **error)

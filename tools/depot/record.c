@@ -143,22 +143,18 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 			   gboolean *stored, DepotState *state, GError **error)
 {
 	g_autofree char *record = NULL, *proof = NULL;
-	g_autoptr(GBytes) id = NULL;
 	DepotResult result = {};
 	g_autoptr(JsonObject) whole = load(text, "ifpp-result", result.eid, error);
 	JsonObject *object;
-	const char *hex;
 
 	if (!whole)
 		return FALSE;
 	object = ifpp_json_get_object(whole, "result");
 	if (!object)
 		return wrong(error, "it has no result");
-	hex = ifpp_json_get_string(object, "key_id");
-	id = hex ? ifpp_unhex(hex) : NULL;
-	if (!id || g_bytes_get_size(id) != 32 || (key_id && memcmp(g_bytes_get_data(id, NULL), key_id, 32)))
+	if (!ifpp_unhex_into(ifpp_json_get_string(object, "key_id"), result.key_id, 32) ||
+	    (key_id && memcmp(result.key_id, key_id, 32)))
 		return wrong(error, "key_id: not that of the package");
-	memcpy(result.key_id, g_bytes_get_data(id, NULL), 32);
 	record = canonical(whole, "result");
 	if (strlen(record) > DEPOT_RECORD_MAX)
 		return wrong(error, "the result is too long");

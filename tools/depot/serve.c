@@ -265,12 +265,7 @@ static gboolean delete_claim(Worker *worker, const char *station, const char *na
 
 static gboolean parse_key(const char *name, guint8 key_id[32], GError **error)
 {
-	g_autoptr(GBytes) bytes = ifpp_unhex(name);
-
-	if (!bytes || g_bytes_get_size(bytes) != 32)
-		return wrong(error, DEPOT_ERROR_INPUT, "that is no key id");
-	memcpy(key_id, g_bytes_get_data(bytes, NULL), 32);
-	return TRUE;
+	return ifpp_unhex_into(name, key_id, 32) || wrong(error, DEPOT_ERROR_INPUT, "that is no key id");
 }
 
 static gboolean number(const char **text, gsize *out)

@@ -290,15 +290,16 @@ static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonObject *obj
 {
 	const char *key = object ? ifpp_json_get_string(object, "key_id") : NULL;
 	const char *sha256 = object ? ifpp_json_get_string(object, "sha256") : NULL;
-	g_autoptr(GBytes) id = key ? ifpp_unhex(key) : NULL, sum = sha256 ? ifpp_unhex(sha256) : NULL, file = NULL;
+	g_autoptr(GBytes) file = NULL;
 	g_autofree char *name = NULL, *path = NULL, *url = NULL, *got = NULL;
+	guint8 key_id[32], sum[32];
 	IfppHeader header;
 	gint64 bytes;
 
-	if (!id || g_bytes_get_size(id) != 32 || !sum || g_bytes_get_size(sum) != 32 ||
+	if (!ifpp_unhex_into(key, key_id, sizeof(key_id)) || !ifpp_unhex_into(sha256, sum, sizeof(sum)) ||
 	    !ifpp_json_get_int(object, "bytes", IFPP_HEADER_LEN, IFPP_PACKAGE_MAX, &bytes))
 		return odd(depot, error);
-	name = ifpp_package_file_name(eid, g_bytes_get_data(id, NULL));
+	name = ifpp_package_file_name(eid, key_id);
 	path = g_build_filename(dir, name, NULL);
 	if (is_here(path, sha256))
 		return TRUE;
@@ -308,7 +309,7 @@ static gboolean fetch_one(CtlDepot *depot, const guint8 eid[16], JsonObject *obj
 		return FALSE;
 	got = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, file);
 	if (!g_str_equal(got, sha256) || !ifpp_header_parse(ifpp_span_bytes(file), &header, NULL) ||
-	    memcmp(header.eid, eid, 16) || memcmp(header.key_id, g_bytes_get_data(id, NULL), 32)) {
+	    memcmp(header.eid, eid, 16) || memcmp(header.key_id, key_id, 32)) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH, "%s: %s is not the package that was claimed",
 			    depot->url, name);
 		return FALSE;

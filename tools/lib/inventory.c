@@ -35,12 +35,8 @@ gboolean inventory_number(IfppSpan *in, const char *name, guint64 min, guint64 m
 gboolean inventory_hash(IfppSpan *in, const char *name, guint8 out[32])
 {
 	g_autofree char *text = inventory_line(in, name);
-	g_autoptr(GBytes) bytes = text ? ifpp_unhex(text) : NULL;
 
-	if (!bytes || g_bytes_get_size(bytes) != 32)
-		return FALSE;
-	memcpy(out, g_bytes_get_data(bytes, NULL), 32);
-	return TRUE;
+	return ifpp_unhex_into(text, out, 32);
 }
 
 static gboolean errno_error(GError **error)

@@ -240,18 +240,35 @@ char *ifpp_hex(IfppSpan span)
 	return text;
 }
 
+static int digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+gboolean ifpp_unhex_into(const char *text, guint8 *out, gsize len)
+{
+	for (gsize i = 0; text && i < len; i++) {
+		int high = digit(text[2 * i]);
+		int low = high < 0 ? -1 : digit(text[2 * i + 1]);
+
+		if (low < 0)
+			return FALSE;
+		out[i] = high << 4 | low;
+	}
+	return text && !text[2 * len];
+}
+
 GBytes *ifpp_unhex(const char *text)
 {
-	gsize len = strlen(text);
-	guint8 *bytes;
+	gsize len = strlen(text) / 2;
+	guint8 *bytes = g_malloc(len);
 
-	if (len % 2)
+	if (!ifpp_unhex_into(text, bytes, len)) {
+		g_free(bytes);
 		return NULL;
-	for (gsize i = 0; i < len; i++)
-		if (!g_ascii_isxdigit(text[i]))
-			return NULL;
-	bytes = g_malloc(len / 2);
-	for (gsize i = 0; i < len / 2; i++)
-		bytes[i] = g_ascii_xdigit_value(text[2 * i]) << 4 | g_ascii_xdigit_value(text[2 * i + 1]);
-	return g_bytes_new_take(bytes, len / 2);
+	}
+	return g_bytes_new_take(bytes, len);
 }

@@ -65,5 +65,7 @@ void ifpp_tlv_put_header(GByteArray *out, guint32 tag, gsize len);
 /* Hex, lower case; parsing accepts either case, nothing else. */
 char *ifpp_hex(IfppSpan span);
 GBytes *ifpp_unhex(const char *text);	/* NULL when it is not hex */
+/* Just @len bytes; FALSE when @text is NULL or is not that. */
+gboolean ifpp_unhex_into(const char *text, guint8 *out, gsize len);
 
 #endif

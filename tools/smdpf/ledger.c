@@ -73,13 +73,7 @@ static gboolean equal_iccid(gconstpointer a, gconstpointer b)
 
 static gboolean hex_field(char **line, guint8 *out, gsize len)
 {
-	g_autoptr(GBytes) bytes = NULL;
-	char *word = *line ? strsep(line, " ") : NULL;
-
-	if (!word || strlen(word) != 2 * len || !(bytes = ifpp_unhex(word)))
-		return FALSE;
-	memcpy(out, g_bytes_get_data(bytes, NULL), len);
-	return TRUE;
+	return ifpp_unhex_into(*line ? strsep(line, " ") : NULL, out, len);
 }
 
 /* The last field, escaped; NULL when it is not text. */

@@ -112,19 +112,20 @@ static gboolean check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, g
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
-	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL, pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
+	g_autoptr(GBytes) pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
 	g_autofree char *key_hex = NULL, *why = NULL;
 	g_autoptr(GError) error = NULL;
+	guint8 key_id[32];
 	LedgerEntry *entry;
 	gint64 status = 0;
 	guint reason = 0;
 
-	if (!id || g_bytes_get_size(id) != 32) {
+	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
 		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
 		return;
 	}
-	key_hex = ifpp_hex(ifpp_span_bytes(id));
-	entry = ledger_find(check->ledger, g_bytes_get_data(id, NULL));
+	key_hex = ifpp_hex(IFPP_SPAN(key_id));
+	entry = ledger_find(check->ledger, key_id);
 	if (entry && entry->state == LEDGER_RESERVED)
 		entry = NULL;
 	if (!g_hash_table_add(check->reported, g_strdup(key_hex))) {
@@ -173,17 +174,17 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 {
 	const char *text = ifpp_json_get_string(pending, "key_id");
-	g_autoptr(GBytes) id = text ? ifpp_unhex(text) : NULL;
 	g_autofree char *key_hex = NULL;
+	guint8 key_id[32];
 	LedgerEntry *entry;
 
 	check->pending++;
-	if (!id || g_bytes_get_size(id) != 32) {
+	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
 		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
 		return;
 	}
-	key_hex = ifpp_hex(ifpp_span_bytes(id));
-	entry = ledger_find(check->ledger, g_bytes_get_data(id, NULL));
+	key_hex = ifpp_hex(IFPP_SPAN(key_id));
+	entry = ledger_find(check->ledger, key_id);
 	if (!entry || entry->state == LEDGER_RESERVED) {
 		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, "not loaded");
 		return;
