@@ -436,6 +436,30 @@ TEST_F(ifpp, dies_while_clients_block)
 	self->relay = relay_open();
 }
 
+/* A relay that sleeps in read() has the request that comes. */
+TEST_F(ifpp, request_wakes_read)
+{
+	static __u8 buf[IFPP_REQ_BUF_MAX];
+	int fd = open(RELAY, O_RDWR | O_CLOEXEC), front;
+	struct chip chip;
+	struct call c;
+
+	chip_new(&chip, 1);
+	front = relay_attach(fd, &chip);
+	ASSERT_LE(0, front);
+	front = front_open(front, O_NONBLOCK);
+	ASSERT_LE(0, front);
+	call_start(&c, fd, 0, buf, sizeof(buf));
+	EXPECT_TRUE(call_blocked(&c));
+	ASSERT_LT(0, submit(front, &chip, chip.keys[0].id));
+	EXPECT_LT((ssize_t)sizeof(self->req), call_end(&c));
+	memcpy(&self->req, buf, sizeof(self->req));
+	EXPECT_EQ(IFPP_REQ_LOAD, self->req.type);
+	EXPECT_LT(0, relay_reply(fd, &self->req, 0, NULL, 0));
+	close(front);
+	close(fd);
+}
+
 TEST_F(ifpp, signal_interrupts_read)
 {
 	struct call c;
