@@ -6,15 +6,17 @@
 
 #include <error.h>
 
+#include "db.h"
+
 G_DEFINE_QUARK(depot-error-quark, depot_error)
 
-static const struct {
+struct explained {
 	guint http;
 	IfppExit exit;
 	const char *name, *hint;
-} errors[] = {
-	[DEPOT_ERROR_DB] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
-	[DEPOT_ERROR_BUSY] = { 503, IFPP_EXIT_BUSY, "busy", "Others are at work there; try again" },
+};
+
+static const struct explained errors[] = {
 	[DEPOT_ERROR_UNKNOWN] = { 404, IFPP_EXIT_INPUT, "unknown",
 				  "Claim the packages of the chip by its EID first; there may be none for it" },
 	[DEPOT_ERROR_CONFLICT] = { 409, IFPP_EXIT_REFUSED, "conflict",
@@ -29,12 +31,27 @@ static const struct {
 				    "Account for what is named; ifpp-depot history tells what is known of a package" },
 };
 
+static const struct explained db_errors[] = {
+	[DB_ERROR_FAILED] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
+	[DB_ERROR_BUSY] = { 503, IFPP_EXIT_BUSY, "busy", "Others are at work there; try again" },
+};
+
+/* NULL: an error of the library */
+static const struct explained *explain(const GError *error)
+{
+	if (error->domain == DEPOT_ERROR)
+		return &errors[error->code];
+	return error->domain == DB_ERROR ? &db_errors[error->code] : NULL;
+}
+
 guint depot_error_http(const GError *error, const char **name, const char **hint)
 {
-	if (error->domain == DEPOT_ERROR) {
-		*name = errors[error->code].name;
-		*hint = errors[error->code].hint;
-		return errors[error->code].http;
+	const struct explained *known = explain(error);
+
+	if (known) {
+		*name = known->name;
+		*hint = known->hint;
+		return known->http;
 	}
 	*name = ifpp_error_name(error->code);
 	*hint = ifpp_error_hint(error->code);
@@ -51,10 +68,11 @@ guint depot_error_http(const GError *error, const char **name, const char **hint
 
 int depot_error_exit(const GError *error)
 {
+	const struct explained *known = explain(error);
 	g_autofree char *message = NULL;
 	gsize len;
 
-	if (error->domain != DEPOT_ERROR)
+	if (!known)
 		return ifpp_error_exit("ifpp-depot", error);
 	/* One error is one line, whatever a database says. */
 	message = g_strdup(error->message);
@@ -65,6 +83,6 @@ int depot_error_exit(const GError *error)
 	len = strlen(message);
 	if (len && message[len - 1] == '.')
 		message[len - 1] = '\0';
-	fprintf(stderr, "ifpp-depot: %s. %s.\n", message, errors[error->code].hint);
-	return errors[error->code].exit;
+	fprintf(stderr, "ifpp-depot: %s. %s.\n", message, known->hint);
+	return known->exit;
 }

@@ -9,8 +9,6 @@
 GQuark depot_error_quark(void);
 
 typedef enum {
-	DEPOT_ERROR_DB,		/* the database is not there, or refuses */
-	DEPOT_ERROR_BUSY,	/* others are at the same rows, or the lock is held: try again */
 	DEPOT_ERROR_UNKNOWN,	/* not here, or not this station's business: the two look alike */
 	DEPOT_ERROR_CONFLICT,	/* contradicts what is on record */
 	DEPOT_ERROR_INPUT,	/* malformed */
@@ -23,7 +21,7 @@ typedef enum {
 
 /**
  * depot_error_http() - HTTP status, stable name and hint of an error
- * @error: of DEPOT_ERROR or IFPP_ERROR
+ * @error: of DEPOT_ERROR, DB_ERROR or IFPP_ERROR
  * @name: "conflict"; never NULL
  * @hint: one sentence
  *

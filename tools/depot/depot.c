@@ -61,7 +61,7 @@ static void item_free(gpointer item)
 
 static gboolean damaged(const char *table, GError **error)
 {
-	g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_DB, "table %s holds a row that no depot wrote", table);
+	g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "table %s holds a row that no depot wrote", table);
 	return FALSE;
 }
 
@@ -132,7 +132,7 @@ Depot *depot_open(const char *url, gboolean create, GError **error)
 	if (!db_run(depot->db, "SELECT value FROM depot WHERE name = 'version'", NULL, 0, take_int, &version, NULL,
 		    &local)) {
 		if (!create) {
-			g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_DB, "there is no depot yet; ifpp-depot init makes one (%s)",
+			g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "there is no depot yet; ifpp-depot init makes one (%s)",
 				    local->message);
 			return NULL;
 		}
@@ -141,7 +141,7 @@ Depot *depot_open(const char *url, gboolean create, GError **error)
 		version = VERSION;
 	}
 	if (version != VERSION) {
-		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_DB, "the depot is of version %" G_GINT64_FORMAT
+		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "the depot is of version %" G_GINT64_FORMAT
 			    ", this program knows %d", version, VERSION);
 		return NULL;
 	}

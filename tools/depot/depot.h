@@ -57,7 +57,7 @@ typedef struct {
  * depot_open() - open a depot
  * @url: as for db_open()
  * @create: make file and tables if they are not there
- * @error: DEPOT_ERROR_DB
+ * @error: DB_ERROR_FAILED
  */
 Depot *depot_open(const char *url, gboolean create, GError **error);
 void depot_close(Depot *depot);
@@ -97,7 +97,7 @@ gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, gu
  * @station: who asks
  * @lease: seconds
  * @until: end of the lease, Unix time in ms
- * @error: DEPOT_ERROR_DB, BUSY
+ * @error: DB_ERROR_FAILED, BUSY
  *
  * The same station again gets the same packages and a new lease.
  *

@@ -591,7 +591,7 @@ static gboolean collect_file(Depot *depot, IfppTrust *trust, const char *station
 	if (ok) {
 		c->stored += stored;
 		c->there += !stored;
-	} else if (local->code == DEPOT_ERROR_DB || local->code == DEPOT_ERROR_BUSY) {
+	} else if (local->domain == DB_ERROR) {
 		g_propagate_error(error, g_steal_pointer(&local));
 		return FALSE;
 	} else {

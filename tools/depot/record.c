@@ -185,7 +185,7 @@ static gboolean prove_again(Depot *depot, IfppTrust *trust, const guint8 eid[16]
 	memcpy(result.eid, eid, 16);
 	memcpy(result.key_id, unproven->key_id, 32);
 	if (!prove_result(depot, trust, object, &result, &proof, &why)) {
-		if (why->domain == DEPOT_ERROR && (why->code == DEPOT_ERROR_DB || why->code == DEPOT_ERROR_BUSY)) {
+		if (why->domain == DB_ERROR) {
 			g_propagate_error(error, g_steal_pointer(&why));
 			return FALSE;
 		}

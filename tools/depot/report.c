@@ -36,7 +36,7 @@ static gboolean add_json(JsonBuilder *b, const char *text, GError **error)
 	JsonNode *node = json_from_string(text, &local);
 
 	if (!node) {
-		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_DB, "a record that is no JSON: %s", local ? local->message : "");
+		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "a record that is no JSON: %s", local ? local->message : "");
 		return FALSE;
 	}
 	json_builder_add_value(b, node);

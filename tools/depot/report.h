@@ -17,7 +17,7 @@ typedef struct {
  * @filter: which packages
  * @path: file to write, whole or not at all; "-": standard output
  * @totals: filled; the sum over packages is the number of packages
- * @error: DEPOT_ERROR_DB, IFPP_ERROR_IO, ACCESS, NO_SPACE
+ * @error: DB_ERROR_FAILED, IFPP_ERROR_IO, ACCESS, NO_SPACE
  *
  * It is written as it is read: its size is not bounded by memory.
  */

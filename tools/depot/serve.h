@@ -11,7 +11,7 @@ typedef struct {
 	int lease, threads, connections, rate, timeout;
 } ServeOptions;
 
-/* Serve until SIGTERM or SIGINT. DEPOT_ERROR_DB, IFPP_ERROR_IO, ACCESS, USAGE */
+/* Serve until SIGTERM or SIGINT. DB_ERROR_FAILED, IFPP_ERROR_IO, ACCESS, USAGE */
 gboolean depot_serve(const ServeOptions *options, GError **error);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "depot-error.h"
+G_DEFINE_QUARK(db-error-quark, db_error)
 
 #define ATTEMPTS 40
 #define PAUSE_MAX_US 200000

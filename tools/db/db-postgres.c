@@ -5,8 +5,6 @@
 #include <libpq-fe.h>
 #include <string.h>
 
-#include "depot-error.h"
-
 #define PARAMS_MAX 24
 #define COLUMNS_MAX 24
 
@@ -37,7 +35,7 @@ static gboolean fail(Postgres *db, PGresult *result, GError **error)
 	 * same table. A lost connection is opened anew by begin().
 	 */
 	db->base.again = gone || (state && (!strncmp(state, "40", 2) || !strcmp(state, "23505")));
-	g_set_error(error, DEPOT_ERROR, db->base.again && !gone ? DEPOT_ERROR_BUSY : DEPOT_ERROR_DB, "PostgreSQL: %s",
+	g_set_error(error, DB_ERROR, db->base.again && !gone ? DB_ERROR_BUSY : DB_ERROR_FAILED, "PostgreSQL: %s",
 		    primary ? primary : PQerrorMessage(db->conn));
 	PQclear(result);
 	return FALSE;

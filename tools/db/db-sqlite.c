@@ -5,8 +5,6 @@
 #include <sqlite3.h>
 #include <string.h>
 
-#include "depot-error.h"
-
 #define BUSY_MS 10000
 #define COLUMNS_MAX 24
 
@@ -22,7 +20,7 @@ static gboolean fail(Sqlite *db, const char *doing, GError **error)
 	int code = sqlite3_errcode(db->handle) & 0xFF;
 
 	db->base.again = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-	g_set_error(error, DEPOT_ERROR, db->base.again ? DEPOT_ERROR_BUSY : DEPOT_ERROR_DB, "%s: %s%s", db->path, doing,
+	g_set_error(error, DB_ERROR, db->base.again ? DB_ERROR_BUSY : DB_ERROR_FAILED, "%s: %s%s", db->path, doing,
 		    sqlite3_errmsg(db->handle));
 	return FALSE;
 }

@@ -3,10 +3,18 @@
  * A database behind one struct of function pointers: SQLite in a file, or PostgreSQL and what speaks
  * its protocol. One schema and one set of statements run on both, so they use only what both have.
  */
-#ifndef IFPP_DEPOT_DB_H
-#define IFPP_DEPOT_DB_H
+#ifndef IFPP_DB_H
+#define IFPP_DB_H
 
 #include <glib.h>
+
+#define DB_ERROR db_error_quark()
+GQuark db_error_quark(void);
+
+typedef enum {
+	DB_ERROR_FAILED,	/* the database is not there, or refuses */
+	DB_ERROR_BUSY,		/* others are at the same rows: try again */
+} DbError;
 
 typedef enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } DbType;
 
@@ -53,7 +61,7 @@ Db *db_postgres_open(const char *url, GError **error);
  * db_open() - open a database
  * @url: a path, sqlite:PATH, or postgresql://USER@HOST:PORT/NAME (also postgres://) as libpq takes it
  * @create: make the file of SQLite if there is none
- * @error: DEPOT_ERROR_DB
+ * @error: DB_ERROR_FAILED
  *
  * A handle is for one thread at a time.
  */
@@ -68,7 +76,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
  * @row: called for each row, or NULL
  * @user: for @row
  * @changed: rows inserted, updated or deleted, or NULL
- * @error: DEPOT_ERROR_DB, BUSY, or what @row set
+ * @error: DB_ERROR_FAILED, BUSY, or what @row set
  * @n_params: how many DbValue follow as @params
  */
 gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
@@ -82,7 +90,7 @@ typedef gboolean (*DbBody)(Db *db, gpointer user, GError **error);
 
 /**
  * db_transaction() - run @body in a serializable transaction
- * @error: DEPOT_ERROR_DB, BUSY (after a bounded number of collisions), or what @body set
+ * @error: DB_ERROR_FAILED, BUSY (after a bounded number of collisions), or what @body set
  *
  * A collision (SQLSTATE class 40, SQLITE_BUSY) rolls back and runs @body again after a random
  * pause that grows: distributed engines demand this of their clients. So does a connection that
