@@ -62,7 +62,7 @@ Kit *kit_new(guint keys)
 	kit->pki = g_build_filename(kit->dir, "pki", NULL);
 	kit->chip_file = g_build_filename(kit->dir, "chip", NULL);
 	kit->data_file = g_build_filename(kit->dir, "data", NULL);
-	g_assert_true(pki_init(kit->pki, "Kit", "89049032", &error));
+	g_assert_true(pki_init(kit->pki, PKI_O, "Kit", "89049032", &error));
 	eum = pki_eum_open(kit->pki, &error);
 	g_assert_no_error(error);
 	g_assert_true(ifpp_eid_parse(KIT_EID, kit->eid, NULL));

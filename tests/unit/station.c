@@ -100,6 +100,11 @@ void station_copy(const char *from, const char *to)
 
 World *world_new(void)
 {
+	return world_of("O");
+}
+
+World *world_of(const char *variant)
+{
 	World *world = g_new0(World, 1);
 	g_autofree char *conf = NULL;
 	g_autofree char *tokens = NULL;
@@ -132,7 +137,7 @@ World *world_new(void)
 	g_assert_cmpint(station_run("softhsm2-util", "--init-token", "--free", "--label", "ifpp", "--pin",
 				    PIN, "--so-pin", PIN, NULL),
 			==, 0);
-	g_assert_cmpint(station_run("ifpp-eum", "pki", "init", world->pki, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "init", world->pki, "--variant", variant, NULL), ==, 0);
 	g_assert_cmpint(station_run("ifpp-smdpf", "init", "--home", world->home, "--key",
 				  "pkcs11:token=ifpp;object=dppb", "--pin-file", world->pin, NULL), ==, 0);
 	g_assert_cmpint(

@@ -21,6 +21,7 @@ typedef struct {
 } World;
 
 World *world_new(void);
+World *world_of(const char *variant);	/* of SGP.26: see ifpp-eum(1) */
 void world_free(World *world);
 
 #define STATION_WAIT_MS 40000	/* longest wait of a step */

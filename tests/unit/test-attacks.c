@@ -751,7 +751,7 @@ static gboolean receipt_from_pir(gconstpointer arg, GError **error)
 
 #define EDIT(at, hex) (&(const Edit){ .path = at, .put = hex })
 #define EDIT_OTHER(at, hex) (&(const Edit){ .path = at, .put = hex, .other = TRUE })
-#define SPEC(...) (&(const TestSpec){ .cn = "DPpb", .serial = 40, __VA_ARGS__ })
+#define SPEC(...) (&(const TestSpec){ .cn = "DPpb", .serial = 40, .rid = "2.999.10", __VA_ARGS__ })
 #define SUB(...) (&(const TestSpec){ .cn = "sub", .serial = 41, __VA_ARGS__ })
 #define CRL(first, last, ...) (&(const Crl){ .from = first, .to = last, __VA_ARGS__ })
 #define PAIR(find, put) ((const char *const[]){ find, put })
@@ -1076,7 +1076,12 @@ int main(int argc, char **argv)
 		 IFPP_ERROR_KEY_USAGE},
 		{"signer-unknown-critical", signer_spec,
 		 SPEC(.role = IFPP_ROLE_DP_PB, .extra_oid = "1.2.3.4", .extra_critical = TRUE),
-		 IFPP_ERROR_CHAIN},
+		 IFPP_ERROR_CERTIFICATE},
+		{"signer-without-registered-id", signer_spec,
+		 &((const TestSpec){ .cn = "DPpb", .serial = 40, .role = IFPP_ROLE_DP_PB }),
+		 IFPP_ERROR_CERTIFICATE},
+		{"signer-usage-not-critical", signer_spec,
+		 SPEC(.role = IFPP_ROLE_DP_PB, .not_critical = "2.5.29.15"), IFPP_ERROR_CERTIFICATE},
 		{"signer-without-aki", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .no_aki = TRUE),
 		 IFPP_ERROR_CHAIN},
 		{"issuer-is-the-eum", issued_by, &pki->eum, IFPP_ERROR_ROLE},
@@ -1093,7 +1098,7 @@ int main(int argc, char **argv)
 		{"crl-revokes-but-old", with_crl, CRL(-9 * TEST_DAY, -8 * TEST_DAY, .revoked = TRUE),
 		 IFPP_ERROR_REVOKED},
 		{"crl-out-of-date", with_crl, CRL(-9 * TEST_DAY, -1), IFPP_ERROR_CRL},
-		{"crl-of-the-future", with_crl, CRL(TEST_DAY, 2 * TEST_DAY), IFPP_ERROR_CRL},
+		{"crl-of-the-future", with_crl, CRL(2 * TEST_DAY, 3 * TEST_DAY), IFPP_ERROR_CRL},
 		{"crl-forged", with_crl, CRL(-TEST_DAY, TEST_DAY, .forged = TRUE), IFPP_ERROR_CRL},
 		{"crl-damaged", with_crl, CRL(-TEST_DAY, TEST_DAY, .revoked = TRUE, .damaged = TRUE),
 		 IFPP_ERROR_CRL},

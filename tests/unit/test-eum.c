@@ -114,12 +114,12 @@ static void test_crl(void)
 	g_autoptr(GBytes) empty = NULL;
 	g_autoptr(GBytes) full = NULL;
 
-	g_assert_true(pki_crl(kit->pki, NULL, crl, 30, &error));
+	g_assert_true(pki_crl(kit->pki, "ci", NULL, crl, 30, &error));
 	empty = ifpp_file_read(crl, 65536, NULL);
 	g_assert_true(ifpp_trust_add_crl(kit->trust, ifpp_span_bytes(empty), &error));
 	g_assert_true(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB,
 					&error));
-	g_assert_true(pki_crl(kit->pki, revoke, crl, 30, &error));
+	g_assert_true(pki_crl(kit->pki, "ci", revoke, crl, 30, &error));
 	full = ifpp_file_read(crl, 65536, NULL);
 	g_assert_true(ifpp_trust_add_crl(kit->trust, ifpp_span_bytes(full), &error));
 	g_assert_false(ifpp_trust_verify(kit->trust, ifpp_span_bytes(kit->dp_cert), NULL, IFPP_ROLE_DP_PB,
@@ -127,8 +127,59 @@ static void test_crl(void)
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_REVOKED);
 	g_clear_error(&error);
 	revoke[0] = kit->chip_file;
-	g_assert_false(pki_crl(kit->pki, revoke, crl, 30, &error));
+	g_assert_false(pki_crl(kit->pki, "ci", revoke, crl, 30, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
+}
+
+/* A CRL of each CA that a PKI has revokes what that CA issued. */
+static void test_variants(void)
+{
+	static const char *const names[] = { "O", "Ov3", "A", "B", "C" };
+	static const char *const cas[] = { "ci", "ci-sub", "eum", "eum-sub", "dp-sub" };
+	static const guint made[] = { 2, 2, 4, 3, 5 };
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autoptr(Kit) kit = kit_new(0);
+		g_autofree char *pki = in_dir(kit, names[i]), *chip = in_dir(kit, "v.chip"), *data = in_dir(kit, "v.euicc");
+		g_autofree char *crl = in_dir(kit, "x.crl");
+		g_autoptr(IfppFactoryInfo) info = NULL;
+		g_autoptr(IfppTrust) trust = ifpp_trust_new();
+		g_autoptr(PkiEum) eum = NULL;
+		g_autoptr(GBytes) file = NULL;
+		g_autoptr(GError) error = NULL;
+		PkiVariant variant;
+		IfppSpan ff21, bf22;
+		guint8 eid[16];
+		guint found = 0;
+
+		g_assert_true(pki_variant_parse(names[i], &variant, NULL));
+		pki_init(pki, variant, "Variant", "89049032", &error);
+		g_assert_no_error(error);
+		eum = pki_eum_open(pki, &error);
+		g_assert_no_error(error);
+		personalise(eum, kit->eid, 2, chip, data, &error);
+		g_assert_no_error(error);
+		file = ifpp_file_read(data, 1 << 20, NULL);
+		g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, NULL));
+		info = ifpp_factory_info_parse(ff21, &error);
+		g_assert_no_error(error);
+		g_assert_true(ifpp_trust_add_root(trust, ifpp_span_bytes(pki_eum_ci(eum)), NULL));
+		ifpp_factory_info_verify(info, kit->eid, trust, &error);
+		g_assert_no_error(error);
+		for (guint j = 0; j < G_N_ELEMENTS(cas); j++) {
+			g_autofree char *cert = g_strdup_printf("%s/%s.pem", pki, cas[j]);
+
+			if (g_file_test(cert, G_FILE_TEST_EXISTS)) {
+				found++;
+				g_assert_true(pki_crl(pki, cas[j], NULL, crl, 30, &error));
+			} else {
+				g_assert_false(pki_crl(pki, cas[j], NULL, crl, 30, NULL));
+			}
+		}
+		g_assert_cmpuint(found, ==, made[i]);
+		g_assert_false(pki_crl(pki, "../ci", NULL, crl, 30, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
+	}
 }
 
 static void test_refusals(void)
@@ -141,10 +192,10 @@ static void test_refusals(void)
 	g_autoptr(GError) error = NULL;
 	guint8 eid[16];
 
-	g_assert_false(pki_init(kit->pki, "Again", "89049032", &error));
+	g_assert_false(pki_init(kit->pki, PKI_O, "Again", "89049032", &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
 	g_clear_error(&error);
-	g_assert_false(pki_init(other, "Prefix", "8904", &error));
+	g_assert_false(pki_init(other, PKI_O, "Prefix", "8904", &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
 	g_clear_error(&error);
 	g_assert_false(personalise(eum, kit->eid, 1, kit->chip_file, data, &error));
@@ -203,6 +254,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/eum/profile", test_profile);
 	g_test_add_func("/eum/data", test_data);
 	g_test_add_func("/eum/crl", test_crl);
+	g_test_add_func("/eum/variants", test_variants);
 	g_test_add_func("/eum/refusals", test_refusals);
 	g_test_add_func("/eum/next-eid", test_next_eid);
 	return g_test_run();

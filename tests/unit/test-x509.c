@@ -81,16 +81,26 @@ static void test_leaf(void)
 		 IFPP_ERROR_KEY_USAGE,
 		 "digitalSignature"},
 		{"CA", {.ca = TRUE, .usage = GNUTLS_KEY_DIGITAL_SIGNATURE}, IFPP_ERROR_KEY_USAGE, "CA"},
-		{"P-384", {.curve = GNUTLS_ECC_CURVE_SECP384R1}, IFPP_ERROR_CHAIN, "P-256"},
-		{"SHA-384", {.hash = GNUTLS_DIG_SHA384}, IFPP_ERROR_CHAIN, "SHA-256"},
+		{"P-384", {.curve = GNUTLS_ECC_CURVE_SECP384R1}, IFPP_ERROR_CERTIFICATE, "NIST P-384, which is not supported"},
+		{"SHA-384", {.hash = GNUTLS_DIG_SHA384}, IFPP_ERROR_CERTIFICATE, "SHA-256"},
 		{"no AKI", {.no_aki = TRUE}, IFPP_ERROR_CHAIN, "authority key identifier"},
 		{"no SKI", {.no_ski = TRUE}, IFPP_ERROR_CHAIN, "subject key identifier"},
 		{"unknown extension", {.extra_oid = "1.2.3.4"}, 0, NULL},
 		{"unknown critical",
 		 {.extra_oid = "1.2.3.4", .extra_critical = TRUE},
-		 IFPP_ERROR_CHAIN,
+		 IFPP_ERROR_CERTIFICATE,
 		 "critical"},
-		{"constraints", {.prefix = "89049032", .prefix_org = "X"}, IFPP_ERROR_CONSTRAINT, "no EUM"},
+		{"constraints", {.prefix = "89049032", .prefix_org = "X"}, IFPP_ERROR_CONSTRAINT, "no CA"},
+		{"role of v3", {.policy = "2.23.146.1.2.1.0.0.1.2"}, 0, NULL},
+		{"DPauth of v3", {.policy = "2.23.146.1.2.1.0.0.1.1"}, IFPP_ERROR_ROLE, "another role"},
+		{"below the role of v3", {.policy = "2.23.146.1.2.1.0.0.1.2.0"}, IFPP_ERROR_ROLE, "another role"},
+		{"serial of 9 octets", {.serial_len = 9}, 0, NULL},
+		{"serial of 20 octets", {.serial_len = 20}, 0, NULL},
+		{"usage not critical", {.not_critical = "2.5.29.15"}, IFPP_ERROR_CERTIFICATE, "keyUsage is not critical"},
+		{"policies not critical",
+		 {.not_critical = "2.5.29.32"},
+		 IFPP_ERROR_CERTIFICATE,
+		 "certificatePolicies is not critical"},
 	};
 
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
@@ -101,16 +111,34 @@ static void test_leaf(void)
 		spec.serial = 5;
 		if (!spec.role)
 			spec.role = IFPP_ROLE_DP_PB;
+		spec.rid = "2.999.10";
 		id = test_id_new(&spec, pki->ci);
 		g_test_message("%s", cases[i].name);
 		expect(pki->trust, test_id_span(id), NULL, IFPP_ROLE_DP_PB, cases[i].code, cases[i].why);
 	}
 }
 
+/* A chip looks for the one OID of its SM-DP+ in the subjectAltName: what every chip refuses is refused here. */
+static void test_rid(void)
+{
+	TestSpec spec = { .cn = "Test DPpb", .role = IFPP_ROLE_DP_PB, .serial = 5 };
+	g_autoptr(TestId) none = test_id_new(&spec, pki->ci), two = NULL, auth = NULL;
+
+	spec.rid = "2.999.10";
+	spec.second_rid = "2.999.12";
+	two = test_id_new(&spec, pki->ci);
+	spec = (TestSpec){ .cn = "Test DPauth", .role = IFPP_ROLE_DP_AUTH, .serial = 5 };
+	auth = test_id_new(&spec, pki->ci);
+	expect(pki->trust, test_id_span(none), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CERTIFICATE, "no registeredID");
+	expect(pki->trust, test_id_span(two), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CERTIFICATE,
+	       "more than one registeredID");
+	expect(pki->trust, test_id_span(auth), NULL, IFPP_ROLE_DP_AUTH, IFPP_ERROR_CERTIFICATE, "no registeredID");
+}
+
 /* EUMs and what they may say about chips. */
 static void test_eum(void)
 {
-#define EUM .cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 8
+#define EUM .cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = 1, .serial = 8
 #define CHIP                                                                                                 \
 	.cn = "chip", .org = "RSP Test EUM", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9
 #define FITS .prefix = "89049032", .prefix_org = "RSP Test EUM"
@@ -120,7 +148,7 @@ static void test_eum(void)
 		int code;
 		const char *why;
 	} cases[] = {
-		{"right", {EUM, FITS, .pathlen = 1}, {CHIP}, 0, NULL},
+		{"right", {EUM, FITS}, {CHIP}, 0, NULL},
 		{"EIN instead", {EUM, .ein = "89049032"}, {CHIP}, 0, NULL},
 		{"both", {EUM, FITS, .ein = "8904903212345"}, {CHIP}, 0, NULL},
 		{"neither", {EUM}, {CHIP}, IFPP_ERROR_CONSTRAINT, "does not say"},
@@ -138,7 +166,58 @@ static void test_eum(void)
 		 {CHIP},
 		 IFPP_ERROR_CONSTRAINT,
 		 "do not cover"},
-		{"no owner", {EUM, .prefix = "89049032"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "do not cover"},
+		{"EIDs of any owner", {EUM, .prefix = "89049032"}, {CHIP}, 0, NULL},
+		{"the owner alone", {EUM, .prefix_org = "RSP Test EUM"}, {CHIP}, IFPP_ERROR_CONSTRAINT, "does not say"},
+		{"the owner, and EINs",
+		 {EUM, .prefix_org = "RSP Test EUM", .ein = "89049032"},
+		 {CHIP},
+		 0,
+		 NULL},
+		{"another owner, and EINs",
+		 {EUM, .prefix_org = "Other", .ein = "89049032"},
+		 {CHIP},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"country and unit",
+		 {EUM, FITS, .prefix_country = "IT", .prefix_unit = "TESTCERT"},
+		 {CHIP, .country = "IT", .unit = "TESTCERT"},
+		 0,
+		 NULL},
+		{"another country",
+		 {EUM, FITS, .prefix_country = "IT"},
+		 {CHIP, .country = "ES"},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"another unit",
+		 {EUM, FITS, .prefix_unit = "TESTCERT"},
+		 {CHIP, .unit = "OTHER"},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"excluded",
+		 {EUM, .ein = "89049032", .excluded_org = "RSP Test EUM"},
+		 {CHIP},
+		 IFPP_ERROR_CONSTRAINT,
+		 "do not cover"},
+		{"another is excluded",
+		 {EUM, .ein = "89049032", .excluded_org = "Other"},
+		 {CHIP},
+		 0,
+		 NULL},
+		{"no path length",
+		 {.cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 8, FITS},
+		 {CHIP},
+		 IFPP_ERROR_CERTIFICATE,
+		 "path length"},
+		{"constraints not critical",
+		 {EUM, FITS, .not_critical = "2.5.29.30"},
+		 {CHIP},
+		 IFPP_ERROR_CERTIFICATE,
+		 "nameConstraints is not critical"},
+		{"basic constraints not critical",
+		 {EUM, FITS, .not_critical = "2.5.29.19"},
+		 {CHIP},
+		 IFPP_ERROR_CERTIFICATE,
+		 "basicConstraints is not critical"},
 		{"chip without owner",
 		 {EUM, FITS},
 		 {.cn = "chip", .serial_number = TEST_EID, .role = IFPP_ROLE_EUICC, .serial = 9},
@@ -418,6 +497,19 @@ static void put(const char *dir, const char *name, const void *data, gsize len)
 	g_assert_true(ifpp_file_write(path, data, len, 0600, NULL));
 }
 
+static void remove_dir(const char *dir)
+{
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	while ((name = g_dir_read_name(d))) {
+		g_autofree char *path = g_build_filename(dir, name, NULL);
+
+		g_unlink(path);
+	}
+	g_rmdir(dir);
+}
+
 static void test_dir(void)
 {
 	g_autofree char *dir = g_dir_make_tmp("ifpp-test-XXXXXX", NULL);
@@ -427,10 +519,8 @@ static void test_dir(void)
 	g_autoptr(IfppTrust) trust = NULL;
 	g_autoptr(GString) bundle = g_string_new("two roots\n");
 	g_autoptr(GError) error = NULL;
-	g_autoptr(GDir) d = NULL;
 	IfppSpan ci = test_id_span(pki->ci);
 	TestId *both[] = { pki->ci, other->ci };
-	const char *name;
 
 	g_assert_null(ifpp_trust_new_from_dir(none, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
@@ -486,18 +576,299 @@ static void test_dir(void)
 	g_assert_no_error(error);
 	ifpp_trust_set_time(trust, TEST_NOW);
 	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "revoked");
+	g_clear_pointer(&trust, ifpp_trust_free);
 	/* A CRL that cannot be read is never passed over. */
 	put(dir, "a.crl", "nonsense", 8);
-	g_assert_null(ifpp_trust_new_from_dir(dir, &error));
-	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CRL);
+	trust = ifpp_trust_new_from_dir(dir, &error);
+	g_assert_no_error(error);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CRL, "a.crl");
+	remove_dir(dir);
+}
 
-	d = g_dir_open(dir, 0, NULL);
-	while ((name = g_dir_read_name(d))) {
-		g_autofree char *path = g_build_filename(dir, name, NULL);
+static void put_bytes(const char *dir, const char *name, GBytes *bytes)
+{
+	put(dir, name, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes));
+}
 
-		g_unlink(path);
+/* Two CIs side by side; what is wrong with one of them, or belongs to a third, does not stop the other. */
+static void test_bad_file(void)
+{
+	const gint64 day = TEST_DAY, now = TEST_NOW;
+	static const TestSpec other_spec = { .cn = "Other CI", .role = IFPP_ROLE_CI, .ca = TRUE, .rid = "2.999.1",
+					     .serial = 1 };
+	g_autoptr(TestId) other_ci = test_id_new(&other_spec, NULL), other_dppb = test_id_new(&test_spec_dppb, other_ci);
+	g_autoptr(TestId) namesake = test_id_new(&test_spec_ci, NULL);
+	g_autoptr(GBytes) ours = test_crl_new(pki->ci, NULL, now - day, now + day);
+	g_autoptr(GBytes) theirs = test_crl_new(other_ci, NULL, now - day, now + day);
+	g_autoptr(GBytes) of_namesake = test_crl_new(namesake, NULL, now - day, now + day);
+	const TestCrl delta_spec = { .issuer = other_ci, .from = now - day, .to = now + day, .flags = TEST_CRL_DELTA };
+	const TestCrl indirect_spec = { .issuer = other_ci, .from = now - day, .to = now + day,
+					.flags = TEST_CRL_INDIRECT };
+	g_autoptr(GBytes) delta = test_crl_make(&delta_spec), indirect = test_crl_make(&indirect_spec);
+	g_autofree guint8 *damaged = g_memdup2(g_bytes_get_data(theirs, NULL), g_bytes_get_size(theirs));
+	gsize len = g_bytes_get_size(theirs);
+	g_autoptr(GBytes) forged = NULL, cut = g_bytes_new_from_bytes(theirs, 0, len - 9), garbage = g_bytes_new("?", 1);
+	struct {
+		const char *name, *why;
+		GBytes *crl;
+	} cases[] = {
+		{ "a delta CRL", "delta CRL", delta },
+		{ "an indirect CRL", "indirect CRL", indirect },
+		{ "a forged CRL", "not signed by", NULL },
+		{ "a truncated CRL", "bad.crl", cut },
+		{ "no CRL at all", "bad.crl", garbage },
+	};
+
+	damaged[len - 1] ^= 1;
+	forged = g_bytes_new(damaged, len);
+	cases[2].crl = forged;
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *dir = g_dir_make_tmp("ifpp-test-XXXXXX", NULL);
+		g_autoptr(IfppTrust) trust = NULL;
+		g_autoptr(GError) error = NULL;
+
+		g_test_message("%s", cases[i].name);
+		put_bytes(dir, "ci.der", pki->ci->der);
+		put_bytes(dir, "other.der", other_ci->der);
+		put_bytes(dir, "ci.crl", ours);
+		put_bytes(dir, "of-a-namesake.crl", of_namesake);
+		put_bytes(dir, "leaf.pem", pki->dppb->der);
+		put_bytes(dir, "bad.crl", cases[i].crl);
+		trust = ifpp_trust_new_from_dir(dir, &error);
+		g_assert_no_error(error);
+		ifpp_trust_set_time(trust, now);
+		expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+		expect(trust, test_id_span(other_dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_CRL, cases[i].why);
+		/* both are named: the leaf that is no root, and the CRL */
+		g_assert_cmpuint(ifpp_trust_problems(trust)->len, ==, 2);
+		g_assert_nonnull(strstr(ifpp_trust_problems(trust)->pdata[0], "leaf.pem: "));
+		g_assert_nonnull(strstr(ifpp_trust_problems(trust)->pdata[1], "bad.crl: "));
+		remove_dir(dir);
 	}
-	g_rmdir(dir);
+}
+
+/* CRLs with a scope: what they say counts, and what they do not cover they do not hold up. */
+static void test_idp(void)
+{
+	const gint64 day = TEST_DAY, now = TEST_NOW;
+	TestSpec spec = test_spec_dppb;
+	g_autoptr(TestId) leaf = NULL;
+	TestCrl good = { .issuer = pki->ci, .from = now - day, .to = now + day, .point = "http://ci.example/1.crl" };
+	TestCrl revokes = good, stale = good, users = good, cas = good, elsewhere = good, reasons = good, attributes = good;
+	TestCrl first = good, second = good;
+	struct {
+		const char *name;
+		const TestCrl *crls[2];
+		int code, required_code;
+		const char *why;
+	} cases[] = {
+		{ "of the distribution point", { &good }, 0, 0, NULL },
+		{ "that revokes", { &revokes }, IFPP_ERROR_REVOKED, IFPP_ERROR_REVOKED, "revoked" },
+		{ "out of date", { &stale }, IFPP_ERROR_CRL, IFPP_ERROR_CRL, "out of date" },
+		{ "out of date, and a newer one", { &stale, &good }, 0, 0, NULL },
+		{ "of users", { &users }, 0, 0, NULL },
+		{ "of CAs, out of date", { &cas }, 0, IFPP_ERROR_CRL, "require-crl" },
+		{ "of another point, out of date", { &elsewhere }, 0, IFPP_ERROR_CRL, "require-crl" },
+		{ "of some reasons", { &reasons }, 0, IFPP_ERROR_CRL, "require-crl" },
+		{ "of attribute certificates", { &attributes }, 0, IFPP_ERROR_CRL, "require-crl" },
+		{ "one part of two", { &first }, IFPP_ERROR_CRL, IFPP_ERROR_CRL, "part 2 of 2 is missing" },
+		{ "both parts", { &second, &first }, 0, 0, NULL },
+	};
+
+	spec.crl_point = good.point;
+	leaf = test_id_new(&spec, pki->ci);
+	revokes.revoked = leaf;
+	stale.from = now - 9 * day;
+	stale.to = now - 8 * day;
+	users.flags = TEST_CRL_ONLY_USERS;
+	cas = stale;
+	cas.flags = TEST_CRL_ONLY_CAS;
+	elsewhere = stale;
+	elsewhere.point = "http://ci.example/2.crl";
+	reasons.flags = TEST_CRL_SOME_REASONS;
+	attributes.flags = TEST_CRL_ATTRIBUTES;
+	first.parts = second.parts = 2;
+	first.part = 1;
+	second.part = 2;
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		for (int required = 0; required < 2; required++) {
+			g_autofree char *dir = g_dir_make_tmp("ifpp-test-XXXXXX", NULL);
+			g_autoptr(IfppTrust) trust = NULL;
+
+			g_test_message("%s%s", cases[i].name, required ? ", required" : "");
+			put_bytes(dir, "ci.der", pki->ci->der);
+			for (guint j = 0; j < 2 && cases[i].crls[j]; j++) {
+				g_autoptr(GBytes) crl = test_crl_make(cases[i].crls[j]);
+
+				put_bytes(dir, j ? "b.crl" : "a.crl", crl);
+			}
+			if (required)
+				put(dir, "require-crl", "", 0);
+			trust = ifpp_trust_new_from_dir(dir, NULL);
+			ifpp_trust_set_time(trust, now);
+			expect(trust, test_id_span(leaf), NULL, IFPP_ROLE_DP_PB,
+			       required ? cases[i].required_code : cases[i].code, cases[i].why);
+			remove_dir(dir);
+		}
+	}
+}
+
+/* A clock that is a little slow meets a CRL of its future: that proves the clock slow, and stops nothing. */
+static void test_slow_clock(void)
+{
+	g_autoptr(GBytes) ahead = test_crl_new(pki->ci, NULL, TEST_NOW + 60, TEST_NOW + 7 * TEST_DAY);
+	g_autoptr(GBytes) revokes = test_crl_new(pki->ci, pki->dppb, TEST_NOW + 60, TEST_NOW + 7 * TEST_DAY);
+	g_autoptr(IfppTrust) trust = with_crls(ahead, NULL), revoked = with_crls(revokes, NULL);
+
+	expect(trust, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(revoked, test_id_span(pki->dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "revoked");
+}
+
+/* A CRL of the EUM, and of the sub-CA that issued the Key Maker's certificate. */
+static void test_crl_of_sub_ca(void)
+{
+	const gint64 day = TEST_DAY, now = TEST_NOW;
+	static const TestSpec sub_spec = { .cn = "sub", .policy = "2.23.146.1.2.1.0.0.1", .ca = TRUE, .pathlen = 1,
+					   .serial = 20 };
+	g_autoptr(TestId) sub = test_id_new(&sub_spec, pki->ci), leaf = test_id_new(&test_spec_dppb, sub);
+	g_autoptr(GBytes) of_eum = test_crl_new(pki->eum, pki->euicc, now - day, now + day);
+	g_autoptr(GBytes) eum_stale = test_crl_new(pki->eum, NULL, now - 9 * day, now - 8 * day);
+	g_autoptr(GBytes) of_sub = test_crl_new(sub, leaf, now - day, now + day);
+	g_autoptr(IfppTrust) revokes = with_crls(of_eum, of_sub), stale = with_crls(eum_stale, NULL);
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+	g_ptr_array_add(others, sub->der);
+	expect(revokes, test_id_span(pki->euicc), pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_REVOKED, "'EUM Test'");
+	expect(revokes, test_id_span(leaf), others, IFPP_ROLE_DP_PB, IFPP_ERROR_REVOKED, "'sub'");
+	expect(stale, test_id_span(pki->euicc), pki->eum_list, IFPP_ROLE_EUICC, IFPP_ERROR_CRL, "out of date");
+}
+
+/* GSMA's CI was issued in 2017, 2020 and 2024 with one key. */
+static void test_reissued(void)
+{
+	TestSpec spec = test_spec_ci;
+	g_autoptr(TestId) old = NULL, dppb = NULL;
+	g_autoptr(IfppTrust) both = ifpp_trust_new(), other_order = ifpp_trust_new();
+
+	spec.to = TEST_NOW - 1;
+	spec.serial = 7;
+	old = test_id_reissue(&spec, pki->ci);
+	dppb = test_id_new(&test_spec_dppb, pki->ci);
+	ifpp_trust_set_time(both, TEST_NOW);
+	ifpp_trust_set_time(other_order, TEST_NOW);
+	g_assert_true(ifpp_trust_add_root(both, test_id_span(old), NULL));
+	expect(both, test_id_span(dppb), NULL, IFPP_ROLE_DP_PB, IFPP_ERROR_EXPIRED, "expired");
+	g_assert_true(ifpp_trust_add_root(both, test_id_span(pki->ci), NULL));
+	g_assert_true(ifpp_trust_add_root(other_order, test_id_span(pki->ci), NULL));
+	g_assert_true(ifpp_trust_add_root(other_order, test_id_span(old), NULL));
+	expect(both, test_id_span(dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+	expect(other_order, test_id_span(dppb), NULL, IFPP_ROLE_DP_PB, 0, NULL);
+}
+
+/* ------------------------------------------------------------ SGP.26's variants */
+
+#define V3 "2.23.146.1.2.1.0.0"
+static const struct variant {
+	const char *name;
+	gboolean v3, ci_sub, role_subs;
+} variants[] = {
+	{ "O", FALSE, FALSE, FALSE }, { "Ov3", TRUE, FALSE, FALSE }, { "A", TRUE, FALSE, TRUE },
+	{ "B", TRUE, TRUE, FALSE },   { "C", TRUE, TRUE, TRUE },
+};
+
+/* Make a chain below the CI, the leaf first. @wrong: index of the certificate that gets another's role, or -1. */
+static GPtrArray *variant_chain(const struct variant *v, gboolean euicc, int wrong)
+{
+	GPtrArray *chain = g_ptr_array_new_with_free_func((GDestroyNotify)test_id_free);
+	TestSpec specs[4];
+	TestId *issuer = pki->ci;
+	guint n = 0;
+
+	if (v->ci_sub)
+		specs[n++] = (TestSpec){ .cn = "CI sub-CA", .policy = V3, .ca = TRUE };
+	if (euicc) {
+		specs[n++] = (TestSpec){ .cn = "EUM", .org = "RSP Test EUM", .policy = v->v3 ? V3 ".0" : NULL,
+					 .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = v->role_subs ? 2 : 1,
+					 .prefix_org = "RSP Test EUM", .prefix = v->v3 ? NULL : "89049032",
+					 .ein = v->v3 ? "89049032" : NULL };
+		if (v->role_subs)
+			specs[n++] = (TestSpec){ .cn = "EUM sub-CA", .org = "RSP Test EUM", .policy = V3 ".0.0", .ca = TRUE,
+						 .pathlen = 1 };
+		specs[n] = test_spec_euicc;
+		specs[n++].policy = v->v3 ? V3 ".0.0.0" : NULL;
+	} else {
+		if (v->role_subs)
+			specs[n++] = (TestSpec){ .cn = "SM-DP+ sub-CA", .policy = V3 ".1", .ca = TRUE, .pathlen = 1 };
+		specs[n] = test_spec_dppb;
+		specs[n++].policy = v->v3 ? V3 ".1.2" : NULL;
+	}
+	for (guint i = 0; i < n; i++) {
+		specs[i].serial = 30 + i;
+		if ((int)(n - 1 - i) == wrong)
+			specs[i].policy = V3 ".2.1";	/* SM-DS authentication */
+		issuer = test_id_new(&specs[i], issuer);
+		g_ptr_array_insert(chain, 0, issuer);
+	}
+	return chain;
+}
+
+static void expect_chain(GPtrArray *chain, guint left_out, gboolean euicc, int code, const char *why)
+{
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+	for (guint i = 1; i < chain->len; i++)
+		if (i != left_out)
+			g_ptr_array_add(others, ((TestId *)chain->pdata[i])->der);
+	expect(pki->trust, test_id_span(chain->pdata[0]), others, euicc ? IFPP_ROLE_EUICC : IFPP_ROLE_DP_PB, code, why);
+}
+
+/* Every variant, in both directions: the whole set is accepted, one of a wrong role or left out is refused. */
+static void test_variants(void)
+{
+	g_print("# variant  chip accepted  Key Maker accepted  refused by name\n");
+	for (guint i = 0; i < G_N_ELEMENTS(variants); i++) {
+		guint refused = 0, length[2];
+
+		for (int euicc = 1; euicc >= 0; euicc--) {
+			g_autoptr(GPtrArray) good = variant_chain(&variants[i], euicc, -1);
+
+			length[euicc] = good->len;
+			expect_chain(good, 0, euicc, 0, NULL);
+			for (guint j = 0; j < good->len; j++, refused++) {
+				g_autoptr(GPtrArray) bad = variant_chain(&variants[i], euicc, j);
+
+				expect_chain(bad, 0, euicc, IFPP_ERROR_ROLE, "another role");
+			}
+			for (guint j = 1; j < good->len; j++, refused++)
+				expect_chain(good, j, euicc, IFPP_ERROR_CHAIN, "not a configured CI root");
+		}
+		g_print("# %-7s  %u below the CI  %u below the CI      %u\n", variants[i].name, length[1], length[0],
+			refused);
+	}
+}
+
+/* No CA may issue what is another's to issue, whatever its role is called. */
+static void test_crossed(void)
+{
+	static const TestSpec eum = { .cn = "EUM", .org = "RSP Test EUM", .policy = V3 ".0", .ca = TRUE, .pathlen = 2,
+				      .ein = "89049032", .serial = 8 };
+	static const TestSpec dp_sub = { .cn = "DP", .policy = V3 ".1", .ca = TRUE, .pathlen = 1, .serial = 9,
+					 .ein = "89049032" };
+	static const TestSpec two_roles = { .cn = "both", .policy = V3 ".0.0.0.0", .ca = TRUE, .serial = 10 };
+	g_autoptr(TestId) e = test_id_new(&eum, pki->ci), d = test_id_new(&dp_sub, pki->ci);
+	g_autoptr(TestId) odd = test_id_new(&two_roles, pki->ci);
+	g_autoptr(TestId) dppb_of_eum = test_id_new(&test_spec_dppb, e), chip_of_dp = test_id_new(&test_spec_euicc, d);
+	g_autoptr(TestId) chip_of_ci = test_id_new(&test_spec_euicc, pki->ci), dppb_of_odd = test_id_new(&test_spec_dppb, odd);
+	g_autoptr(GPtrArray) others = g_ptr_array_new();
+
+	expect(pki->trust, test_id_span(chip_of_ci), NULL, IFPP_ROLE_EUICC, IFPP_ERROR_ROLE, "another role than EUM");
+	g_ptr_array_add(others, e->der);
+	expect(pki->trust, test_id_span(dppb_of_eum), others, IFPP_ROLE_DP_PB, IFPP_ERROR_ROLE, "another role");
+	others->pdata[0] = d->der;
+	expect(pki->trust, test_id_span(chip_of_dp), others, IFPP_ROLE_EUICC, IFPP_ERROR_ROLE, "another role");
+	others->pdata[0] = odd->der;
+	expect(pki->trust, test_id_span(dppb_of_odd), others, IFPP_ROLE_DP_PB, IFPP_ERROR_ROLE, "another role");
 }
 
 static void test_ecdsa(void)
@@ -717,6 +1088,7 @@ int main(int argc, char **argv)
 	pki = test_pki_new();
 	g_test_add_func("/x509/good", test_good);
 	g_test_add_func("/x509/leaf", test_leaf);
+	g_test_add_func("/x509/dppb_without_rid_refused", test_rid);
 	g_test_add_func("/x509/eum", test_eum);
 	g_test_add_func("/x509/path", test_path);
 	g_test_add_func("/x509/time", test_time);
@@ -724,6 +1096,13 @@ int main(int argc, char **argv)
 	g_test_add_func("/x509/crls", test_crls);
 	g_test_add_func("/x509/flips", test_flips);
 	g_test_add_func("/x509/dir", test_dir);
+	g_test_add_func("/x509/bad_file_in_trust_stops_nothing_else", test_bad_file);
+	g_test_add_func("/x509/crl_with_idp", test_idp);
+	g_test_add_func("/x509/slow_clock", test_slow_clock);
+	g_test_add_func("/x509/eum_crl_revokes", test_crl_of_sub_ca);
+	g_test_add_func("/x509/reissued-ci", test_reissued);
+	g_test_add_func("/x509/variants", test_variants);
+	g_test_add_func("/x509/crossed-roles", test_crossed);
 	g_test_add_func("/x509/reload", test_reload);
 	g_test_add_func("/x509/ecdsa", test_ecdsa);
 	g_test_add_func("/x509/der-strict", test_der_strict);

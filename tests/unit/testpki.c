@@ -89,19 +89,59 @@ static void put_rdn(GByteArray *out, const char *oid, const char *text)
 	g_byte_array_append(out, atv->data, atv->len);
 }
 
+/* GeneralSubtrees { one directoryName } under @tag */
+static void put_subtree(GByteArray *out, guint32 tag, const TestSpec *spec, gboolean excluded)
+{
+	g_autoptr(GByteArray) name = g_byte_array_new();
+
+	if (excluded) {
+		put_rdn(name, "2.5.4.10", spec->excluded_org);
+	} else {
+		if (spec->prefix_country)
+			put_rdn(name, "2.5.4.6", spec->prefix_country);
+		if (spec->prefix_unit)
+			put_rdn(name, "2.5.4.11", spec->prefix_unit);
+		if (spec->prefix_org)
+			put_rdn(name, "2.5.4.10", spec->prefix_org);
+		if (spec->prefix)
+			put_rdn(name, "2.5.4.5", spec->prefix);
+	}
+	wrap(name, 0x30);
+	wrap(name, 0xA4);
+	wrap(name, 0x30);
+	wrap(name, tag);
+	g_byte_array_append(out, name->data, name->len);
+}
+
 static void add_name_constraints(gnutls_x509_crt_t crt, const TestSpec *spec)
 {
 	g_autoptr(GByteArray) out = g_byte_array_new();
 
-	if (spec->prefix_org)
-		put_rdn(out, "2.5.4.10", spec->prefix_org);
-	put_rdn(out, "2.5.4.5", spec->prefix);
-	wrap(out, 0x30);
-	wrap(out, 0xA4);
-	wrap(out, 0x30);
-	wrap(out, 0xA0);
+	if (spec->prefix || spec->prefix_org)
+		put_subtree(out, 0xA0, spec, FALSE);
+	if (spec->excluded_org)
+		put_subtree(out, 0xA1, spec, TRUE);
 	wrap(out, 0x30);
 	add_extension(crt, "2.5.29.30", out, TRUE);
+}
+
+void test_put_point(GByteArray *out, const char *uri)
+{
+	ifpp_tlv_put(out, 0x86, uri, strlen(uri));
+	wrap(out, 0xA0);
+	wrap(out, 0xA0);
+}
+
+/* The same extension again, but not critical. */
+static void make_not_critical(gnutls_x509_crt_t crt, const char *oid)
+{
+	guint8 value[256];
+	gsize size = sizeof(value);
+	unsigned int critical;
+
+	OK(gnutls_x509_crt_get_extension_by_oid(crt, oid, 0, value, &size, &critical));
+	g_assert_true(critical);
+	OK(gnutls_x509_crt_set_extension_by_oid(crt, oid, value, size, 0));
 }
 
 static void set_dn(gnutls_x509_crt_t crt, const char *oid, const char *text)
@@ -114,15 +154,21 @@ static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
 {
 	g_autofree char *role = g_strdup_printf("2.23.146.1.2.1.%d", spec->role);
 	const char *policy_oid = spec->policy ? spec->policy : role;
-	struct gnutls_x509_policy_st policy = { .oid = (char *)policy_oid };
 	unsigned int usage =
 		spec->ca ? GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
 	guint8 key_id[20];
 	gsize size = sizeof(key_id);
 
 	OK(gnutls_x509_crt_set_key_usage(id->crt, spec->usage ? spec->usage : usage));
-	if (*policy_oid)
-		OK(gnutls_x509_crt_set_policy(id->crt, &policy, 1));
+	if (*policy_oid) {
+		/* GnuTLS would not make it critical */
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		put_oid(out, 0x06, policy_oid);
+		wrap(out, 0x30);
+		wrap(out, 0x30);
+		add_extension(id->crt, "2.5.29.32", out, TRUE);
+	}
 	if (spec->ca)
 		OK(gnutls_x509_crt_set_basic_constraints(id->crt, 1, spec->pathlen - 1));
 	OK(gnutls_x509_crt_get_key_id(id->crt, 0, key_id, &size));
@@ -131,7 +177,7 @@ static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
 	OK(gnutls_x509_crt_get_key_id(issuer->crt, 0, key_id, &size));
 	if (!spec->no_aki)
 		OK(gnutls_x509_crt_set_authority_key_id(id->crt, key_id, size));
-	if (spec->prefix)
+	if (spec->prefix || spec->prefix_org || spec->excluded_org)
 		add_name_constraints(id->crt, spec);
 	if (spec->ein) {
 		g_autoptr(GByteArray) out = g_byte_array_new();
@@ -144,9 +190,21 @@ static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
 		g_autoptr(GByteArray) out = g_byte_array_new();
 
 		put_oid(out, 0x88, spec->rid);
+		if (spec->second_rid)
+			put_oid(out, 0x88, spec->second_rid);
 		wrap(out, 0x30);
 		add_extension(id->crt, "2.5.29.17", out, FALSE);
 	}
+	if (spec->crl_point) {
+		g_autoptr(GByteArray) out = g_byte_array_new();
+
+		test_put_point(out, spec->crl_point);
+		wrap(out, 0x30);
+		wrap(out, 0x30);
+		add_extension(id->crt, "2.5.29.31", out, FALSE);
+	}
+	if (spec->not_critical)
+		make_not_critical(id->crt, spec->not_critical);
 	if (spec->extra_oid) {
 		g_autoptr(GByteArray) out = g_byte_array_new();
 
@@ -155,23 +213,32 @@ static void set_extensions(TestId *id, const TestSpec *spec, TestId *issuer)
 	}
 }
 
-TestId *test_id_new(const TestSpec *spec, TestId *issuer)
+/* @again: with the key of this one, or NULL */
+static TestId *id_new(const TestSpec *spec, TestId *issuer, TestId *again)
 {
 	TestId *id = g_new0(TestId, 1);
 	gnutls_ecc_curve_t curve = spec->curve ? spec->curve : GNUTLS_ECC_CURVE_SECP256R1;
+	guint8 serial[20];
 	gnutls_datum_t der;
 
 	if (!issuer)
 		issuer = id;
 	OK(gnutls_x509_privkey_init(&id->x509_key));
-	OK(gnutls_x509_privkey_generate(id->x509_key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(curve), 0));
+	if (again)
+		OK(gnutls_x509_privkey_cpy(id->x509_key, again->x509_key));
+	else
+		OK(gnutls_x509_privkey_generate(id->x509_key, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(curve), 0));
 	OK(gnutls_privkey_init(&id->key));
 	OK(gnutls_privkey_import_x509(id->key, id->x509_key, 0));
 
 	OK(gnutls_x509_crt_init(&id->crt));
 	OK(gnutls_x509_crt_set_version(id->crt, 3));
-	OK(gnutls_x509_crt_set_serial(id->crt, &spec->serial, 1));
+	memset(serial, 0x5A, sizeof(serial));
+	serial[0] = spec->serial;
+	OK(gnutls_x509_crt_set_serial(id->crt, serial, MAX(spec->serial_len, 1)));
 	OK(gnutls_x509_crt_set_key(id->crt, id->x509_key));
+	set_dn(id->crt, "2.5.4.6", spec->country);
+	set_dn(id->crt, "2.5.4.11", spec->unit);
 	set_dn(id->crt, "2.5.4.10", spec->org);
 	set_dn(id->crt, "2.5.4.5", spec->serial_number);
 	set_dn(id->crt, "2.5.4.3", spec->cn);
@@ -185,6 +252,16 @@ TestId *test_id_new(const TestSpec *spec, TestId *issuer)
 	OK(gnutls_x509_crt_export2(id->crt, GNUTLS_X509_FMT_DER, &der));
 	id->der = take_datum(&der);
 	return id;
+}
+
+TestId *test_id_new(const TestSpec *spec, TestId *issuer)
+{
+	return id_new(spec, issuer, NULL);
+}
+
+TestId *test_id_reissue(const TestSpec *spec, TestId *root)
+{
+	return id_new(spec, NULL, root);
 }
 
 void test_id_free(TestId *id)
@@ -254,26 +331,124 @@ void test_pki_free(TestPki *pki)
 	g_free(pki);
 }
 
-GBytes *test_crl_new(TestId *issuer, TestId *revoked, gint64 this_update, gint64 next_update)
+static void put_time(GByteArray *out, gint64 when)
 {
+	g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(when + test_shift);
+	g_autofree char *text = g_date_time_format(date, "%y%m%d%H%M%SZ");
+
+	ifpp_tlv_put(out, 0x17, text, strlen(text));
+}
+
+/* One Extension at the end of @out; @value is what stands in the OCTET STRING. */
+static void put_extension(GByteArray *out, const char *oid, gboolean critical, GByteArray *value)
+{
+	g_autoptr(GByteArray) ext = g_byte_array_new();
+
+	put_oid(ext, 0x06, oid);
+	if (critical)
+		ifpp_tlv_put(ext, 0x01, "\xFF", 1);
+	ifpp_tlv_put(ext, 0x04, value->data, value->len);
+	wrap(ext, 0x30);
+	g_byte_array_append(out, ext->data, ext->len);
+}
+
+static void put_number_extension(GByteArray *out, const char *oid, gboolean critical, guint8 number)
+{
+	g_autoptr(GByteArray) value = g_byte_array_new();
+
+	ifpp_tlv_put(value, 0x02, &number, 1);
+	put_extension(out, oid, critical, value);
+}
+
+static void put_idp(GByteArray *out, const TestCrl *spec)
+{
+	static const struct { guint32 tag; guint flag; } flags[] = {
+		{ 0x81, TEST_CRL_ONLY_USERS }, { 0x82, TEST_CRL_ONLY_CAS }, { 0x84, TEST_CRL_INDIRECT },
+		{ 0x85, TEST_CRL_ATTRIBUTES },
+	};
+	g_autoptr(GByteArray) value = g_byte_array_new();
+
+	if (spec->point)
+		test_put_point(value, spec->point);
+	for (guint i = 0; i < G_N_ELEMENTS(flags); i++) {
+		if (flags[i].tag == 0x84 && spec->flags & TEST_CRL_SOME_REASONS)
+			ifpp_tlv_put(value, 0x83, "\x06\x40", 2);
+		if (spec->flags & flags[i].flag)
+			ifpp_tlv_put(value, flags[i].tag, "\xFF", 1);
+	}
+	wrap(value, 0x30);
+	put_extension(out, "2.5.29.28", TRUE, value);
+}
+
+static void put_crl_extensions(GByteArray *out, const TestCrl *spec)
+{
+	g_autoptr(GByteArray) aki = g_byte_array_new();
 	guint8 key_id[20];
 	gsize size = sizeof(key_id);
-	gnutls_x509_crl_t crl;
-	gnutls_datum_t der;
 
-	OK(gnutls_x509_crl_init(&crl));
-	OK(gnutls_x509_crl_set_version(crl, 2));
-	OK(gnutls_x509_crl_set_this_update(crl, this_update + test_shift));
-	OK(gnutls_x509_crl_set_next_update(crl, next_update + test_shift));
-	if (revoked)
-		OK(gnutls_x509_crl_set_crt(crl, revoked->crt, this_update + test_shift));
-	OK(gnutls_x509_crt_get_key_id(issuer->crt, 0, key_id, &size));
-	OK(gnutls_x509_crl_set_authority_key_id(crl, key_id, size));
-	OK(gnutls_x509_crl_set_number(crl, "\1", 1));
-	OK(gnutls_x509_crl_privkey_sign(crl, issuer->crt, issuer->key, GNUTLS_DIG_SHA256, 0));
-	OK(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &der));
-	gnutls_x509_crl_deinit(crl);
-	return take_datum(&der);
+	OK(gnutls_x509_crt_get_key_id(spec->issuer->crt, 0, key_id, &size));
+	ifpp_tlv_put(aki, 0x80, key_id, size);
+	wrap(aki, 0x30);
+	put_extension(out, "2.5.29.35", FALSE, aki);
+	put_number_extension(out, "2.5.29.20", FALSE, 1);
+	if (spec->point || spec->flags & ~TEST_CRL_DELTA)
+		put_idp(out, spec);
+	if (spec->flags & TEST_CRL_DELTA)
+		put_number_extension(out, "2.5.29.27", TRUE, 1);
+	if (spec->parts) {
+		put_number_extension(out, "2.23.146.1.2.0.2", TRUE, spec->parts);
+		put_number_extension(out, "2.23.146.1.2.0.3", TRUE, spec->part);
+	}
+	wrap(out, 0x30);
+	wrap(out, 0xA0);
+}
+
+/* By hand: GnuTLS cannot write the extensions that CIs write. */
+GBytes *test_crl_make(const TestCrl *spec)
+{
+	static const guint8 algorithm[] = { 0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02 };
+	g_autoptr(GByteArray) tbs = g_byte_array_new(), extensions = g_byte_array_new(), sig = g_byte_array_new();
+	gnutls_datum_t name, data, der;
+
+	ifpp_tlv_put(tbs, 0x02, "\1", 1);
+	g_byte_array_append(tbs, algorithm, sizeof(algorithm));
+	OK(gnutls_x509_crt_get_raw_dn(spec->issuer->crt, &name));
+	g_byte_array_append(tbs, name.data, name.size);
+	gnutls_free(name.data);
+	put_time(tbs, spec->from);
+	put_time(tbs, spec->to);
+	if (spec->revoked) {
+		g_autoptr(GByteArray) entry = g_byte_array_new();
+		guint8 serial[32];
+		gsize size = sizeof(serial);
+
+		OK(gnutls_x509_crt_get_serial(spec->revoked->crt, serial, &size));
+		ifpp_tlv_put(entry, 0x02, serial, size);
+		put_time(entry, spec->from);
+		wrap(entry, 0x30);
+		wrap(entry, 0x30);
+		g_byte_array_append(tbs, entry->data, entry->len);
+	}
+	put_crl_extensions(extensions, spec);
+	g_byte_array_append(tbs, extensions->data, extensions->len);
+	wrap(tbs, 0x30);
+
+	data = (gnutls_datum_t){ tbs->data, tbs->len };
+	OK(gnutls_privkey_sign_data2(spec->issuer->key, GNUTLS_SIGN_ECDSA_SHA256, 0, &data, &der));
+	g_byte_array_append(sig, (const guint8 *)"", 1);
+	g_byte_array_append(sig, der.data, der.size);
+	gnutls_free(der.data);
+	g_byte_array_append(tbs, algorithm, sizeof(algorithm));
+	ifpp_tlv_put(tbs, 0x03, sig->data, sig->len);
+	wrap(tbs, 0x30);
+	return g_bytes_new(tbs->data, tbs->len);
+}
+
+GBytes *test_crl_new(TestId *issuer, TestId *revoked, gint64 this_update, gint64 next_update)
+{
+	const TestCrl spec = { .issuer = issuer, .revoked = revoked, .from = this_update, .to = next_update };
+
+	return test_crl_make(&spec);
 }
 
 GBytes *test_cms_new(TestId *signer, TestId **others, IfppSpan content, unsigned int flags)

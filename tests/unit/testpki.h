@@ -26,16 +26,21 @@ typedef struct {
 	gboolean ca;
 	int pathlen;			/* 0: none; else pathlen + 1 */
 	gint64 from, to;
+	const char *country, *unit;	/* subject attributes */
 	const char *prefix;		/* name constraint: serialNumber */
-	const char *prefix_org;
+	const char *prefix_org, *prefix_country, *prefix_unit;
+	const char *excluded_org;	/* name constraint of the other kind */
 	const char *ein;		/* permitted EIN */
-	const char *rid;		/* subjectAltName registeredID */
+	const char *rid, *second_rid;	/* subjectAltName registeredID */
+	const char *crl_point;		/* URI of cRLDistributionPoints */
+	const char *not_critical;	/* OID of an extension that ought to be */
 	const char *extra_oid;		/* an extension that nobody knows */
 	gboolean extra_critical;
 	gboolean no_aki, no_ski;
 	gnutls_ecc_curve_t curve;	/* 0: P-256 */
 	gnutls_digest_algorithm_t hash;	/* 0: SHA-256 */
 	guint8 serial;
+	guint serial_len;		/* octets of it; 0: one */
 } TestSpec;
 
 typedef struct {
@@ -45,7 +50,11 @@ typedef struct {
 	GBytes *der;
 } TestId;
 
+/* DistributionPointName with one URI: of cRLDistributionPoints, or of an issuingDistributionPoint */
+void test_put_point(GByteArray *out, const char *uri);
 TestId *test_id_new(const TestSpec *spec, TestId *issuer);	/* @issuer NULL: self-signed */
+/* The same key again, self-signed: another issue of a root. */
+TestId *test_id_reissue(const TestSpec *spec, TestId *root);
 void test_id_free(TestId *id);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(TestId, test_id_free)
 IfppSpan test_id_span(TestId *id);
@@ -65,6 +74,23 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TestPki, test_pki_free)
 extern const TestSpec test_spec_ci, test_spec_eum, test_spec_euicc, test_spec_dppb;
 
 /* A CRL of @issuer that lists @revoked, NULL for none. */
+/* A CRL as CIs, EUMs and sub-CAs issue them. */
+enum {
+	TEST_CRL_ONLY_USERS = 1,
+	TEST_CRL_ONLY_CAS = 2,
+	TEST_CRL_SOME_REASONS = 4,
+	TEST_CRL_INDIRECT = 8,
+	TEST_CRL_ATTRIBUTES = 16,
+	TEST_CRL_DELTA = 32,
+};
+typedef struct {
+	TestId *issuer, *revoked;	/* @revoked: or NULL */
+	gint64 from, to;
+	const char *point;		/* URI of a critical issuingDistributionPoint */
+	guint flags;			/* TEST_CRL_* */
+	guint8 part, parts;		/* of SGP.22's CRLs in parts */
+} TestCrl;
+GBytes *test_crl_make(const TestCrl *spec);
 GBytes *test_crl_new(TestId *issuer, TestId *revoked, gint64 this_update, gint64 next_update);
 
 /* CMS SignedData over @content by @signer, with @others in it too. @flags: GNUTLS_PKCS7_... */

@@ -46,8 +46,11 @@ static gboolean parse_time(const char *text, gint64 *out, GError **error)
 
 static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 {
-	g_autofree char *name = NULL, *prefix = NULL;
+	g_autofree char *name = NULL, *prefix = NULL, *variant_name = NULL;
+	PkiVariant variant = PKI_O;
 	GOptionEntry entries[] = {
+		{ "variant", 0, 0, G_OPTION_ARG_STRING, &variant_name,
+		  "Chain of SGP.26: O (SGP.22 v2, the default), Ov3, A, B or C (v3, with sub-CAs)", "VARIANT" },
 		{ "name", 'n', 0, G_OPTION_ARG_STRING, &name, "Organisation in the certificates", "NAME" },
 		{ "eid-prefix", 0, 0, G_OPTION_ARG_STRING, &prefix,
 		  "First eight digits of the EUM's EIDs (89049032)", "DIGITS" }, G_OPTION_ENTRY_NULL
@@ -56,7 +59,9 @@ static gboolean cmd_pki_init(int argc, char **argv, GError **error)
 	if (!ifpp_options_parse(entries, "pki init DIR", "Makes ci.key, ci.pem, eum.key and eum.pem in DIR.",
 				&argc, &argv, 1, error))
 		return FALSE;
-	if (!pki_init(argv[1], name ? name : "IFPP Test", prefix ? prefix : "89049032", error))
+	if (variant_name && !pki_variant_parse(variant_name, &variant, error))
+		return FALSE;
+	if (!pki_init(argv[1], variant, name ? name : "IFPP Test", prefix ? prefix : "89049032", error))
 		return FALSE;
 	printf("%s: test CI and EUM made; %s/ci.pem is the root to trust\n", argv[1], argv[1]);
 	return TRUE;
@@ -104,13 +109,14 @@ static gboolean cmd_pki_dpauth(int argc, char **argv, GError **error)
 static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
 {
 	g_auto(GStrv) revoke = NULL;
-	g_autofree char *out = NULL;
+	g_autofree char *out = NULL, *issuer = NULL;
 	int days = 365;
 	GOptionEntry entries[] = {
 		{ "revoke", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &revoke,
 		  "A certificate to revoke, PEM; may be repeated", "FILE" },
 		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "CRL to write, DER", "FILE" },
 		{ "days", 0, 0, G_OPTION_ARG_INT, &days, "Until the next CRL (365)", "N" },
+		{ "issuer", 0, 0, G_OPTION_ARG_STRING, &issuer, "Whose CRL: ci (the default), ci-sub, eum, eum-sub or dp-sub", "CA" },
 		G_OPTION_ENTRY_NULL
 	};
 
@@ -121,7 +127,7 @@ static gboolean cmd_pki_crl(int argc, char **argv, GError **error)
 		return ifpp_usage_error(error, "--out is missing");
 	if (days < 1 || days > 36500)
 		return ifpp_usage_error(error, "--days is 1 to 36500");
-	return pki_crl(argv[1], revoke, out, days, error);
+	return pki_crl(argv[1], issuer ? issuer : "ci", revoke, out, days, error);
 }
 
 /* @path itself for one chip, a file named by the EID in the directory @path for many. */

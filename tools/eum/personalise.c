@@ -57,6 +57,8 @@ gboolean personalise(PkiEum *eum, const guint8 eid[16], guint keys, const char *
 	if (!mem->cert_euicc)
 		return FALSE;
 	mem->cert_eum = g_bytes_ref(pki_eum_cert(eum));
+	if (pki_eum_cas(eum))
+		mem->cas = g_bytes_ref(pki_eum_cas(eum));
 	mem->ci = g_bytes_ref(pki_eum_ci(eum));
 	if (!make_keys(mem, keys, error) || !ifpp_chipmem_commit(mem, error))
 		return FALSE;

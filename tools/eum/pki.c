@@ -22,6 +22,7 @@
 #define OID_SERIAL "2.5.4.5"
 #define OID_POLICIES "2.5.29.32"
 #define OID_NAME_CONSTRAINTS "2.5.29.30"
+#define OID_PERMITTED_EINS "2.23.146.1.2.2.0"
 
 /* What the certificate profile leaves open, per certificate. */
 typedef struct {
@@ -30,6 +31,8 @@ typedef struct {
 	const char *cn;
 	const char *serial;		/* subject's serialNumber: the EID, or NULL */
 	const char *rid;		/* registeredID in the SAN, or NULL */
+	const char *v3;			/* arcs of the role in SGP.22 v3, "\0\0\1" and so on; NULL: @role, as in v2 */
+	guint v3_len;
 	int pathlen;			/* -2: not a CA, -1: a CA without limit */
 	unsigned int usage;
 	gint64 not_before, not_after;	/* not_after -1: never */
@@ -40,8 +43,10 @@ struct _PkiEum {
 	gnutls_privkey_t key;
 	GBytes *cert_der;
 	GBytes *ci_der;
+	GBytes *cas;
 	char *org;
 	char prefix[9];
+	gboolean v3;
 };
 
 static gboolean check(int ret, const char *what, GError **error)
@@ -75,7 +80,7 @@ static gboolean write_datum(const char *path, const gnutls_datum_t *datum, int m
 
 /* ------------------------------------------------------------------ certificates */
 
-/* 30 { A0 { 30 { A4 { Name { O, serialNumber } } } } }: GnuTLS cannot write a directoryName constraint. */
+/* 30 { A0 { 30 { A4 { Name { O, serialNumber } } } } }: GnuTLS cannot write a directoryName constraint. @prefix NULL: O alone */
 static GByteArray *name_constraints(const char *org, const char *prefix)
 {
 	static const struct {
@@ -86,7 +91,7 @@ static GByteArray *name_constraints(const char *org, const char *prefix)
 	static const guint32 wrap[] = { 0x30, 0xA4, 0x30, 0xA0, 0x30 };
 	GByteArray *der;
 
-	for (guint i = 0; i < 2; i++) {
+	for (guint i = 0; i < 2 && values[i]; i++) {
 		g_autoptr(GByteArray) pair = g_byte_array_new();
 		g_autoptr(GByteArray) atv = g_byte_array_new();
 
@@ -136,11 +141,25 @@ static gboolean set_dn(gnutls_x509_crt_t crt, const char *oid, const char *value
 			       error);
 }
 
+/* 30 { 30 { id-rspRole.N } }, 2.23.146.1.2.1.N; by hand because GnuTLS would not make it critical */
+static GByteArray *role_policies(const Profile *p)
+{
+	static const guint8 role[] = { 0x67, 0x81, 0x12, 0x01, 0x02, 0x01 };
+	g_autoptr(GByteArray) oid = g_byte_array_new(), policy = g_byte_array_new(), info = g_byte_array_new();
+	GByteArray *all = g_byte_array_new();
+	guint8 v2 = p->role;
+
+	g_byte_array_append(oid, role, sizeof(role));
+	g_byte_array_append(oid, p->v3 ? (const guint8 *)p->v3 : &v2, p->v3 ? p->v3_len : 1);
+	ifpp_tlv_put(policy, 0x06, oid->data, oid->len);
+	ifpp_tlv_put(info, 0x30, policy->data, policy->len);
+	ifpp_tlv_put(all, 0x30, info->data, info->len);
+	return all;
+}
+
 static gboolean set_fields(gnutls_x509_crt_t crt, const Profile *p, gnutls_pubkey_t key, GError **error)
 {
-	/* 30 { 30 { id-rspRole.N } }, 2.23.146.1.2.1.N; by hand because GnuTLS would not make it critical */
-	const guint8 policies[] = { 0x30, 0x0B, 0x30, 0x09, 0x06, 0x07, 0x67, 0x81, 0x12, 0x01, 0x02, 0x01,
-				    p->role };
+	g_autoptr(GByteArray) policies = role_policies(p);
 	guint8 serial[8], ski[20];
 
 	if (!check(gnutls_rnd(GNUTLS_RND_NONCE, serial, sizeof(serial)), "random numbers", error) ||
@@ -159,7 +178,7 @@ static gboolean set_fields(gnutls_x509_crt_t crt, const Profile *p, gnutls_pubke
 	       (p->pathlen < -1 ||
 		check(gnutls_x509_crt_set_basic_constraints(crt, 1, p->pathlen), "basicConstraints",
 		      error)) &&
-	       check(gnutls_x509_crt_set_extension_by_oid(crt, OID_POLICIES, policies, sizeof(policies), 1),
+	       check(gnutls_x509_crt_set_extension_by_oid(crt, OID_POLICIES, policies->data, policies->len, 1),
 		     "certificatePolicies", error) &&
 	       (!p->rid || check(gnutls_x509_crt_set_subject_alt_name(crt, GNUTLS_SAN_REGISTERED_ID, p->rid,
 								      strlen(p->rid), GNUTLS_FSAN_SET),
@@ -180,8 +199,17 @@ static gnutls_x509_crt_t make_cert(const Profile *p, gnutls_pubkey_t key, const 
 		return NULL;
 	if (!set_fields(crt, p, key, error))
 		goto fail;
+	if (eid_prefix && p->v3) {
+		g_autoptr(GByteArray) ein = g_byte_array_new(), eins = g_byte_array_new();
+
+		ifpp_tlv_put(ein, 0x13, eid_prefix, strlen(eid_prefix));
+		ifpp_tlv_put(eins, 0x30, ein->data, ein->len);
+		if (!check(gnutls_x509_crt_set_extension_by_oid(crt, OID_PERMITTED_EINS, eins->data, eins->len, 0),
+			   "permittedEins", error))
+			goto fail;
+	}
 	if (eid_prefix) {
-		g_autoptr(GByteArray) der = name_constraints(p->org, eid_prefix);
+		g_autoptr(GByteArray) der = name_constraints(p->org, p->v3 ? NULL : eid_prefix);
 
 		if (!check(gnutls_x509_crt_set_extension_by_oid(crt, OID_NAME_CONSTRAINTS, der->data,
 								der->len, 1), "nameConstraints", error))
@@ -203,9 +231,10 @@ fail:
 
 /* ------------------------------------------------------------------ files */
 
+/* NAME.pem of the PKI */
 static gboolean write_cert(const char *dir, const char *name, gnutls_x509_crt_t crt, GError **error)
 {
-	g_autofree char *path = dir ? g_build_filename(dir, name, NULL) : g_strdup(name);
+	g_autofree char *path = g_strdup_printf("%s/%s.pem", dir, name);
 	gnutls_datum_t pem = {};
 	gboolean ok;
 
@@ -218,7 +247,7 @@ static gboolean write_cert(const char *dir, const char *name, gnutls_x509_crt_t 
 
 static gboolean write_key(const char *dir, const char *name, gnutls_privkey_t key, GError **error)
 {
-	g_autofree char *path = g_build_filename(dir, name, NULL);
+	g_autofree char *path = g_strdup_printf("%s/%s.key", dir, name);
 	gnutls_x509_privkey_t x509 = NULL;
 	gnutls_datum_t pem = {};
 	gboolean ok = FALSE;
@@ -311,44 +340,95 @@ static gboolean new_key(gnutls_privkey_t *key, gnutls_pubkey_t *pub, GError **er
 	       check(gnutls_pubkey_import_privkey(*pub, *key, 0, 0), "key", error);
 }
 
-static gboolean init_files(const char *dir, const char *name, const char *eid_prefix, GError **error)
+/* The CAs of a PKI in the order in which they certify each other. */
+static const struct ca {
+	const char *name, *cn;
+	guint variants;			/* which have it: bits of PkiVariant */
+	IfppRole role;
+	const char *v3;
+	guint v3_len;
+	int pathlen;			/* without an EUM sub-CA */
+	const char *rid;
+	const char *issuers[3];		/* the first of these that is there */
+	gboolean names_eids;
+} cas[] = {
+	{ "ci", "CI", 0x1F, IFPP_ROLE_CI, "\0", 1, -1, "2.999.1", { NULL }, FALSE },
+	{ "ci-sub", "CI sub-CA", 1 << PKI_B | 1 << PKI_C, IFPP_ROLE_CI, "\0\0", 2, -1, "2.999.2", { "ci" }, FALSE },
+	{ "eum", "EUM", 0x1F, IFPP_ROLE_EUM, "\0\0\0", 3, 0, "2.999.5", { "ci-sub", "ci" }, TRUE },
+	{ "eum-sub", "EUM sub-CA", 1 << PKI_A | 1 << PKI_C, IFPP_ROLE_EUM, "\0\0\0\0", 4, 0, "2.999.6", { "eum" }, TRUE },
+	{ "dp-sub", "SM-DP+ sub-CA", 1 << PKI_A | 1 << PKI_C, IFPP_ROLE_CI, "\0\0\1", 3, 0, "2.999.7",
+	  { "ci-sub", "ci" }, FALSE },
+};
+
+static gboolean has_file(const char *dir, const char *name)
 {
-	g_autofree char *ci_cn = g_strdup_printf("%s CI", name);
-	g_autofree char *eum_cn = g_strdup_printf("%s EUM", name);
-	g_autofree char *eum_org = g_strdup_printf("%s EUM", name);
+	g_autofree char *path = g_strdup_printf("%s/%s.pem", dir, name);
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* The first of these CAs that the PKI has. */
+static const char *first_of(const char *dir, const char *const *names)
+{
+	while (names[1] && !has_file(dir, names[0]))
+		names++;
+	return names[0];
+}
+
+static gboolean init_ca(const char *dir, PkiVariant variant, const struct ca *ca, const char *name,
+			const char *eid_prefix, GError **error)
+{
+	g_autofree char *cn = g_strdup_printf("%s %s", name, ca->cn);
+	g_autofree char *org = ca->names_eids ? g_strdup_printf("%s EUM", name) : g_strdup(name);
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC - DAY;
-	Profile ci = { .role = IFPP_ROLE_CI, .org = name, .cn = ci_cn, .rid = "2.999.1", .pathlen = -1,
-		       .usage = GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN,
-		       .not_before = now, .not_after = now + 35LL * 365 * DAY };
-	Profile eum = { .role = IFPP_ROLE_EUM, .org = eum_org, .cn = eum_cn, .rid = "2.999.5", .pathlen = 0,
-			.usage = GNUTLS_KEY_KEY_CERT_SIGN,
-			.not_before = now, .not_after = now + 30LL * 365 * DAY };
-	gnutls_x509_crt_t ci_crt = NULL, eum_crt = NULL;
-	gnutls_privkey_t ci_key = NULL, eum_key = NULL;
-	gnutls_pubkey_t ci_pub = NULL, eum_pub = NULL;
+	gboolean has_sub = variant == PKI_A || variant == PKI_C;
+	Profile p = { .role = ca->role, .org = org, .cn = cn, .rid = ca->rid,
+		      .v3 = variant == PKI_O ? NULL : ca->v3, .v3_len = ca->v3_len,
+		      .pathlen = ca->pathlen + (has_sub && g_str_equal(ca->name, "eum")),
+		      .usage = GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN, .not_before = now,
+		      .not_after = now + (ca->issuers[0] ? 30LL : 35LL) * 365 * DAY };
+	gnutls_x509_crt_t crt = NULL, issuer = NULL;
+	gnutls_privkey_t key = NULL, issuer_key = NULL;
+	gnutls_pubkey_t pub = NULL;
 	gboolean ok;
 
-	ok = new_key(&ci_key, &ci_pub, error) && new_key(&eum_key, &eum_pub, error);
-	if (ok)
-		ok = (ci_crt = make_cert(&ci, ci_pub, NULL, NULL, ci_key, error)) != NULL;
-	if (ok)
-		ok = (eum_crt = make_cert(&eum, eum_pub, eid_prefix, ci_crt, ci_key, error)) != NULL;
-	/* ci.pem last: its presence says that the PKI is whole. */
-	ok = ok && write_key(dir, "ci.key", ci_key, error) && write_key(dir, "eum.key", eum_key, error) &&
-	     write_cert(dir, "eum.pem", eum_crt, error) && write_cert(dir, "ci.pem", ci_crt, error);
-
-	if (ci_crt)
-		gnutls_x509_crt_deinit(ci_crt);
-	if (eum_crt)
-		gnutls_x509_crt_deinit(eum_crt);
-	gnutls_privkey_deinit(ci_key);
-	gnutls_privkey_deinit(eum_key);
-	gnutls_pubkey_deinit(ci_pub);
-	gnutls_pubkey_deinit(eum_pub);
+	ok = new_key(&key, &pub, error) &&
+	     (!ca->issuers[0] || load_pair(dir, first_of(dir, ca->issuers), &issuer, &issuer_key, error)) &&
+	     (crt = make_cert(&p, pub, ca->names_eids ? eid_prefix : NULL, issuer, issuer ? issuer_key : key, error)) &&
+	     write_key(dir, ca->name, key, error) && write_cert(dir, ca->name, crt, error);
+	if (crt)
+		gnutls_x509_crt_deinit(crt);
+	if (issuer)
+		gnutls_x509_crt_deinit(issuer);
+	if (issuer_key)
+		gnutls_privkey_deinit(issuer_key);
+	gnutls_privkey_deinit(key);
+	gnutls_pubkey_deinit(pub);
 	return ok;
 }
 
-gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GError **error)
+static gboolean init_files(const char *dir, PkiVariant variant, const char *name, const char *eid_prefix, GError **error)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(cas); i++)
+		if (cas[i].variants & 1 << variant && !init_ca(dir, variant, &cas[i], name, eid_prefix, error))
+			return FALSE;
+	return TRUE;
+}
+
+gboolean pki_variant_parse(const char *name, PkiVariant *variant, GError **error)
+{
+	static const char *const names[] = { "O", "Ov3", "A", "B", "C" };
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		*variant = i;
+		if (g_str_equal(name, names[i]))
+			return TRUE;
+	}
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: the variants are O, Ov3, A, B and C", name);
+	return FALSE;
+}
+
+gboolean pki_init(const char *dir, PkiVariant variant, const char *name, const char *eid_prefix, GError **error)
 {
 	g_autofree char *ci = g_build_filename(dir, "ci.pem", NULL);
 
@@ -368,7 +448,7 @@ gboolean pki_init(const char *dir, const char *name, const char *eid_prefix, GEr
 			    "%s: exists already; its certificates would be void", ci);
 		return FALSE;
 	}
-	return ifpp_make_dir(dir, 0700, error) && init_files(dir, name, eid_prefix, error);
+	return ifpp_make_dir(dir, 0700, error) && init_files(dir, variant, name, eid_prefix, error);
 }
 
 /* ------------------------------------------------------------------ CERT.DPpb, CERT.DPauth, CRL */
@@ -403,6 +483,64 @@ static gnutls_pubkey_t load_subject_key(const char *path, gboolean is_csr, GErro
 	return NULL;
 }
 
+/* A certificate and those of the sub-CAs above it, @issuer first, one PEM file. */
+static gboolean write_chain(const char *dir, gnutls_x509_crt_t crt, const char *issuer, const char *out, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	gnutls_datum_t pem = {};
+
+	if (!check(gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem), out, error))
+		return FALSE;
+	g_string_append_len(text, (const char *)pem.data, pem.size);
+	gnutls_free(pem.data);
+	while (!g_str_equal(issuer, "ci")) {
+		g_autofree char *path = g_strdup_printf("%s/%s.pem", dir, issuer);
+		g_autoptr(GBytes) file = ifpp_file_read(path, PEM_MAX, error);
+
+		if (!file)
+			return FALSE;
+		g_string_append_len(text, g_bytes_get_data(file, NULL), g_bytes_get_size(file));
+		issuer = g_str_equal(issuer, "ci-sub") ? "ci" :
+							 first_of(dir, (const char *const[]){ "ci-sub", "ci", NULL });
+	}
+	return ifpp_file_write(out, text->str, text->len, 0644, error);
+}
+
+/* The eight digits that an EUM's certificate permits: in v3 by themselves, in v2 last in its name constraints. */
+static gboolean permitted_prefix(gnutls_x509_crt_t crt, char prefix[9], gboolean *v3)
+{
+	guint8 der[256];
+	size_t len = sizeof(der);
+	unsigned int critical;
+
+	*v3 = gnutls_x509_crt_get_extension_by_oid(crt, OID_PERMITTED_EINS, 0, der, &len, &critical) >= 0;
+	if (!*v3) {
+		len = sizeof(der);
+		if (gnutls_x509_crt_get_extension_by_oid(crt, OID_NAME_CONSTRAINTS, 0, der, &len, &critical) < 0)
+			return FALSE;
+	}
+	if (len < 10 || der[len - 10] != 0x13 || der[len - 9] != 8)
+		return FALSE;
+	memcpy(prefix, der + len - 8, 8);
+	prefix[8] = '\0';
+	return TRUE;
+}
+
+/* The CI's own role is the same in v2 and v3: its EUM tells which of them this PKI is of. */
+static gboolean is_v3(const char *dir)
+{
+	g_autofree char *path = g_build_filename(dir, "eum.pem", NULL);
+	gnutls_x509_crt_t eum = NULL;
+	gboolean v3 = FALSE;
+	char prefix[9];
+
+	if (load_cert_file(path, &eum, NULL))
+		permitted_prefix(eum, prefix, &v3);
+	if (eum)
+		gnutls_x509_crt_deinit(eum);
+	return v3;
+}
+
 gboolean pki_dp(const char *dir, IfppRole role, const char *key_path, gboolean is_csr, const char *oid,
 		const char *out, gint64 not_before, gint64 not_after, GError **error)
 {
@@ -410,8 +548,9 @@ gboolean pki_dp(const char *dir, IfppRole role, const char *key_path, gboolean i
 		       .cn = role == IFPP_ROLE_DP_PB ? "SM-DPf profile binding" : "SM-DP authentication",
 		       .usage = GNUTLS_KEY_DIGITAL_SIGNATURE,
 		       .not_before = not_before, .not_after = not_after };
-	gnutls_x509_crt_t ci = NULL, crt = NULL;
-	gnutls_privkey_t ci_key = NULL;
+	const char *issuer = first_of(dir, (const char *const[]){ "dp-sub", "ci-sub", "ci", NULL });
+	gnutls_x509_crt_t ca = NULL, crt = NULL;
+	gnutls_privkey_t ca_key = NULL;
 	gnutls_pubkey_t key;
 	gboolean ok;
 
@@ -423,16 +562,19 @@ gboolean pki_dp(const char *dir, IfppRole role, const char *key_path, gboolean i
 	key = load_subject_key(key_path, is_csr, error);
 	if (!key)
 		return FALSE;
-	ok = load_pair(dir, "ci", &ci, &ci_key, error) &&
-	     (crt = make_cert(&dp, key, NULL, ci, ci_key, error)) != NULL &&
-	     write_cert(NULL, out, crt, error);
+	ok = load_pair(dir, issuer, &ca, &ca_key, error);
+	if (ok && is_v3(dir)) {
+		dp.v3 = role == IFPP_ROLE_DP_PB ? "\0\0\1\2" : "\0\0\1\1";
+		dp.v3_len = 4;
+	}
+	ok = ok && (crt = make_cert(&dp, key, NULL, ca, ca_key, error)) != NULL && write_chain(dir, crt, issuer, out, error);
 	gnutls_pubkey_deinit(key);
 	if (crt)
 		gnutls_x509_crt_deinit(crt);
-	if (ci)
-		gnutls_x509_crt_deinit(ci);
-	if (ci_key)
-		gnutls_privkey_deinit(ci_key);
+	if (ca)
+		gnutls_x509_crt_deinit(ca);
+	if (ca_key)
+		gnutls_privkey_deinit(ca_key);
 	return ok;
 }
 
@@ -448,37 +590,45 @@ static gboolean crl_revoke(gnutls_x509_crl_t crl, const char *path, gint64 when,
 	return ok;
 }
 
-gboolean pki_crl(const char *dir, char **revoke, const char *out, guint days, GError **error)
+gboolean pki_crl(const char *dir, const char *issuer, char **revoke, const char *out, guint days, GError **error)
 {
 	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
 	guint64 number = GUINT64_TO_BE(now);	/* grows with time, as a CRL number must */
-	gnutls_x509_crt_t ci = NULL;
-	gnutls_privkey_t ci_key = NULL;
+	gnutls_x509_crt_t ca = NULL;
+	gnutls_privkey_t ca_key = NULL;
 	gnutls_x509_crl_t crl = NULL;
 	gnutls_datum_t der = {};
 	guint8 ski[20];
 	size_t len = sizeof(ski);
 	gboolean ok;
 
-	ok = load_pair(dir, "ci", &ci, &ci_key, error) && check(gnutls_x509_crl_init(&crl), "CRL", error) &&
+	for (guint i = 0;; i++) {
+		if (i == G_N_ELEMENTS(cas)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no CA of a PKI is called so", issuer);
+			return FALSE;
+		}
+		if (g_str_equal(issuer, cas[i].name))
+			break;
+	}
+	ok = load_pair(dir, issuer, &ca, &ca_key, error) && check(gnutls_x509_crl_init(&crl), "CRL", error) &&
 	     check(gnutls_x509_crl_set_version(crl, 2), "CRL", error) &&
 	     check(gnutls_x509_crl_set_number(crl, (guint8 *)&number + 3, 5), "CRL", error) &&
 	     check(gnutls_x509_crl_set_this_update(crl, now), "CRL", error) &&
 	     check(gnutls_x509_crl_set_next_update(crl, now + (gint64)days * DAY), "CRL", error) &&
-	     check(gnutls_x509_crt_get_subject_key_id(ci, ski, &len, NULL), "CI", error) &&
+	     check(gnutls_x509_crt_get_subject_key_id(ca, ski, &len, NULL), issuer, error) &&
 	     check(gnutls_x509_crl_set_authority_key_id(crl, ski, len), "CRL", error);
 	for (guint i = 0; ok && revoke && revoke[i]; i++)
 		ok = crl_revoke(crl, revoke[i], now, error);
-	ok = ok && check(gnutls_x509_crl_privkey_sign(crl, ci, ci_key, GNUTLS_DIG_SHA256, 0), "CRL", error) &&
+	ok = ok && check(gnutls_x509_crl_privkey_sign(crl, ca, ca_key, GNUTLS_DIG_SHA256, 0), "CRL", error) &&
 	     check(gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &der), "CRL", error) &&
 	     write_datum(out, &der, 0644, error);
 	gnutls_free(der.data);
 	if (crl)
 		gnutls_x509_crl_deinit(crl);
-	if (ci)
-		gnutls_x509_crt_deinit(ci);
-	if (ci_key)
-		gnutls_privkey_deinit(ci_key);
+	if (ca)
+		gnutls_x509_crt_deinit(ca);
+	if (ca_key)
+		gnutls_privkey_deinit(ca_key);
 	return ok;
 }
 
@@ -494,52 +644,62 @@ void pki_eum_free(PkiEum *eum)
 		gnutls_privkey_deinit(eum->key);
 	g_clear_pointer(&eum->cert_der, g_bytes_unref);
 	g_clear_pointer(&eum->ci_der, g_bytes_unref);
+	g_clear_pointer(&eum->cas, g_bytes_unref);
 	g_free(eum->org);
 	g_free(eum);
 }
 
-/* The eight digits in our own EUM certificate's constraint: its last PrintableString. */
-static gboolean read_prefix(PkiEum *eum, GError **error)
+/* DER of one of the PKI's CAs at the end of @out. */
+static gboolean append_ca(const char *dir, const char *name, GByteArray *out, GError **error)
 {
-	guint8 der[256];
-	size_t len = sizeof(der);
-	unsigned int critical;
+	g_autofree char *path = g_strdup_printf("%s/%s.pem", dir, name);
+	g_autoptr(GBytes) der = NULL;
+	gnutls_x509_crt_t crt = NULL;
 
-	for (int i = 0;; i++) {
-		char oid[64];
-		size_t oid_len = sizeof(oid);
+	if (!load_cert_file(path, &crt, error))
+		return FALSE;
+	der = cert_der(crt, error);
+	gnutls_x509_crt_deinit(crt);
+	if (!der)
+		return FALSE;
+	g_byte_array_append(out, g_bytes_get_data(der, NULL), g_bytes_get_size(der));
+	return TRUE;
+}
 
-		if (gnutls_x509_crt_get_extension_info(eum->cert, i, oid, &oid_len, &critical) < 0)
-			break;
-		if (strcmp(oid, OID_NAME_CONSTRAINTS))
-			continue;
-		if (gnutls_x509_crt_get_extension_data(eum->cert, i, der, &len) < 0 || len < 10 ||
-		    der[len - 10] != 0x13 || der[len - 9] != 8)
-			break;
-		memcpy(eum->prefix, der + len - 8, 8);
-		return TRUE;
-	}
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT,
-			    "eum.pem: no EID prefix in its name constraints");
-	return FALSE;
+/* What stands between the issuer of the chips and the CI. */
+static gboolean read_cas(PkiEum *eum, const char *dir, const char *issuer, GError **error)
+{
+	g_autoptr(GByteArray) above = g_byte_array_new();
+
+	if ((g_str_equal(issuer, "eum-sub") && !append_ca(dir, "eum", above, error)) ||
+	    (has_file(dir, "ci-sub") && !append_ca(dir, "ci-sub", above, error)))
+		return FALSE;
+	if (above->len)
+		eum->cas = g_bytes_new(above->data, above->len);
+	return TRUE;
 }
 
 PkiEum *pki_eum_open(const char *dir, GError **error)
 {
 	g_autofree char *ci_path = g_build_filename(dir, "ci.pem", NULL);
+	const char *issuer = first_of(dir, (const char *const[]){ "eum-sub", "eum", NULL });
 	g_autoptr(PkiEum) eum = g_new0(PkiEum, 1);
 	gnutls_x509_crt_t ci = NULL;
 	char org[128];
 	size_t len = sizeof(org);
 
-	if (!load_pair(dir, "eum", &eum->cert, &eum->key, error) || !load_cert_file(ci_path, &ci, error))
+	if (!load_pair(dir, issuer, &eum->cert, &eum->key, error) || !load_cert_file(ci_path, &ci, error))
 		return NULL;
 	eum->ci_der = cert_der(ci, error);
 	gnutls_x509_crt_deinit(ci);
 	if (!eum->ci_der)
 		return NULL;
 	eum->cert_der = cert_der(eum->cert, error);
-	if (!eum->cert_der || !read_prefix(eum, error) ||
+	if (!permitted_prefix(eum->cert, eum->prefix, &eum->v3)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT, "%s.pem: no EID prefix of eight digits in it", issuer);
+		return NULL;
+	}
+	if (!eum->cert_der || !read_cas(eum, dir, issuer, error) ||
 	    !check(gnutls_x509_crt_get_dn_by_oid(eum->cert, OID_O, 0, 0, org, &len), "eum.pem: O", error))
 		return NULL;
 	eum->org = g_strdup(org);
@@ -549,6 +709,11 @@ PkiEum *pki_eum_open(const char *dir, GError **error)
 GBytes *pki_eum_cert(PkiEum *eum)
 {
 	return eum->cert_der;
+}
+
+GBytes *pki_eum_cas(PkiEum *eum)
+{
+	return eum->cas;
 }
 
 GBytes *pki_eum_ci(PkiEum *eum)
@@ -567,6 +732,10 @@ GBytes *pki_eum_certify(PkiEum *eum, const guint8 eid[16], const guint8 point[65
 	gnutls_pubkey_t key = NULL;
 	GBytes *der = NULL;
 
+	if (eum->v3) {
+		chip.v3 = "\0\0\0\0\0";
+		chip.v3_len = 5;
+	}
 	ifpp_eid_format(eid, digits);
 	if (strncmp(digits, eum->prefix, 8)) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT, "EID %s: this EUM may only issue %s…",

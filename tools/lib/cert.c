@@ -9,9 +9,6 @@
 
 #include "eid.h"
 
-#define OID_ROLE "2.23.146.1.2.1."
-#define EIN_DIGITS_MIN 8
-
 /* Content octets of the object identifiers that we look for. */
 static const guint8 oid_key_usage[] = { 0x55, 0x1D, 0x0F };
 static const guint8 oid_basic_constraints[] = { 0x55, 0x1D, 0x13 };
@@ -23,7 +20,8 @@ static const guint8 oid_aki[] = { 0x55, 0x1D, 0x23 };
 static const guint8 oid_permitted_eins[] = { 0x67, 0x81, 0x12, 0x01, 0x02, 0x02, 0x00 };
 static const guint8 oid_common_name[] = { 0x55, 0x04, 0x03 };
 static const guint8 oid_serial_number[] = { 0x55, 0x04, 0x05 };
-static const guint8 oid_organization[] = { 0x55, 0x04, 0x0A };
+static const guint8 oid_crl_points[] = { 0x55, 0x1D, 0x1F };
+static const guint8 oid_ec_key[] = { 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01 };
 
 /* AlgorithmIdentifier ecdsa-with-SHA256, parameters absent (RFC 5758 3.2) */
 static const guint8 ecdsa_sha256[] = {
@@ -64,7 +62,7 @@ gboolean cert_split_signed(IfppSpan der, CertSigned *out, GError **error)
 	if (der.len)
 		return cert_fail(error, IFPP_ERROR_TLV, "bytes after the signature");
 	if (!cert_is_ecdsa_sha256(alg.whole))
-		return cert_fail(error, IFPP_ERROR_TLV, "not signed with ECDSA and SHA-256");
+		return cert_fail(error, IFPP_ERROR_CERTIFICATE, "not signed with ECDSA and SHA-256, the one algorithm that is supported");
 	out->tbs = tbs.whole;
 	out->sig = (IfppSpan){ bits.value.data + 1, bits.value.len - 1 };
 	if (bits.value.len < 2 || bits.value.data[0] != 0 || !ifpp_ecdsa_der_strict(out->sig))
@@ -117,55 +115,96 @@ gboolean cert_check_extensions(IfppSpan list, const IfppSpan *known, gsize n_kno
 		for (gsize i = 0; i < n_known; i++)
 			is_known |= ifpp_span_equal(oid, known[i]);
 		if (critical && !is_known)
-			return cert_fail(error, IFPP_ERROR_TLV,
+			return cert_fail(error, IFPP_ERROR_CERTIFICATE,
 					 "a critical extension that is not understood");
 	}
 	return TRUE;
 }
 
-static gboolean find_extension(IfppSpan list, IfppSpan wanted, IfppSpan *value)
+gboolean cert_find_extension(IfppSpan list, IfppSpan wanted, IfppSpan *value, gboolean *critical)
 {
+	gboolean is_critical;
 	IfppSpan oid;
-	gboolean critical;
 
 	while (list.len) {
-		if (!next_extension(&list, &oid, &critical, value, NULL))
+		if (!next_extension(&list, &oid, &is_critical, value, NULL))
 			return FALSE;
-		if (ifpp_span_equal(oid, wanted))
-			return TRUE;
+		if (!ifpp_span_equal(oid, wanted))
+			continue;
+		if (critical)
+			*critical = is_critical;
+		return TRUE;
 	}
 	return FALSE;
 }
 
-/*
- * The one attribute of a Name (SEQUENCE OF SET OF SEQUENCE { type, value }) with type @oid.
- * FALSE when it is absent, there twice, or not a string that compares byte by byte.
- */
+/* keyIdentifier of SubjectKeyIdentifier (@tag 04) or, one level down, of AuthorityKeyIdentifier (80). */
+static gboolean key_identifier(IfppSpan extensions, IfppSpan oid, guint32 tag, guint8 id[CERT_ID_LEN])
+{
+	IfppSpan value;
+	IfppTlv tlv;
+
+	if (!cert_find_extension(extensions, oid, &value, NULL))
+		return FALSE;
+	if (tag == 0x80) {
+		if (!ifpp_tlv_take(&value, 0x30, &tlv) || value.len)
+			return FALSE;
+		value = tlv.value;
+	}
+	if (!ifpp_tlv_find(value, tag, &tlv) || tlv.value.len != CERT_ID_LEN)
+		return FALSE;
+	memcpy(id, tlv.value.data, CERT_ID_LEN);
+	return TRUE;
+}
+
+gboolean cert_ski(IfppSpan extensions, guint8 id[CERT_ID_LEN])
+{
+	return key_identifier(extensions, IFPP_SPAN(oid_ski), 0x04, id);
+}
+
+gboolean cert_aki(IfppSpan extensions, guint8 id[CERT_ID_LEN])
+{
+	return key_identifier(extensions, IFPP_SPAN(oid_aki), 0x80, id);
+}
+
+/* Name: SEQUENCE OF SET OF SEQUENCE { type, value }. A value of another string type has no bytes here. */
+gboolean cert_next_attribute(IfppSpan *rdns, IfppSpan *rdn, IfppSpan *type, IfppSpan *value)
+{
+	IfppTlv set, atv, oid, string;
+
+	while (!rdn->len) {
+		if (!rdns->len || !ifpp_tlv_take(rdns, 0x31, &set))
+			return FALSE;
+		*rdn = set.value;
+	}
+	if (!ifpp_tlv_take(rdn, 0x30, &atv) || !ifpp_tlv_take(&atv.value, 0x06, &oid) ||
+	    !ifpp_tlv_next(&atv.value, &string, NULL) || atv.value.len)
+		return FALSE;
+	*type = oid.value;
+	/* PrintableString, UTF8String, IA5String */
+	*value = string.tag == 0x13 || string.tag == 0x0C || string.tag == 0x16 ? string.value : (IfppSpan){ NULL, 0 };
+	return TRUE;
+}
+
+/* The one attribute of a Name with type @oid. FALSE when it is absent or there twice. */
 static gboolean name_attribute(IfppSpan name, IfppSpan oid, IfppSpan *value)
 {
-	IfppTlv rdns, rdn, atv, type, string;
-	gboolean found = FALSE;
+	IfppSpan rdn = { NULL, 0 }, type, found;
+	gboolean is_there = FALSE;
+	IfppTlv rdns;
 
 	if (!ifpp_tlv_take(&name, 0x30, &rdns) || name.len)
 		return FALSE;
-	while (rdns.value.len) {
-		if (!ifpp_tlv_take(&rdns.value, 0x31, &rdn))
+	while (cert_next_attribute(&rdns.value, &rdn, &type, &found)) {
+		if (!ifpp_span_equal(type, oid))
+			continue;
+		if (is_there || !found.len)
 			return FALSE;
-		while (rdn.value.len) {
-			if (!ifpp_tlv_take(&rdn.value, 0x30, &atv) ||
-			    !ifpp_tlv_take(&atv.value, 0x06, &type) ||
-			    !ifpp_tlv_next(&atv.value, &string, NULL) || atv.value.len)
-				return FALSE;
-			if (!ifpp_span_equal(type.value, oid))
-				continue;
-			/* PrintableString, UTF8String, IA5String */
-			if (found || (string.tag != 0x13 && string.tag != 0x0C && string.tag != 0x16))
-				return FALSE;
-			*value = string.value;
-			found = TRUE;
-		}
+		*value = found;
+		is_there = TRUE;
 	}
-	return found;
+	/* all of it was read, or it is not a Name */
+	return is_there && !rdns.value.len && !rdn.len;
 }
 
 /* ------------------------------------------------------------ certificates */
@@ -217,6 +256,7 @@ static gboolean split_cert(IfppSpan der, Cert *cert, GError **error)
 		IFPP_SPAN(oid_alt_name),  IFPP_SPAN(oid_name_constraints),
 		IFPP_SPAN(oid_policies),  IFPP_SPAN(oid_ski),
 		IFPP_SPAN(oid_aki),       IFPP_SPAN(oid_permitted_eins),
+		IFPP_SPAN(oid_crl_points),
 	};
 	IfppSpan in;
 
@@ -260,58 +300,77 @@ static gboolean key_is_p256(gnutls_pubkey_t key)
 	       curve == GNUTLS_ECC_CURVE_SECP256R1 && gnutls_pubkey_verify_params(key) >= 0;
 }
 
-/* keyIdentifier of SubjectKeyIdentifier (@tag 04) or, one level down, of AuthorityKeyIdentifier (80). */
-static gboolean key_identifier(Cert *cert, IfppSpan oid, guint32 tag, guint8 id[CERT_ID_LEN])
+/* What a key that is not supported is called: SubjectPublicKeyInfo's algorithm. */
+static const char *curve_name(IfppSpan spki)
 {
-	IfppSpan value;
-	IfppTlv tlv;
+	static const struct {
+		guint8 len, oid[10];
+		const char *name;
+	} curves[] = {
+		{ 8, { 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 }, "NIST P-256" },
+		{ 9, { 0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x07 }, "brainpoolP256r1" },
+		{ 9, { 0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x0B }, "brainpoolP384r1" },
+		{ 9, { 0x2B, 0x24, 0x03, 0x03, 0x02, 0x08, 0x01, 0x01, 0x0D }, "brainpoolP512r1" },
+		{ 10, { 0x2A, 0x81, 0x7A, 0x01, 0x81, 0x5F, 0x65, 0x82, 0x00, 0x01 }, "FRP256v1" },
+		{ 8, { 0x2A, 0x81, 0x1C, 0xCF, 0x55, 0x01, 0x82, 0x2D }, "SM2" },
+		{ 5, { 0x2B, 0x81, 0x04, 0x00, 0x22 }, "NIST P-384" },
+		{ 5, { 0x2B, 0x81, 0x04, 0x00, 0x23 }, "NIST P-521" },
+		{ 5, { 0x2B, 0x81, 0x04, 0x00, 0x0A }, "secp256k1" },
+	};
+	IfppTlv all, alg, oid, curve;
 
-	if (!find_extension(cert->s.extensions, oid, &value))
-		return FALSE;
-	if (tag == 0x80) {
-		if (!ifpp_tlv_take(&value, 0x30, &tlv) || value.len)
-			return FALSE;
-		value = tlv.value;
-	}
-	if (!ifpp_tlv_find(value, tag, &tlv) || tlv.value.len != CERT_ID_LEN)
-		return FALSE;
-	memcpy(id, tlv.value.data, CERT_ID_LEN);
-	return TRUE;
+	if (!ifpp_tlv_take(&spki, 0x30, &all) || !ifpp_tlv_take(&all.value, 0x30, &alg) ||
+	    !ifpp_tlv_take(&alg.value, 0x06, &oid))
+		return NULL;
+	if (!ifpp_span_equal(oid.value, IFPP_SPAN(oid_ec_key)))
+		return "no elliptic curve";
+	if (!ifpp_tlv_take(&alg.value, 0x06, &curve))
+		return NULL;
+	for (guint i = 0; i < G_N_ELEMENTS(curves); i++)
+		if (ifpp_span_equal(curve.value, (IfppSpan){ curves[i].oid, curves[i].len }))
+			return curves[i].name;
+	return "an unknown curve";
+}
+
+static gboolean read_key(Cert *cert, GError **error)
+{
+	gnutls_datum_t spki = cert_datum(cert->spki);
+	const char *curve = curve_name(cert->spki);
+	int rc;
+
+	if (curve && !g_str_equal(curve, "NIST P-256"))
+		return cert_fail(error, IFPP_ERROR_CERTIFICATE,
+				 "%s: its key is on %s, which is not supported: only NIST P-256 is", cert->name, curve);
+	if (gnutls_pubkey_init(&cert->key) < 0)
+		g_error("out of memory");
+	rc = gnutls_pubkey_import(cert->key, &spki, GNUTLS_X509_FMT_DER);
+	if (rc < 0)
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name,
+				 gnutls_strerror(rc));
+	return key_is_p256(cert->key) ||
+	       cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key is not on NIST P-256", cert->name);
 }
 
 Cert *cert_new(IfppSpan der, GError **error)
 {
 	g_autoptr(Cert) cert = g_new0(Cert, 1);
 	g_autoptr(GError) why = NULL;
-	gnutls_datum_t spki;
-	int rc;
 
 	cert->refs = 1;
 	cert->bytes = g_bytes_new(der.data, der.len);
 	if (!split_cert(ifpp_span_bytes(cert->bytes), cert, &why)) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert->name ? cert->name : "certificate",
-			  why->message);
+		cert_fail(error, why->code == IFPP_ERROR_CERTIFICATE ? IFPP_ERROR_CERTIFICATE : IFPP_ERROR_CHAIN, "%s: %s",
+			  cert->name ? cert->name : "certificate", why->message);
 		return NULL;
 	}
-	if (gnutls_pubkey_init(&cert->key) < 0)
-		g_error("out of memory");
-	spki = cert_datum(cert->spki);
-	rc = gnutls_pubkey_import(cert->key, &spki, GNUTLS_X509_FMT_DER);
-	if (rc < 0) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name,
-			  gnutls_strerror(rc));
+	if (!read_key(cert, error))
 		return NULL;
-	}
-	if (!key_is_p256(cert->key)) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key is not on NIST P-256", cert->name);
-		return NULL;
-	}
-	if (!key_identifier(cert, IFPP_SPAN(oid_ski), 0x04, cert->ski)) {
+	if (!cert_ski(cert->s.extensions, cert->ski)) {
 		cert_fail(error, IFPP_ERROR_CHAIN, "%s: has no subject key identifier of 20 bytes",
 			  cert->name);
 		return NULL;
 	}
-	cert->has_aki = key_identifier(cert, IFPP_SPAN(oid_aki), 0x80, cert->aki);
+	cert->has_aki = cert_aki(cert->s.extensions, cert->aki);
 	return g_steal_pointer(&cert);
 }
 
@@ -342,179 +401,6 @@ gboolean cert_signed(const CertSigned *s, Cert *issuer, GBytes **signer)
 	return TRUE;
 }
 
-gboolean cert_check_role(Cert *cert, IfppRole role, gboolean sub_ca, GError **error)
-{
-	g_autofree char *wanted = g_strdup_printf(OID_ROLE "%d", role);
-	gboolean found = FALSE;
-
-	for (guint i = 0;; i++) {
-		struct gnutls_x509_policy_st policy;
-		gboolean is_role, fits;
-		int rc = gnutls_x509_crt_get_policy(cert->crt, i, &policy, NULL);
-
-		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			break;
-		if (rc < 0)
-			return cert_fail(error, IFPP_ERROR_ROLE,
-					 "%s: its certificate policies cannot be read", cert->name);
-		is_role = g_str_has_prefix(policy.oid, OID_ROLE);
-		/* A sub-CA bears the CI's own role or one that the CI's arc names (2.23.146.1.2.1.0...). */
-		fits = g_str_equal(policy.oid, wanted) ||
-		       (sub_ca && g_str_has_prefix(policy.oid, OID_ROLE "0."));
-		gnutls_x509_policy_release(&policy);
-		if (is_role && !fits)
-			return cert_fail(error, IFPP_ERROR_ROLE, "%s: has another role than %s", cert->name,
-					 wanted);
-		found |= fits;
-	}
-	if (!found)
-		return cert_fail(error, IFPP_ERROR_ROLE, "%s: does not have the role %s", cert->name, wanted);
-	return TRUE;
-}
-
-gboolean cert_check_usage(Cert *cert, gboolean ca, int below, GError **error)
-{
-	unsigned int usage, is_ca = 0;
-	int pathlen = -1;
-	int rc = gnutls_x509_crt_get_key_usage(cert->crt, &usage, NULL);
-
-	if (rc < 0)
-		return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: has no key usage", cert->name);
-	rc = gnutls_x509_crt_get_basic_constraints(cert->crt, NULL, &is_ca, &pathlen);
-	if (rc < 0 && rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its basic constraints cannot be read",
-				 cert->name);
-	if (!ca) {
-		if (!(usage & GNUTLS_KEY_DIGITAL_SIGNATURE) || usage & GNUTLS_KEY_KEY_CERT_SIGN)
-			return cert_fail(error, IFPP_ERROR_KEY_USAGE,
-					 "%s: its key usage is not digitalSignature", cert->name);
-		if (rc >= 0 && is_ca)
-			return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: is a CA certificate", cert->name);
-		return TRUE;
-	}
-	if (!(usage & GNUTLS_KEY_KEY_CERT_SIGN))
-		return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: may not sign certificates", cert->name);
-	if (rc < 0 || !is_ca)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not a CA certificate", cert->name);
-	if (pathlen >= 0 && pathlen < below)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: the path below it is too long", cert->name);
-	return TRUE;
-}
-
-gboolean cert_check_dates(Cert *cert, gint64 now, GError **error)
-{
-	gint64 from, to;
-
-	if (now < 0)
-		return TRUE;
-	from = gnutls_x509_crt_get_activation_time(cert->crt);
-	to = gnutls_x509_crt_get_expiration_time(cert->crt);
-	if (from == -1 || to == -1)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its dates cannot be read", cert->name);
-	if (now < from)
-		return cert_fail(error, IFPP_ERROR_NOT_YET_VALID, "%s: is not valid yet", cert->name);
-	if (now > to)
-		return cert_fail(error, IFPP_ERROR_EXPIRED, "%s: has expired", cert->name);
-	return TRUE;
-}
-
-/* ------------------------------------------------------------ what an EUM may issue */
-
-static gboolean is_prefix(IfppSpan prefix, IfppSpan digits)
-{
-	if (prefix.len < EIN_DIGITS_MIN || prefix.len > digits.len)
-		return FALSE;
-	for (gsize i = 0; i < prefix.len; i++)
-		if (!g_ascii_isdigit(prefix.data[i]))
-			return FALSE;
-	return memcmp(prefix.data, digits.data, prefix.len) == 0;
-}
-
-/*
- * SGP.22 4.5.2.1.0.2: permitted directory names whose serialNumber is the beginning of the
- * EIDs and whose organizationName is the eUICC's. Any other form of constraint would be one
- * that we do not enforce, so it refuses.
- */
-static gboolean names_permit(IfppSpan constraints, IfppSpan eid, IfppSpan org)
-{
-	IfppTlv all, permitted, subtree, name;
-	gboolean fits = FALSE;
-
-	if (!ifpp_tlv_take(&constraints, 0x30, &all) || constraints.len ||
-	    !ifpp_tlv_take(&all.value, 0xA0, &permitted) || all.value.len)
-		return FALSE;
-	while (permitted.value.len) {
-		IfppSpan prefix, owner;
-
-		if (!ifpp_tlv_take(&permitted.value, 0x30, &subtree) ||
-		    !ifpp_tlv_take(&subtree.value, 0xA4, &name) || subtree.value.len)
-			return FALSE;
-		if (name_attribute(name.value, IFPP_SPAN(oid_serial_number), &prefix) &&
-		    name_attribute(name.value, IFPP_SPAN(oid_organization), &owner) &&
-		    is_prefix(prefix, eid) && ifpp_span_equal(owner, org))
-			fits = TRUE;
-	}
-	return fits;
-}
-
-/* SGP.22 v3: SEQUENCE OF PrintableString */
-static gboolean eins_permit(IfppSpan list, IfppSpan eid)
-{
-	gboolean fits = FALSE;
-	IfppTlv all, ein;
-
-	if (!ifpp_tlv_take(&list, 0x30, &all) || list.len)
-		return FALSE;
-	while (all.value.len) {
-		if (!ifpp_tlv_take(&all.value, 0x13, &ein))
-			return FALSE;
-		fits |= is_prefix(ein.value, eid);
-	}
-	return fits;
-}
-
-static gboolean subject_eid(Cert *cert, IfppSpan *digits, guint8 eid[16])
-{
-	char text[IFPP_EID_DIGITS + 1] = "";
-
-	if (!name_attribute(cert->subject, IFPP_SPAN(oid_serial_number), digits) ||
-	    digits->len != IFPP_EID_DIGITS)
-		return FALSE;
-	memcpy(text, digits->data, IFPP_EID_DIGITS);
-	return ifpp_eid_parse(text, eid, NULL);
-}
-
-gboolean cert_check_eum(Cert *euicc, Cert *eum, GError **error)
-{
-	IfppSpan digits, org = { NULL, 0 }, names, eins;
-	gboolean has_names, has_eins;
-	guint8 eid[16];
-
-	if (!subject_eid(euicc, &digits, eid))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its subject has no valid EID",
-				 euicc->name);
-	has_names = find_extension(eum->s.extensions, IFPP_SPAN(oid_name_constraints), &names);
-	has_eins = find_extension(eum->s.extensions, IFPP_SPAN(oid_permitted_eins), &eins);
-	if (!has_names && !has_eins)
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: does not say which EIDs it may issue",
-				 eum->name);
-	if (has_names && (!name_attribute(euicc->subject, IFPP_SPAN(oid_organization), &org) ||
-			  !names_permit(names, digits, org)))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT,
-				 "%s: its name constraints do not cover this eUICC", eum->name);
-	if (has_eins && !eins_permit(eins, digits))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its permitted EINs do not cover this EID",
-				 eum->name);
-	return TRUE;
-}
-
-gboolean cert_has_name_constraints(Cert *cert)
-{
-	IfppSpan value;
-
-	return find_extension(cert->s.extensions, IFPP_SPAN(oid_name_constraints), &value);
-}
-
 /* ------------------------------------------------------------ looking into one certificate */
 
 gboolean cert_point(Cert *cert, guint8 point[65], GError **error)
@@ -541,11 +427,22 @@ gboolean ifpp_cert_point(IfppSpan der, guint8 point[65], GError **error)
 	return cert && cert_point(cert, point, error);
 }
 
+gboolean cert_subject_eid(Cert *cert, IfppSpan *digits, guint8 eid[16])
+{
+	char text[IFPP_EID_DIGITS + 1] = "";
+	IfppSpan found;
+
+	if (!name_attribute(cert->subject, IFPP_SPAN(oid_serial_number), &found) || found.len != IFPP_EID_DIGITS)
+		return FALSE;
+	if (digits)
+		*digits = found;
+	memcpy(text, found.data, IFPP_EID_DIGITS);
+	return ifpp_eid_parse(text, eid, NULL);
+}
+
 gboolean cert_eid(Cert *cert, guint8 eid[16], GError **error)
 {
-	IfppSpan digits;
-
-	return subject_eid(cert, &digits, eid) ||
+	return cert_subject_eid(cert, NULL, eid) ||
 	       cert_fail(error, IFPP_ERROR_EID, "%s: its subject has no valid EID", cert->name);
 }
 
@@ -562,7 +459,7 @@ GBytes *ifpp_cert_registered_id(IfppSpan der)
 	IfppTlv names, name;
 	IfppSpan value;
 
-	if (!cert || !find_extension(cert->s.extensions, IFPP_SPAN(oid_alt_name), &value) ||
+	if (!cert || !cert_find_extension(cert->s.extensions, IFPP_SPAN(oid_alt_name), &value, NULL) ||
 	    !ifpp_tlv_take(&value, 0x30, &names) || !ifpp_tlv_find(names.value, 0x88, &name))
 		return NULL;
 	return g_bytes_new(name.value.data, name.value.len);

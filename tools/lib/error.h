@@ -63,6 +63,7 @@ typedef enum {
 	IFPP_ERROR_USAGE,
 	IFPP_ERROR_INTERNAL,
 	IFPP_ERROR_JSON,		/* not a JSON object */
+	IFPP_ERROR_CERTIFICATE,		/* not of the RSP profile, or of a kind that is not supported */
 } IfppError;
 
 /**

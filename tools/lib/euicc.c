@@ -9,6 +9,7 @@
 #define CODEC_VERSION 1
 #define STATE_MAX 2
 #define KEYS_MAX 256
+#define CAS_MAX 4
 #define SIG_LEN 64
 
 static gboolean fail(GError **error, IfppError code, const char *what)
@@ -96,9 +97,10 @@ static gboolean parse_small(IfppSpan *in, guint32 tag, const char *what, guint64
 IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
 {
 	g_autoptr(IfppFactoryInfo) info = g_new0(IfppFactoryInfo, 1);
-	IfppTlv all, tlv, eum, euicc;
+	IfppTlv all, tlv, eum, euicc, ca;
 
 	info->keys = g_array_new(FALSE, FALSE, sizeof(IfppOtk));
+	info->cas = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	if (!ifpp_tlv_expect(&in, IFPP_TAG_FACTORY_INFO, "factory info", &all, error))
 		return NULL;
 	if (in.len) {
@@ -120,7 +122,16 @@ IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
 		    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUM", &eum, error) ||
 		    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUICC", &euicc, error))
 			return NULL;
-		if (in.len || tlv.value.len) {
+		while (tlv.value.len) {
+			if (!ifpp_tlv_expect(&tlv.value, 0x30, "CA certificate", &ca, error))
+				return NULL;
+			if (info->cas->len == CAS_MAX) {
+				fail(error, IFPP_ERROR_EUICC_DATA, "factory info: too many CAs above the EUM");
+				return NULL;
+			}
+			g_ptr_array_add(info->cas, g_bytes_new(ca.whole.data, ca.whole.len));
+		}
+		if (in.len) {
 			fail(error, IFPP_ERROR_EUICC_DATA, "factory info: bytes after the certificates");
 			return NULL;
 		}
@@ -133,6 +144,7 @@ IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
 void ifpp_factory_info_free(IfppFactoryInfo *info)
 {
 	g_array_unref(info->keys);
+	g_ptr_array_unref(info->cas);
 	g_clear_pointer(&info->cert_eum, g_bytes_unref);
 	g_clear_pointer(&info->cert_euicc, g_bytes_unref);
 	g_free(info);
@@ -175,15 +187,21 @@ gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], I
 	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 	g_autoptr(Cert) chip = NULL;
 	guint8 chip_eid[16], signer[65];
-	Cert *eum;
+	Cert *ca;
 
 	if (!info->cert_euicc || !info->cert_eum)
 		return fail(error, IFPP_ERROR_EUICC_DATA, "factory info: without the chip's certificates");
 	chip = cert_new(ifpp_span_bytes(info->cert_euicc), error);
-	eum = chip ? trust_cert(trust, ifpp_span_bytes(info->cert_eum), error) : NULL;
-	if (!eum)
+	ca = chip ? trust_cert(trust, ifpp_span_bytes(info->cert_eum), error) : NULL;
+	if (!ca)
 		return FALSE;
-	g_ptr_array_add(pool, eum);
+	g_ptr_array_add(pool, ca);
+	for (guint i = 0; i < info->cas->len; i++) {
+		ca = trust_cert(trust, ifpp_span_bytes(info->cas->pdata[i]), error);
+		if (!ca)
+			return FALSE;
+		g_ptr_array_add(pool, ca);
+	}
 	if (!trust_verify(trust, chip, pool, IFPP_ROLE_EUICC, error) || !cert_eid(chip, chip_eid, error) ||
 	    !cert_point(chip, signer, error))
 		return FALSE;

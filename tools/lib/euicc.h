@@ -28,8 +28,9 @@ typedef struct {
 	guint state;		/* 0 factory, 1 drained, 2 locked: the codec's numbers */
 	guint spent;
 	GArray *keys;		/* of IfppOtk, unspent */
-	GBytes *cert_eum;	/* DER, or NULL */
+	GBytes *cert_eum;	/* of the EUM or EUM sub-CA that issued cert_euicc; DER, or NULL */
 	GBytes *cert_euicc;
+	GPtrArray *cas;		/* of GBytes: the CAs between cert_eum and the CI; may be empty */
 } IfppFactoryInfo;
 
 /**

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Roots, CRLs and the path. It is walked here because RSP links certificates by key identifier
+ * Roots and the path. It is walked here because RSP links certificates by key identifier
  * only, and its EUM name constraints give serialNumber a prefix meaning, which no general path
  * validator knows.
  */
@@ -10,6 +10,7 @@
 
 #include <gnutls/crypto.h>
 
+#include "crl.h"
 #include "file.h"
 
 #define OTHERS_MAX 8
@@ -18,187 +19,16 @@
 #define FILE_MAX_CERT (64 * 1024)
 #define FILE_MAX_CRL (4 * 1024 * 1024)
 
-static const guint8 oid_aki[] = { 0x55, 0x1D, 0x23 };
-static const guint8 oid_crl_number[] = { 0x55, 0x1D, 0x14 };
-
-typedef struct {
-	GBytes *bytes;
-	CertSigned s;
-	IfppSpan issuer;
-	gnutls_x509_crl_t crl;
-	guint8 aki[CERT_ID_LEN];
-	GBytes *signer;			/* as in Cert */
-	Cert *proven_by;		/* root that may sign it and did */
-} Crl;
-
 struct _IfppTrust {
 	GPtrArray *roots;		/* of Cert */
 	GPtrArray *crls;		/* of Crl */
+	GPtrArray *problems;		/* of char: files that are not used, and why */
 	GHashTable *known;		/* GBytes of DER to Cert, only parsed: nothing else follows from it */
 	guint8 digest[32];		/* of the directory that this came from */
 	gboolean require_crl;		/* an issuer without a CRL is not believed */
 	gboolean fixed_time;
 	gint64 time;
 };
-
-/* ------------------------------------------------------------ CRLs */
-
-static void crl_free(Crl *crl)
-{
-	if (crl->crl)
-		gnutls_x509_crl_deinit(crl->crl);
-	g_clear_pointer(&crl->signer, g_bytes_unref);
-	g_clear_pointer(&crl->bytes, g_bytes_unref);
-	g_free(crl);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Crl, crl_free)
-
-static gboolean split_crl(IfppSpan der, Crl *crl, GError **error)
-{
-	static const guint8 v2[] = { 0x02, 0x01, 0x01 };
-	IfppSpan known[] = { IFPP_SPAN(oid_aki), IFPP_SPAN(oid_crl_number) };
-	IfppTlv tbs, tlv, list;
-	IfppSpan in;
-
-	if (!cert_split_signed(der, &crl->s, error))
-		return FALSE;
-	in = crl->s.tbs;
-	if (!ifpp_tlv_expect(&in, 0x30, "CRL", &tbs, error))
-		return FALSE;
-	in = tbs.value;
-	if (!ifpp_tlv_expect(&in, 0x02, "version", &tlv, error))
-		return FALSE;
-	if (!ifpp_span_equal(tlv.whole, IFPP_SPAN(v2)))
-		return cert_fail(error, IFPP_ERROR_TLV, "not a version 2 CRL");
-	if (!ifpp_tlv_expect(&in, 0x30, "signature algorithm", &tlv, error))
-		return FALSE;
-	if (!cert_is_ecdsa_sha256(tlv.whole))
-		return cert_fail(error, IFPP_ERROR_TLV, "two different signature algorithms");
-	if (!ifpp_tlv_expect(&in, 0x30, "issuer", &tlv, error))
-		return FALSE;
-	crl->issuer = tlv.whole;
-	while (in.len) {
-		if (!ifpp_tlv_next(&in, &tlv, error))
-			return FALSE;
-		if (tlv.tag == 0xA0) {
-			if (!ifpp_tlv_expect(&tlv.value, 0x30, "extensions", &list, error))
-				return FALSE;
-			if (in.len || tlv.value.len)
-				return cert_fail(error, IFPP_ERROR_TLV, "bytes after the extensions");
-			crl->s.extensions = list.value;
-		}
-	}
-	return cert_check_extensions(crl->s.extensions, known, G_N_ELEMENTS(known), error);
-}
-
-static Crl *crl_new(IfppSpan der, GError **error)
-{
-	g_autoptr(Crl) crl = g_new0(Crl, 1);
-	g_autoptr(GError) why = NULL;
-	gnutls_datum_t data;
-	gsize size = CERT_ID_LEN;
-	int rc;
-
-	crl->bytes = g_bytes_new(der.data, der.len);
-	der = ifpp_span_bytes(crl->bytes);
-	if (!split_crl(der, crl, &why)) {
-		cert_fail(error, IFPP_ERROR_CRL, "CRL: %s", why->message);
-		return NULL;
-	}
-	data = cert_datum(der);
-	if (gnutls_x509_crl_init(&crl->crl) < 0)
-		g_error("out of memory");
-	rc = gnutls_x509_crl_import(crl->crl, &data, GNUTLS_X509_FMT_DER);
-	if (rc < 0) {
-		cert_fail(error, IFPP_ERROR_CRL, "CRL: cannot be read: %s", gnutls_strerror(rc));
-		return NULL;
-	}
-	rc = gnutls_x509_crl_get_authority_key_id(crl->crl, crl->aki, &size, NULL);
-	if (rc < 0 || size != CERT_ID_LEN) {
-		cert_fail(error, IFPP_ERROR_CRL, "CRL: has no authority key identifier of 20 bytes");
-		return NULL;
-	}
-	return g_steal_pointer(&crl);
-}
-
-static gboolean crl_proven(Crl *crl, Cert *issuer, GError **error)
-{
-	unsigned int usage;
-
-	if (crl->proven_by == issuer)
-		return TRUE;
-	if (gnutls_x509_crt_get_key_usage(issuer->crt, &usage, NULL) < 0 || !(usage & GNUTLS_KEY_CRL_SIGN))
-		return cert_fail(error, IFPP_ERROR_CRL, "CRL: %s may not sign CRLs", issuer->name);
-	if (!cert_signed(&crl->s, issuer, &crl->signer))
-		return cert_fail(error, IFPP_ERROR_CRL, "CRL: not signed by %s", issuer->name);
-	return TRUE;
-}
-
-static gboolean crl_lists(Crl *crl, Cert *cert)
-{
-	gnutls_x509_crl_iter_t iter = NULL;
-	guint8 listed[64], serial[64];
-	gsize listed_len, serial_len = sizeof(serial);
-	gboolean found = FALSE;
-	int rc;
-
-	if (gnutls_x509_crt_get_serial(cert->crt, serial, &serial_len) < 0)
-		return TRUE;
-	for (;;) {
-		listed_len = sizeof(listed);
-		rc = gnutls_x509_crl_iter_crt_serial(crl->crl, &iter, listed, &listed_len, NULL);
-		if (rc == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-			break;
-		/* An entry that cannot be read might be ours. */
-		if (rc < 0 || (listed_len == serial_len && memcmp(listed, serial, serial_len) == 0)) {
-			found = TRUE;
-			break;
-		}
-	}
-	if (iter)
-		gnutls_x509_crl_iter_deinit(iter);
-	return found;
-}
-
-/*
- * A certificate listed in any sound CRL of its issuer is revoked, however old that CRL is. But the
- * newest one must be current: else revocations could be hidden by holding CRLs back.
- */
-static gboolean check_revocation(IfppTrust *trust, Cert *cert, Cert *issuer, gboolean required, gint64 now,
-				 GError **error)
-{
-	gint64 newest = -1, until = -1;
-
-	for (guint i = 0; i < trust->crls->len; i++) {
-		Crl *crl = trust->crls->pdata[i];
-		gint64 this_update;
-
-		if (memcmp(crl->aki, issuer->ski, CERT_ID_LEN) != 0) {
-			/* One damaged just there must not be taken for somebody else's. */
-			if (!crl->proven_by && ifpp_span_equal(crl->issuer, issuer->subject))
-				return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: names another key",
-						 issuer->name);
-			continue;
-		}
-		if (!crl_proven(crl, issuer, error))
-			return FALSE;
-		if (crl_lists(crl, cert))
-			return cert_fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name,
-					 issuer->name);
-		this_update = gnutls_x509_crl_get_this_update(crl->crl);
-		if (now >= 0 && this_update > now)
-			return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: is of the future", issuer->name);
-		if (this_update >= newest) {
-			newest = this_update;
-			until = gnutls_x509_crl_get_next_update(crl->crl);
-		}
-	}
-	if (newest < 0 && required)
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: has no CRL here, and " REQUIRE_CRL " says it must", issuer->name);
-	if (newest >= 0 && now >= 0 && until < now)
-		return cert_fail(error, IFPP_ERROR_CRL, "CRL of %s: is out of date", issuer->name);
-	return TRUE;
-}
 
 /* ------------------------------------------------------------ the trust store */
 
@@ -208,6 +38,7 @@ IfppTrust *ifpp_trust_new(void)
 
 	trust->roots = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 	trust->crls = g_ptr_array_new_with_free_func((GDestroyNotify)crl_free);
+	trust->problems = g_ptr_array_new_with_free_func(g_free);
 	trust->known = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, NULL, (GDestroyNotify)cert_unref);
 	return trust;
 }
@@ -217,6 +48,7 @@ void ifpp_trust_free(IfppTrust *trust)
 	g_hash_table_unref(trust->known);
 	g_ptr_array_unref(trust->roots);
 	g_ptr_array_unref(trust->crls);
+	g_ptr_array_unref(trust->problems);
 	g_free(trust);
 }
 
@@ -236,63 +68,93 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) ||
 	    !cert_signed(&cert->s, cert, &cert->signer))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
-	if (!cert_check_role(cert, IFPP_ROLE_CI, FALSE, &why) || !cert_check_usage(cert, TRUE, 0, &why))
+	if (!cert_check_root(cert, &why))
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
 
 	for (guint i = 0; i < trust->crls->len; i++) {
 		Crl *crl = trust->crls->pdata[i];
 
-		if (memcmp(crl->aki, cert->ski, CERT_ID_LEN) != 0)
+		if (!crl_is_of(crl, cert) || crl_prove(crl, cert, error))
 			continue;
-		if (!crl_proven(crl, cert, error)) {
-			for (i = 0; i < trust->crls->len; i++) {
-				crl = trust->crls->pdata[i];
-				if (crl->proven_by == cert)
-					crl->proven_by = NULL;
-			}
-			return FALSE;
-		}
-		crl->proven_by = cert;
+		while (i-- > 0)
+			crl_forget(trust->crls->pdata[i], cert);
+		return FALSE;
 	}
 	g_ptr_array_add(trust->roots, g_steal_pointer(&cert));
 	return TRUE;
 }
 
-gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error)
+/* A CRL of a sub-CA is proven when that sub-CA's certificate is at hand. */
+static gboolean prove_crl(IfppTrust *trust, Crl *crl, GError **error)
 {
-	g_autoptr(Crl) crl = crl_new(der, error);
-
-	if (!crl)
-		return FALSE;
-	/* A CRL of a sub-CA is proven when that sub-CA's certificate is at hand. */
 	for (guint i = 0; i < trust->roots->len; i++) {
 		Cert *root = trust->roots->pdata[i];
 
-		if (memcmp(crl->aki, root->ski, CERT_ID_LEN) == 0) {
-			if (!crl_proven(crl, root, error))
-				return FALSE;
-			crl->proven_by = root;
-		}
+		if (crl_is_of(crl, root) && !crl_prove(crl, root, error))
+			return FALSE;
 	}
+	return TRUE;
+}
+
+gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error)
+{
+	g_autoptr(GError) why = NULL;
+	g_autoptr(Crl) crl = crl_new(der, NULL, &why);
+
+	if (why) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return FALSE;
+	}
+	if (!prove_crl(trust, crl, error))
+		return FALSE;
 	g_ptr_array_add(trust->crls, g_steal_pointer(&crl));
 	return TRUE;
 }
 
-typedef gboolean (*AddFunc)(IfppTrust *trust, IfppSpan der, GError **error);
-
-/* Hand a DER file, or every PEM block with @label of a text file, to @add. */
-static gboolean add_all(IfppTrust *trust, IfppSpan in, const char *label, AddFunc add, GError **error)
+/* Something of the file at @path is not used: said once, by whoever asks for the problems. */
+static void note(IfppTrust *trust, const char *path, const char *why)
 {
+	g_ptr_array_add(trust->problems, g_strdup_printf("%s: %s", path, why));
+}
+
+typedef void (*AddFunc)(IfppTrust *trust, const char *path, IfppSpan der);
+
+static void add_root_of(IfppTrust *trust, const char *path, IfppSpan der)
+{
+	g_autoptr(GError) why = NULL;
+
+	if (!ifpp_trust_add_root(trust, der, &why))
+		note(trust, path, why->message);
+}
+
+/* One that cannot be used is kept all the same, and stops what depends on it: see crl_new(). */
+static void add_crl_of(IfppTrust *trust, const char *path, IfppSpan der)
+{
+	g_autoptr(GError) why = NULL;
+	Crl *crl = crl_new(der, path, &why);
+
+	if (!why)
+		prove_crl(trust, crl, &why);
+	if (why)
+		note(trust, path, why->message);
+	g_ptr_array_add(trust->crls, crl);
+}
+
+/* Hand a DER file, or every PEM block with @label of a text file, to @add. FALSE: there was nothing. */
+static gboolean add_all(IfppTrust *trust, const char *path, IfppSpan in, const char *label, AddFunc add, GError **error)
+{
+	gboolean found = FALSE;
 	g_autofree char *begin = g_strdup_printf("-----BEGIN %s-----", label);
 	const char *p = (const char *)in.data;
 	gsize left = in.len;
 
-	if (in.len && in.data[0] == 0x30)
-		return add(trust, in, error);
+	if (in.len && in.data[0] == 0x30) {
+		add(trust, path, in);
+		return TRUE;
+	}
 
 	while ((p = g_strstr_len(p, left, begin))) {
 		gnutls_datum_t pem, der;
-		gboolean ok;
 		int rc;
 
 		left = in.len - (p - (const char *)in.data);
@@ -300,14 +162,13 @@ static gboolean add_all(IfppTrust *trust, IfppSpan in, const char *label, AddFun
 		rc = gnutls_pem_base64_decode2(label, &pem, &der);
 		if (rc < 0)
 			return cert_fail(error, IFPP_ERROR_CHAIN, "not PEM: %s", gnutls_strerror(rc));
-		ok = add(trust, (IfppSpan){ der.data, der.size }, error);
+		add(trust, path, (IfppSpan){ der.data, der.size });
 		gnutls_free(der.data);
-		if (!ok)
-			return FALSE;
+		found = TRUE;
 		p += strlen(begin);
 		left -= strlen(begin);
 	}
-	return TRUE;
+	return found || cert_fail(error, IFPP_ERROR_CHAIN, "no %s in it", label);
 }
 
 /* A file of the directory. */
@@ -385,10 +246,12 @@ static void hash_files(GPtrArray *files, guint8 digest[32])
 	gnutls_hash_deinit(ctx, digest);
 }
 
+/*
+ * One bad file stops what depends on it and nothing else. A bad root is one root less. A CRL that cannot be used
+ * might be the one that revokes: it stops its issuer.
+ */
 static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, GError **error)
 {
-	g_autoptr(GError) last = NULL;
-
 	for (guint i = 0; i < files->len; i++) {
 		const TrustFile *file = files->pdata[i];
 		g_autoptr(GError) why = NULL;
@@ -397,32 +260,32 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 		if (file->is_crl || file->is_flag)
 			continue;
 		if (!file->bytes)
-			why = g_error_copy(file->why);
-		else if (add_all(trust, ifpp_span_bytes(file->bytes), "CERTIFICATE", ifpp_trust_add_root, &why))
-			continue;
-		g_info("%s: not used as a CI root: %s", file->path, why->message);
-		g_clear_error(&last);
-		last = g_steal_pointer(&why);
+			note(trust, file->path, file->why->message);
+		else if (!add_all(trust, file->path, ifpp_span_bytes(file->bytes), "CERTIFICATE", add_root_of, &why))
+			note(trust, file->path, why->message);
 	}
 	if (trust->roots->len == 0)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, last ? ": " : "",
-				 last ? last->message : "");
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, trust->problems->len ? ": " : "",
+				 trust->problems->len ? (char *)trust->problems->pdata[0] : "");
 	for (guint i = 0; i < files->len; i++) {
 		const TrustFile *file = files->pdata[i];
-		guint before = trust->crls->len;
 		g_autoptr(GError) why = NULL;
 
 		if (!file->is_crl)
 			continue;
-		/* A CRL that cannot be used might be the one that revokes: never go on without it. */
 		if (!file->bytes)
 			why = g_error_copy(file->why);
-		else if (add_all(trust, ifpp_span_bytes(file->bytes), "X509 CRL", ifpp_trust_add_crl, &why) &&
-			 trust->crls->len > before)
+		else if (add_all(trust, file->path, ifpp_span_bytes(file->bytes), "X509 CRL", add_crl_of, &why))
 			continue;
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: %s", file->path, why ? why->message : "no CRL in it");
+		note(trust, file->path, why->message);
+		g_ptr_array_add(trust->crls, crl_unreadable(file->path, why->message));
 	}
 	return TRUE;
+}
+
+GPtrArray *ifpp_trust_problems(IfppTrust *trust)
+{
+	return trust->problems;
 }
 
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error)
@@ -457,10 +320,14 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error)
 
 /* ------------------------------------------------------------ the path */
 
-/* The certificate that signed @cert: a root, or one of @pool, which is taken out of it. */
-static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean *is_root, GError **error)
+/*
+ * The certificate that signed @cert: a root, or one of @pool, which is taken out of it. A CI is issued again with
+ * the same key: the issue that is valid @now is taken.
+ */
+static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gint64 now, gboolean *is_root, GError **error)
 {
 	g_autofree char *aki = NULL;
+	Cert *found = NULL;
 	gboolean named = FALSE;
 
 	if (!cert->has_aki) {
@@ -473,10 +340,12 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gboolean
 		if (memcmp(root->ski, cert->aki, CERT_ID_LEN) != 0)
 			continue;
 		named = TRUE;
-		if (cert_signed(&cert->s, root, &cert->signer)) {
-			*is_root = TRUE;
-			return cert_ref(root);
-		}
+		if (cert_signed(&cert->s, root, &cert->signer) && (!found || cert_check_dates(root, now, NULL)))
+			found = root;
+	}
+	if (found) {
+		*is_root = TRUE;
+		return cert_ref(found);
 	}
 	for (guint i = 0; i < pool->len; i++) {
 		Cert *other = pool->pdata[i];
@@ -508,7 +377,7 @@ gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole ro
 
 	g_ptr_array_add(chain, cert_ref(leaf));
 	for (cert = leaf; !is_root; g_ptr_array_add(chain, cert)) {
-		cert = find_issuer(trust, cert, pool, &is_root, error);
+		cert = find_issuer(trust, cert, pool, now, &is_root, error);
 		if (!cert)
 			return FALSE;
 	}
@@ -517,29 +386,25 @@ gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole ro
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
 	}
 
+	for (guint i = 0; i < chain->len; i++)
+		if (!cert_decode(chain->pdata[i], error))
+			return FALSE;
 	/* From the root down, so that nothing a refused CA says is looked at. */
+	if (!cert_check_kinds(chain, role, error))
+		return FALSE;
 	for (guint i = chain->len; i-- > 0;) {
 		gboolean ca = i > 0 || role == IFPP_ROLE_EUM || role == IFPP_ROLE_CI;
-		gboolean eum = i == 1 && role == IFPP_ROLE_EUICC;
 		gboolean root = i == chain->len - 1;
-		IfppRole wanted = i == 0 ? role : eum ? IFPP_ROLE_EUM : IFPP_ROLE_CI;
 
 		cert = chain->pdata[i];
-		if (!cert_decode(cert, error) ||
-		    !cert_check_role(cert, wanted, i > 0 && !eum && !root, error) ||
-		    !cert_check_usage(cert, ca, MAX((int)i - 1, 0), error) ||
-		    !cert_check_dates(cert, now, error))
+		if (!cert_check_usage(cert, ca, MAX((int)i - 1, 0), root, error) || !cert_check_dates(cert, now, error))
 			return FALSE;
-		/* EUMs issue no CRLs: what they issued is revoked with them. */
-		if (!root && !check_revocation(trust, cert, chain->pdata[i + 1],
-					       trust->require_crl && (i > 0 || role != IFPP_ROLE_EUICC), now, error))
+		/* Many an EUM issues no CRL: what it issued is revoked with it. */
+		if (!root && !crl_check(trust->crls, cert, ca, chain->pdata[i + 1],
+					trust->require_crl && (i > 0 || role != IFPP_ROLE_EUICC), now, error))
 			return FALSE;
-		/* On any other certificate they would be constraints that nobody enforces. */
-		if (wanted != IFPP_ROLE_EUM && cert_has_name_constraints(cert))
-			return cert_fail(error, IFPP_ERROR_CONSTRAINT,
-					 "%s: has name constraints but is no EUM", cert->name);
 	}
-	return role != IFPP_ROLE_EUICC || cert_check_eum(chain->pdata[0], chain->pdata[1], error);
+	return cert_check_leaf(leaf, error) && cert_check_names(chain, error);
 }
 
 Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error)

@@ -5,7 +5,7 @@
 
 #include "tlv.h"
 
-/* Last arc of id-rspRole, 2.23.146.1.2.1.N */
+/* Last arc of id-rspRole in SGP.22 v2, 2.23.146.1.2.1.N; the roles of v3 that mean the same count as well */
 typedef enum {
 	IFPP_ROLE_CI = 0,
 	IFPP_ROLE_EUICC = 1,
@@ -21,7 +21,9 @@ typedef struct _IfppTrust IfppTrust;
  * @dir: CI roots in *.pem, *.der, *.crt; CRLs in *.crl, DER or PEM; "require-crl", whatever is in it: no
  *	CI or sub-CA is believed without a current CRL; other names are ignored
  * @error: IFPP_ERROR_IO no such directory, IFPP_ERROR_CHAIN no usable root in it
- *	(self-signed, role CI, keyCertSign), IFPP_ERROR_CRL
+ *	(self-signed, role CI, keyCertSign)
+ *
+ * A file that cannot be used stops what depends on it and nothing else: see ifpp_trust_problems().
  */
 IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
 /**
@@ -35,6 +37,8 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
  * again. Dates, roles, usage and revocation are looked at for each path.
  */
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
+/* What of the directory is not used, and why: array of "PATH: why", owned by @trust. To be told at start. */
+GPtrArray *ifpp_trust_problems(IfppTrust *trust);
 IfppTrust *ifpp_trust_new(void);
 /* One CI root, DER. What the chip does with the root in its memory. */
 gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error);
@@ -49,9 +53,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppTrust, ifpp_trust_free)
  * @trust: roots and CRLs
  * @leaf: DER
  * @others: sub-CAs as GBytes of DER in any order, or NULL; none may be left over
- * @role: what the leaf must be; a leaf of role EUICC wants a sub-CA of role EUM, whose
- *	name constraints or permitted EIN prefixes must cover its EID
- * @error: IFPP_ERROR_CHAIN, EXPIRED, NOT_YET_VALID, REVOKED, CRL, ROLE, KEY_USAGE, CONSTRAINT
+ * @role: what the leaf must be, in v2 or v3; a leaf of role EUICC wants an issuer of role EUM or EUM sub-CA,
+ *	and name constraints or permitted EIN prefixes above it that cover its EID
+ * @error: IFPP_ERROR_CHAIN, CERTIFICATE, EXPIRED, NOT_YET_VALID, REVOKED, CRL, ROLE, KEY_USAGE, CONSTRAINT
  *
  * Each link is found by AKI = SKI and proven by ECDSA-SHA256 over the TBS bytes as received.
  */

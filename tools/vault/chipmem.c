@@ -107,6 +107,7 @@ void ifpp_chipmem_free(IfppChipMem *mem)
 	g_clear_pointer(&mem->sk, ifpp_ec_key_free);
 	g_clear_pointer(&mem->cert_euicc, g_bytes_unref);
 	g_clear_pointer(&mem->cert_eum, g_bytes_unref);
+	g_clear_pointer(&mem->cas, g_bytes_unref);
 	g_clear_pointer(&mem->ci, g_bytes_unref);
 	g_array_unref(mem->keys);
 	g_array_unref(mem->dead);
@@ -280,6 +281,8 @@ static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
 	if (!ifpp_tlv_expect(&tlv.value, 0x30, "CERT.EUM", &cert, error))
 		return FALSE;
 	mem->cert_eum = g_bytes_new(cert.whole.data, cert.whole.len);
+	if (tlv.value.len)
+		mem->cas = g_bytes_new(tlv.value.data, tlv.value.len);
 	if (!ifpp_tlv_expect(&in, TAG_CI, "CI root", &tlv, error) ||
 	    !ifpp_tlv_expect(&tlv.value, 0x30, "CERT.CI", &cert, error))
 		return FALSE;
@@ -453,11 +456,22 @@ static gboolean put_scalar(GByteArray *out, guint32 tag, IfppEcKey *key, GError 
 	return TRUE;
 }
 
+static gsize cas_size(const IfppChipMem *mem)
+{
+	return mem->cas ? g_bytes_get_size(mem->cas) : 0;
+}
+
+static void append_cas(const IfppChipMem *mem, GByteArray *out)
+{
+	if (mem->cas)
+		g_byte_array_append(out, g_bytes_get_data(mem->cas, NULL), g_bytes_get_size(mem->cas));
+}
+
 /* An upper bound of the file's size: no array that holds secrets may have to grow. */
 static gsize memory_size(const IfppChipMem *mem)
 {
 	gsize size = 8192 + g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum) +
-		     g_bytes_get_size(mem->ci) + mem->keys->len * 256 + mem->dead->len * 32 +
+		     cas_size(mem) + g_bytes_get_size(mem->ci) + mem->keys->len * 256 + mem->dead->len * 32 +
 		     strlen(mem->dp_address);
 
 	for (guint i = 0; i < mem->profiles->len; i++) {
@@ -487,9 +501,10 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 		return NULL;
 	}
 	ifpp_tlv_put_header(out, TAG_CERTS,
-			    g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum));
+			    g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum) + cas_size(mem));
 	g_byte_array_append(out, g_bytes_get_data(mem->cert_euicc, NULL), g_bytes_get_size(mem->cert_euicc));
 	g_byte_array_append(out, g_bytes_get_data(mem->cert_eum, NULL), g_bytes_get_size(mem->cert_eum));
+	append_cas(mem, out);
 	put_bytes(out, TAG_CI, mem->ci);
 
 	part = g_byte_array_sized_new(mem->keys->len * 256);
@@ -740,6 +755,7 @@ void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteA
 				    g_bytes_get_size(mem->cert_eum));
 		g_byte_array_append(part, g_bytes_get_data(mem->cert_euicc, NULL),
 				    g_bytes_get_size(mem->cert_euicc));
+		append_cas(mem, part);
 		put_members(value, 0xA4, part);
 	}
 	put_members(out, IFPP_TAG_FACTORY_INFO, value);

@@ -65,6 +65,7 @@ struct _IfppChipMem {
 	IfppEcKey *sk;			/* SK.EUICC */
 	GBytes *cert_euicc;
 	GBytes *cert_eum;
+	GBytes *cas;		/* the CAs between that one and the CI, DER one after the other; NULL: none */
 	GBytes *ci;			/* the trusted CI root */
 	GArray *keys;			/* of IfppChipKey, unspent; wiped */
 	guint64 spent;			/* keys used by loads */
