@@ -763,7 +763,7 @@ static gboolean receipt_from_pir(gconstpointer arg, GError **error)
 #define SIGNER "1.0.4.0"
 #define OUR_EUM                                                                                              \
 	{.cn = "EUM",                                                                                        \
-	 .role = IFPP_ROLE_EUM,                                                                              \
+	 .role = IFPP_ROLE_EUM, .pathlen = 1,                                                                             \
 	 .ca = TRUE,                                                                                         \
 	 .prefix = "89049032",                                                                               \
 	 .prefix_org = "O",                                                                                  \
@@ -1136,7 +1136,7 @@ int main(int argc, char **argv)
 		{"euicc-codec-2", info_edit, EDIT("0", "800102"), IFPP_ERROR_EUICC_DATA},
 		{"euicc-outside-the-eum", info_chip,
 		 CHIP({.cn = "EUM",
-		       .role = IFPP_ROLE_EUM,
+		       .role = IFPP_ROLE_EUM, .pathlen = 1,
 		       .ca = TRUE,
 		       .prefix = "89049033",
 		       .prefix_org = "O",
@@ -1148,7 +1148,7 @@ int main(int argc, char **argv)
 		       .serial = 52}),
 		 IFPP_ERROR_CONSTRAINT},
 		{"euicc-eum-unconstrained", info_chip,
-		 CHIP({.cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .serial = 51},
+		 CHIP({.cn = "EUM", .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = 1, .serial = 51},
 		      {.cn = "c",
 		       .org = "O",
 		       .serial_number = TEST_EID,
