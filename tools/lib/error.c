@@ -93,6 +93,8 @@ static const struct {
 	{ IFPP_ERROR_JSON, IFPP_EXIT_INPUT, "json", "The file is damaged or of another kind; get it again from where it was made" },
 	{ IFPP_ERROR_CERTIFICATE, IFPP_EXIT_REFUSED, "certificate",
 	  "Ask its owner for a certificate of the RSP profile (SGP.22 4.5.2), on NIST P-256 with SHA-256" },
+	{ IFPP_ERROR_KEY_MAKER, IFPP_EXIT_REFUSED, "key-maker",
+	  "If this factory ordered from it, name it in /etc/ifpp/key-makers by the ski or subject of its certificate" },
 };
 
 static int find(int code)

@@ -64,6 +64,7 @@ typedef enum {
 	IFPP_ERROR_INTERNAL,
 	IFPP_ERROR_JSON,		/* not a JSON object */
 	IFPP_ERROR_CERTIFICATE,		/* not of the RSP profile, or of a kind that is not supported */
+	IFPP_ERROR_KEY_MAKER,		/* not one of those that this factory ordered from */
 } IfppError;
 
 /**

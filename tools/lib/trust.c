@@ -12,17 +12,22 @@
 
 #include "crl.h"
 #include "file.h"
+#include "keymakers.h"
 
 #define OTHERS_MAX 8
 #define REQUIRE_CRL "require-crl"	/* in a directory of CI roots: its name is enough */
+#define KEY_MAKERS "key-makers"	/* beside that directory */
 #define KNOWN_MAX 64		/* certificates kept parsed */
 #define FILE_MAX_CERT (64 * 1024)
+#define FILE_MAX_LIST (1024 * 1024)
 #define FILE_MAX_CRL (4 * 1024 * 1024)
 
 struct _IfppTrust {
 	GPtrArray *roots;		/* of Cert */
 	GPtrArray *crls;		/* of Crl */
 	GPtrArray *problems;		/* of char: files that are not used, and why */
+	KeyMakers *key_makers;		/* NULL: any under the CI */
+	GError *no_key_makers;		/* why the list cannot be read: then none */
 	GHashTable *known;		/* GBytes of DER to Cert, only parsed: nothing else follows from it */
 	guint8 digest[32];		/* of the directory that this came from */
 	gboolean require_crl;		/* an issuer without a CRL is not believed */
@@ -49,6 +54,8 @@ void ifpp_trust_free(IfppTrust *trust)
 	g_ptr_array_unref(trust->roots);
 	g_ptr_array_unref(trust->crls);
 	g_ptr_array_unref(trust->problems);
+	g_clear_pointer(&trust->key_makers, key_makers_free);
+	g_clear_error(&trust->no_key_makers);
 	g_free(trust);
 }
 
@@ -171,10 +178,10 @@ static gboolean add_all(IfppTrust *trust, const char *path, IfppSpan in, const c
 	return found || cert_fail(error, IFPP_ERROR_CHAIN, "no %s in it", label);
 }
 
-/* A file of the directory. */
+/* A file of the directory, or the list of Key Makers beside it. */
 typedef struct {
 	char *path;
-	gboolean is_crl, is_flag;
+	gboolean is_crl, is_flag, is_list;
 	GBytes *bytes;		/* NULL: cannot be read, and why */
 	GError *why;
 } TrustFile;
@@ -194,6 +201,21 @@ static int compare_files(gconstpointer a, gconstpointer b)
 	const TrustFile *const *x = a, *const *y = b;
 
 	return strcmp((*x)->path, (*y)->path);
+}
+
+static void add_list(GPtrArray *files, const char *dir)
+{
+	g_autofree char *whole = g_canonicalize_filename(dir, NULL), *parent = g_path_get_dirname(whole);
+	g_autofree char *path = g_build_filename(parent, KEY_MAKERS, NULL);
+	TrustFile *file;
+
+	if (!g_file_test(path, G_FILE_TEST_EXISTS | G_FILE_TEST_IS_SYMLINK))
+		return;
+	file = g_new0(TrustFile, 1);
+	file->is_list = TRUE;
+	file->bytes = ifpp_file_read(path, FILE_MAX_LIST, &file->why);
+	file->path = g_steal_pointer(&path);
+	g_ptr_array_add(files, file);
 }
 
 /* Every file that counts, in the order of their names. */
@@ -223,6 +245,7 @@ static GPtrArray *read_files(const char *dir, GError **error)
 					ifpp_file_read(file->path, is_crl ? FILE_MAX_CRL : FILE_MAX_CERT, &file->why);
 	}
 	g_ptr_array_sort(files, compare_files);
+	add_list(files, dir);
 	return g_steal_pointer(&files);
 }
 
@@ -246,6 +269,17 @@ static void hash_files(GPtrArray *files, guint8 digest[32])
 	gnutls_hash_deinit(ctx, digest);
 }
 
+/* A list that cannot be read names nobody, but it is there: no Key Maker is taken. */
+static void read_list(IfppTrust *trust, const TrustFile *file)
+{
+	if (file->bytes)
+		trust->key_makers = key_makers_parse(ifpp_span_bytes(file->bytes), file->path, &trust->no_key_makers);
+	else
+		trust->no_key_makers = g_error_new(IFPP_ERROR, IFPP_ERROR_KEY_MAKER, "%s", file->why->message);
+	if (trust->no_key_makers)
+		g_ptr_array_add(trust->problems, g_strdup(trust->no_key_makers->message));
+}
+
 /*
  * One bad file stops what depends on it and nothing else. A bad root is one root less. A CRL that cannot be used
  * might be the one that revokes: it stops its issuer.
@@ -257,7 +291,9 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 		g_autoptr(GError) why = NULL;
 
 		trust->require_crl |= file->is_flag;
-		if (file->is_crl || file->is_flag)
+		if (file->is_list)
+			read_list(trust, file);
+		if (file->is_crl || file->is_flag || file->is_list)
 			continue;
 		if (!file->bytes)
 			note(trust, file->path, file->why->message);
@@ -286,6 +322,20 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 GPtrArray *ifpp_trust_problems(IfppTrust *trust)
 {
 	return trust->problems;
+}
+
+guint ifpp_trust_key_makers(IfppTrust *trust)
+{
+	return trust->key_makers ? key_makers_count(trust->key_makers) : 0;
+}
+
+static gboolean check_key_maker(IfppTrust *trust, Cert *dppb, GError **error)
+{
+	if (trust->no_key_makers) {
+		g_propagate_error(error, g_error_copy(trust->no_key_makers));
+		return FALSE;
+	}
+	return !trust->key_makers || key_makers_check(trust->key_makers, dppb, error);
 }
 
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error)
@@ -404,7 +454,8 @@ gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole ro
 					trust->require_crl && (i > 0 || role != IFPP_ROLE_EUICC), now, error))
 			return FALSE;
 	}
-	return cert_check_leaf(leaf, error) && cert_check_names(chain, error);
+	return cert_check_leaf(leaf, error) && cert_check_names(chain, error) &&
+	       (role != IFPP_ROLE_DP_PB || check_key_maker(trust, leaf, error));
 }
 
 Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error)

@@ -39,6 +39,11 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
 /* What of the directory is not used, and why: array of "PATH: why", owned by @trust. To be told at start. */
 GPtrArray *ifpp_trust_problems(IfppTrust *trust);
+/*
+ * How many Key Makers the file "key-makers" beside the directory names; 0: any under the CI is taken. A leaf of role
+ * DP_PB that it does not name is refused with IFPP_ERROR_KEY_MAKER, and each of them if it cannot be read.
+ */
+guint ifpp_trust_key_makers(IfppTrust *trust);
 IfppTrust *ifpp_trust_new(void);
 /* One CI root, DER. What the chip does with the root in its memory. */
 gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error);
