@@ -108,7 +108,7 @@ static void put_request(TestId *signer, GBytes *data, const char *name, const ch
 	if (!ifpp_request_item(data, &item, NULL))
 		g_error("no eUICC data");
 	g_array_append_val(items, item);
-	text = ifpp_request_format(order, items);
+	text = ifpp_request_format(&(IfppRequestHead){ .order = order }, items);
 	cms = signer ? test_cms_new(signer, NULL, ifpp_span_bytes(text), 0) : NULL;
 	if (!ifpp_request_write(path, text, cms, 1, one_data, data, NULL) || !(file = ifpp_file_read(path, 65536, NULL)))
 		g_error("%s: cannot write", path);

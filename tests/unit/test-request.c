@@ -250,7 +250,110 @@ static void test_names(void)
 	while (g_dir_read_name(dir))
 		n++;
 	/* these, "line-7" and "foreign" */
-	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names) + 2);
+	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names) + 4);
+}
+
+/* ------------------------------------------------------------ whose keys */
+
+static guint keys_in(const char *file, guint chip, guint8 ids[][32])
+{
+	g_autoptr(IfppRequest) request = ifpp_request_open(file, NULL);
+	g_autoptr(GBytes) data = ifpp_request_read(request, chip, NULL);
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	guint8 eid[16];
+
+	g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, NULL));
+	info = ifpp_factory_info_parse(ff21, NULL);
+	for (guint i = 0; i < info->keys->len; i++)
+		memcpy(ids[i], g_array_index(info->keys, IfppOtk, i).key_id, 32);
+	return info->keys->len;
+}
+
+static int ask(const char *out, const char *key_maker, const char *keys)
+{
+	g_autofree char *assignments = in_world("assignments");
+
+	if (key_maker)
+		return station_run("ifppctl", "request", "-o", out, "--for", key_maker, "--keys", keys, "--profile", "consumer",
+				   "--assignments", assignments, data_dir, NULL);
+	return station_run("ifppctl", "request", "-o", out, "--assignments", assignments, data_dir, NULL);
+}
+
+/* Two Key Makers, two keys: each is asked with its own, a third with none; again gives the same. */
+static void test_assigned(void)
+{
+	g_autofree char *a = in_world("a.ifppr"), *b = in_world("b.ifppr"), *c = in_world("c.ifppr");
+	g_autofree char *assignments = in_world("assignments"), *text = NULL;
+	g_autoptr(GBytes) before = NULL, after = NULL;
+	g_autoptr(IfppRequest) request = NULL;
+	guint8 of_a[2][32], of_b[2][32];
+
+	g_assert_cmpint(ask(a, "Key Maker A", "1"), ==, 0);
+	before = ifpp_file_read(a, 1 << 20, NULL);
+	g_assert_cmpint(ask(b, "Key Maker B", "1"), ==, 0);
+	for (guint i = 0; i < CHIPS; i++) {
+		g_assert_cmpuint(keys_in(a, i, of_a), ==, 1);
+		g_assert_cmpuint(keys_in(b, i, of_b), ==, 1);
+		g_assert_cmpint(memcmp(of_a[0], of_b[0], 32), !=, 0);
+	}
+	request = ifpp_request_open(a, NULL);
+	g_assert_cmpstr(ifpp_request_head(request)->key_maker, ==, "Key Maker A");
+	g_assert_cmpstr(ifpp_request_head(request)->profile, ==, "consumer");
+	g_assert_cmpuint(ifpp_request_head(request)->keys_each, ==, 1);
+	/* nothing is left: not for a third, not for more, and without a name no key of theirs goes out */
+	g_assert_cmpint(ask(c, "Key Maker C", "1"), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpint(ask(c, "Key Maker A", "2"), ==, IFPP_EXIT_REFUSED);
+	g_assert_false(g_file_test(c, G_FILE_TEST_EXISTS));
+	g_assert_cmpint(ask(c, NULL, NULL), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpint(ask(a, "Key Maker A", "1"), ==, 0);
+	after = ifpp_file_read(a, 1 << 20, NULL);
+	g_assert_true(g_bytes_equal(before, after));
+	g_assert_cmpint(import(a), ==, 0);
+	/* a damaged file assigns nothing */
+	g_assert_true(g_file_get_contents(assignments, &text, NULL, NULL));
+	text[3] = 'x';
+	g_assert_true(g_file_set_contents(assignments, text, -1, NULL));
+	g_assert_cmpint(ask(c, "Key Maker A", "1"), ==, IFPP_EXIT_INPUT);
+	g_unlink(assignments);
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", c, "--for", "Key Maker A", data_dir, NULL), ==,
+			IFPP_EXIT_USAGE);
+}
+
+/* ------------------------------------------------------------ an EUM's batch */
+
+static void test_batch(void)
+{
+	g_autofree char *batch = in_world("b.ifppe"), *request = in_world("of-batch.ifppr"), *bad = in_world("bad.ifppe");
+	g_autofree char *taken = g_strdup_printf("%s/requests/lot-1/%s.euicc", world->home, stations[2]->eid);
+	g_autoptr(GBytes) good = NULL;
+	g_autoptr(IfppRequest) opened = NULL;
+	g_autofree guint8 *copy = NULL;
+	gsize len;
+
+	g_assert_cmpint(station_run("ifpp-eum", "batch", data_dir, "--pki", world->pki, "--name", "lot-1", "--out", batch, NULL),
+			==, 0);
+	opened = ifpp_request_open(batch, NULL);
+	g_assert_true(ifpp_request_head(opened)->batch);
+	g_assert_cmpuint(ifpp_request_items(opened)->len, ==, CHIPS);
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", request, "--trust", world->trust, "--order", "line-7", batch,
+				    NULL), ==, 0);
+	{
+		g_autoptr(GBytes) a = ifpp_file_read(path, 1 << 20, NULL), b = ifpp_file_read(request, 1 << 20, NULL);
+
+		g_assert_true(g_bytes_equal(a, b));
+	}
+	g_assert_cmpint(station_run("ifpp-smdpf", "import", "--home", world->home, batch, NULL), ==, 0);
+	g_assert_true(g_file_test(taken, G_FILE_TEST_EXISTS));
+
+	/* altered, unsigned, or with a chip's name changed: nothing of it is used */
+	good = ifpp_file_read(batch, 1 << 20, NULL);
+	copy = g_memdup2(g_bytes_get_data(good, &len), g_bytes_get_size(good));
+	copy[IFPP_REQUEST_HEADER_LEN + strlen("IFPP batch 1\nOrder: lot-")] = '2';
+	write_bytes(bad, copy, len);
+	g_assert_cmpint(station_run("ifpp-smdpf", "import", "--home", world->home, bad, NULL), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", bad, "--trust", world->trust, bad, NULL), ==,
+			IFPP_EXIT_REFUSED);
 }
 
 int main(int argc, char **argv)
@@ -274,6 +377,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/request/file", test_file);
 	g_test_add_func("/request/damaged", test_damaged);
 	g_test_add_func("/request/again", test_again);
+	g_test_add_func("/request/two_key_makers-keys", test_assigned);
+	g_test_add_func("/request/batch-of-an-eum", test_batch);
 	g_test_add_func("/request/foreign", test_foreign);
 	g_test_add_func("/request/signed", test_signed);
 	g_test_add_func("/request/names", test_names);

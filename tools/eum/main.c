@@ -10,6 +10,7 @@
 #include "error.h"
 #include "options.h"
 #include "personalise.h"
+#include "batch.h"
 #include "pki.h"
 
 #define PROGRAM "ifpp-eum"
@@ -23,6 +24,7 @@ static const char usage[] =
 	"  pki dpauth DIR               certify an SM-DP's authentication key, for ordinary downloads\n"
 	"  pki crl DIR                  make the CI's certificate revocation list\n"
 	"  personalise                  make virtual chips with one-time keys\n"
+	"  batch DIR                    put the eUICC data of many chips into one signed file\n"
 	"\n"
 	"ifpp-eum COMMAND --help lists the options of a command.\n"
 	"The keys lie in plain files: this is a PKI for tests, not for products.\n";
@@ -184,6 +186,26 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 	return TRUE;
 }
 
+static gboolean cmd_batch(int argc, char **argv, GError **error)
+{
+	g_autofree char *pki = NULL, *out = NULL, *name = NULL;
+	g_autoptr(PkiEum) eum = NULL;
+	GOptionEntry entries[] = {
+		{ "pki", 0, 0, G_OPTION_ARG_FILENAME, &pki, "Directory of the test PKI", "DIR" },
+		{ "out", 'o', 0, G_OPTION_ARG_FILENAME, &out, "Batch to write, *.ifppe", "FILE" },
+		{ "name", 0, 0, G_OPTION_ARG_STRING, &name, "What the batch is called", "NAME" },
+		G_OPTION_ENTRY_NULL
+	};
+
+	if (!ifpp_options_parse(entries, "batch DIR", "Signs the eUICC data (*.euicc) in DIR into one file.", &argc, &argv, 1,
+				error))
+		return FALSE;
+	if (!pki || !out)
+		return ifpp_usage_error(error, "--pki and --out are needed");
+	eum = pki_eum_open(pki, error);
+	return eum && batch_make(eum, argv[1], name, out, error);
+}
+
 static const struct {
 	const char *group;
 	const char *name;
@@ -194,6 +216,7 @@ static const struct {
 	{ "pki", "dpauth", cmd_pki_dpauth },
 	{ "pki", "crl", cmd_pki_crl },
 	{ NULL, "personalise", cmd_personalise },
+	{ NULL, "batch", cmd_batch },
 };
 
 int main(int argc, char **argv)

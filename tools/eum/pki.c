@@ -7,6 +7,7 @@
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/pkcs7.h>
 #include <gnutls/x509.h>
 
 #include "eid.h"
@@ -719,6 +720,23 @@ GBytes *pki_eum_cas(PkiEum *eum)
 GBytes *pki_eum_ci(PkiEum *eum)
 {
 	return eum->ci_der;
+}
+
+GBytes *pki_eum_sign(PkiEum *eum, GBytes *text, GError **error)
+{
+	gnutls_datum_t data = { (guint8 *)g_bytes_get_data(text, NULL), g_bytes_get_size(text) }, der = {};
+	gnutls_pkcs7_t cms = NULL;
+	GBytes *signature = NULL;
+
+	if (check(gnutls_pkcs7_init(&cms), "CMS", error) &&
+	    check(gnutls_pkcs7_sign(cms, eum->cert, eum->key, &data, NULL, NULL, GNUTLS_DIG_SHA256,
+				    GNUTLS_PKCS7_INCLUDE_CERT), "CMS", error) &&
+	    check(gnutls_pkcs7_export2(cms, GNUTLS_X509_FMT_DER, &der), "CMS", error))
+		signature = g_bytes_new(der.data, der.size);
+	gnutls_free(der.data);
+	if (cms)
+		gnutls_pkcs7_deinit(cms);
+	return signature;
 }
 
 GBytes *pki_eum_certify(PkiEum *eum, const guint8 eid[16], const guint8 point[65], GError **error)

@@ -48,6 +48,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(PkiEum, pki_eum_free)
 GBytes *pki_eum_cert(PkiEum *eum);	/* CERT.EUM, or of its sub-CA: what issues CERT.EUICC; DER */
 GBytes *pki_eum_cas(PkiEum *eum);	/* the CAs between that one and the CI, DER one after the other; NULL: none */
 GBytes *pki_eum_ci(PkiEum *eum);	/* CERT.CI, DER */
+/* Detached CMS SignedData over @text by the key that issues the chips' certificates, DER. */
+GBytes *pki_eum_sign(PkiEum *eum, GBytes *text, GError **error);
 /* CERT.EUICC for a chip's key. IFPP_ERROR_CONSTRAINT: an EID this EUM may not issue. */
 GBytes *pki_eum_certify(PkiEum *eum, const guint8 eid[16], const guint8 point[65], GError **error);
 

@@ -244,6 +244,47 @@ gboolean ifpp_euicc_data_parse(IfppSpan file, guint8 eid[16], IfppSpan *ff21, If
 	return TRUE;
 }
 
+GBytes *ifpp_euicc_data_keep(IfppSpan file, const guint8 (*key_ids)[32], guint n, GError **error)
+{
+	g_autoptr(GByteArray) keys = g_byte_array_new(), value = g_byte_array_new(), info = g_byte_array_new();
+	IfppSpan ff21, bf22;
+	IfppTlv all, tlv, key, id;
+	guint kept = 0;
+	guint8 eid[16];
+
+	if (!ifpp_euicc_data_parse(file, eid, &ff21, &bf22, error) ||
+	    !ifpp_tlv_expect(&ff21, IFPP_TAG_FACTORY_INFO, "factory info", &all, error))
+		return NULL;
+	while (all.value.len) {
+		if (!ifpp_tlv_next(&all.value, &tlv, error))
+			return NULL;
+		if (tlv.tag != 0xA2) {
+			g_byte_array_append(value, tlv.whole.data, tlv.whole.len);
+			continue;
+		}
+		while (tlv.value.len) {
+			gboolean wanted = FALSE;
+
+			if (!ifpp_tlv_expect(&tlv.value, 0x30, "key", &key, error))
+				return NULL;
+			if (!ifpp_tlv_find(key.value, 0x80, &id) || id.value.len != 32)
+				continue;
+			for (guint i = 0; i < n; i++)
+				wanted |= memcmp(key_ids[i], id.value.data, 32) == 0;
+			if (wanted)
+				g_byte_array_append(keys, key.whole.data, key.whole.len);
+			kept += wanted;
+		}
+		ifpp_tlv_put(value, 0xA2, keys->data, keys->len);
+	}
+	if (kept != n) {
+		fail(error, IFPP_ERROR_UNKNOWN_KEY, "eUICC data: has not all of the keys that are asked for");
+		return NULL;
+	}
+	ifpp_tlv_put(info, IFPP_TAG_FACTORY_INFO, value->data, value->len);
+	return ifpp_euicc_data_build(eid, (IfppSpan){ info->data, info->len }, bf22);
+}
+
 /* ------------------------------------------------------------ installation result */
 
 static gboolean pir_error(GError **error, const char *what)

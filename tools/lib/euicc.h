@@ -60,6 +60,17 @@ const IfppOtk *ifpp_factory_info_find(IfppFactoryInfo *info, const guint8 key_id
 GBytes *ifpp_euicc_data_build(const guint8 eid[16], IfppSpan ff21, IfppSpan bf22);
 gboolean ifpp_euicc_data_parse(IfppSpan file, guint8 eid[16], IfppSpan *ff21, IfppSpan *bf22, GError **error);
 
+/**
+ * ifpp_euicc_data_keep() - the same data with some of its one-time keys only
+ * @file: eUICC data
+ * @key_ids: 32 bytes each
+ * @n: their number
+ * @error: IFPP_ERROR_TLV, EUICC_DATA; UNKNOWN_KEY: one of them is not in it
+ *
+ * What the chip signed stays as it is: it attests each key by itself.
+ */
+GBytes *ifpp_euicc_data_keep(IfppSpan file, const guint8 (*key_ids)[32], guint n, GError **error);
+
 /* Bytes a chip signs over one key: 80 20 keyid || 5F49 41 otPK || 5A 10 EID. */
 GBytes *ifpp_attestation_tbs(const guint8 key_id[32], const guint8 point[65], const guint8 eid[16]);
 

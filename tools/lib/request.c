@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <gnutls/crypto.h>
+#include <gnutls/pkcs7.h>
 
 #include "bundle.h"
+#include "cert.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
@@ -16,13 +18,20 @@
 #define VERSION 1
 #define TEXT_MAX (32 * 1024 * 1024)
 
+#define REQUEST "IFPP request "
+#define BATCH "IFPP batch "
+#define ORDER "Order: "
+#define KEY_MAKER "Key Maker: "
+#define PROFILE "Profile: "
+#define KEYS_EACH "Keys each: "
+
 static const guint8 magic[] = { 'I', 'F', 'P', 'R', 0, VERSION, 0, IFPP_REQUEST_HEADER_LEN };
 
 struct _IfppRequest {
 	char *path;
 	int fd;
 	GBytes *text, *signature;
-	char *order;
+	IfppRequestHead head;	/* its texts are ours */
 	GArray *items;
 };
 
@@ -50,15 +59,27 @@ gboolean ifpp_request_item(GBytes *data, IfppRequestItem *item, GError **error)
 	       fail(error, IFPP_ERROR_INTERNAL, "SHA-256 failed");
 }
 
-GBytes *ifpp_request_format(const char *order, GArray *items)
+/* Version 1 has no more than a name; it is written where that is all, for readers of then. */
+static gboolean is_plain(const IfppRequestHead *head)
 {
-	GString *out = g_string_new("IFPP request 1\n");
+	return !head->key_maker && !head->profile && !head->keys_each;
+}
+
+GBytes *ifpp_request_format(const IfppRequestHead *head, GArray *items)
+{
+	GString *out = g_string_new(head->batch ? BATCH "1\n" : is_plain(head) ? REQUEST "1\n" : REQUEST "2\n");
 	guint64 bytes = 0;
 
 	for (guint i = 0; i < items->len; i++)
 		bytes += g_array_index(items, IfppRequestItem, i).len;
-	if (order)
-		g_string_append_printf(out, "Order: %s\n", order);
+	if (head->order)
+		g_string_append_printf(out, ORDER "%s\n", head->order);
+	if (head->key_maker)
+		g_string_append_printf(out, KEY_MAKER "%s\n", head->key_maker);
+	if (head->profile)
+		g_string_append_printf(out, PROFILE "%s\n", head->profile);
+	if (head->keys_each)
+		g_string_append_printf(out, KEYS_EACH "%u\n", head->keys_each);
 	g_string_append_printf(out, "Chips: %u\nBytes: %" G_GUINT64_FORMAT "\n", items->len, bytes);
 	for (guint i = 0; i < items->len; i++) {
 		const IfppRequestItem *item = &g_array_index(items, IfppRequestItem, i);
@@ -87,17 +108,39 @@ static gboolean parse_item(IfppSpan *in, IfppRequestItem *item)
 	return TRUE;
 }
 
+/* An optional line with a text. */
+static gboolean parse_name(IfppSpan *in, const char *name, const char **out)
+{
+	*out = inventory_line(in, name);
+	return !*out || ifpp_bundle_text_valid(*out);
+}
+
+static gboolean parse_head(IfppSpan *in, IfppRequestHead *head)
+{
+	guint64 each = 0;
+
+	if (!parse_name(in, ORDER, &head->order))
+		return FALSE;
+	if (head->batch)
+		return TRUE;
+	if (!parse_name(in, KEY_MAKER, &head->key_maker) || !parse_name(in, PROFILE, &head->profile))
+		return FALSE;
+	inventory_number(in, KEYS_EACH, 1, 256, &each);
+	head->keys_each = each;
+	return TRUE;
+}
+
 static gboolean parse_text(IfppRequest *request, GError **error)
 {
 	IfppSpan in = ifpp_span_bytes(request->text);
-	g_autofree char *title = inventory_line(&in, "IFPP request ");
+	g_autofree char *title = inventory_line(&in, REQUEST), *batch = title ? NULL : inventory_line(&in, BATCH);
 	g_autoptr(GBytes) again = NULL;
 	guint64 count, bytes;
 
-	if (!title || !g_str_equal(title, "1"))
+	if (!(title && (g_str_equal(title, "1") || g_str_equal(title, "2"))) && !(batch && g_str_equal(batch, "1")))
 		return fail(error, IFPP_ERROR_HEADER, "inventory: not of a request, or of another version");
-	request->order = inventory_line(&in, "Order: ");
-	if ((request->order && !ifpp_bundle_text_valid(request->order)) ||
+	request->head.batch = batch != NULL;
+	if (!parse_head(&in, &request->head) ||
 	    !inventory_number(&in, "Chips: ", 1, IFPP_REQUEST_CHIPS_MAX, &count) ||
 	    !inventory_number(&in, "Bytes: ", 1, G_MAXINT64, &bytes))
 		goto malformed;
@@ -111,7 +154,7 @@ static gboolean parse_text(IfppRequest *request, GError **error)
 		g_array_append_val(request->items, item);
 	}
 	/* One inventory has one text: this also finds a wrong sum, leading zeros, upper case, what follows. */
-	again = ifpp_request_format(request->order, request->items);
+	again = ifpp_request_format(&request->head, request->items);
 	if (g_bytes_equal(again, request->text))
 		return TRUE;
 malformed:
@@ -190,14 +233,21 @@ void ifpp_request_free(IfppRequest *request)
 	g_clear_pointer(&request->text, g_bytes_unref);
 	g_clear_pointer(&request->signature, g_bytes_unref);
 	g_array_unref(request->items);
-	g_free(request->order);
+	g_free((char *)request->head.order);
+	g_free((char *)request->head.key_maker);
+	g_free((char *)request->head.profile);
 	g_free(request->path);
 	g_free(request);
 }
 
+const IfppRequestHead *ifpp_request_head(const IfppRequest *request)
+{
+	return &request->head;
+}
+
 const char *ifpp_request_order(const IfppRequest *request)
 {
-	return request->order;
+	return request->head.order;
 }
 
 GArray *ifpp_request_items(const IfppRequest *request)
@@ -232,6 +282,66 @@ GBytes *ifpp_request_read(IfppRequest *request, guint i, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&data);
+}
+
+/* ------------------------------------------------------------ an EUM's batch */
+
+static IfppFactoryInfo *batch_info(IfppRequest *request, guint i, guint8 eid[16], GError **error)
+{
+	g_autoptr(GBytes) data = ifpp_request_read(request, i, error);
+	IfppSpan ff21, bf22;
+
+	if (!data || !ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, error))
+		return NULL;
+	return ifpp_factory_info_parse(ff21, error);
+}
+
+/* Is the detached signature by the key of this certificate? */
+static gboolean batch_signed(IfppRequest *request, GBytes *eum, GError **error)
+{
+	gnutls_datum_t cert = cert_datum(ifpp_span_bytes(eum)), text = cert_datum(ifpp_span_bytes(request->text)), sig;
+	gnutls_x509_crt_t crt = NULL;
+	gnutls_pkcs7_t cms = NULL;
+	gboolean ok;
+
+	if (!request->signature)
+		return fail(error, IFPP_ERROR_CMS_SIGNATURE, "batch: is not signed by its EUM");
+	sig = cert_datum(ifpp_span_bytes(request->signature));
+	if (gnutls_x509_crt_init(&crt) < 0 || gnutls_pkcs7_init(&cms) < 0)
+		g_error("out of memory");
+	ok = gnutls_x509_crt_import(crt, &cert, GNUTLS_X509_FMT_DER) >= 0 &&
+	     gnutls_pkcs7_import(cms, &sig, GNUTLS_X509_FMT_DER) >= 0 && gnutls_pkcs7_get_signature_count(cms) == 1 &&
+	     gnutls_pkcs7_verify_direct(cms, crt, 0, &text, 0) >= 0;
+	gnutls_x509_crt_deinit(crt);
+	gnutls_pkcs7_deinit(cms);
+	return ok || fail(error, IFPP_ERROR_CMS_SIGNATURE, "batch: is not signed by the EUM of its chips, or was altered");
+}
+
+gboolean ifpp_batch_verify(IfppRequest *request, IfppTrust *trust, GError **error)
+{
+	g_autoptr(IfppFactoryInfo) first = NULL;
+	guint8 eid[16];
+
+	if (!request->head.batch)
+		return fail(error, IFPP_ERROR_USAGE, "a request, no batch of an EUM");
+	first = batch_info(request, 0, eid, error);
+	if (!first || !ifpp_factory_info_verify(first, eid, trust, error) ||
+	    !batch_signed(request, first->cert_eum, error)) {
+		g_prefix_error(error, "%s: ", request->path);
+		return FALSE;
+	}
+	for (guint i = 1; i < request->items->len; i++) {
+		g_autoptr(IfppFactoryInfo) info = batch_info(request, i, eid, error);
+
+		if (!info)
+			return FALSE;
+		if (info->cert_eum && g_bytes_equal(info->cert_eum, first->cert_eum))
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA, "%s: chip %u is not of the EUM who signed", request->path,
+			    i + 1);
+		return FALSE;
+	}
+	return TRUE;
 }
 
 /* ------------------------------------------------------------ writing */

@@ -271,11 +271,16 @@ gboolean request_import(Home *home, const char *file, const char *name, gboolean
 
 	if (!request)
 		return FALSE;
-	if (!requester_check(home, ifpp_request_text(request), ifpp_request_signature(request), &who, error)) {
+	/* A batch is signed by the EUM whose chips are in it, a request by whoever may ask. */
+	if (ifpp_request_head(request)->batch) {
+		if (!ifpp_batch_verify(request, home->trust, error))
+			return FALSE;
+		who = g_strdup("the EUM of its chips");
+	} else if (!requester_check(home, ifpp_request_text(request), ifpp_request_signature(request), &who, error)) {
 		g_prefix_error(error, "%s: ", file);
 		return FALSE;
 	}
-	if (g_str_has_suffix(base, ".ifppr"))
+	if (g_str_has_suffix(base, ".ifppr") || g_str_has_suffix(base, ".ifppe"))
 		base[strlen(base) - strlen(".ifppr")] = '\0';
 	name = name ? name : ifpp_request_order(request) ? ifpp_request_order(request) : base;
 	if (!ifpp_bundle_text_valid(name)) {
@@ -286,8 +291,8 @@ gboolean request_import(Home *home, const char *file, const char *name, gboolean
 	if (!import_all(&import, error))
 		return FALSE;
 	if (!json)
-		printf("request %s, %s%s: %u chips, %u taken in now, %u there already, %u refused\n", name,
-		       who ? "signed by " : "", who ? who : "its signer not checked", ifpp_request_items(request)->len,
+		printf("%s %s, %s%s: %u chips, %u taken in now, %u there already, %u refused\n",
+		       ifpp_request_head(request)->batch ? "batch" : "request", name, who ? "signed by " : "", who ? who : "its signer not checked", ifpp_request_items(request)->len,
 		       import.taken, import.there, import.refused);
 	if (import.refused)
 		*exit_code = IFPP_EXIT_REFUSED;
