@@ -137,10 +137,48 @@ static void test_foreign(void)
 	world_free(world);
 }
 
+/* Ask @home with the key that is assigned to it, and have it sealed; the one package. */
+static GBytes *order_from(Station *station, const char *home, const char *name)
+{
+	World *world = station->world;
+	g_autofree char *request = g_strdup_printf("%s/%s.ifppr", world->dir, name);
+	g_autofree char *out = g_strdup_printf("%s/%s-packages", world->dir, name);
+	g_autofree char *assignments = g_build_filename(world->dir, "assignments", NULL), *path = NULL;
+	g_autoptr(GDir) dir = NULL;
+
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", request, "--for", name, "--keys", "1", "--assignments",
+				    assignments, "--order", name, station->data, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "import", "--home", home, request, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", home, "--pin-file", world->pin, "--request", name, "--out",
+				    out, NULL), ==, 0);
+	dir = g_dir_open(out, 0, NULL);
+	path = g_build_filename(out, g_dir_read_name(dir), NULL);
+	g_assert_null(g_dir_read_name(dir));
+	return ifpp_file_read(path, 1 << 20, NULL);
+}
+
+/* Two Key Makers, one chip: neither seals to the other's key, and both packages load. */
+static void test_two(void)
+{
+	World *world = world_new();
+	g_autofree char *their_cert = g_build_filename(world->dir, "their.pem", NULL);
+	g_autofree char *their_home = add_key_maker(world, "their", their_cert);
+	Station *station = station_new(world, 2);
+	g_autoptr(GBytes) ours = order_from(station, world->home, "A"), theirs = order_from(station, their_home, "B");
+
+	station_up(station, 0, NULL);
+	g_assert_cmpint(station_load(station, theirs, NULL, NULL), ==, 0);
+	g_assert_cmpint(station_load(station, ours, NULL, NULL), ==, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_free(station);
+	world_free(world);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/key-makers/lines", test_lines);
 	g_test_add_func("/key-makers/foreign_key_maker_refused", test_foreign);
+	g_test_add_func("/key-makers/two_key_makers", test_two);
 	return g_test_run();
 }
