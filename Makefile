@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest ctl depot model fuzz faults vm
+parts := style unit kunit kselftest ctl depot model fuzz faults arch vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -15,7 +15,7 @@ demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
 check:		## every test there is
 	@tests/check $(parts)
 
-# check-style check-unit check-kunit check-kselftest check-ctl check-depot check-model check-fuzz check-faults check-vm
+# check-style check-unit check-kunit check-kselftest check-ctl check-depot check-model check-fuzz check-faults check-arch check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
 
