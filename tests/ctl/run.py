@@ -145,7 +145,7 @@ def main():
     expect(ctl("load", package(a, 1)), 7, "for ever", "nothing is loaded any more")
     done = provision("--lock")
     check(done.returncode == 0 and one.seen.count(LOCK) == 1, "again: nothing left to do", done.stdout + done.stderr)
-    expect(ctl("lock", "--outbox", OUTBOX), 0, "locked for life", "lock again: a receipt for another challenge")
+    expect(ctl("lock", "--outbox", OUTBOX), 0, "locked for life", "lock again: nothing to ask, a receipt for another challenge")
 
     # Two chips, a lost key, an unplug, and a lock that needs a second go.
     two = Relay(b, [key(1), key(2), key(3)], OUTBOX)
@@ -162,29 +162,41 @@ def main():
     two.unplug()
 
     three = Relay(eid(3), [key(1), key(2)], OUTBOX)
-    expect(ctl("lock", "-d", eid(3), "--outbox", "/nowhere"), 9, "holds no lock receipt", "a lock nobody can prove later")
+    seen = len(three.seen)
+    expect(ctl("lock", "-d", eid(3), "--outbox", OUTBOX), 2, "--yes", "lock_needs_answer: no terminal, nobody to ask")
+    expect(ctl("lock", "-d", eid(3), "--json"), 2, "2 unused one-time keys are deleted", "    nor with --json; it says what it would do")
+    expect(ctl("keys", "delete", "-d", eid(3)), 2, "--yes", "    nor are keys deleted")
+    expect(ctl("lock", "--host"), 2, three.node + " (EID ", "    nor is the machine locked, and the chips are named")
+    check(len(three.seen) == seen and objects(ctl("--json", "list"))[-1]["state"] == "FACTORY", "    nothing was done",
+          three.seen)
+    expect(ctl("--yes", "lock", "-d", eid(3), "--outbox", "/nowhere"), 9, "holds no lock receipt", "a lock nobody can prove later")
     four = Relay(eid(4), [key(1)], OUTBOX)
     four.lock_status = -121
-    expect(ctl("lock", "-d", eid(4), "--outbox", OUTBOX), 8, "cannot be undone", "a lock the chip fails")
+    expect(ctl("--yes", "lock", "-d", eid(4), "--outbox", OUTBOX), 8, "cannot be undone", "a lock the chip fails")
     info = objects(ctl("info", "--json", "-d", eid(4)))[0]
     check(info["state"] == "LOCKING", "stays LOCKING", info)
     four.lock_status = 0
     expect(ctl("lock", "-d", eid(4), "--outbox", OUTBOX), 0, "locked for life", "and is finished by the next try")
 
     five = Relay(eid(5), [key(1), key(2)], OUTBOX)
-    done = ctl("keys", "delete", "--json", "-d", eid(5))
+    done = ctl("keys", "delete", "--yes", "--json", "-d", eid(5))
     check(done.returncode == 0 and objects(done)[0]["deleted"] == 2 and five.seen[-1] == DELETE_KEYS, "keys delete",
           done.stdout + done.stderr)
 
     # The host lock takes every chip with it.
     six = Relay(eid(6), [key(1)], OUTBOX)
-    expect(ctl("lock", "--host", "--if-finished"), 75, "not yet", "lock --host --if-finished: a chip is not locked yet")
-    done = ctl("lock", "--host")
+    expect(ctl("--yes", "lock", "--host", "--if-finished"), 5, "Chips=N", "lock --host --if-finished: nobody said what to expect")
+    gateway = os.path.join(WORK, "gateway")
+    with open(gateway, "w") as f:
+        f.write("[Gateway]\nChips=2\n")
+    expect(ctl("--yes", "lock", "--host", "--gateway", gateway), 75, "not yet",
+           "two_modems_host_lock: a chip is not locked yet, whoever asks")
+    done = ctl("--yes", "lock", "--host")
     expect(done, 0, "This machine: LOCKED", "lock --host")
     states = {o["device"]: o["state"] for o in objects(ctl("--json", "list")) if o["type"] == "device"}
     check(states and set(states.values()) == {"LOCKED"}, "every attached chip is locked", states)
     expect(ctl("lock", "--host", "--if-finished"), 0, "This machine: LOCKED", "lock --host again")
-    nobody = subprocess.run([CTL, "lock", "--host"], capture_output=True, text=True, user=65534,
+    nobody = subprocess.run([CTL, "--yes", "lock", "--host"], capture_output=True, text=True, user=65534,
                             stdin=subprocess.DEVNULL)
     expect(nobody, 4, "CAP_NET_ADMIN", "lock --host without rights")
     nobody = subprocess.run([CTL, "info", "-d", six.node], capture_output=True, text=True, user=65534, group=65534,

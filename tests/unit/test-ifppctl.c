@@ -919,7 +919,7 @@ static void test_keys(void)
 	g_assert_cmpint(list.exit, ==, IFPP_EXIT_OK);
 	assert_has(list.out, "\"state\":\"spent\"");
 	assert_has(list.out, "\"state\":\"unspent\"");
-	delete = run(TRUE, ctl_cmd_keys, "delete", NULL);
+	delete = run(TRUE, ctl_cmd_keys, "delete", "--yes", NULL);
 	g_assert_cmpint(delete.exit, ==, IFPP_EXIT_OK);
 	assert_has(delete.out, "\"deleted\":2");
 	wrong = run(TRUE, ctl_cmd_keys, "frobnicate", NULL);

@@ -134,6 +134,17 @@ static void test_written(void)
 			"\"64\":\"iQQ=\",\"eid\":\"89049032123451234512345678901235\"}");
 }
 
+static void test_not_utf8(void)
+{
+	JsonBuilder *b = ifpp_json_new("x");
+	g_autofree char *text = NULL;
+
+	ifpp_json_string(b, "file", "a\xff.ifpp");
+	text = ifpp_json_text(b);
+	g_assert_true(g_utf8_validate(text, -1, NULL));
+	g_assert_nonnull(strstr(text, ".ifpp\""));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -144,5 +155,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/json/members", test_members);
 	g_test_add_func("/json/base64", test_base64);
 	g_test_add_func("/json/written", test_written);
+	g_test_add_func("/json/not-utf8", test_not_utf8);
 	return g_test_run();
 }

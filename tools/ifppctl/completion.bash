@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info request import load provision keys lock monitor fetch deliver report selftest'
+	local commands='list info request import load provision keys lock monitor fetch deliver report selftest help'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -32,7 +32,7 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | -p | --policy | --ifppd | --show | --text | --signature | --cert | --key | --ca)
+	-o | --output | -p | --policy | --gateway | --ifppd | --show | --text | --signature | --cert | --key | --ca)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -66,9 +66,9 @@ _ifppctl()
 		fi
 		word=$common
 		;;
-	provision) word="$common --source --lock --policy --station --outbox --trust --cache --keep --cert --key --ca" ;;
+	provision) word="$common --source --lock --policy --gateway --handover --station --outbox --trust --cache --keep --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
-	lock) word="$common --host --if-finished --outbox" ;;
+	lock) word="$common --host --if-finished --gateway --outbox" ;;
 	monitor) word="$common --lines --count --seconds --outbox" ;;
 	fetch) word="$common --source --to --cert --key --ca" ;;
 	deliver) word="$common --to --outbox --cache --keep --cert --key --ca" ;;

@@ -20,7 +20,10 @@ gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entrie
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GOptionContext) context = g_option_context_new(usage);
+	g_autofree char *name = g_strconcat("ifppctl ", (*argv)[0], NULL);
 
+	/* The usage line names the command too. */
+	g_set_prgname(name);
 	g_option_context_set_summary(context, summary);
 	if (entries)
 		g_option_context_add_main_entries(context, entries, NULL);
@@ -35,8 +38,13 @@ gboolean ctl_confirm(Ctl *ctl, const char *what, GError **error)
 {
 	char line[16] = "";
 
-	if (ctl->yes || ctl->out.json || !ctl->out.terminal || !isatty(STDIN_FILENO))
+	if (ctl->yes)
 		return TRUE;
+	if (ctl->out.json || !ctl->out.terminal || !isatty(STDIN_FILENO)) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_USAGE, "%s This cannot be undone, and nobody can be asked here: nothing "
+			    "was done. Run it on a terminal, or add --yes if it is meant", what);
+		return FALSE;
+	}
 	printf("%s This cannot be undone. Type yes to go on: ", what);
 	fflush(stdout);
 	if (fgets(line, sizeof(line), stdin) && g_str_equal(g_strchomp(line), "yes"))

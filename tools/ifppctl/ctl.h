@@ -38,7 +38,12 @@ CtlChip *ctl_chip_open(Ctl *ctl, GError **error);
 gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entries, const char *usage,
 		   const char *summary, GError **error);
 
-/* Ask on a terminal before what cannot be undone; elsewhere, and with --yes, go on. */
+/**
+ * ctl_confirm() - ask before what cannot be undone
+ * @ctl: --yes is the answer
+ * @what: what will be done and to what, in whole sentences
+ * @error: CTL_ERROR: the answer was no, or standard input or output is no terminal and nobody can be asked
+ */
 gboolean ctl_confirm(Ctl *ctl, const char *what, GError **error);
 
 /* The subcommands return an IfppExit, or anything with @error set. */

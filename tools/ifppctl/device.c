@@ -24,6 +24,13 @@ CtlDevice *ctl_device_open(const char *node, GError **error)
 	struct stat st;
 	int fd = open(node, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
 
+	if (fd < 0 && errno == EPERM) {
+		/* Only a request's EPERM means locked. open() is refused by who confines us. */
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_ACCESS, "%s: opening it is forbidden here, by a device cgroup or a "
+			    "security module; this says nothing about the chip's lock. Allow this container or unit the "
+			    "device, as with DeviceAllow=%s rw", node, node);
+		return NULL;
+	}
 	if (fd < 0) {
 		ctl_set_errno(error, errno == EISDIR ? ENOTTY : errno, node);
 		return NULL;

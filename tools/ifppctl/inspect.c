@@ -215,11 +215,14 @@ static int list_keys(Ctl *ctl, CtlChip *chip, GError **error)
 
 static int delete_keys(Ctl *ctl, CtlChip *chip, GError **error)
 {
-	g_autofree char *what = g_strdup_printf("%s: its %u unused one-time keys will be deleted; no further package "
-						"can be loaded.", chip->node, chip->info.keys_unspent);
+	g_autofree char *what = NULL;
+	char eid[33];
 	guint32 deleted;
 	int err;
 
+	ctl_show_eid(&ctl->out, chip->info.eid, eid);
+	what = g_strdup_printf("%s: the %u unused one-time keys of this chip, EID %s, will be deleted; no further package can be "
+			       "loaded.", chip->node, chip->info.keys_unspent, eid);
 	if (!ctl_confirm(ctl, what, error))
 		return 0;
 	ctl_catch_signals();

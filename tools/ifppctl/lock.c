@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "lock.h"
 #include "explain.h"
+#include "gateway.h"
 #include "inspect.h"
 #include "outbox.h"
 
@@ -167,33 +168,63 @@ int ctl_lock_host(Ctl *ctl, GError **error)
 	return IFPP_EXIT_OK;
 }
 
-/* For a machine that locks itself: not before its chips are what they should be for life. */
-static gboolean finished(GError **error)
+/* What a host lock will hit, for who is asked. */
+static char *describe_host(Ctl *ctl, IfppNetlink *nl, const IfppNlHost *host)
+{
+	g_autoptr(GArray) devs = ifpp_netlink_dump(nl, NULL);
+	GString *text = g_string_new("This machine will be locked for life: no package can be loaded into any chip that it has or "
+				     "ever gets.");
+	guint n = 0;
+
+	for (guint i = 0; devs && i < devs->len; i++) {
+		const IfppNlDev *dev = &g_array_index(devs, IfppNlDev, i);
+		char eid[33];
+
+		if (dev->state == IFPP_STATE_LOCKED)
+			continue;
+		ctl_show_eid(&ctl->out, dev->eid, eid);
+		g_string_append_printf(text, "%sifpp%u (EID %s, %s, %u unused one-time keys, which are deleted)",
+				       n++ ? ", " : " Locked with it: ", dev->index, eid, ifpp_state_name(dev->state),
+				       dev->keys_unspent);
+	}
+	g_string_append_printf(text, "%s Chips on record: %u, locked: %u. Anchor: %s.", n ? "." : " No chip here is open.",
+			       host->chips, host->chips_locked, ctl_anchor_name(host->anchor));
+	return g_string_free(text, FALSE);
+}
+
+static int lock_host(Ctl *ctl, gboolean if_finished, const char *gateway, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = ifpp_netlink_new(error);
+	g_autofree char *what = NULL;
 	IfppNlHost host;
 
 	if (!nl || !ifpp_netlink_host_get(nl, &host, error))
-		return FALSE;
-	if (host.state == IFPP_STATE_FACTORY && (!host.chips || host.chips_locked < host.chips))
-		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "host lock: not yet, %u of %u chips on record are locked. "
-			    "Lock the others first", host.chips_locked, host.chips);
-	return !*error;
+		return 0;
+	/* A person may lock a machine that expects nothing; what it does expect binds everybody. */
+	if ((gateway || if_finished) && !ctl_gateway_finished(gateway, nl, error))
+		return 0;
+	what = describe_host(ctl, nl, &host);
+	if (host.state == IFPP_STATE_FACTORY && !ctl_confirm(ctl, what, error))
+		return 0;
+	return ctl_lock_host(ctl, error);
 }
 
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	gboolean host = FALSE, if_finished = FALSE;
-	g_autofree char *given = NULL;
+	g_autofree char *given = NULL, *gateway = NULL;
 	const GOptionEntry entries[] = {
 		{ "host", 0, 0, G_OPTION_ARG_NONE, &host, "This machine: every chip it has or ever gets", NULL },
 		{ "if-finished", 0, 0, G_OPTION_ARG_NONE, &if_finished,
-		  "With --host: only if every chip on record is locked, and there is one", NULL },
+		  "With --host: only if the gateway file is there, and all that it expects is locked", NULL },
+		{ "gateway", 0, 0, G_OPTION_ARG_FILENAME, &gateway, "Which chips this machine has; default: " CTL_GATEWAY_ETC,
+		  "FILE" },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
 	g_autofree char *what = NULL;
+	char eid[33];
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Lock one chip for life, or with --host this machine. Repeat to finish or to prove it again.",
@@ -203,17 +234,15 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "lock: %s is too much; name a chip with -d", argv[1]);
 		return 0;
 	}
-	if (host && if_finished && !finished(error))
-		return 0;
 	if (host)
-		return ctl_confirm(ctl, "This machine will be locked for life: no package can be loaded into any chip "
-				   "that it has or ever gets.", error) ? ctl_lock_host(ctl, error) : 0;
+		return lock_host(ctl, if_finished, gateway ?: ctl_gateway_file(), error);
 
 	chip = ctl_chip_open(ctl, error);
 	if (!chip)
 		return 0;
-	what = g_strdup_printf("%s: this chip will be locked for life, its %u unused one-time keys are deleted.",
-			       chip->node, chip->info.keys_unspent);
+	ctl_show_eid(&ctl->out, chip->info.eid, eid);
+	what = g_strdup_printf("%s: this chip, EID %s, will be locked for life, its %u unused one-time keys are deleted.",
+			       chip->node, eid, chip->info.keys_unspent);
 	if (chip->info.state < IFPP_STATE_LOCKING && !ctl_confirm(ctl, what, error))
 		return 0;
 	ctl_catch_signals();

@@ -70,6 +70,17 @@ static int run(Ctl *ctl, int argc, char **argv, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "say what to do: list, info, load, provision...");
 		return 0;
 	}
+	if (g_str_equal(argv[1], "help") && argc == 2) {
+		g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
+
+		fputs(help, stdout);
+		return IFPP_EXIT_OK;
+	}
+	if (g_str_equal(argv[1], "help")) {
+		/* "help load" is "load --help" */
+		argv[1] = argv[2];
+		argv[2] = (char *)"--help";
+	}
 	for (guint i = 0; i < G_N_ELEMENTS(commands); i++)
 		if (g_str_equal(argv[1], commands[i].name))
 			return commands[i].run(ctl, argc - 1, argv + 1, error);

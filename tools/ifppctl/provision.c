@@ -2,6 +2,7 @@
 /* provision: bring one chip to its target, however often it takes. */
 #include "ctl.h"
 #include "explain.h"
+#include "gateway.h"
 #include "lease.h"
 #include "load.h"
 #include "lock.h"
@@ -24,6 +25,8 @@ typedef struct {
 	const char *source, *outbox, *trust;	/* source: the directory that the packages are in */
 	CtlPolicy policy;
 	CtlLease *lease;	/* NULL: no other station has these packages */
+	const char *gateway;	/* what this machine expects, for Lock=host; NULL: it does not say */
+	gboolean handover;	/* Lock=host is left to ifpp-handover.service */
 } Target;
 
 static void count(Tally *tally, CtlOutcome outcome, int exit)
@@ -143,14 +146,41 @@ static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally
 	       ctl_policy_check_outbox(target->outbox, chip->info.eid, tally->present, error);
 }
 
+/* Before the chip is locked: a machine that cannot be locked after it would leave the factory open. */
+static gboolean host_lock_stated(const Target *target, GError **error)
+{
+	g_auto(CtlGateway) gateway = { 0 };
+
+	if (target->policy.lock != CTL_LOCK_HOST)
+		return TRUE;
+	if (target->gateway)
+		return ctl_gateway_read(target->gateway, &gateway, error);
+	g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "not locked: the policy says Lock=host, and nobody says which chips this "
+		    "machine has. Write [Gateway] and Chips=N into " CTL_GATEWAY_ETC);
+	return FALSE;
+}
+
+/* The chip is locked. Its machine follows with the last chip that it expects. */
+static int finish_host(Ctl *ctl, const Target *target, GError **error)
+{
+	g_autoptr(IfppNetlink) nl = NULL;
+
+	if (target->handover) {
+		ctl_say(&ctl->out, "This machine is locked by ifpp-handover.service, once every chip that it expects is.");
+		return IFPP_EXIT_OK;
+	}
+	nl = ifpp_netlink_new(error);
+	return nl && ctl_gateway_finished(target->gateway, nl, error) ? ctl_lock_host(ctl, error) : 0;
+}
+
 static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
 {
 	g_autoptr(GError) error = NULL;
 	int exit = 0;
 
-	if (ctl_lease_hold(target->lease, &error) && may_lock(chip, target, tally, &error) && lock_chip(ctl, chip, target->outbox, &error) &&
-	    target->policy.lock == CTL_LOCK_HOST)
-		exit = ctl_lock_host(ctl, &error);
+	if (ctl_lease_hold(target->lease, &error) && host_lock_stated(target, &error) && may_lock(chip, target, tally, &error) &&
+	    lock_chip(ctl, chip, target->outbox, &error) && target->policy.lock == CTL_LOCK_HOST)
+		exit = finish_host(ctl, target, &error);
 	if (error)
 		exit = ctl_error_exit(error);
 	if (!tally->exit)
@@ -269,8 +299,8 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autofree char *where = NULL, *outbox = NULL, *trust = NULL, *policy = NULL, *cache = NULL;
-	g_autofree char *cert = NULL, *key = NULL, *ca = NULL, *station = NULL;
-	gboolean lock = FALSE, keep = FALSE;
+	g_autofree char *cert = NULL, *key = NULL, *ca = NULL, *station = NULL, *gateway = NULL;
+	gboolean lock = FALSE, keep = FALSE, handover = FALSE;
 	const GOptionEntry entries[] = {
 		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &where, "Directory of sealed packages, or https://HOST:PORT of a depot",
 		  "DIR|URL" },
@@ -280,6 +310,9 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots, to tell test profiles before a lock", "DIR" },
 		{ "cache", 0, 0, G_OPTION_ARG_FILENAME, &cache, "Where packages of a depot are kept", "DIR" },
 		{ "keep", 0, 0, G_OPTION_ARG_NONE, &keep, "Keep them there when the depot has their results", NULL },
+		{ "gateway", 0, 0, G_OPTION_ARG_FILENAME, &gateway, "Which chips this machine has, for Lock=host; default: "
+		  CTL_GATEWAY_ETC, "FILE" },
+		{ "handover", 0, 0, G_OPTION_ARG_NONE, &handover, "Leave Lock=host to ifpp-handover.service", NULL },
 		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "Share the directory: this station's name", "NAME" },
 		CTL_DEPOT_OPTIONS(cert, key, ca),
 		G_OPTION_ENTRY_NULL
@@ -311,6 +344,8 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 	if (lock && wanted.lock == CTL_LOCK_NO)
 		wanted.lock = CTL_LOCK_UNIT;
 	target.policy = wanted;		/* borrows */
+	target.gateway = gateway ?: ctl_gateway_file();
+	target.handover = handover;
 	/* A depot tells its stations apart by their certificates. */
 	if (!ctl_depot_is_url(where))
 		lease = ctl_lease_new(where, station, &local);

@@ -296,7 +296,8 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 	report = ctl_report(given ?: CTL_OUTBOX, packages, created, &t, error);
 	if (!report)
 		return 0;
-	text = json_to_string(report, TRUE);
+	/* With --json everything on standard output is one object a line. */
+	text = json_to_string(report, !ctl->out.json || !g_str_equal(file, "-"));
 	if (g_str_equal(file, "-")) {
 		puts(text);
 	} else {

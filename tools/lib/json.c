@@ -138,9 +138,12 @@ JsonBuilder *ifpp_json_new(const char *type)
 
 void ifpp_json_string(JsonBuilder *b, const char *name, const char *value)
 {
+	/* A file's name may be any bytes; a line of JSON is UTF-8. */
+	g_autofree char *text = value ? g_utf8_make_valid(value, -1) : NULL;
+
 	json_builder_set_member_name(b, name);
-	if (value)
-		json_builder_add_string_value(b, value);
+	if (text)
+		json_builder_add_string_value(b, text);
 	else
 		json_builder_add_null_value(b);
 }
