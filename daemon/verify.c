@@ -101,6 +101,7 @@ int verify_errno(const GError *error)
 	case IFPP_ERROR_ACCESS:
 		return EACCES;
 	case IFPP_ERROR_IO:
+	case IFPP_ERROR_DISK:
 	case IFPP_ERROR_CRL:
 		return EIO;
 	case IFPP_ERROR_LOCKED:

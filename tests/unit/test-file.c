@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -110,6 +112,84 @@ static void test_write_refused(void)
 	g_unlink(path);
 }
 
+/* Told of each fsync(); the test's own function stands before libc's. */
+static GPtrArray *synced;
+
+int fsync(int fd)
+{
+	g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", fd);
+	char *path = g_file_read_link(link, NULL);
+
+	g_assert_nonnull(path);
+	if (synced)
+		g_ptr_array_add(synced, path);
+	else
+		g_free(path);
+	return syscall(SYS_fsync, fd);
+}
+
+/* The name of each new directory is on disk, up to the one that was there. */
+static void test_make_dir(void)
+{
+	g_autofree char *deep = g_build_filename(dir, "a", "b", "c", NULL);
+	g_autofree char *b = g_path_get_dirname(deep), *a = g_path_get_dirname(b);
+	g_autofree char *file = g_build_filename(dir, "file", NULL);
+	g_autofree char *below = g_build_filename(file, "d", NULL);
+	const char *want[] = { dir, a, b };
+	g_autoptr(GError) error = NULL;
+
+	synced = g_ptr_array_new_with_free_func(g_free);
+	g_assert_true(ifpp_make_dir(deep, 0750, &error));
+	g_assert_no_error(error);
+	g_assert_true(g_file_test(deep, G_FILE_TEST_IS_DIR));
+	g_assert_cmpuint(synced->len, ==, G_N_ELEMENTS(want));
+	for (guint i = 0; i < G_N_ELEMENTS(want); i++)
+		g_assert_cmpstr(synced->pdata[i], ==, want[i]);
+	g_assert_true(ifpp_make_dir(deep, 0750, &error));
+	g_assert_cmpuint(synced->len, ==, G_N_ELEMENTS(want));
+	g_clear_pointer(&synced, g_ptr_array_unref);
+
+	g_assert_true(ifpp_file_write(file, "", 0, 0600, NULL));
+	g_assert_false(ifpp_make_dir(file, 0750, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
+	g_clear_error(&error);
+	g_assert_false(ifpp_make_dir(below, 0750, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
+	g_unlink(file);
+	g_rmdir(deep);
+	g_rmdir(b);
+	g_rmdir(a);
+}
+
+/* Whose fault it is: the path, this user's rights, or the disk. */
+static void test_disk_is_named(void)
+{
+	static const struct {
+		int err, code;
+		IfppExit exit;
+	} cases[] = {
+		{ ENOENT, IFPP_ERROR_IO, IFPP_EXIT_INPUT },
+		{ EISDIR, IFPP_ERROR_IO, IFPP_EXIT_INPUT },
+		{ EACCES, IFPP_ERROR_ACCESS, IFPP_EXIT_ACCESS },
+		{ EROFS, IFPP_ERROR_DISK, IFPP_EXIT_IO },
+		{ EIO, IFPP_ERROR_DISK, IFPP_EXIT_IO },
+		{ ESTALE, IFPP_ERROR_DISK, IFPP_EXIT_IO },
+		{ ENOSPC, IFPP_ERROR_NO_SPACE, IFPP_EXIT_IO },
+		{ EDQUOT, IFPP_ERROR_NO_SPACE, IFPP_EXIT_IO },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GError) error = NULL;
+
+		errno = cases[i].err;
+		g_assert_false(ifpp_file_error("/somewhere", NULL, &error));
+		g_assert_error(error, IFPP_ERROR, cases[i].code);
+		g_assert_cmpint(ifpp_error_exit("test", error), ==, cases[i].exit);
+	}
+	g_assert_nonnull(strstr(ifpp_error_hint(IFPP_ERROR_DISK), "neither the chip nor the modem"));
+	g_assert_cmpstr(ifpp_error_name(IFPP_ERROR_DISK), ==, "disk");
+}
+
 int main(int argc, char **argv)
 {
 	int rc;
@@ -120,6 +200,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/file/round-trip", test_round_trip);
 	g_test_add_func("/file/read-refused", test_read_refused);
 	g_test_add_func("/file/write-refused", test_write_refused);
+	g_test_add_func("/file/make-dir", test_make_dir);
+	g_test_add_func("/file/disk_is_named", test_disk_is_named);
 	rc = g_test_run();
 	g_rmdir(dir);
 	g_free(dir);

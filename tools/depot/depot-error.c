@@ -57,6 +57,7 @@ guint depot_error_http(const GError *error, const char **name, const char **hint
 	*hint = ifpp_error_hint(error->code);
 	switch (error->code) {
 	case IFPP_ERROR_IO:
+	case IFPP_ERROR_DISK:
 	case IFPP_ERROR_NO_SPACE:
 	case IFPP_ERROR_ACCESS:
 		return 503;

@@ -134,16 +134,6 @@ static gboolean file_time(const CtlLease *lease, gint64 *ms, GError **error)
 	return ok;
 }
 
-static void sync_dir(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
-}
-
 static gboolean parse(const char *name, Token *token)
 {
 	char *end;
@@ -221,8 +211,8 @@ static Try begin(const CtlLease *lease, const char *chip, const char *name, GErr
 		g_unlink(file);
 		g_rmdir(tmp);
 	} else {
-		sync_dir(chip);
-		sync_dir(lease->leases);
+		ifpp_sync_dir(chip, NULL);
+		ifpp_sync_dir(lease->leases, NULL);
 	}
 	return done;
 }
@@ -232,7 +222,7 @@ static Try go_on(const char *chip, const Token *token, const char *name, GError 
 	g_autofree char *from = g_build_filename(chip, token->name, NULL), *to = g_build_filename(chip, name, NULL);
 
 	if (g_rename(from, to) == 0) {
-		sync_dir(chip);
+		ifpp_sync_dir(chip, NULL);
 		return TAKEN;
 	}
 	if (errno == ENOENT)

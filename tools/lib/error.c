@@ -76,7 +76,7 @@ static const struct {
 	{ IFPP_ERROR_PIN, IFPP_EXIT_TOKEN, "pin",
 	  "Check the PIN before trying again: tokens lock after a few wrong ones" },
 	{ IFPP_ERROR_IO, IFPP_EXIT_INPUT, "io", "Check the path" },
-	{ IFPP_ERROR_NO_SPACE, IFPP_EXIT_IO, "no-space", "Free space on that file system" },
+	{ IFPP_ERROR_NO_SPACE, IFPP_EXIT_IO, "no-space", "Free space on that file system; neither the chip nor the modem is at fault" },
 	{ IFPP_ERROR_ACCESS, IFPP_EXIT_ACCESS, "access",
 	  "Run it as root, or as a member of the group that may" },
 	{ IFPP_ERROR_NO_DEVICE, IFPP_EXIT_NO_DEVICE, "no-device",
@@ -95,6 +95,9 @@ static const struct {
 	  "Ask its owner for a certificate of the RSP profile (SGP.22 4.5.2), on NIST P-256 with SHA-256" },
 	{ IFPP_ERROR_KEY_MAKER, IFPP_EXIT_REFUSED, "key-maker",
 	  "If this factory ordered from it, name it in /etc/ifpp/key-makers by the ski or subject of its certificate" },
+	{ IFPP_ERROR_DISK, IFPP_EXIT_IO, "disk",
+	  "The file system there fails or is mounted read-only; neither the chip nor the modem is at fault. Look at "
+	  "findmnt and journalctl -k, then run this again" },
 };
 
 static int find(int code)

@@ -51,7 +51,7 @@ typedef enum {
 	IFPP_ERROR_KEY_BOUND,		/* one-time key already bound to a profile */
 	IFPP_ERROR_TOKEN,		/* PKCS#11 token missing or failing */
 	IFPP_ERROR_PIN,
-	IFPP_ERROR_IO,
+	IFPP_ERROR_IO,			/* a path that leads to no such file */
 	IFPP_ERROR_NO_SPACE,
 	IFPP_ERROR_ACCESS,
 	IFPP_ERROR_NO_DEVICE,
@@ -65,6 +65,7 @@ typedef enum {
 	IFPP_ERROR_JSON,		/* not a JSON object */
 	IFPP_ERROR_CERTIFICATE,		/* not of the RSP profile, or of a kind that is not supported */
 	IFPP_ERROR_KEY_MAKER,		/* not one of those that this factory ordered from */
+	IFPP_ERROR_DISK,		/* the file system fails or is read-only, whoever asks */
 } IfppError;
 
 /**
@@ -96,7 +97,7 @@ typedef enum {
 	IFPP_EXIT_REFUSED = 6,		/* a sound file that must not be accepted */
 	IFPP_EXIT_LOCKED = 7,
 	IFPP_EXIT_CHIP = 8,		/* chip or modem failed */
-	IFPP_EXIT_IO = 9,		/* disk full or failing */
+	IFPP_EXIT_IO = 9,		/* disk full, failing or read-only */
 	IFPP_EXIT_TOKEN = 10,		/* token missing or PIN wrong */
 	IFPP_EXIT_BUSY = 75,		/* try again */
 } IfppExit;

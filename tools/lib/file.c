@@ -24,11 +24,21 @@ gboolean ifpp_file_error(const char *path, const char *doing, GError **error)
 		break;
 	case EACCES:
 	case EPERM:
-	case EROFS:
 		code = IFPP_ERROR_ACCESS;
 		break;
-	default:
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case EEXIST:
+	case ENOTEMPTY:
+	case ELOOP:
+	case ENAMETOOLONG:
+	case ENODEV:
+	case ENXIO:
 		code = IFPP_ERROR_IO;
+		break;
+	default:
+		code = IFPP_ERROR_DISK;
 	}
 	g_set_error(error, IFPP_ERROR, code, "%s: %s%s%s", path, doing ?: "", doing ? ": " : "", g_strerror(err));
 	return FALSE;
@@ -147,12 +157,24 @@ gboolean ifpp_sync_dir(const char *path, GError **error)
 
 	if (fd < 0)
 		return ifpp_file_error(path, "cannot open", error);
-	ok = fsync(fd) == 0 || ifpp_file_error(path, "cannot write", error);
+	ok = fsync(fd) == 0 || errno == EINVAL || ifpp_file_error(path, "cannot write", error);
 	close(fd);
 	return ok;
 }
 
 gboolean ifpp_make_dir(const char *path, int mode, GError **error)
 {
-	return g_mkdir_with_parents(path, mode) == 0 || ifpp_file_error(path, "cannot make it", error);
+	g_autofree char *above = g_path_get_dirname(path);
+
+	if (g_mkdir(path, mode) == 0)
+		return ifpp_sync_dir(above, error);
+	if (errno == EEXIST && g_file_test(path, G_FILE_TEST_IS_DIR))
+		return TRUE;
+	if (errno != ENOENT || g_str_equal(above, path))
+		return ifpp_file_error(path, "cannot make it", error);
+	if (!ifpp_make_dir(above, mode, error))
+		return FALSE;
+	if (g_mkdir(path, mode) < 0 && errno != EEXIST)
+		return ifpp_file_error(path, "cannot make it", error);
+	return ifpp_sync_dir(above, error);
 }

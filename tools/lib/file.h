@@ -9,7 +9,8 @@
  * ifpp_file_error() - what errno says of a file
  * @path: its name, the first thing in the message
  * @doing: what could not be done, or NULL
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, or else IO
+ * @error: IFPP_ERROR_NO_SPACE; ACCESS: this user may not; IO: the path is wrong; else DISK, which is
+ *	nobody's fault who gave the path
  *
  * Return: FALSE
  */
@@ -19,7 +20,7 @@ gboolean ifpp_file_error(const char *path, const char *doing, GError **error);
  * ifpp_file_read() - a whole regular file
  * @path: its name
  * @max: most bytes accepted
- * @error: IFPP_ERROR_IO (missing, a directory, not a regular file), ACCESS, TOO_LARGE; the message
+ * @error: IFPP_ERROR_IO (missing, a directory, not a regular file), ACCESS, DISK, TOO_LARGE; the message
  *	names the file
  */
 GBytes *ifpp_file_read(const char *path, gsize max, GError **error);
@@ -30,7 +31,7 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error);
  * @data: content
  * @len: bytes
  * @mode: permission bits of a new file
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
  */
 gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error);
 
@@ -51,7 +52,9 @@ gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error);
 /**
  * ifpp_sync_dir() - the names that were made and removed in a directory reach the disk
  * @path: its name
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ *
+ * A file system that knows no such thing (EINVAL, fsync(2)) has done what it can.
  */
 gboolean ifpp_sync_dir(const char *path, GError **error);
 
@@ -59,7 +62,10 @@ gboolean ifpp_sync_dir(const char *path, GError **error);
  * ifpp_make_dir() - a directory and those above it, if they are not there
  * @path: its name
  * @mode: permission bits of new ones
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ *
+ * The name of each new one is on disk when this returns TRUE: it could vanish in a power cut otherwise,
+ * with all that was synced in it.
  */
 gboolean ifpp_make_dir(const char *path, int mode, GError **error);
 
