@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest ctl depot model fuzz faults arch vm
+parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -15,7 +15,7 @@ demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
 check:		## every test there is
 	@tests/check $(parts)
 
-# check-style check-unit check-kunit check-kselftest check-ctl check-depot check-model check-fuzz check-faults check-arch check-vm
+# check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-model check-fuzz check-faults check-arch check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
 
@@ -24,10 +24,15 @@ coverage:	## lines and branches of the driver that its tests execute
 	@tests/env/uml >/dev/null
 	@$(enter) tests/kselftest/coverage
 
-soak: soak-driver soak-sealing soak-faults soak-fuzz	## what has no end, for an hour each; MINUTES=N
+soak: soak-driver soak-mutants soak-sealing soak-faults soak-fuzz	## what has no end, for an hour each; MINUTES=N
 
 soak-driver:	# the driver under its fuzzer, on three debug kernels
 	@tests/kselftest/soak $(or $(MINUTES),60)
+
+soak-mutants:	# every mutant of the driver
+	@tests/env/buildroot
+	@tests/env/uml >/dev/null
+	@$(enter) tests/mutants/run --all
 
 soak-sealing:	# 10,000 packages sealed, with ten kills
 	@tests/env/buildroot
@@ -74,4 +79,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
+.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
