@@ -20,7 +20,7 @@
 #define LOCK_TRIES 3
 
 struct _Chip {
-	Uim *uim;
+	Modem *modem;
 	Es10 *es10;
 	const Codec *codec;
 	char *trust_dir;
@@ -44,7 +44,7 @@ static gint64 now_us(void)
 static void chip_send(Chip *chip, GTask *task, const char *what, GBytes *command, gint64 deadline,
 		      GAsyncReadyCallback cb)
 {
-	es10_send_async(chip->es10, what, ifpp_span_bytes(command), deadline, g_task_get_cancellable(task),
+	es10_send_async(chip->es10, what, ifpp_span_bytes(command), ES10_COMMAND, deadline, g_task_get_cancellable(task),
 			cb, task);
 	g_bytes_unref(command);
 }
@@ -359,7 +359,7 @@ static void on_ask_closed(GObject *source, GAsyncResult *res, gpointer user)
 	Ask *ask = g_task_get_task_data(task);
 
 	/* What cannot be closed is swept away before the next one is opened. */
-	uim_channel_close_finish(res, NULL);
+	modem_channel_close_finish(res, NULL);
 	if (ask->step == ASK_END) {
 		g_task_return_boolean(task, TRUE);
 		g_object_unref(task);
@@ -379,10 +379,10 @@ static void ask_step(GTask *task)
 	switch (ask->step) {
 	case ASK_CLOSE:
 	case ASK_END:
-		uim_channel_close_async(chip->uim, g_task_get_cancellable(task), on_ask_closed, task);
+		modem_channel_close_async(chip->modem, ask->deadline, g_task_get_cancellable(task), on_ask_closed, task);
 		break;
 	case ASK_OPEN:
-		es10_open_async(chip->es10, g_task_get_cancellable(task), on_ask_opened, task);
+		es10_open_async(chip->es10, ask->deadline, g_task_get_cancellable(task), on_ask_opened, task);
 		break;
 	case ASK_EID:
 		chip_send(chip, task, "GetEID", es10_get_eid(), ask->deadline, on_ask_answer);
@@ -596,7 +596,7 @@ static gboolean job_pir(Job *job, GBytes *response, GError **error)
 	result->apdu_bytes = job->reply->apdu_bytes;
 	result->verify_ns = job->reply->verify_ns;
 	result->chip_ns = job->reply->chip_ns;
-	result->modem_ns = MIN(result->apdus * uim_round_trip(chip->uim), result->chip_ns);
+	result->modem_ns = MIN(result->apdus * modem_round_trip(chip->modem), result->chip_ns);
 	if (!keep_pir(chip, result, response, pir, error))
 		return FALSE;
 	job->seq = pir->seq;
@@ -713,7 +713,7 @@ static void on_job_opened(GObject *source, GAsyncResult *res, gpointer user)
 
 static void on_job_closed(GObject *source, GAsyncResult *res, gpointer user)
 {
-	uim_channel_close_finish(res, NULL);
+	modem_channel_close_finish(res, NULL);
 	job_end(user);
 }
 
@@ -727,7 +727,7 @@ static void job_step(GTask *task)
 	case JOB_OPEN:
 		job->chip_since = job->chip_since ? job->chip_since : now_us();
 		chip->now_valid = FALSE;
-		es10_open_async(chip->es10, g_task_get_cancellable(task), on_job_opened, task);
+		es10_open_async(chip->es10, job->work_until, g_task_get_cancellable(task), on_job_opened, task);
 		break;
 	case JOB_PREPARE:
 		chip_send(chip, task, "PrepareFactoryLoad",
@@ -737,7 +737,7 @@ static void job_step(GTask *task)
 	case JOB_SEGMENT:
 		bpp = ifpp_package_bpp(job->package);
 		es10_send_async(chip->es10, "LoadBoundProfilePackage", ifpp_bpp_segment(bpp, job->segment),
-				job->work_until, g_task_get_cancellable(task), on_job_answer, task);
+				ES10_SEGMENT, job->work_until, g_task_get_cancellable(task), on_job_answer, task);
 		break;
 	case JOB_REMOVE:
 		chip_send(chip, task, "RemoveNotificationFromList", es10_remove(job->seq), job->deadline,
@@ -756,7 +756,7 @@ static void job_step(GTask *task)
 			  on_job_answer);
 		break;
 	case JOB_CLOSE:
-		uim_channel_close_async(chip->uim, g_task_get_cancellable(task), on_job_closed, task);
+		modem_channel_close_async(chip->modem, job->deadline, g_task_get_cancellable(task), on_job_closed, task);
 		break;
 	}
 }
@@ -966,12 +966,12 @@ gboolean chip_proven(Chip *chip)
 	return chip->proven;
 }
 
-Chip *chip_new(Uim *uim, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids)
+Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids)
 {
 	Chip *chip = g_new0(Chip, 1);
 
-	chip->uim = uim;
-	chip->es10 = es10_new(uim);
+	chip->modem = modem;
+	chip->es10 = es10_new(modem);
 	chip->codec = codec;
 	chip->trust_dir = g_strdup(trust_dir);
 	chip->state_dir = g_strdup(state_dir);

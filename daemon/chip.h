@@ -36,7 +36,7 @@ typedef struct {
 void chip_reply_free(ChipReply *reply);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChipReply, chip_reply_free)
 
-Chip *chip_new(Uim *uim, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids);
+Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 

@@ -7,14 +7,16 @@
 #include "error.h"
 #include "es10.h"
 #include "file.h"
+#include "task.h"
 
 #define ENABLE_TIME (60 * G_USEC_PER_SEC)
+#define CLOSE_TIME (5 * G_USEC_PER_SEC)
 #define POLICY_MAX (16 * 1024)
 #define RESULT_WRONG_STATE 2	/* enabled meanwhile */
 #define RESULT_CAT_BUSY 5
 
 typedef struct {
-	Uim *uim;
+	Modem *modem;
 	Es10 *es10;
 	char *name;
 	gint64 deadline;
@@ -53,7 +55,7 @@ static void on_closed(GObject *source, GAsyncResult *res, gpointer user)
 	Enable *enable = g_task_get_task_data(task);
 
 	/* What cannot be closed is swept away when the port is. */
-	uim_channel_close_finish(res, NULL);
+	modem_channel_close_finish(res, NULL);
 	if (enable->error)
 		g_task_return_error(task, g_steal_pointer(&enable->error));
 	else
@@ -66,14 +68,15 @@ static void end(GTask *task, GError *error)
 	Enable *enable = g_task_get_task_data(task);
 
 	enable->error = error;
-	uim_channel_close_async(enable->uim, NULL, on_closed, task);
+	modem_channel_close_async(enable->modem, enable->deadline + CLOSE_TIME, NULL, on_closed, task);
 }
 
 static void send(GTask *task, const char *what, GByteArray *command, GAsyncReadyCallback cb)
 {
 	Enable *enable = g_task_get_task_data(task);
 
-	es10_send_async(enable->es10, what, (IfppSpan){ command->data, command->len }, enable->deadline,
+	es10_send_async(enable->es10, what, (IfppSpan){ command->data, command->len }, ES10_COMMAND,
+			enable->deadline,
 			g_task_get_cancellable(task), cb, task);
 	g_byte_array_unref(command);
 }
@@ -176,17 +179,16 @@ static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
 	send(task, "GetProfilesInfo", command, on_profiles);
 }
 
-void enable_async(Uim *uim, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+void enable_async(Modem *modem, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
 {
-	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Enable *enable = g_new0(Enable, 1);
+	GTask *task = ifppd_task_new(enable, enable_free, cancellable, cb, user);
 
-	enable->uim = uim;
-	enable->es10 = es10_new(uim);
+	enable->modem = modem;
+	enable->es10 = es10_new(modem);
 	enable->name = g_strdup(name);
 	enable->deadline = g_get_monotonic_time() + ENABLE_TIME;
-	g_task_set_task_data(task, enable, enable_free);
-	es10_open_async(enable->es10, cancellable, on_opened, task);
+	es10_open_async(enable->es10, enable->deadline, cancellable, on_opened, task);
 }
 
 gboolean enable_finish(GAsyncResult *res, GError **error)

@@ -3,7 +3,7 @@
 #ifndef IFPPD_ENABLE_H
 #define IFPPD_ENABLE_H
 
-#include "uim.h"
+#include "modem.h"
 
 /**
  * enable_read_policy() - which profile a policy file wants enabled
@@ -15,14 +15,14 @@ gboolean enable_read_policy(const char *path, char **name, GError **error);
 
 /**
  * enable_async() - enable a profile by its name (ES10c, SGP.22 5.7.15 and 5.7.16)
- * @uim: open, without a logical channel; none is open afterwards
+ * @modem: open, without a logical channel; none is open afterwards
  * @name: profileName of its metadata
  * @cancellable, @cb, @user: as everywhere
  *
  * The chip asks the modem for a refresh. A profile that is enabled already stays so. Only a chip without unused keys does
  * this (EUICCF04): a chip that is locked has none.
  */
-void enable_async(Uim *uim, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
+void enable_async(Modem *modem, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 /* CHIP: there is no such profile, or the chip does not want to; MODEM, TIMEOUT, NO_DEVICE */
 gboolean enable_finish(GAsyncResult *res, GError **error);
 

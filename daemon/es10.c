@@ -6,15 +6,21 @@
 
 #include "error.h"
 #include "es10.h"
+#include "task.h"
 
 #define RESPONSE_MAX (64 * 1024)
+#define GET_RESPONSE_MAX 512	/* for one command; a chip hands out up to 256 bytes each time */
+#define MEAGRE_MAX 8		/* of them that bring next to nothing, and promise more */
+#define MEAGRE_BYTES 16
+#define NO_RESULT_AVAILABLE 1	/* notificationsListResultError, SGP.22 5.7.10 */
+#define BLOCKS_MAX 256		/* P2 counts them in one byte */
 #define LAST_BLOCK_FACTOR 6	/* the chip works after the last block: installation takes its time */
 
 static const guint8 isd_r[] = { 0xa0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xff,
 				0xff, 0xff, 0xff, 0x89, 0x00, 0x00, 0x01, 0x00 };
 
 struct _Es10 {
-	Uim *uim;
+	Modem *modem;
 	guint sw;
 	Es10Count count;
 };
@@ -27,13 +33,15 @@ typedef struct {
 	gsize offset;		/* of the block in flight */
 	gsize block_len;
 	guint block_size;	/* for this command */
+	gboolean refused;	/* a larger one was, in this command */
+	gboolean repeated;	/* the first block, after an error that says nothing of the size */
 	guint p2;
 	gboolean le_fixed;
+	guint fetched;		/* GET RESPONSEs */
+	guint meagre;
 	GByteArray *apdu;	/* in flight */
 	GByteArray *response;
 } Send;
-
-static const guint block_sizes[] = { 255, 240, 120, 63 };
 
 static void send_free(gpointer data)
 {
@@ -45,10 +53,15 @@ static void send_free(gpointer data)
 	g_free(ctx);
 }
 
-/* GlobalPlatform class byte of a channel. */
-static guint8 cla(guint channel)
+/* Class byte of a channel: GlobalPlatform's commands (GPCS 11.1.4), and the interindustry ones (TS 102 221 10.1.1). */
+static guint8 cla_gp(guint channel)
 {
 	return channel < 4 ? 0x80 | channel : 0xc0 | (channel - 4);
+}
+
+static guint8 cla_iso(guint channel)
+{
+	return channel < 4 ? channel : 0x40 | (channel - 4);
 }
 
 static void send_apdu(GTask *task);
@@ -65,8 +78,14 @@ static void send_block(GTask *task)
 	const guint8 *data = g_bytes_get_data(ctx->command, &size);
 	guint8 head[5];
 
+	if (!ctx->offset && size > BLOCKS_MAX * (gsize)ctx->block_size) {
+		ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_TOO_LARGE,
+						  "%s: %zu bytes do not fit into %u blocks of %u", ctx->what, size,
+						  BLOCKS_MAX, ctx->block_size));
+		return;
+	}
 	ctx->block_len = MIN(size - ctx->offset, ctx->block_size);
-	head[0] = cla(uim_channel(ctx->es10->uim));
+	head[0] = cla_gp(modem_channel(ctx->es10->modem));
 	head[1] = 0xe2;
 	head[2] = last_block(ctx) ? 0x91 : 0x11;
 	head[3] = ctx->p2;
@@ -84,135 +103,161 @@ static void send_block(GTask *task)
 static void send_get_response(GTask *task, guint8 le)
 {
 	Send *ctx = g_task_get_task_data(task);
-	const guint8 apdu[] = { cla(uim_channel(ctx->es10->uim)), 0xc0, 0, 0, le };
+	const guint8 apdu[] = { cla_iso(modem_channel(ctx->es10->modem)), 0xc0, 0, 0, le };
 
+	ctx->fetched++;
 	g_byte_array_set_size(ctx->apdu, 0);
 	g_byte_array_append(ctx->apdu, apdu, sizeof(apdu));
 	ctx->le_fixed = FALSE;
 	send_apdu(task);
 }
 
-/* A smaller block, when the modem or chip refused the first one of a command: nothing has happened yet. */
+/* The first block of a command was refused for its size: nothing has happened yet, a smaller one may do. */
 static gboolean step_down(Send *ctx)
 {
-	if (ctx->offset || ctx->response->len || ctx->block_len < block_sizes[G_N_ELEMENTS(block_sizes) - 1])
+	guint size = ctx->offset || ctx->response->len ? 0 : block_below(ctx->block_size, ctx->block_len);
+
+	if (!size)
 		return FALSE;
-	for (guint i = 0; i < G_N_ELEMENTS(block_sizes); i++) {
-		if (block_sizes[i] < ctx->block_size && block_sizes[i] < ctx->block_len) {
-			ctx->block_size = block_sizes[i];
-			return TRUE;
+	ctx->block_size = size;
+	ctx->refused = TRUE;
+	return TRUE;
+}
+
+/*
+ * Only some errors say that the block is too long. Any other may be a passing one: the first of several blocks is sent
+ * once more as it was, and made shorter only if that fails, too. Takes @task and @error.
+ */
+static void send_failed(GTask *task, GError *error)
+{
+	Send *ctx = g_task_get_task_data(task);
+	gboolean size = g_error_matches(error, IFPP_ERROR, IFPP_ERROR_TOO_LARGE);
+	gboolean store = ctx->apdu->data[1] == 0xe2;
+
+	if (store && !g_cancellable_is_cancelled(g_task_get_cancellable(task))) {
+		gboolean unclear = g_error_matches(error, IFPP_ERROR, IFPP_ERROR_MODEM) && !last_block(ctx);
+
+		if (unclear && !ctx->repeated && !ctx->offset) {
+			g_debug("%s: %s; once more", ctx->what, error->message);
+			g_error_free(error);
+			ctx->repeated = TRUE;
+			send_apdu(task);
+			return;
+		}
+		if ((size || unclear) && step_down(ctx)) {
+			g_debug("%s: %s; trying blocks of %u", ctx->what, error->message, ctx->block_size);
+			g_error_free(error);
+			send_block(task);
+			return;
 		}
 	}
-	return FALSE;
+	if (size)	/* of an APDU, not of what the client gave us */
+		error->code = IFPP_ERROR_MODEM;
+	g_prefix_error(&error, "%s: ", ctx->what);
+	ifppd_task_fail(task, error);
+}
+
+/* More of the answer waits in the chip. A chip that only says so must not keep us for ever. */
+static void send_fetch(GTask *task, guint8 le, gsize got)
+{
+	Send *ctx = g_task_get_task_data(task);
+
+	ctx->meagre += got < MEAGRE_BYTES;
+	if (ctx->fetched < GET_RESPONSE_MAX && ctx->meagre <= MEAGRE_MAX) {
+		send_get_response(task, le);
+		return;
+	}
+	ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP,
+					  "%s: the chip promises more after %u GET RESPONSE and %u bytes", ctx->what,
+					  ctx->fetched, ctx->response->len));
 }
 
 static void on_response(GObject *source, GAsyncResult *res, gpointer user)
 {
-	g_autoptr(GTask) task = user;
+	GTask *task = user;
 	Send *ctx = g_task_get_task_data(task);
 	Es10 *es10 = ctx->es10;
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GBytes) bytes = uim_transmit_finish(res, &error);
+	GError *error = NULL;
+	g_autoptr(GBytes) bytes = modem_transmit_finish(res, &error);
 	gboolean store = ctx->apdu->data[1] == 0xe2;
 	const guint8 *data;
 	gsize len;
 	guint sw;
 
 	if (!bytes) {
-		if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_MODEM) && store && step_down(ctx)) {
-			g_debug("%s: %s; trying blocks of %u", ctx->what, error->message, ctx->block_size);
-			send_block(g_steal_pointer(&task));
-			return;
-		}
-		g_prefix_error(&error, "%s: ", ctx->what);
-		g_task_return_error(task, g_steal_pointer(&error));
+		send_failed(task, error);
 		return;
 	}
 	data = g_bytes_get_data(bytes, &len);
 	sw = data[len - 2] << 8 | data[len - 1];
 	if (sw == 0x6700 && store && step_down(ctx)) {
 		g_debug("%s: 6700; trying blocks of %u", ctx->what, ctx->block_size);
-		send_block(g_steal_pointer(&task));
+		send_block(task);
 		return;
 	}
 	if (ctx->response->len + len > RESPONSE_MAX) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: an endless answer",
-					ctx->what);
+		ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "%s: an endless answer", ctx->what));
 		return;
 	}
 	g_byte_array_append(ctx->response, data, len - 2);
 	if ((sw >> 8) == 0x61) {
-		send_get_response(g_steal_pointer(&task), sw & 0xff);
+		send_fetch(task, sw & 0xff, len - 2);
 		return;
 	}
 	if ((sw >> 8) == 0x6c && !ctx->le_fixed && (!store || last_block(ctx))) {
 		ctx->apdu->data[ctx->apdu->len - 1] = sw & 0xff;
 		ctx->le_fixed = TRUE;
-		send_apdu(g_steal_pointer(&task));
+		send_apdu(task);
 		return;
 	}
 	es10->sw = sw;
 	if (sw != 0x9000 && (sw >> 8) != 0x91) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered %04X",
-					ctx->what, sw);
+		ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip answered %04X",
+						  ctx->what, sw));
 		return;
 	}
-	if (ctx->block_size < uim_block(es10->uim))
-		uim_set_block(es10->uim, ctx->block_size);
+	if (store && ctx->block_len == ctx->block_size) {
+		block_took(modem_block(es10->modem), ctx->block_size, ctx->refused);
+		ctx->refused = FALSE;
+	}
 	if (!last_block(ctx) && !ctx->response->len) {
 		ctx->offset += ctx->block_len;
 		ctx->p2++;
-		send_block(g_steal_pointer(&task));
+		send_block(task);
 		return;
 	}
 	g_task_return_pointer(task, g_bytes_new(ctx->response->data, ctx->response->len),
 			      (GDestroyNotify)g_bytes_unref);
+	g_object_unref(task);
 }
 
 static void send_apdu(GTask *task)
 {
 	Send *ctx = g_task_get_task_data(task);
 	Es10 *es10 = ctx->es10;
-	gint64 left = ctx->deadline - g_get_monotonic_time();
-	guint timeout = uim_timeout(es10->uim);
+	guint timeout = modem_timeout(es10->modem);
 
-	if (left <= 0) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_TIMEOUT, "%s: out of time", ctx->what);
-		g_object_unref(task);
-		return;
-	}
-	if (last_block(ctx))
-		timeout *= LAST_BLOCK_FACTOR;
-	timeout = MIN(timeout, (left + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC);
 	es10->count.apdus++;
 	es10->count.bytes += ctx->apdu->len;
-	uim_transmit_async(es10->uim, ctx->apdu->data, ctx->apdu->len, timeout, g_task_get_cancellable(task),
-			   on_response, task);
+	modem_transmit_async(es10->modem, (IfppSpan){ ctx->apdu->data, ctx->apdu->len },
+			     last_block(ctx) ? timeout * LAST_BLOCK_FACTOR : timeout, ctx->deadline,
+			     g_task_get_cancellable(task), on_response, task);
 }
 
-void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline,
+void es10_send_async(Es10 *es10, const char *what, IfppSpan command, Es10Kind kind, gint64 deadline,
 		     GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
 {
-	GTask *task = g_task_new(NULL, cancellable, cb, user);
 	Send *ctx = g_new0(Send, 1);
 
 	ctx->es10 = es10;
 	ctx->what = what;
 	ctx->command = g_bytes_new(command.data, command.len);
 	ctx->deadline = deadline;
-	ctx->block_size = uim_block(es10->uim);
+	ctx->block_size = block_for(modem_block(es10->modem), command.len, kind == ES10_COMMAND);
 	ctx->apdu = g_byte_array_new();
 	ctx->response = g_byte_array_new();
-	g_task_set_task_data(task, ctx, send_free);
 	es10->sw = 0;
-	/* P2 counts the blocks in one byte. */
-	if (command.len > 256 * (gsize)ctx->block_size) {
-		g_task_return_new_error(task, IFPP_ERROR, IFPP_ERROR_TOO_LARGE,
-					"%s: %zu bytes do not fit into 256 blocks", what, command.len);
-		g_object_unref(task);
-		return;
-	}
-	send_block(task);
+	send_block(ifppd_task_new(ctx, send_free, cancellable, cb, user));
 }
 
 GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error)
@@ -220,14 +265,14 @@ GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error)
 	return g_task_propagate_pointer(G_TASK(res), error);
 }
 
-void es10_open_async(Es10 *es10, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
+void es10_open_async(Es10 *es10, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)
 {
-	uim_channel_open_async(es10->uim, IFPP_SPAN(isd_r), cancellable, cb, user);
+	modem_channel_open_async(es10->modem, IFPP_SPAN(isd_r), deadline, cancellable, cb, user);
 }
 
 gboolean es10_open_finish(GAsyncResult *res, GError **error)
 {
-	return uim_channel_open_finish(res, error);
+	return modem_channel_open_finish(res, error);
 }
 
 guint es10_sw(Es10 *es10)
@@ -240,11 +285,11 @@ Es10Count es10_count(Es10 *es10)
 	return es10->count;
 }
 
-Es10 *es10_new(Uim *uim)
+Es10 *es10_new(Modem *modem)
 {
 	Es10 *es10 = g_new0(Es10, 1);
 
-	es10->uim = uim;
+	es10->modem = modem;
 	return es10;
 }
 
@@ -326,8 +371,12 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 	in = outer.value;
 	if (!in.len)
 		return g_steal_pointer(&out);
-	if (ifpp_tlv_take(&in, 0x81, &list))	/* an error code: there is no list */
-		return g_steal_pointer(&out);
+	if (ifpp_tlv_take(&in, 0x81, &list)) {
+		if (list.value.len == 1 && list.value.data[0] == NO_RESULT_AVAILABLE)
+			return g_steal_pointer(&out);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "RetrieveNotificationsList: refused");
+		return NULL;
+	}
 	if (!ifpp_tlv_expect(&in, 0xa0, "RetrieveNotificationsList", &list, error))
 		return NULL;
 	for (in = list.value; in.len;) {

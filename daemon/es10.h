@@ -4,7 +4,7 @@
 #define IFPPD_ES10_H
 
 #include "euicc.h"
-#include "uim.h"
+#include "modem.h"
 
 typedef struct _Es10 Es10;
 
@@ -13,26 +13,32 @@ typedef struct {
 	guint32 bytes;		/* their bytes */
 } Es10Count;
 
-Es10 *es10_new(Uim *uim);
+Es10 *es10_new(Modem *modem);
 void es10_free(Es10 *es10);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Es10, es10_free)
 
-/* Select the ISD-R on a logical channel of its own. */
-void es10_open_async(Es10 *es10, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
+/* Select the ISD-R on a logical channel of its own, before @deadline (monotonic microseconds). */
+void es10_open_async(Es10 *es10, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 gboolean es10_open_finish(GAsyncResult *res, GError **error);
+
+typedef enum {
+	ES10_COMMAND,		/* may be begun again: a larger block than the known one may be tried with it */
+	ES10_SEGMENT,		/* of a BPP */
+} Es10Kind;
 
 /**
  * es10_send_async() - one command, or one segment of a BPP
  * @es10: open
  * @what: its name, for errors; static
  * @command: the bytes
- * @deadline: monotonic microseconds after which no APDU is sent any more
+ * @kind: what it is
+ * @deadline: monotonic microseconds after which no APDU is sent, and no answer waited for
  *
  * The run of blocks ends with the last block or with the first answer that carries data:
  * a chip may have its result ready early. A modem that takes no block of this size gets
- * a smaller one, and its model is remembered.
+ * a smaller one, which is remembered (block.h).
  */
-void es10_send_async(Es10 *es10, const char *what, IfppSpan command, gint64 deadline,
+void es10_send_async(Es10 *es10, const char *what, IfppSpan command, Es10Kind kind, gint64 deadline,
 		     GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 /* The response without status word, may be empty. CHIP, MODEM, TIMEOUT, NO_DEVICE */
 GBytes *es10_send_finish(Es10 *es10, GAsyncResult *res, GError **error);

@@ -15,15 +15,17 @@
 #include "chip.h"
 #include "enable.h"
 #include "error.h"
+#include "modem-qmi.h"
 #include "netlink.h"
 #include "relay.h"
 #include "selftest.h"
-#include "uim.h"
+
+#define OPEN_TIME (120 * G_USEC_PER_SEC)
 
 typedef struct {
 	GMainLoop *loop;
 	GCancellable *cancellable;
-	Uim *uim;
+	Modem *modem;
 	Chip *chip;
 	Relay *relay;
 	RelayRequest *request;		/* in hand */
@@ -56,7 +58,7 @@ static void on_closed(GObject *source, GAsyncResult *res, gpointer user)
 {
 	App *app = user;
 
-	uim_close_finish(res);
+	modem_close_finish(res);
 	g_main_loop_quit(app->loop);
 }
 
@@ -67,7 +69,7 @@ static void app_close(App *app)
 	app->closing = TRUE;
 	sd_notify(0, "STOPPING=1");
 	g_clear_pointer(&app->relay, relay_free);
-	uim_close_async(app->uim, on_closed, app);
+	modem_close_async(app->modem, on_closed, app);
 }
 
 static void on_gone(gpointer user)
@@ -76,7 +78,7 @@ static void on_gone(gpointer user)
 
 	/* libqmi is still in the middle of it: what is in hand fails by itself. */
 	g_cancellable_cancel(app->cancellable);
-	app_stop(app, uim_gone_error(app->uim, "serving it"));
+	app_stop(app, modem_gone_error(app->modem, "serving it"));
 }
 
 static gboolean on_signal(gpointer user)
@@ -140,7 +142,7 @@ static void maybe_done(App *app)
 		return;
 	if (app->enable) {
 		app->busy = TRUE;
-		enable_async(app->uim, app->enable, app->cancellable, on_enable, app);
+		enable_async(app->modem, app->enable, app->cancellable, on_enable, app);
 		return;
 	}
 	g_message("%s is locked and its receipt is stored, the work is done", chip_name(app->chip));
@@ -267,7 +269,7 @@ static void on_started(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	app->index = attach.index;
-	g_message("%s on %s is ifpp%u: %s", chip_name(app->chip), uim_model(app->uim), app->index,
+	g_message("%s on %s is ifpp%u: %s", chip_name(app->chip), modem_model(app->modem), app->index,
 		  ifpp_state_name(attach.state));
 	netlink_follow(app);
 	status(app, NULL);
@@ -282,7 +284,7 @@ static void on_modem(GObject *source, GAsyncResult *res, gpointer user)
 	GError *error = NULL;
 
 	app->busy = FALSE;
-	if (!uim_open_finish(res, &error)) {
+	if (!modem_open_finish(res, &error)) {
 		if (app->stopping)
 			g_clear_error(&error);
 		app_stop(app, error);
@@ -292,7 +294,7 @@ static void on_modem(GObject *source, GAsyncResult *res, gpointer user)
 		app_close(app);
 		return;
 	}
-	sd_notifyf(0, "STATUS=%s: asking the chip", uim_model(app->uim));
+	sd_notifyf(0, "STATUS=%s: asking the chip", modem_model(app->modem));
 	app->busy = TRUE;
 	chip_start_async(app->chip, app->cancellable, on_started, app);
 }
@@ -326,7 +328,7 @@ static int run(App *app)
 		g_timeout_add(MAX(watchdog / 2000, 100), on_watchdog, NULL);
 
 	app->busy = TRUE;
-	uim_open_async(app->uim, app->cancellable, on_modem, app);
+	modem_open_async(app->modem, g_get_monotonic_time() + OPEN_TIME, app->cancellable, on_modem, app);
 	g_main_loop_run(app->loop);
 	if (app->error) {
 		g_autofree char *text = chip_redact(app->chip, app->error->message);
@@ -345,7 +347,7 @@ static void app_clear(App *app)
 	g_clear_pointer(&app->enable, g_free);
 	g_clear_pointer(&app->relay, relay_free);
 	g_clear_pointer(&app->chip, chip_free);
-	g_clear_pointer(&app->uim, uim_free);
+	g_clear_pointer(&app->modem, modem_free);
 	g_clear_object(&app->cancellable);
 	g_clear_pointer(&app->loop, g_main_loop_unref);
 	g_clear_error(&app->error);
@@ -387,7 +389,7 @@ int main(int argc, char **argv)
 	g_autoptr(GOptionContext) context =
 		g_option_context_new("- serve one modem's eUICC to the ifpp driver");
 	g_autoptr(GError) error = NULL;
-	UimOptions options;
+	ModemOptions options;
 	App app = { 0 };
 	int code;
 
@@ -413,9 +415,10 @@ int main(int argc, char **argv)
 		return ifpp_error_exit("ifppd", usage);
 	}
 
-	options = (UimOptions){
+	options = (ModemOptions){
 		.device = device,
 		.state_dir = state_dir ? state_dir : "/var/lib/ifpp",
+		.run_dir = g_getenv("RUNTIME_DIRECTORY"),
 		.slot = slot,
 		.timeout = timeout,
 		.proxy = proxy,
@@ -437,8 +440,8 @@ int main(int argc, char **argv)
 	if (!app.relay)
 		return ifpp_error_exit("ifppd", error);
 	app.linger = linger;
-	app.uim = uim_new(&options, on_gone, &app);
-	app.chip = chip_new(app.uim, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
+	app.modem = modem_qmi_new(&options, on_gone, &app);
+	app.chip = chip_new(app.modem, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
 	code = run(&app);
 	app_clear(&app);
 	return code;

@@ -13,6 +13,7 @@
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
+#include "modem-qmi.h"
 #include "selftest.h"
 #include "verify.h"
 
@@ -30,11 +31,11 @@ static const char *const check_names[N_CHECKS] = { "port",  "qmi",   "slots", "c
 static const char *const verdict_names[N_VERDICTS] = { "ok", "warning", "failed", "skipped" };
 
 typedef struct {
-	const UimOptions *modem;
+	const ModemOptions *modem;
 	const SelftestOptions *options;
 	GCancellable *cancellable;
 	GAsyncResult *answer;
-	Uim *uim;
+	Modem *port;
 	Es10 *es10;
 	guint8 eid[16];
 	guint count[N_VERDICTS];
@@ -43,6 +44,11 @@ typedef struct {
 } Selftest;
 
 /* --------------------------------------------------------------- waiting */
+
+static gint64 step_end(void)
+{
+	return g_get_monotonic_time() + STEP_TIME;
+}
 
 static void on_answer(GObject *source, GAsyncResult *res, gpointer user)
 {
@@ -76,7 +82,7 @@ static GBytes *ask(Selftest *test, const char *what, GBytes *command, GError **e
 {
 	g_autoptr(GAsyncResult) res = NULL;
 
-	es10_send_async(test->es10, what, ifpp_span_bytes(command), g_get_monotonic_time() + STEP_TIME,
+	es10_send_async(test->es10, what, ifpp_span_bytes(command), ES10_COMMAND, step_end(),
 			test->cancellable, on_answer, test);
 	g_bytes_unref(command);
 	res = answer(test);
@@ -183,6 +189,7 @@ static gboolean check_modem(Selftest *test)
 	g_autoptr(GAsyncResult) res = NULL;
 	g_autoptr(GAsyncResult) versions_res = NULL;
 	g_autofree char *versions = NULL;
+	const ModemIdentity *id;
 	GError *error = NULL, *local = NULL;
 
 	if (served(device)) {
@@ -191,9 +198,9 @@ static gboolean check_modem(Selftest *test)
 			  "Stop it with systemctl stop 'ifppd@*' and test again");
 		return FALSE;
 	}
-	uim_open_async(test->uim, test->cancellable, on_answer, test);
+	modem_open_async(test->port, step_end(), test->cancellable, on_answer, test);
 	res = answer(test);
-	if (!uim_open_finish(res, &error) &&
+	if (!modem_open_finish(res, &error) &&
 	    (error->domain != IFPP_ERROR || error->code == IFPP_ERROR_NO_DEVICE ||
 	     error->code == IFPP_ERROR_ACCESS)) {
 		fail_hint(test, PORT, error,
@@ -209,9 +216,9 @@ static gboolean check_modem(Selftest *test)
 			  "that its firmware speaks QMI here");
 		return FALSE;
 	}
-	uim_versions_async(test->uim, test->cancellable, on_answer, test);
+	modem_versions_async(test->port, step_end(), test->cancellable, on_answer, test);
 	versions_res = answer(test);
-	versions = uim_versions_finish(test->uim, versions_res, &local);
+	versions = modem_versions_finish(versions_res, &local);
 	if (versions) {
 		pass(test, QMI, -1, "%s", versions);
 	} else {
@@ -223,7 +230,10 @@ static gboolean check_modem(Selftest *test)
 		fail(test, SLOTS, error);
 		return FALSE;
 	}
-	pass(test, SLOTS, -1, "%s: %s", uim_model(test->uim), uim_slots(test->uim));
+	id = modem_identity(test->port);
+	pass(test, SLOTS, -1, "%s, firmware %s, IMEI %s: %s", modem_model(test->port),
+	     id->revision ? id->revision : "unknown", !id->imei ? "unknown" : test->options->show_ids ? id->imei : "known",
+	     modem_slots(test->port));
 	return TRUE;
 }
 
@@ -231,7 +241,7 @@ static gboolean open_channel(Selftest *test, GError **error)
 {
 	g_autoptr(GAsyncResult) res = NULL;
 
-	es10_open_async(test->es10, test->cancellable, on_answer, test);
+	es10_open_async(test->es10, step_end(), test->cancellable, on_answer, test);
 	res = answer(test);
 	return es10_open_finish(res, error);
 }
@@ -255,15 +265,15 @@ static gboolean check_channels(Selftest *test)
 		}
 		return FALSE;
 	}
-	first = uim_channel(test->uim);
-	uim_channel_close_async(test->uim, test->cancellable, on_answer, test);
+	first = modem_channel(test->port);
+	modem_channel_close_async(test->port, step_end(), test->cancellable, on_answer, test);
 	res = answer(test);
-	uim_channel_close_finish(res, &closing);
+	modem_channel_close_finish(res, &closing);
 	if (!open_channel(test, &error)) {
 		fail(test, CHANNELS, error);
 		return FALSE;
 	}
-	if (closing || uim_channel(test->uim) != first)
+	if (closing || modem_channel(test->port) != first)
 		tell(test, CHANNELS, WARNED, first,
 		     "Ask for newer firmware; until then reset the modem when no channel is left",
 		     closing ? closing->message : "a closed channel is not used again: the modem may lose them");
@@ -321,7 +331,7 @@ static void check_block(Selftest *test)
 	if (!response && es10_count(test->es10).apdus - before < 2)
 		tell(test, BLOCK, WARNED, -1, "The first load will find the size", error->message);
 	else
-		pass(test, BLOCK, uim_block(test->uim), "APDUs take blocks of %u bytes", uim_block(test->uim));
+		pass(test, BLOCK, block_size(modem_block(test->port)), "APDUs take blocks of %u bytes", block_size(modem_block(test->port)));
 	g_clear_error(&error);
 }
 
@@ -383,7 +393,7 @@ static void check_timing(Selftest *test)
 		worst = MAX(worst, took);
 		sum += took / ROUND_TRIPS;
 	}
-	load = sum * (PROFILE_BYTES / uim_block(test->uim) + PROFILE_SEGMENTS);
+	load = sum * (PROFILE_BYTES / block_size(modem_block(test->port)) + PROFILE_SEGMENTS);
 	if (worst > SLOW_NS) {
 		g_autofree char *text = g_strdup_printf("an APDU takes %.0f ms, at worst %.0f ms", sum / 1e6,
 							worst / 1e6);
@@ -420,12 +430,12 @@ static void remove_memory(const char *path)
 	g_rmdir(path);
 }
 
-int selftest_run(const UimOptions *modem, const SelftestOptions *options)
+int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 {
 	g_autoptr(GError) error = NULL;
 	/* Remembers nothing: what the daemon has learnt of this modem stays as it is. */
 	g_autofree char *dir = g_dir_make_tmp("ifpp-selftest-XXXXXX", &error);
-	UimOptions own = *modem;
+	ModemOptions own = *modem;
 	Selftest test = { .modem = modem, .options = options };
 	guint signals[2];
 	g_autoptr(GAsyncResult) res = NULL;
@@ -438,19 +448,20 @@ int selftest_run(const UimOptions *modem, const SelftestOptions *options)
 		return ifpp_error_exit("ifppd", io);
 	}
 	own.state_dir = dir;
+	own.run_dir = NULL;
 	signals[0] = g_unix_signal_add(SIGTERM, on_signal, &test);
 	signals[1] = g_unix_signal_add(SIGINT, on_signal, &test);
 	test.cancellable = g_cancellable_new();
-	test.uim = uim_new(&own, on_gone, &test);
-	test.es10 = es10_new(test.uim);
+	test.port = modem_qmi_new(&own, on_gone, &test);
+	test.es10 = es10_new(test.port);
 	run_checks(&test);
 	for (guint i = 0; i < N_CHECKS; i++) {
 		if (!test.said[i])
 			tell(&test, i, SKIPPED, -1, NULL, "needs what failed above");
 	}
-	uim_close_async(test.uim, on_answer, &test);
+	modem_close_async(test.port, on_answer, &test);
 	res = answer(&test);
-	uim_close_finish(res);
+	modem_close_finish(res);
 
 	if (options->json) {
 		fputs("{\"type\":\"selftest-end\"", stdout);
@@ -467,7 +478,7 @@ int selftest_run(const UimOptions *modem, const SelftestOptions *options)
 		code = ifpp_error_exit("ifppd: selftest", test.error);
 
 	es10_free(test.es10);
-	uim_free(test.uim);
+	modem_free(test.port);
 	g_clear_error(&test.error);
 	remove_memory(dir);
 	g_object_unref(test.cancellable);

@@ -3,7 +3,7 @@
 #ifndef IFPPD_SELFTEST_H
 #define IFPPD_SELFTEST_H
 
-#include "uim.h"
+#include "modem.h"
 
 typedef struct {
 	const char *trust_dir;
@@ -21,6 +21,6 @@ typedef struct {
  *
  * Return: IFPP_EXIT_OK if none failed, else the exit code of the first that did.
  */
-int selftest_run(const UimOptions *modem, const SelftestOptions *options);
+int selftest_run(const ModemOptions *modem, const SelftestOptions *options);
 
 #endif

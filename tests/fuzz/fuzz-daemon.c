@@ -13,6 +13,7 @@
 #include <gio/gunixsocketaddress.h>
 
 #include "chip.h"
+#include "modem-qmi.h"
 
 enum {
 	SOUND,		/* the answer that is in order; also when the input has come to its end */
@@ -273,15 +274,15 @@ static void on_gone(gpointer user)
 {
 }
 
-static void on_uim_open(GObject *source, GAsyncResult *res, gpointer user)
+static void on_modem_open(GObject *source, GAsyncResult *res, gpointer user)
 {
-	bench->ok = uim_open_finish(res, NULL);
+	bench->ok = modem_open_finish(res, NULL);
 	bench->done = TRUE;
 }
 
-static void on_uim_closed(GObject *source, GAsyncResult *res, gpointer user)
+static void on_modem_closed(GObject *source, GAsyncResult *res, gpointer user)
 {
-	uim_close_finish(res);
+	modem_close_finish(res);
 	bench->done = TRUE;
 }
 
@@ -358,20 +359,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	static const guint8 challenge[16] = { 1, 2, 3, 4 };
 	g_autoptr(GBytes) lock = g_bytes_new_static(challenge, sizeof(challenge));
 	Bench this = { .in = { data, len }, .frame = g_byte_array_new(), .command = g_byte_array_new() };
-	UimOptions options = { .timeout = 1 };
+	ModemOptions options = { .timeout = 1 };
 	g_autoptr(Chip) chip = NULL;
-	Uim *uim;
+	Modem *modem;
 
 	if (!service)
 		start();
 	bench = &this;
 	options.device = port;
 	options.state_dir = dir;
-	uim = uim_new(&options, on_gone, NULL);
-	uim_open_async(uim, NULL, on_uim_open, NULL);
+	modem = modem_qmi_new(&options, on_gone, NULL);
+	modem_open_async(modem, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, NULL, on_modem_open, NULL);
 	wait_done();
 	if (this.ok) {
-		chip = chip_new(uim, &codec1, trust, dir, FALSE);
+		chip = chip_new(modem, &codec1, trust, dir, FALSE);
 		chip_start_async(chip, NULL, on_started, chip);
 		wait_done();
 	}
@@ -381,10 +382,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		chip_run_async(chip, IFPP_REQ_LOCK, lock, 2000, NULL, on_lock, chip);
 		wait_done();
 	}
-	uim_close_async(uim, on_uim_closed, NULL);
+	modem_close_async(modem, on_modem_closed, NULL);
 	wait_done();
 	g_clear_pointer(&chip, chip_free);
-	uim_free(uim);
+	modem_free(modem);
 	drop_link();
 	while (g_main_context_iteration(NULL, FALSE))
 		;

@@ -96,7 +96,8 @@ static void test_results_list(void)
 {
 	static const struct { const char *response; int n; } cases[] = {
 		{ "bf2b02a000", 0 },
-		{ "bf2b03810101", 0 },
+		{ "bf2b03810101", 0 },			/* noResultAvailable */
+		{ "bf2b0381017f", -1 },			/* undefinedError: there may be some */
 		{ "bf2b00", 0 },
 		{ "bf2b05a003bf3700", 1 },
 		{ "bf2b0aa008bf37003000bf3700", 2 },	/* another kind of notification between */
@@ -125,6 +126,7 @@ static IfppFactoryInfo *info(guint state, guint spent, const char *keys)
 	out->state = state;
 	out->spent = spent;
 	out->keys = g_array_new(FALSE, TRUE, sizeof(IfppOtk));
+	out->cas = g_ptr_array_new();
 	for (; *keys; keys++) {
 		IfppOtk otk = { 0 };
 

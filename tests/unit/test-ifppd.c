@@ -548,34 +548,72 @@ static void test_full_disk(void)
 	station_free(station);
 }
 
-/* One fault, and the block size that then works is remembered for this model. */
-static void test_block_size(void)
+/* Files of block sizes, and whether one of them says @text. */
+static guint remembered(Station *station, const char *text)
+{
+	g_autofree char *path = g_build_filename(station->state, "modem", NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	guint n = 0;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL);
+		g_autofree char *content = NULL;
+
+		if (g_str_has_suffix(name, ".model") && g_file_get_contents(file, &content, NULL, NULL))
+			n += strstr(content, text) != NULL;
+	}
+	return n;
+}
+
+/*
+ * A block size is for this model and firmware, it goes down only for what is about size, and it does not
+ * stay down: what was refused once is tried again.
+ */
+static void test_block_size_recovers(void)
 {
 	g_autoptr(GPtrArray) packages = NULL;
-	Station *station = station_begin(world, 2, 2, &packages);
-	RelaySimResult result;
-	guint32 apdus;
+	Station *station = station_begin(world, 6, 6, &packages);
+	guint plain, apdus, reason;
 
-	g_free(station_control(station, "fault apdu 1 sw 6700"));
-	g_free(station_control(station, "fault apdu 2 sw 6700"));
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
-	apdus = result.reply.apdus;
-	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, &plain), ==, 0);
+
+	/* A passing error of the modem: the block is sent once more, and that is all. */
+	station_fault(station, "apdu 1 error 3");
+	g_assert_cmpint(station_load(station, packages->pdata[1], &reason, &apdus), ==, 0);
+	g_assert_cmpuint(apdus, ==, plain + 1);
+	g_assert_cmpuint(remembered(station, "BlockSize"), ==, 0);
+
+	/* Twice too long, and both say so: 120, at once and after a restart. */
+	station_fault(station, "apdu 1 error 19");
+	station_fault(station, "apdu 2 sw 6700");
+	g_assert_cmpint(station_load(station, packages->pdata[2], &reason, &apdus), ==, 0);
+	g_assert_cmpuint(apdus, >, plain + 2);
+	g_assert_cmpuint(remembered(station, "BlockSize=120"), ==, 1);
+	g_assert_cmpuint(remembered(station, "Revision=ifpp-vmodem"), ==, 1);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	station_daemon_up(station);
-	station_request(station, IFPP_REQ_LOAD, packages->pdata[1], &result);
-	assert_result(&result, 0, 0);
-	/* The same number but for the two that failed: blocks of 120 from the start. */
-	g_assert_cmpuint(result.reply.apdus + 2, ==, apdus);
-	relay_sim_result_clear(&result);
+
+	/* The larger one is tried again, refused, and the smaller one stays. */
+	station_fault(station, "apdu 1 sw 6700");
+	station_fault(station, "apdu 2 sw 6700");
+	g_assert_cmpint(station_load(station, packages->pdata[3], &reason, &apdus), ==, 0);
+	g_assert_cmpuint(apdus, >, plain + 2);
+	g_assert_cmpuint(remembered(station, "BlockSize=120"), ==, 1);
+
+	/* Taken now. */
+	g_assert_cmpint(station_load(station, packages->pdata[4], &reason, &apdus), ==, 0);
+	g_assert_cmpuint(apdus, ==, plain);
+	g_assert_cmpuint(remembered(station, "BlockSize=255"), ==, 1);
+	g_assert_cmpint(station_load(station, packages->pdata[5], &reason, &apdus), ==, 0);
+	g_assert_cmpuint(apdus, ==, plain);
 	end(station);
 }
 
 /* A card without ISD-R, no card, and an eUICC that does not speak the codec. */
 static void test_no_euicc(void)
 {
-	static const char *const faults[] = { "fault qmi 8 error 80", "fault qmi 8 error 102",
+	static const char *const faults[] = { "fault qmi 10 error 80", "fault qmi 10 error 102",
 					      "fault apdu 2 sw 6D00" };
 
 	for (guint i = 0; i < G_N_ELEMENTS(faults); i++) {
@@ -801,7 +839,7 @@ static void test_selftest_no_euicc(void)
 		const char *fault, *check;
 		int exit;
 	} cases[] = {
-		{ "fault qmi 9 error 80", "isd-r", IFPP_EXIT_NO_DEVICE },
+		{ "fault qmi 11 error 80", "isd-r", IFPP_EXIT_NO_DEVICE },
 		{ "fault apdu 4 sw 6D00", "codec", IFPP_EXIT_NO_DEVICE },
 		{ "fault apdu 1 sw 6985", "isd-r", IFPP_EXIT_CHIP },
 	};
@@ -928,7 +966,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/unplugged", test_unplugged);
 	g_test_add_func("/ifppd/term", test_term);
 	g_test_add_func("/ifppd/full-disk", test_full_disk);
-	g_test_add_func("/ifppd/block-size", test_block_size);
+	g_test_add_func("/ifppd/block_size_recovers", test_block_size_recovers);
 	g_test_add_func("/ifppd/no-euicc", test_no_euicc);
 	g_test_add_func("/ifppd/notify", test_notify);
 	g_test_add_func("/ifppd/masked", test_masked);

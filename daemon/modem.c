@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#define G_LOG_DOMAIN "ifppd"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "modem.h"
+#include "task.h"
+
+#define CLOSE_TIME (10 * G_USEC_PER_SEC)
+
+void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, ModemGoneFunc gone, gpointer user)
+{
+	modem->ops = ops;
+	modem->device = g_strdup(options->device);
+	modem->modem_dir = g_build_filename(options->state_dir, "modem", NULL);
+	modem->run_dir = g_strdup(options->run_dir ? options->run_dir : modem->modem_dir);
+	modem->want_slot = options->slot;
+	modem->timeout = options->timeout;
+	modem->proxy = options->proxy;
+	modem->gone_func = gone;
+	modem->gone_user = user;
+}
+
+void modem_free(Modem *modem)
+{
+	if (!modem)
+		return;
+	modem->ops->free(modem);
+	g_free(modem->device);
+	g_free(modem->modem_dir);
+	g_free(modem->run_dir);
+	g_free(modem->identity.model);
+	g_free(modem->identity.revision);
+	g_free(modem->identity.imei);
+	g_free(modem->identity.serial);
+	g_free(modem->slots);
+	g_clear_pointer(&modem->block, block_free);
+	g_free(modem);
+}
+
+void modem_set_gone(Modem *modem)
+{
+	if (modem->gone)
+		return;
+	modem->gone = TRUE;
+	modem->channel = 0;
+	modem->gone_func(modem->gone_user);
+}
+
+GError *modem_gone_error(Modem *modem, const char *what)
+{
+	return modem->ops->gone_error(modem, what);
+}
+
+guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what, GError **error)
+{
+	gint64 left = deadline - g_get_monotonic_time();
+
+	if (left <= 0) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TIMEOUT, "%s: %s: out of time", modem->device, what);
+		return 0;
+	}
+	return MIN(timeout ? timeout : modem->timeout, (left + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC);
+}
+
+void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+		      gpointer user)
+{
+	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+
+	if (access(modem->device, R_OK | W_OK)) {
+		ifppd_task_fail(task, g_error_new(IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS :
+						  IFPP_ERROR_NO_DEVICE, "%s: %s", modem->device, g_strerror(errno)));
+		return;
+	}
+	modem->ops->open(modem, deadline, task);
+}
+
+gboolean modem_open_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_boolean(G_TASK(res), error);
+}
+
+void modem_channel_open_async(Modem *modem, IfppSpan aid, gint64 deadline, GCancellable *cancellable,
+			      GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+
+	if (modem->gone) {
+		ifppd_task_fail(task, modem_gone_error(modem, "opening a logical channel"));
+		return;
+	}
+	modem->ops->channel_open(modem, aid, deadline, task);
+}
+
+gboolean modem_channel_open_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_boolean(G_TASK(res), error);
+}
+
+void modem_channel_close_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+			       gpointer user)
+{
+	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+	guint8 channel = modem->channel;
+
+	modem->channel = 0;
+	if (!channel || modem->gone)
+		ifppd_task_done(task);
+	else
+		modem->ops->channel_close(modem, channel, deadline, task);
+}
+
+gboolean modem_channel_close_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_boolean(G_TASK(res), error);
+}
+
+void modem_transmit_async(Modem *modem, IfppSpan apdu, guint timeout, gint64 deadline, GCancellable *cancellable,
+			  GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+
+	if (modem->gone)
+		ifppd_task_fail(task, modem_gone_error(modem, "sending an APDU"));
+	else if (!modem->channel)
+		ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_MODEM,
+						  "%s: sending an APDU: no logical channel is open", modem->device));
+	else
+		modem->ops->transmit(modem, apdu, timeout, deadline, task);
+}
+
+GBytes *modem_transmit_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_pointer(G_TASK(res), error);
+}
+
+void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user)
+{
+	modem->ops->close(modem, g_get_monotonic_time() + CLOSE_TIME, ifppd_task_new(NULL, NULL, NULL, cb, user));
+}
+
+void modem_close_finish(GAsyncResult *res)
+{
+	g_task_propagate_boolean(G_TASK(res), NULL);
+}
+
+void modem_versions_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+			  gpointer user)
+{
+	modem->ops->versions(modem, deadline, ifppd_task_new(NULL, NULL, cancellable, cb, user));
+}
+
+char *modem_versions_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_pointer(G_TASK(res), error);
+}
+
+const char *modem_model(Modem *modem)
+{
+	return modem->identity.model ? modem->identity.model : "modem";
+}
+
+const ModemIdentity *modem_identity(Modem *modem)
+{
+	return &modem->identity;
+}
+
+const char *modem_slots(Modem *modem)
+{
+	return modem->slots ? modem->slots : "the modem tells nothing of its slots";
+}
+
+guint modem_channel(Modem *modem)
+{
+	return modem->channel;
+}
+
+guint64 modem_round_trip(Modem *modem)
+{
+	return modem->round_trip_ns;
+}
+
+guint modem_timeout(Modem *modem)
+{
+	return modem->timeout;
+}
+
+Block *modem_block(Modem *modem)
+{
+	if (!modem->block)
+		modem->block = block_new(modem->modem_dir, modem->identity.model, modem->identity.revision);
+	return modem->block;
+}

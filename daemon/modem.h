@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a modem can do for an eUICC, whatever protocol it speaks. One port, at most one logical channel.
+ * Whatever happens to this process, the modem must not run out of channels, or of what else it hands out.
+ */
+#ifndef IFPPD_MODEM_H
+#define IFPPD_MODEM_H
+
+#include <gio/gio.h>
+#include "block.h"
+#include "tlv.h"
+
+typedef struct _Modem Modem;
+typedef void (*ModemGoneFunc)(gpointer user);
+
+/**
+ * struct ModemOptions - which modem, and how to use it
+ * @device: /dev/cdc-wdm0, or a Unix socket whose path contains qmux_socket
+ * @state_dir: block sizes are remembered below it, in modem/
+ * @run_dir: what belongs to this boot; NULL: beside the block sizes
+ * @slot: physical slot, 0: the first active one with a card
+ * @timeout: seconds for one message
+ * @proxy: share the port through qmi-proxy
+ */
+typedef struct {
+	const char *device;
+	const char *state_dir;
+	const char *run_dir;
+	guint slot;
+	guint timeout;
+	gboolean proxy;
+} ModemOptions;
+
+/* Each is NULL if the modem does not tell it. */
+typedef struct {
+	char *model;
+	char *revision;		/* of its firmware */
+	char *imei;
+	char *serial;
+} ModemIdentity;
+
+/**
+ * struct ModemOps - one protocol
+ * @free: everything but the base, which modem_free() frees
+ * @open: modem_open_async(); @task returns a boolean
+ * @channel_open: to @aid; @task returns a boolean, and base.channel is set
+ * @channel_close: the channel that was base.channel; @task returns a boolean
+ * @transmit: one APDU; @task returns GBytes
+ * @versions: what the protocol's services are; @task returns a string
+ * @close: @task returns a boolean, and never an error
+ * @gone_error: why the port is gone, while @what was done
+ *
+ * Each of them returns @task, in the end, and gives up its reference. No message is waited for beyond
+ * @deadline, in microseconds of the monotonic clock (modem_wait()).
+ */
+typedef struct {
+	void (*free)(Modem *modem);
+	void (*open)(Modem *modem, gint64 deadline, GTask *task);
+	void (*channel_open)(Modem *modem, IfppSpan aid, gint64 deadline, GTask *task);
+	void (*channel_close)(Modem *modem, guint8 channel, gint64 deadline, GTask *task);
+	void (*transmit)(Modem *modem, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
+	void (*versions)(Modem *modem, gint64 deadline, GTask *task);
+	void (*close)(Modem *modem, gint64 deadline, GTask *task);
+	GError *(*gone_error)(Modem *modem, const char *what);
+} ModemOps;
+
+/* The base of every modem; its fields are the protocol's to set, and nobody else's. */
+struct _Modem {
+	const ModemOps *ops;
+	char *device;
+	char *modem_dir, *run_dir;
+	guint want_slot;
+	guint timeout;
+	gboolean proxy;
+	ModemGoneFunc gone_func;
+	gpointer gone_user;
+
+	gboolean gone;
+	guint8 channel;		/* 0: none is open */
+	ModemIdentity identity;
+	char *slots;		/* what the modem said of them, for people */
+	guint64 round_trip_ns;	/* of a request that it answers without the chip */
+	Block *block;
+};
+
+/**
+ * modem_free() - NULL is allowed
+ * @modem: closed, or never opened
+ */
+void modem_free(Modem *modem);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
+
+/* Why the port is gone, while @what was done: unplugged, or somebody else reads it. */
+GError *modem_gone_error(Modem *modem, const char *what);
+
+/**
+ * modem_open_async() - open the port, find the slot, close the channels that a predecessor left open
+ * @deadline: monotonic microseconds
+ *
+ * Errors: NO_DEVICE, ACCESS, MODEM, TIMEOUT, NO_EUICC (no card)
+ */
+void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+		      gpointer user);
+gboolean modem_open_finish(GAsyncResult *res, GError **error);
+
+/* Open a logical channel to an application. NO_EUICC: there is no such application. */
+void modem_channel_open_async(Modem *modem, IfppSpan aid, gint64 deadline, GCancellable *cancellable,
+			      GAsyncReadyCallback cb, gpointer user);
+gboolean modem_channel_open_finish(GAsyncResult *res, GError **error);
+void modem_channel_close_async(Modem *modem, gint64 deadline, GCancellable *cancellable,
+			       GAsyncReadyCallback cb, gpointer user);
+gboolean modem_channel_close_finish(GAsyncResult *res, GError **error);
+
+/**
+ * modem_transmit_async() - one command APDU on the open channel
+ * @apdu: header, data, Le
+ * @timeout: seconds that the modem may take for it; 0: modem_timeout()
+ * @deadline: monotonic microseconds
+ *
+ * Errors: NO_DEVICE, MODEM, TIMEOUT; IFPP_ERROR_TOO_LARGE: the modem says that the APDU is too long, and has
+ * not sent it to the card
+ */
+void modem_transmit_async(Modem *modem, IfppSpan apdu, guint timeout, gint64 deadline, GCancellable *cancellable,
+			  GAsyncReadyCallback cb, gpointer user);
+/* The response, which ends with SW1 SW2. */
+GBytes *modem_transmit_finish(GAsyncResult *res, GError **error);
+
+/* Close the channel, give back what was handed out, close the port. Never fails: what is stuck is left. */
+void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user);
+void modem_close_finish(GAsyncResult *res);
+
+/* Versions of the services: "ctl 1.5, uim 1.46". The port must be open. MODEM, TIMEOUT, NO_DEVICE */
+void modem_versions_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+			  gpointer user);
+char *modem_versions_finish(GAsyncResult *res, GError **error);
+
+const char *modem_model(Modem *modem);
+const ModemIdentity *modem_identity(Modem *modem);
+const char *modem_slots(Modem *modem);
+guint modem_channel(Modem *modem);
+guint64 modem_round_trip(Modem *modem);
+guint modem_timeout(Modem *modem);
+/* APDU block sizes of this model and firmware. */
+Block *modem_block(Modem *modem);
+
+/* ------------------------------------------------------ for the protocols */
+
+/* Fill the base. */
+void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, ModemGoneFunc gone, gpointer user);
+/* The port has disappeared. */
+void modem_set_gone(Modem *modem);
+
+/**
+ * modem_wait() - how long the next message may take
+ * @timeout: seconds at most; 0: modem_timeout()
+ * @deadline: monotonic microseconds
+ * @what: is done, for the error; static
+ * @error: IFPP_ERROR_TIMEOUT
+ *
+ * Return: seconds; 0: no time is left
+ */
+guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what, GError **error);
+
+#endif
