@@ -68,9 +68,10 @@ install:	## install the userspace and the module's source for DKMS
 	DESTDIR="$(abspath $(DESTDIR))" meson install -C build/install
 	tests/env/install-source "$(DESTDIR)"
 
-deb:		## a Debian package of the same, in build/
+deb:		## the Debian packages, in build/deb
 	@tests/env/buildroot
-	@$(enter) tests/env/deb
+	@tests/env/packager >/dev/null
+	@$(enter) --root packager tests/env/deb build/deb
 
 clean:		## what was built here; the cache of roots stays
 	rm -rf build
