@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch vm
+parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch packages vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
