@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* KUnit: the pure core, every state against every event. */
 #include <kunit/test.h>
+#include <linux/module.h>
 
 #include "core.h"
 
@@ -602,3 +603,7 @@ static struct kunit_suite core_suite = {
 };
 
 kunit_test_suite(core_suite);
+
+MODULE_DESCRIPTION("KUnit suites of the IFPP driver");
+MODULE_AUTHOR("The IFPP for Linux maintainers");
+MODULE_LICENSE("GPL");
