@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <glib-unix.h>
-#include <systemd/sd-daemon.h>
 
 #include "chip.h"
 #include "enable.h"
 #include "error.h"
 #include "modem-qmi.h"
 #include "netlink.h"
+#include "notify.h"
 #include "relay.h"
 #include "selftest.h"
 

@@ -15,7 +15,7 @@
 #include <gnutls/x509.h>
 #include <json.h>
 #include <microhttpd.h>
-#include <systemd/sd-daemon.h>
+#include <notify.h>
 
 #include "depot-error.h"
 #include "depot.h"
