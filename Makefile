@@ -15,6 +15,9 @@ demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
 check:		## every test there is
 	@tests/check $(parts)
 
+check-quick:	## the unit tests without sanitizers, and KUnit: about a minute, while you work
+	@tests/check quick
+
 # check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-model check-fuzz check-faults check-arch check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
@@ -80,4 +83,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check $(addprefix check-,$(parts)) coverage soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
+.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
