@@ -68,21 +68,42 @@ static void log_pir(Chip *chip, IfppPir *pir)
 			  ifpp_pir_reason_name(pir->reason));
 }
 
-/* Bring a verified PIR into the outbox. The counters of @result are kept. */
-static gboolean keep_pir(Chip *chip, OutboxResult *result, GBytes *bytes, IfppPir *pir, GError **error)
+/* Bring a verified PIR into the outbox, as the end of @attempt. */
+static gboolean keep_pir(Chip *chip, IfppAttempt *attempt, GBytes *bytes, IfppPir *pir, GError **error)
 {
-	if (result->stored && result->pir)
-		return TRUE;
-	result->status = pir->success ? 0 : -EREMOTEIO;
-	result->reason = pir->success ? 0 : pir->reason;
-	g_clear_pointer(&result->pir, g_bytes_unref);
-	result->pir = g_bytes_ref(bytes);
-	if (!outbox_store(chip->outbox, result, error)) {
-		g_clear_pointer(&result->pir, g_bytes_unref);
+	attempt->status = pir->success ? 0 : -EREMOTEIO;
+	attempt->reason = pir->success ? 0 : pir->reason;
+	attempt->spent = pir->success ? IFPP_SPENT_YES : IFPP_SPENT_UNKNOWN;
+	attempt->seq = pir->seq;
+	attempt->pir = g_bytes_ref(bytes);
+	if (!outbox_store(chip->outbox, attempt, error)) {
+		g_clear_pointer(&attempt->pir, g_bytes_unref);
 		return FALSE;
 	}
 	log_pir(chip, pir);
 	return TRUE;
+}
+
+/* What cannot be read or proven is kept, told once, and stops nothing. */
+static void set_aside(Chip *chip, GBytes *bytes, const char *why)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (outbox_is_aside(chip->outbox, bytes))
+		return;
+	if (outbox_set_aside(chip->outbox, bytes, why, &error))
+		g_warning("%s: a result in the chip is not accepted, a copy is in quarantine: %s", chip->name, why);
+	else
+		g_warning("%s: a result in the chip is not accepted: %s; and it cannot be copied: %s", chip->name, why,
+			  error->message);
+}
+
+static void settle(Chip *chip, gboolean complete)
+{
+	guint lost = outbox_settle(chip->outbox, chip->now, complete);
+
+	if (lost)
+		g_warning("%s: a key is spent, and the chip has no result for it", chip->name);
 }
 
 /* ------------------------------------------------------------------- ask */
@@ -112,6 +133,7 @@ typedef struct {
 	GBytes *info_bytes;
 	IfppFactoryInfo *info;
 	GArray *remove;		/* of guint64 */
+	gboolean complete;	/* the list of results was read whole */
 	GError *error;		/* of the last try */
 } Ask;
 
@@ -194,53 +216,84 @@ static gboolean ask_meet(Chip *chip, Ask *ask, GError **error)
 	return TRUE;
 }
 
+/* Noise on the way is gone the next time; what is still there then is the chip's. */
+static gboolean ask_again(Ask *ask)
+{
+	return ask->tries + 1 < ASK_TRIES;
+}
+
+/* A verified result of ours: into the outbox, unless it is there already. */
+static gboolean ask_keep(Chip *chip, GBytes *bytes, IfppPir *pir, GError **error)
+{
+	IfppAttempt *known = ifpp_attempts_find_signed(outbox_attempts(chip->outbox), pir->transaction_id, pir->seq);
+	IfppAttempt *pending = outbox_pending(chip->outbox, pir->transaction_id);
+	g_autoptr(IfppAttempt) attempt = NULL;
+	IfppAttempt *load;
+
+	if (known) {
+		if (!g_bytes_equal(known->pir, bytes))
+			set_aside(chip, bytes, "another result has the same number");
+		return TRUE;
+	}
+	if (pending)
+		return keep_pir(chip, pending, bytes, pir, error);
+	load = outbox_find_transaction(chip->outbox, pir->transaction_id);
+	attempt = ifpp_attempt_new(chip->eid, load->key_id, pir->transaction_id);
+	attempt->profile_class = load->profile_class;
+	return keep_pir(chip, attempt, bytes, pir, error);
+}
+
 /* Every result that belongs to a load of ours. Others stay where they are: an LPA may wait for them. */
 static gboolean ask_results(Chip *chip, Ask *ask, GBytes *response, GError **error)
 {
-	g_autoptr(GPtrArray) list = es10_list_results_parse(response, error);
+	g_autoptr(GError) local = NULL;
+	g_autoptr(GPtrArray) list = es10_list_results_parse(response, &local);
 
-	if (!list)
+	ask->complete = list != NULL;
+	if (!list && ask_again(ask)) {
+		g_propagate_error(error, g_steal_pointer(&local));
 		return FALSE;
-	for (guint i = 0; i < list->len; i++) {
-		g_autoptr(IfppPir) pir = ifpp_pir_parse(list->pdata[i], error);
-		OutboxResult *result;
+	}
+	if (!list)
+		set_aside(chip, response, local->message);
+	for (guint i = 0; list && i < list->len; i++) {
+		GBytes *bytes = list->pdata[i];
+		g_autoptr(GError) why = NULL;
+		g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, &why);
 
-		if (!pir)
-			return FALSE;
-		result = outbox_find_transaction(chip->outbox, pir->transaction_id);
-		if (!result) {
+		if (pir && !outbox_find_transaction(chip->outbox, pir->transaction_id)) {
 			g_info("%s: a result of a load that is not ours stays in the chip", chip->name);
 			continue;
 		}
-		if (!ifpp_pir_verify(pir, ifpp_span_bytes(chip->full->cert_euicc), error) ||
-		    !keep_pir(chip, result, list->pdata[i], pir, error))
+		if (!pir || !ifpp_pir_verify(pir, ifpp_span_bytes(chip->full->cert_euicc), &why)) {
+			if (ask_again(ask) && !outbox_is_aside(chip->outbox, bytes)) {
+				g_propagate_error(error, g_steal_pointer(&why));
+				return FALSE;
+			}
+			set_aside(chip, bytes, why->message);
+			continue;
+		}
+		if (!ask_keep(chip, bytes, pir, error))
 			return FALSE;
 		g_array_append_val(ask->remove, pir->seq);
 	}
 	return TRUE;
 }
 
-/* Loads that were begun: either the key is still there and nothing happened, or the result is lost. */
-static void ask_settle(Chip *chip)
+/* A chip that will not forget a result tells it again the next time: it is known then. */
+static gboolean ask_removed(Chip *chip, Ask *ask, GBytes *response, GError **error)
 {
-	GPtrArray *results = outbox_results(chip->outbox);
+	g_autoptr(GError) local = NULL;
 
-	for (guint i = results->len; i-- > 0;) {
-		OutboxResult *result = results->pdata[i];
-		g_autoptr(GError) error = NULL;
-
-		if (result->stored)
-			continue;
-		if (ifpp_factory_info_find(chip->now, result->key_id)) {
-			outbox_cancel(chip->outbox, result->key_id);
-			continue;
+	if (!es10_remove_parse(response, &local)) {
+		if (ask_again(ask)) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return FALSE;
 		}
-		g_warning("%s: a key is spent, and the chip has no result for it", chip->name);
-		result->status = -EREMOTEIO;
-		result->reason = IFPP_ERROR_CHIP;
-		if (!outbox_store(chip->outbox, result, &error))
-			g_warning("%s", error->message);
+		g_warning("%s: a result that is in the outbox stays in the chip: %s", chip->name, local->message);
 	}
+	g_array_remove_index(ask->remove, 0);
+	return TRUE;
 }
 
 static gboolean ask_answer(Chip *chip, Ask *ask, GBytes *response, GError **error)
@@ -295,14 +348,11 @@ static gboolean ask_answer(Chip *chip, Ask *ask, GBytes *response, GError **erro
 		if (!ask_results(chip, ask, response, error))
 			return FALSE;
 		chip->now_valid = TRUE;
-		ask_settle(chip);
+		settle(chip, ask->complete);
 		ask->step = ASK_REMOVE;
 		return TRUE;
 	case ASK_REMOVE:
-		if (!es10_remove_parse(response, error))
-			return FALSE;
-		g_array_remove_index(ask->remove, 0);
-		return TRUE;
+		return ask_removed(chip, ask, response, error);
 	default:
 		g_assert_not_reached();
 	}
@@ -329,6 +379,13 @@ static void on_ask_answer(GObject *source, GAsyncResult *res, gpointer user)
 	    g_error_matches(error, IFPP_ERROR, IFPP_ERROR_CHIP)) {
 		g_clear_error(&error);
 		ask->step = ASK_INFO;
+		ask_step(task);
+		return;
+	}
+	if (!response && ask->step == ASK_REMOVE && sw && !ask_again(ask)) {
+		g_warning("%s: a result that is in the outbox stays in the chip: %s", chip->name, error->message);
+		g_clear_error(&error);
+		g_array_remove_index(ask->remove, 0);
 		ask_step(task);
 		return;
 	}
@@ -449,6 +506,8 @@ typedef struct {
 	GError *error;		/* that the job failed with */
 
 	IfppPackage *package;	/* LOAD */
+	IfppAttempt *attempt;
+	GBytes *unproven;	/* what the chip gave as its result */
 	guint segment;
 	guint64 seq;
 	gboolean got_pir;
@@ -469,6 +528,8 @@ static void job_free(gpointer data)
 	g_clear_pointer(&job->data, g_bytes_unref);
 	g_clear_pointer(&job->reply, chip_reply_free);
 	g_clear_pointer(&job->package, ifpp_package_free);
+	g_clear_pointer(&job->attempt, ifpp_attempt_unref);
+	g_clear_pointer(&job->unproven, g_bytes_unref);
 	g_clear_error(&job->error);
 	g_free(job);
 }
@@ -509,12 +570,12 @@ static void job_end(GTask *task)
 }
 
 /* The result of this load, from wherever it came. */
-static void job_take_result(Job *job, OutboxResult *result)
+static void job_take_result(Job *job)
 {
-	job->reply->status = result->status;
-	job->reply->reason = result->reason;
+	job->reply->status = job->attempt->status;
+	job->reply->reason = job->attempt->reason;
 	g_clear_pointer(&job->reply->data, g_bytes_unref);
-	job->reply->data = result->pir ? g_bytes_ref(result->pir) : NULL;
+	job->reply->data = job->attempt->pir ? g_bytes_ref(job->attempt->pir) : NULL;
 	g_clear_error(&job->error);
 }
 
@@ -526,15 +587,15 @@ static void on_job_asked(GObject *source, GAsyncResult *res, gpointer user)
 	Job *job = g_task_get_task_data(task);
 	Chip *chip = job->chip;
 	g_autoptr(GError) error = NULL;
-	OutboxResult *result;
 
 	job->reply->report = g_task_propagate_boolean(G_TASK(res), &error);
 	switch (job->type) {
 	case IFPP_REQ_LOAD:
 		/* Even if the rest could not be asked, a stored PIR is the truth about this load. */
-		result = job->package ? outbox_find(chip->outbox, job_key(job)) : NULL;
-		if (result && result->stored)
-			job_take_result(job, result);
+		if (job->attempt && job->attempt->stored)
+			job_take_result(job);
+		if (job->unproven && !(job->attempt && job->attempt->pir))
+			set_aside(chip, job->unproven, "the chip gave it as the result of a load, and it is not proven");
 		break;
 	case IFPP_REQ_DELETE_KEYS:
 		if (!job->reply->report || !job->error)
@@ -585,23 +646,29 @@ static void job_failed(GTask *task, GError *error)
 static gboolean job_pir(Job *job, GBytes *response, GError **error)
 {
 	Chip *chip = job->chip;
-	OutboxResult *result = outbox_find(chip->outbox, job_key(job));
+	IfppAttempt *attempt = job->attempt;
 	g_autoptr(IfppPir) pir = verify_pir(response, chip->full->cert_euicc,
 					    ifpp_bpp_transaction_id(ifpp_package_bpp(job->package)), error);
 
-	if (!pir)
+	if (!pir) {
+		job->unproven = g_bytes_ref(response);
 		return FALSE;
+	}
+	if (ifpp_attempts_find_signed(outbox_attempts(chip->outbox), pir->transaction_id, pir->seq)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "installation result: of an earlier load");
+		return FALSE;
+	}
 	job_count(job);
-	result->apdus = job->reply->apdus;
-	result->apdu_bytes = job->reply->apdu_bytes;
-	result->verify_ns = job->reply->verify_ns;
-	result->chip_ns = job->reply->chip_ns;
-	result->modem_ns = MIN(result->apdus * modem_round_trip(chip->modem), result->chip_ns);
-	if (!keep_pir(chip, result, response, pir, error))
+	attempt->apdus = job->reply->apdus;
+	attempt->apdu_bytes = job->reply->apdu_bytes;
+	attempt->verify_ns = job->reply->verify_ns;
+	attempt->chip_ns = job->reply->chip_ns;
+	attempt->modem_ns = MIN(attempt->apdus * modem_round_trip(chip->modem), attempt->chip_ns);
+	if (!keep_pir(chip, attempt, response, pir, error))
 		return FALSE;
 	job->seq = pir->seq;
 	job->got_pir = TRUE;
-	job_take_result(job, result);
+	job_take_result(job);
 	return TRUE;
 }
 
@@ -632,13 +699,14 @@ static gboolean job_info(Job *job, GBytes *response, GError **error)
 		return FALSE;
 	/* What the answer before said must be what the chip has now. */
 	if ((info->state == 2) != (job->type == IFPP_REQ_LOCK || chip->now->state == 2) ||
-	    (job->type == IFPP_REQ_LOAD && ifpp_factory_info_find(info, job_key(job)))) {
+	    (job->type == IFPP_REQ_LOAD && !job->attempt->status && ifpp_factory_info_find(info, job_key(job)))) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "GetFactoryInfo: not what was just done");
 		return FALSE;
 	}
 	g_clear_pointer(&chip->now, ifpp_factory_info_free);
 	chip->now = g_steal_pointer(&info);
 	chip->now_valid = TRUE;
+	settle(chip, FALSE);
 	job->reply->report = TRUE;
 	return TRUE;
 }
@@ -764,9 +832,8 @@ static void job_step(GTask *task)
 static gboolean is_spent(const guint8 key_id[32], gpointer user)
 {
 	Chip *chip = user;
-	OutboxResult *result = outbox_find(chip->outbox, key_id);
 
-	return result && result->stored;
+	return outbox_is_spent(chip->outbox, key_id);
 }
 
 /* Whatever can be refused is refused here: no byte has gone to the chip. */
@@ -774,6 +841,7 @@ static gboolean load_check(Job *job, GError **error)
 {
 	Chip *chip = job->chip;
 	gint64 begin = now_us();
+	IfppAttempt *attempt;
 	IfppBpp *bpp;
 
 	if (chip->now->state == 2) {
@@ -787,8 +855,12 @@ static gboolean load_check(Job *job, GError **error)
 	if (!job->package)
 		return FALSE;
 	bpp = ifpp_package_bpp(job->package);
-	return outbox_reserve(chip->outbox, job_key(job), ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
-			      error);
+	attempt = outbox_begin(chip->outbox, job_key(job), ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
+			       error);
+	if (!attempt)
+		return FALSE;
+	job->attempt = ifpp_attempt_ref(attempt);
+	return TRUE;
 }
 
 void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms,
@@ -941,7 +1013,8 @@ guint32 chip_spent(Chip *chip)
 GArray *chip_keys(Chip *chip, gboolean spent)
 {
 	GArray *keys = g_array_new(FALSE, TRUE, sizeof(struct ifpp_key));
-	GPtrArray *results = outbox_results(chip->outbox);
+	GPtrArray *attempts = outbox_attempts(chip->outbox);
+	guint64 left = chip->now->spent;
 
 	for (guint i = 0; i < chip->now->keys->len; i++) {
 		struct ifpp_key key = { .state = IFPP_KEY_UNSPENT };
@@ -949,14 +1022,18 @@ GArray *chip_keys(Chip *chip, gboolean spent)
 		memcpy(key.id, g_array_index(chip->now->keys, IfppOtk, i).key_id, IFPP_KEY_ID_LEN);
 		g_array_append_val(keys, key);
 	}
-	for (guint i = 0; spent && i < results->len && keys->len < IFPP_KEYS_MAX; i++) {
-		OutboxResult *result = results->pdata[i];
+	/* Only what the chip has spent, and no more than it says: keys that were deleted are gone, not spent. */
+	for (guint i = 0; spent && left && i < attempts->len && keys->len < IFPP_KEYS_MAX; i++) {
+		IfppAttempt *attempt = attempts->pdata[i];
 		struct ifpp_key key = { .state = IFPP_KEY_SPENT };
 
-		if (!result->stored || ifpp_factory_info_find(chip->now, result->key_id))
+		if (attempt->spent != IFPP_SPENT_YES || ifpp_factory_info_find(chip->now, attempt->key_id) ||
+		    (i && !memcmp(attempt->key_id, ((IfppAttempt *)attempts->pdata[i - 1])->key_id, IFPP_KEY_ID_LEN) &&
+		     ((IfppAttempt *)attempts->pdata[i - 1])->spent == IFPP_SPENT_YES))
 			continue;
-		memcpy(key.id, result->key_id, IFPP_KEY_ID_LEN);
+		memcpy(key.id, attempt->key_id, IFPP_KEY_ID_LEN);
 		g_array_append_val(keys, key);
+		left--;
 	}
 	return keys;
 }

@@ -7,159 +7,27 @@
 #include <unistd.h>
 #include <gio/gio.h>
 #include <glib/gstdio.h>
+#include <linux/ifpp.h>
 
 #include "eid.h"
 #include "error.h"
 #include "file.h"
 #include "outbox.h"
+#include "quarantine.h"
 
 /* A PIR of IFPP_PIR_MAX in base64 and everything beside it. */
 #define RESERVE (IFPP_PIR_MAX * 2)
+#define RECEIPT_MAX (64 * 1024)
 
 struct _Outbox {
 	char *dir;
-	char eid[33];
-	GPtrArray *results;
+	guint8 eid[16];
+	GPtrArray *attempts;
 };
 
-static void result_free(gpointer data)
+static char *path_of(Outbox *outbox, const char *name, const char *suffix)
 {
-	OutboxResult *result = data;
-
-	g_clear_pointer(&result->transaction, g_bytes_unref);
-	g_clear_pointer(&result->pir, g_bytes_unref);
-	g_free(result);
-}
-
-static char *file_of(Outbox *outbox, const guint8 key_id[32], const char *suffix)
-{
-	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, IFPP_KEY_ID_LEN });
-
-	return g_strdup_printf("%s/%s%s", outbox->dir, hex, suffix);
-}
-
-static GBytes *key_file_hex(GKeyFile *kf, const char *group, const char *key)
-{
-	g_autofree char *text = g_key_file_get_string(kf, group, key, NULL);
-
-	return text ? ifpp_unhex(text) : NULL;
-}
-
-static GBytes *key_file_base64(GKeyFile *kf, const char *group, const char *key)
-{
-	g_autofree char *text = g_key_file_get_string(kf, group, key, NULL);
-	gsize len;
-	guint8 *data;
-
-	if (!text || !*text)
-		return NULL;
-	data = g_base64_decode(text, &len);
-	return g_bytes_new_take(data, len);
-}
-
-static gboolean load_one(Outbox *outbox, const char *name)
-{
-	g_autofree char *path = g_build_filename(outbox->dir, name, NULL);
-	g_autoptr(GKeyFile) kf = g_key_file_new();
-	g_autoptr(GBytes) key_id = NULL;
-	g_autoptr(GBytes) transaction = NULL;
-	gboolean stored = g_str_has_suffix(name, ".result");
-	const char *group = stored ? "Result" : "Pending";
-	OutboxResult *result;
-
-	if (!g_key_file_load_from_file(kf, path, G_KEY_FILE_NONE, NULL))
-		return FALSE;
-	key_id = key_file_hex(kf, group, "KeyId");
-	transaction = key_file_hex(kf, group, "TransactionId");
-	if (!key_id || g_bytes_get_size(key_id) != IFPP_KEY_ID_LEN || !transaction)
-		return FALSE;
-	result = outbox_find(outbox, g_bytes_get_data(key_id, NULL));
-	if (result && result->stored)	/* a result beats the note that its load has begun */
-		return TRUE;
-	if (result)
-		g_ptr_array_remove(outbox->results, result);
-	result = g_new0(OutboxResult, 1);
-	memcpy(result->key_id, g_bytes_get_data(key_id, NULL), IFPP_KEY_ID_LEN);
-	result->transaction = g_steal_pointer(&transaction);
-	result->stored = stored;
-	result->status = g_key_file_get_integer(kf, group, "Status", NULL);
-	result->reason = g_key_file_get_integer(kf, group, "Reason", NULL);
-	result->apdus = g_key_file_get_integer(kf, group, "Apdus", NULL);
-	result->apdu_bytes = g_key_file_get_integer(kf, group, "ApduBytes", NULL);
-	result->verify_ns = g_key_file_get_uint64(kf, group, "VerifyNs", NULL);
-	result->chip_ns = g_key_file_get_uint64(kf, group, "ChipNs", NULL);
-	result->modem_ns = g_key_file_get_uint64(kf, group, "ModemNs", NULL);
-	result->profile_class = g_key_file_has_key(kf, group, "ProfileClass", NULL) ?
-				g_key_file_get_integer(kf, group, "ProfileClass", NULL) : -1;
-	if (stored)
-		result->pir = key_file_base64(kf, group, "PIR");
-	g_ptr_array_add(outbox->results, result);
-	return TRUE;
-}
-
-static int compare_results(gconstpointer a, gconstpointer b)
-{
-	return memcmp((*(OutboxResult **)a)->key_id, (*(OutboxResult **)b)->key_id, IFPP_KEY_ID_LEN);
-}
-
-Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error)
-{
-	g_autoptr(Outbox) outbox = g_new0(Outbox, 1);
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
-
-	ifpp_eid_format(eid, outbox->eid);
-	outbox->dir = g_build_filename(state_dir, "outbox", outbox->eid, NULL);
-	outbox->results = g_ptr_array_new_with_free_func(result_free);
-	if (!ifpp_make_dir(outbox->dir, 0750, error))
-		return NULL;
-	dir = g_dir_open(outbox->dir, 0, NULL);
-	if (!dir) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "%s: cannot be read", outbox->dir);
-		return NULL;
-	}
-	while ((name = g_dir_read_name(dir))) {
-		if (!g_str_has_suffix(name, ".result") && !g_str_has_suffix(name, ".pending"))
-			continue;
-		if (!load_one(outbox, name))
-			g_warning("%s/%s: not readable, ignored", outbox->dir, name);
-	}
-	g_ptr_array_sort(outbox->results, compare_results);
-	return g_steal_pointer(&outbox);
-}
-
-void outbox_free(Outbox *outbox)
-{
-	g_free(outbox->dir);
-	g_clear_pointer(&outbox->results, g_ptr_array_unref);
-	g_free(outbox);
-}
-
-GPtrArray *outbox_results(Outbox *outbox)
-{
-	return outbox->results;
-}
-
-OutboxResult *outbox_find(Outbox *outbox, const guint8 key_id[32])
-{
-	for (guint i = 0; i < outbox->results->len; i++) {
-		OutboxResult *result = outbox->results->pdata[i];
-
-		if (!memcmp(result->key_id, key_id, IFPP_KEY_ID_LEN))
-			return result;
-	}
-	return NULL;
-}
-
-OutboxResult *outbox_find_transaction(Outbox *outbox, IfppSpan transaction)
-{
-	for (guint i = 0; i < outbox->results->len; i++) {
-		OutboxResult *result = outbox->results->pdata[i];
-
-		if (ifpp_span_equal(ifpp_span_bytes(result->transaction), transaction))
-			return result;
-	}
-	return NULL;
+	return g_strdup_printf("%s/%s%s", outbox->dir, name, suffix);
 }
 
 static char *now_text(void)
@@ -169,154 +37,435 @@ static char *now_text(void)
 	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
 }
 
-static gboolean take_space(const char *path, GError **error)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640);
-	int err;
+/* ---------------------------------------------------------------- opening */
 
-	if (fd < 0)
-		return ifpp_file_error(path, NULL, error);
-	err = posix_fallocate(fd, 0, RESERVE);
-	if (!err && fsync(fd))
-		err = errno;
-	close(fd);
-	if (err) {
-		g_unlink(path);
-		errno = err;
-		return ifpp_file_error(path, NULL, error);
+static void remove_name(Outbox *outbox, const char *name)
+{
+	g_autofree char *path = path_of(outbox, name, "");
+
+	if (g_unlink(path) < 0 && errno != ENOENT)
+		g_warning("%s: cannot delete it: %s", path, g_strerror(errno));
+}
+
+static char *stem(const char *file)
+{
+	return g_strndup(file, strrchr(file, '.') - file);
+}
+
+static void rename_with(Outbox *outbox, const char *from, const char *to, const char *suffix)
+{
+	g_autofree char *old = path_of(outbox, from, suffix), *new = path_of(outbox, to, suffix);
+
+	if (g_rename(old, new) < 0 && errno != ENOENT)
+		g_warning("%s: cannot rename it: %s", old, g_strerror(errno));
+}
+
+/* A record of version 1 gets its new name and content; at every step one of the two is there and whole. */
+static void carry_over(Outbox *outbox, IfppAttempt *attempt)
+{
+	g_autofree char *old = stem(attempt->file), *new = ifpp_attempt_name(attempt);
+	const char *suffix = attempt->stored ? IFPP_RESULT_SUFFIX : IFPP_PENDING_SUFFIX;
+	g_autofree char *path = path_of(outbox, new, suffix), *text = ifpp_attempt_text(attempt);
+	g_autoptr(GError) error = NULL;
+
+	/* What is noted of its delivery goes first: without a note it is only delivered once more. */
+	rename_with(outbox, old, new, attempt->stored ? ".delivered" : IFPP_RESERVE_SUFFIX);
+	if (!quarantine_move(outbox->dir, outbox->eid, path, &error) || !ifpp_file_write(path, text, strlen(text), 0640, &error)) {
+		g_warning("%s/%s: stays a record of version 1: %s", outbox->dir, attempt->file, error->message);
+		return;
+	}
+	remove_name(outbox, attempt->file);
+	g_free(attempt->file);
+	attempt->file = g_path_get_basename(path);
+	attempt->version = 2;
+}
+
+/* Space that no load waits for, and what was being written when a daemon was killed. */
+static gboolean is_litter(Outbox *outbox, const char *name)
+{
+	g_autofree char *own = NULL;
+
+	if (*name == '.')
+		return strstr(name, IFPP_RESULT_SUFFIX ".") || strstr(name, IFPP_PENDING_SUFFIX ".") ||
+		       g_str_has_prefix(name, ".lock.receipt.") || g_str_has_prefix(name, ".euicc.data.");
+	if (!g_str_has_suffix(name, IFPP_RESERVE_SUFFIX))
+		return FALSE;
+	own = stem(name);
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+		g_autofree char *other = stem(attempt->file);
+
+		if (!attempt->stored && g_str_equal(own, other))
+			return FALSE;
 	}
 	return TRUE;
 }
 
-gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
-			GError **error)
+static void tidy(Outbox *outbox, const GPtrArray *leftovers)
 {
-	g_autofree char *reserve = file_of(outbox, key_id, ".reserve");
-	g_autofree char *pending = file_of(outbox, key_id, ".pending");
-	g_autofree char *key_hex = ifpp_hex((IfppSpan){ key_id, IFPP_KEY_ID_LEN });
-	g_autofree char *tid_hex = ifpp_hex(transaction);
-	g_autofree char *when = now_text();
-	g_autofree char *text =
-		g_strdup_printf("[Pending]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nProfileClass=%u\nTime=%s\n",
-				outbox->eid, key_hex, tid_hex, profile_class, when);
-	OutboxResult *result = outbox_find(outbox, key_id);
+	g_autoptr(GPtrArray) litter = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GDir) dir = NULL;
+	const char *name;
 
-	if (!take_space(reserve, error))
-		return FALSE;
+	for (guint i = 0; i < leftovers->len; i++)
+		remove_name(outbox, leftovers->pdata[i]);
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+
+		if (attempt->version == 1)
+			carry_over(outbox, attempt);
+	}
+	dir = g_dir_open(outbox->dir, 0, NULL);
+	while (dir && (name = g_dir_read_name(dir)))
+		if (is_litter(outbox, name))
+			g_ptr_array_add(litter, g_strdup(name));
+	for (guint i = 0; i < litter->len; i++)
+		remove_name(outbox, litter->pdata[i]);
+}
+
+Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) leftovers = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(Outbox) outbox = g_new0(Outbox, 1);
+	char digits[33];
+
+	memcpy(outbox->eid, eid, 16);
+	ifpp_eid_format(eid, digits);
+	outbox->dir = g_build_filename(state_dir, "outbox", digits, NULL);
+	if (!ifpp_make_dir(outbox->dir, 0750, error))
+		return NULL;
+	outbox->attempts = ifpp_attempts_read(outbox->dir, eid, damaged, leftovers, error);
+	if (!outbox->attempts)
+		return NULL;
+	for (guint i = 0; i < damaged->len; i++)
+		g_warning("%s: not readable, left as it is", (char *)damaged->pdata[i]);
+	tidy(outbox, leftovers);
+	return g_steal_pointer(&outbox);
+}
+
+void outbox_free(Outbox *outbox)
+{
+	g_free(outbox->dir);
+	g_clear_pointer(&outbox->attempts, g_ptr_array_unref);
+	g_free(outbox);
+}
+
+/* --------------------------------------------------------------- searching */
+
+GPtrArray *outbox_attempts(Outbox *outbox)
+{
+	return outbox->attempts;
+}
+
+static IfppAttempt *find(Outbox *outbox, IfppSpan transaction, gboolean pending)
+{
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+
+		if (!(pending && attempt->stored) &&
+		    ifpp_span_equal(ifpp_span_bytes(attempt->transaction), transaction))
+			return attempt;
+	}
+	return NULL;
+}
+
+IfppAttempt *outbox_pending(Outbox *outbox, IfppSpan transaction)
+{
+	return find(outbox, transaction, TRUE);
+}
+
+IfppAttempt *outbox_find_transaction(Outbox *outbox, IfppSpan transaction)
+{
+	return find(outbox, transaction, FALSE);
+}
+
+gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32])
+{
+	IfppAttempt *attempt = ifpp_attempts_find(outbox->attempts, key_id);
+
+	return attempt && attempt->spent == IFPP_SPENT_YES;
+}
+
+/* ----------------------------------------------------------------- writing */
+
+IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
+			  GError **error)
+{
+	g_autoptr(IfppAttempt) attempt = ifpp_attempt_new(outbox->eid, key_id, transaction);
+	g_autofree char *name = ifpp_attempt_name(attempt);
+	g_autofree char *reserve = path_of(outbox, name, IFPP_RESERVE_SUFFIX);
+	g_autofree char *pending = path_of(outbox, name, IFPP_PENDING_SUFFIX);
+	g_autofree char *text = NULL;
+	IfppAttempt *begun = outbox_pending(outbox, transaction);
+
+	attempt->before = ifpp_attempts_count(outbox->attempts, key_id, transaction);
+	attempt->profile_class = profile_class;
+	attempt->time = now_text();
+	attempt->file = g_path_get_basename(pending);
+	text = ifpp_attempt_text(attempt);
+	if (!begun && (!quarantine_move(outbox->dir, outbox->eid, pending, error) ||
+		       !quarantine_move(outbox->dir, outbox->eid, reserve, error)))
+		return NULL;
+	if (!ifpp_file_reserve(reserve, RESERVE, 0640, error))
+		return NULL;
 	if (!ifpp_file_write(pending, text, strlen(text), 0640, error)) {
 		g_unlink(reserve);
-		return FALSE;
+		return NULL;
 	}
-	if (!result) {
-		result = g_new0(OutboxResult, 1);
-		memcpy(result->key_id, key_id, IFPP_KEY_ID_LEN);
-		g_ptr_array_add(outbox->results, result);
-	}
-	g_clear_pointer(&result->transaction, g_bytes_unref);
-	result->transaction = g_bytes_new(transaction.data, transaction.len);
-	result->profile_class = profile_class;
-	return TRUE;
+	if (begun)
+		g_ptr_array_remove(outbox->attempts, begun);
+	g_ptr_array_add(outbox->attempts, ifpp_attempt_ref(attempt));
+	ifpp_attempts_sort(outbox->attempts);
+	return attempt;
 }
 
-void outbox_cancel(Outbox *outbox, const guint8 key_id[32])
+/* The note of a load that has ended, and its space. */
+static void remove_pending(Outbox *outbox, const char *file)
 {
-	g_autofree char *reserve = file_of(outbox, key_id, ".reserve");
-	g_autofree char *pending = file_of(outbox, key_id, ".pending");
-	OutboxResult *result = outbox_find(outbox, key_id);
+	g_autofree char *name = stem(file);
+	g_autofree char *reserve = g_strconcat(name, IFPP_RESERVE_SUFFIX, NULL);
 
-	if (!result || result->stored)
+	remove_name(outbox, file);
+	remove_name(outbox, reserve);
+}
+
+void outbox_cancel(Outbox *outbox, IfppAttempt *attempt)
+{
+	if (attempt->stored)
 		return;
-	g_unlink(pending);
-	g_unlink(reserve);
-	g_ptr_array_remove(outbox->results, result);
+	remove_pending(outbox, attempt->file);
+	g_ptr_array_remove(outbox->attempts, attempt);
 }
 
 /* Into the space taken before, then under its name: needs no further block. */
-static gboolean write_reserved(Outbox *outbox, const char *reserve, const char *path, const char *text,
-			       GError **error)
+static gboolean write_reserved(const char *reserve, const char *path, IfppSpan text, GError **error)
 {
-	gsize len = strlen(text);
-	int fd = open(reserve, O_WRONLY | O_CLOEXEC);
+	int fd = text.len > RESERVE ? -1 : open(reserve, O_WRONLY | O_CLOEXEC);
 	gboolean ok;
 
-	if (fd < 0 || len > RESERVE) {
-		if (fd >= 0)
-			close(fd);
-		return ifpp_file_write(path, text, len, 0640, error);
-	}
-	ok = ifpp_file_put(fd, path, (IfppSpan){ (const guint8 *)text, len }, error);
-	if (ok && (ftruncate(fd, len) || fsync(fd)))
-		ok = ifpp_file_error(path, NULL, error);
+	if (fd < 0)
+		return FALSE;
+	ok = ifpp_file_put(fd, path, text, error);
+	if (ok && (ftruncate(fd, text.len) || fsync(fd)))
+		ok = ifpp_file_error(path, "cannot write", error);
 	close(fd);
-	if (ok && rename(reserve, path))
-		ok = ifpp_file_error(path, NULL, error);
-	return ok && ifpp_sync_dir(outbox->dir, error);
+	return ok && (g_rename(reserve, path) == 0 || ifpp_file_error(path, "cannot rename", error));
 }
 
-gboolean outbox_store(Outbox *outbox, OutboxResult *result, GError **error)
+static gboolean write_result(Outbox *outbox, const char *reserve, const char *path, const char *text, GError **error)
 {
-	g_autofree char *reserve = file_of(outbox, result->key_id, ".reserve");
-	g_autofree char *pending = file_of(outbox, result->key_id, ".pending");
-	g_autofree char *path = file_of(outbox, result->key_id, ".result");
-	g_autofree char *key_hex = ifpp_hex((IfppSpan){ result->key_id, IFPP_KEY_ID_LEN });
-	g_autofree char *tid_hex = ifpp_hex(ifpp_span_bytes(result->transaction));
-	g_autofree char *when = now_text();
-	g_autofree char *pir = result->pir ? g_base64_encode(g_bytes_get_data(result->pir, NULL),
-							     g_bytes_get_size(result->pir)) : g_strdup("");
-	g_autofree char *text = g_strdup_printf(
-		"[Result]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=%s\nStatus=%d\nReason=%u\nApdus=%u\n"
-		"ApduBytes=%u\nVerifyNs=%" G_GUINT64_FORMAT "\nChipNs=%" G_GUINT64_FORMAT
-		"\nModemNs=%" G_GUINT64_FORMAT "\nProfileClass=%d\nTime=%s\nPIR=%s\n",
-		outbox->eid, key_hex, tid_hex, result->status, result->reason, result->apdus,
-		result->apdu_bytes, result->verify_ns, result->chip_ns, result->modem_ns, result->profile_class, when,
-		pir);
+	g_autoptr(GError) local = NULL;
 
-	if (!write_reserved(outbox, reserve, path, text, error))
+	if (!quarantine_move(outbox->dir, outbox->eid, path, error))
 		return FALSE;
-	result->stored = TRUE;
-	g_unlink(pending);
+	if (write_reserved(reserve, path, (IfppSpan){ (const guint8 *)text, strlen(text) }, &local))
+		return ifpp_sync_dir(outbox->dir, error);
+	/* A file system that writes elsewhere has no use of the space: give it back, and try in the usual way. */
+	if (local)
+		g_info("%s", local->message);
 	g_unlink(reserve);
+	return ifpp_file_write(path, text, strlen(text), 0640, error);
+}
+
+/* A loss that was none: the chip had the result after all. */
+static void forget_loss(Outbox *outbox, const IfppAttempt *found)
+{
+	for (guint i = outbox->attempts->len; i-- > 0;) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+
+		if (attempt == found || !attempt->stored || attempt->pir || attempt->spent == IFPP_SPENT_NO ||
+		    memcmp(attempt->key_id, found->key_id, 32) || !g_bytes_equal(attempt->transaction, found->transaction))
+			continue;
+		remove_name(outbox, attempt->file);
+		g_ptr_array_remove_index(outbox->attempts, i);
+	}
+}
+
+gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error)
+{
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(attempt->key_id));
+	g_autofree char *transaction = ifpp_hex(ifpp_span_bytes(attempt->transaction));
+	g_autofree char *reserve = g_strdup_printf("%s/%s-%s" IFPP_RESERVE_SUFFIX, outbox->dir, key, transaction);
+	g_autofree char *name = ifpp_attempt_name(attempt);
+	g_autofree char *path = path_of(outbox, name, IFPP_RESULT_SUFFIX);
+	g_autofree char *begun = g_steal_pointer(&attempt->time);
+	g_autofree char *text = NULL;
+
+	attempt->stored = TRUE;
+	attempt->time = now_text();
+	text = ifpp_attempt_text(attempt);
+	if (!write_result(outbox, reserve, path, text, error)) {
+		attempt->stored = FALSE;
+		g_free(attempt->time);
+		attempt->time = g_steal_pointer(&begun);
+		return FALSE;
+	}
+	if (attempt->file)
+		remove_pending(outbox, attempt->file);
+	else
+		g_ptr_array_add(outbox->attempts, ifpp_attempt_ref(attempt));
+	g_free(attempt->file);
+	attempt->file = g_path_get_basename(path);
+	if (attempt->pir)
+		forget_loss(outbox, attempt);
+	ifpp_attempts_sort(outbox->attempts);
 	return TRUE;
+}
+
+/* ---------------------------------------------------------------- settling */
+
+/* The same signed bytes, with what the chip says of the key; old or new is there at every moment. */
+static void set_spent(Outbox *outbox, IfppAttempt *attempt, IfppSpent spent)
+{
+	g_autofree char *path = path_of(outbox, attempt->file, ""), *text = NULL;
+	g_autoptr(GError) error = NULL;
+
+	if (attempt->spent == spent)
+		return;
+	attempt->spent = spent;
+	text = ifpp_attempt_text(attempt);
+	if (attempt->version > 1 && !ifpp_file_write(path, text, strlen(text), 0640, &error))
+		g_info("%s", error->message);
+}
+
+/* Keys that are gone, by whether an attempt is known to have spent them. */
+static void count_gone(Outbox *outbox, IfppFactoryInfo *now, guint *spent, guint *unknown)
+{
+	const guint8 *last = NULL;
+
+	*spent = *unknown = 0;
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+		gboolean same = last && !memcmp(last, attempt->key_id, 32);
+
+		last = attempt->key_id;
+		if (same || ifpp_factory_info_find(now, attempt->key_id))
+			continue;
+		if (outbox_is_spent(outbox, attempt->key_id))
+			(*spent)++;
+		else
+			(*unknown)++;
+	}
+}
+
+static gpointer copy_ref(gconstpointer attempt, gpointer user)
+{
+	return ifpp_attempt_ref((IfppAttempt *)attempt);
+}
+
+guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete)
+{
+	IfppSpent gone = IFPP_SPENT_YES;	/* what became of a key that is gone and that nobody is known to have spent */
+	g_autoptr(GPtrArray) all = NULL;
+	guint spent, unknown, lost = 0;
+
+	count_gone(outbox, now, &spent, &unknown);
+	/* Deleting takes all keys, so while there are some, none was deleted. */
+	if (now->state && now->spent < spent + unknown)
+		gone = now->spent > spent ? IFPP_SPENT_UNKNOWN : IFPP_SPENT_NO;
+
+	/* From the end: of several attempts the last one has spent the key. */
+	for (guint i = outbox->attempts->len; i-- > 0;) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+
+		if (!attempt->stored || attempt->spent != IFPP_SPENT_UNKNOWN)
+			continue;
+		if (ifpp_factory_info_find(now, attempt->key_id) || outbox_is_spent(outbox, attempt->key_id))
+			set_spent(outbox, attempt, IFPP_SPENT_NO);
+		else
+			set_spent(outbox, attempt, gone);
+	}
+	all = g_ptr_array_copy(outbox->attempts, copy_ref, NULL);
+	for (guint i = 0; i < all->len; i++) {
+		IfppAttempt *attempt = all->pdata[i];
+		g_autoptr(GError) error = NULL;
+
+		if (attempt->stored)
+			continue;
+		if (ifpp_factory_info_find(now, attempt->key_id) || outbox_is_spent(outbox, attempt->key_id) ||
+		    gone == IFPP_SPENT_NO) {
+			outbox_cancel(outbox, attempt);
+		} else if (complete) {
+			attempt->status = -EREMOTEIO;
+			attempt->reason = IFPP_ERROR_CHIP;
+			attempt->spent = gone;
+			if (outbox_store(outbox, attempt, &error))
+				lost++;
+			else
+				g_warning("%s", error->message);
+		}
+	}
+	return lost;
+}
+
+/* -------------------------------------------------------- receipt and chip */
+
+/* What a lock before has given is signed as well. */
+static gboolean keep_receipt(Outbox *outbox, const char *path, GError **error)
+{
+	g_autoptr(GBytes) old = ifpp_file_read(path, RECEIPT_MAX, NULL);
+	g_autofree char *sum = NULL, *to = NULL;
+
+	if (!old)
+		return quarantine_move(outbox->dir, outbox->eid, path, error);
+	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, old);
+	to = g_strdup_printf("%s/lock-%.16s.receipt", outbox->dir, sum);
+	return ifpp_file_write(to, g_bytes_get_data(old, NULL), g_bytes_get_size(old), 0640, error);
 }
 
 gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error)
 {
-	g_autofree char *path = g_build_filename(outbox->dir, "lock.receipt", NULL);
+	g_autofree char *path = path_of(outbox, "lock", ".receipt");
 	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
 	g_autofree char *base64 = g_base64_encode(g_bytes_get_data(receipt, NULL), g_bytes_get_size(receipt));
-	g_autofree char *when = now_text();
-	g_autofree char *text =
-		g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n",
-				outbox->eid, challenge_hex, base64, when);
+	g_autofree char *when = now_text(), *text = NULL;
+	char digits[33];
 
-	return ifpp_file_write(path, text, strlen(text), 0640, error);
+	ifpp_eid_format(outbox->eid, digits);
+	text = g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n", digits, challenge_hex,
+			       base64, when);
+	return keep_receipt(outbox, path, error) && ifpp_file_write(path, text, strlen(text), 0640, error);
 }
 
 GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
 {
-	g_autofree char *path = g_build_filename(outbox->dir, "lock.receipt", NULL);
+	g_autofree char *path = path_of(outbox, "lock", ".receipt");
 	g_autoptr(GKeyFile) kf = g_key_file_new();
-	g_autoptr(GBytes) hex = NULL;
+	g_autofree char *hex = NULL, *base64 = NULL;
+	guint8 *data;
+	gsize len;
 
 	if (!g_key_file_load_from_file(kf, path, G_KEY_FILE_NONE, NULL))
 		return NULL;
-	hex = key_file_hex(kf, "Receipt", "Challenge");
-	if (!hex || g_bytes_get_size(hex) != IFPP_CHALLENGE_LEN)
+	hex = g_key_file_get_string(kf, "Receipt", "Challenge", NULL);
+	base64 = g_key_file_get_string(kf, "Receipt", "Receipt", NULL);
+	if (!ifpp_unhex_into(hex, challenge, IFPP_CHALLENGE_LEN) || !base64 || !*base64)
 		return NULL;
-	memcpy(challenge, g_bytes_get_data(hex, NULL), IFPP_CHALLENGE_LEN);
-	return key_file_base64(kf, "Receipt", "Receipt");
+	data = g_base64_decode(base64, &len);
+	return g_bytes_new_take(data, len);
+}
+
+gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)
+{
+	return quarantine_keep(outbox->dir, outbox->eid, bytes, why, error);
+}
+
+gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes)
+{
+	return quarantine_has(outbox->dir, bytes);
 }
 
 gboolean outbox_has_euicc_data(Outbox *outbox)
 {
-	g_autofree char *path = g_build_filename(outbox->dir, "euicc.data", NULL);
+	g_autofree char *path = path_of(outbox, "euicc", ".data");
 
 	return g_file_test(path, G_FILE_TEST_IS_REGULAR);
 }
 
 gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error)
 {
-	g_autofree char *path = g_build_filename(outbox->dir, "euicc.data", NULL);
+	g_autofree char *path = path_of(outbox, "euicc", ".data");
 
 	return ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0640, error);
 }

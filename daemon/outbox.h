@@ -1,76 +1,89 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The outbox: what a chip signed, on disk before the chip or the kernel hear that we have it
- * (Documentation/daemon.rst). One directory per chip.
+ * (Documentation/daemon.rst). One directory per chip, one record per attempt: a signed result is
+ * never overwritten, used for another attempt, or deleted.
  */
 #ifndef IFPPD_OUTBOX_H
 #define IFPPD_OUTBOX_H
 
-#include <linux/ifpp.h>
-#include "tlv.h"
+#include "attempt.h"
+#include "euicc.h"
 
 typedef struct _Outbox Outbox;
 
 /**
- * struct OutboxResult - one load's end
- * @key_id: of its package
- * @transaction: of its BPP
- * @stored: on disk; FALSE: a load was begun and nobody knows yet how it ended
- * @status: 0 or a negative errno
- * @reason: as in struct ifpp_result
- * @modem_ns: of chip_ns, what the modem takes by itself; an estimate, see daemon.rst
- * @profile_class: of its profile, -1: not known
- * @pir: the signed result, or NULL when the chip has none
- */
-typedef struct {
-	guint8 key_id[IFPP_KEY_ID_LEN];
-	GBytes *transaction;
-	gboolean stored;
-	gint32 status;
-	guint32 reason;
-	guint32 apdus;
-	guint32 apdu_bytes;
-	guint64 verify_ns;
-	guint64 chip_ns;
-	guint64 modem_ns;
-	gint profile_class;
-	GBytes *pir;
-} OutboxResult;
-
-/**
- * outbox_open() - read what is known of one chip
+ * outbox_open() - read what is known of one chip, and clear away what a crash has left
  * @state_dir: the outbox is state_dir/outbox
  * @eid: of the chip
- * @error: IFPP_ERROR_IO, ACCESS
+ * @error: IFPP_ERROR_IO, DISK, NO_SPACE, ACCESS
+ *
+ * Records of version 1 are carried over. A record that cannot be read is named in the log and stays.
  */
 Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error);
 void outbox_free(Outbox *outbox);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Outbox, outbox_free)
 
-/* In the order of key ids; elements are OutboxResult, owned by the outbox. */
-GPtrArray *outbox_results(Outbox *outbox);
-OutboxResult *outbox_find(Outbox *outbox, const guint8 key_id[32]);
-OutboxResult *outbox_find_transaction(Outbox *outbox, IfppSpan transaction);
+/* Sorted by key, the earlier attempt first; elements are owned by the outbox. */
+GPtrArray *outbox_attempts(Outbox *outbox);
+/* The load that was begun with this transaction, or NULL. */
+IfppAttempt *outbox_pending(Outbox *outbox, IfppSpan transaction);
+/* An attempt with this transaction, begun or ended: a result with it is ours. */
+IfppAttempt *outbox_find_transaction(Outbox *outbox, IfppSpan transaction);
+/* An attempt is known to have spent this key. */
+gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32]);
 
 /**
- * outbox_reserve() - before the first byte goes to the chip
+ * outbox_begin() - before the first byte goes to the chip
  * @outbox: of the chip
  * @key_id: of the package
  * @transaction: of its BPP
  * @profile_class: of its profile
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
  *
  * Notes durably which load has begun, and takes the disk space of its result: a full disk must
  * not be found after the key is spent.
+ *
+ * Return: the attempt, owned by the outbox
  */
-gboolean outbox_reserve(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
-			GError **error);
-/* The chip says that the key is unspent: the load has not happened. */
-void outbox_cancel(Outbox *outbox, const guint8 key_id[32]);
+IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
+			  GError **error);
+/* The load has not happened. A stored attempt cannot be cancelled. */
+void outbox_cancel(Outbox *outbox, IfppAttempt *attempt);
 
-/* Write a result of a load begun with outbox_reserve(); on disk when this returns TRUE. */
-gboolean outbox_store(Outbox *outbox, OutboxResult *result, GError **error);
+/**
+ * outbox_store() - write how an attempt ended; on disk when this returns TRUE
+ * @outbox: of the chip
+ * @attempt: begun, or a new one for a result that nobody waited for
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ */
+gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error);
 
+/**
+ * outbox_settle() - hold attempts against what the chip says of its keys
+ * @outbox: of the chip
+ * @now: the chip's last word
+ * @complete: every result in the chip has been looked at
+ *
+ * Decides whether an attempt has spent its key. A key that is gone was spent or deleted: the chip's own
+ * count of spent keys tells, and where it cannot, the answer stays unknown. A load that was begun and has
+ * no result is forgotten when its key is unspent or was deleted, else it is stored as lost.
+ *
+ * Return: loads stored as lost
+ */
+guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
+
+/**
+ * outbox_set_aside() - keep what cannot be read or proven, byte for byte, in quarantine
+ * @outbox: of the chip
+ * @bytes: as the chip gave them
+ * @why: for people
+ * @error: IFPP_ERROR_NO_SPACE (also: there is too much of it already), ACCESS, IO, DISK
+ */
+gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error);
+gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes);
+
+/* An earlier receipt stays beside it. */
 gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error);
 /* The stored lock receipt and its challenge; NULL if there is none. */
 GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16]);

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The daemon's parts that need no modem: codec, ledger of reports, outbox. */
+/* The daemon's parts that need no modem: codec, ledger of reports. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 #include <glib.h>
-#include <glib/gstdio.h>
 
 #include "codec.h"
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
-#include "outbox.h"
 #include "verify.h"
 
 static GBytes *hex(const char *text)
@@ -180,146 +177,6 @@ static void test_errno(void)
 	}
 }
 
-/* ---------------------------------------------------------------- outbox */
-
-static const guint8 eid[16] = { 0x89, 0x04, 0x90, 0x32, 0x12, 0x34, 0x51, 0x23,
-				0x45, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x35 };
-
-static void remove_tree(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *child = g_build_filename(path, name, NULL);
-
-		remove_tree(child);
-	}
-	g_remove(path);
-}
-
-static guint count_files(const char *state, const char *suffix)
-{
-	char digits[33];
-	g_autofree char *path = NULL;
-	g_autoptr(GDir) dir = NULL;
-	const char *name;
-	guint n = 0;
-
-	ifpp_eid_format(eid, digits);
-	path = g_build_filename(state, "outbox", digits, NULL);
-	dir = g_dir_open(path, 0, NULL);
-	g_assert_nonnull(dir);
-	while ((name = g_dir_read_name(dir)))
-		n += g_str_has_suffix(name, suffix);
-	return n;
-}
-
-static void test_outbox(void)
-{
-	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
-	guint8 a[32], b[32], challenge[16], got[16];
-	g_autoptr(GBytes) pir = hex("bf3700");
-	g_autoptr(GBytes) receipt = hex("3000");
-	g_autoptr(GBytes) read = NULL;
-	g_autoptr(GError) error = NULL;
-	g_autoptr(Outbox) outbox = NULL;
-	OutboxResult *result;
-
-	memset(a, 'a', sizeof(a));
-	memset(b, 'b', sizeof(b));
-	memset(challenge, 0x77, sizeof(challenge));
-	outbox = outbox_open(state, eid, &error);
-	g_assert_no_error(error);
-	g_assert_cmpuint(outbox_results(outbox)->len, ==, 0);
-
-	/* Two loads are begun; one is stored, of the other nobody knows. */
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, &error));
-	g_assert_true(outbox_reserve(outbox, b, IFPP_SPAN("txb"), 0, &error));
-	g_assert_cmpuint(count_files(state, ".pending"), ==, 2);
-	g_assert_cmpuint(count_files(state, ".reserve"), ==, 2);
-	result = outbox_find_transaction(outbox, IFPP_SPAN("txa"));
-	g_assert_nonnull(result);
-	g_assert_false(result->stored);
-	result->status = -EREMOTEIO;
-	result->reason = 8;
-	result->apdus = 12;
-	result->chip_ns = G_GUINT64_CONSTANT(5000000000);
-	result->pir = g_bytes_ref(pir);
-	g_assert_true(outbox_store(outbox, result, &error));
-	g_assert_no_error(error);
-	g_assert_cmpuint(count_files(state, ".pending"), ==, 1);
-	g_assert_cmpuint(count_files(state, ".reserve"), ==, 1);
-	g_assert_cmpuint(count_files(state, ".result"), ==, 1);
-
-	/* A successor finds the same. */
-	outbox_free(g_steal_pointer(&outbox));
-	outbox = outbox_open(state, eid, &error);
-	g_assert_no_error(error);
-	g_assert_cmpuint(outbox_results(outbox)->len, ==, 2);
-	result = outbox_find(outbox, a);
-	g_assert_true(result && result->stored);
-	g_assert_cmpint(result->status, ==, -EREMOTEIO);
-	g_assert_cmpuint(result->reason, ==, 8);
-	g_assert_cmpuint(result->apdus, ==, 12);
-	g_assert_cmpuint(result->chip_ns, ==, G_GUINT64_CONSTANT(5000000000));
-	g_assert_cmpint(result->profile_class, ==, 2);
-	g_assert_true(g_bytes_equal(result->pir, pir));
-	result = outbox_find_transaction(outbox, IFPP_SPAN("txb"));
-	g_assert_true(result && !result->stored);
-	g_assert_cmpint(result->profile_class, ==, 0);
-	g_assert_false(result == outbox_find(outbox, a));
-
-	/* The chip says b never happened; a stored result cannot be cancelled. */
-	outbox_cancel(outbox, b);
-	outbox_cancel(outbox, a);
-	g_assert_null(outbox_find(outbox, b));
-	g_assert_nonnull(outbox_find(outbox, a));
-	g_assert_cmpuint(count_files(state, ".pending"), ==, 0);
-	g_assert_cmpuint(count_files(state, ".reserve"), ==, 0);
-	g_assert_cmpuint(count_files(state, ".result"), ==, 1);
-
-	g_assert_null(outbox_receipt(outbox, got));
-	g_assert_true(outbox_store_receipt(outbox, challenge, receipt, &error));
-	read = outbox_receipt(outbox, got);
-	g_assert_nonnull(read);
-	g_assert_true(g_bytes_equal(read, receipt));
-	g_assert_cmpmem(got, 16, challenge, 16);
-
-	g_assert_false(outbox_has_euicc_data(outbox));
-	g_assert_true(outbox_store_euicc_data(outbox, pir, &error));
-	g_assert_true(outbox_has_euicc_data(outbox));
-	remove_tree(state);
-}
-
-/* A crash between result and clean-up leaves both files: the result counts, once. */
-static void test_outbox_twice(void)
-{
-	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
-	g_autofree char *junk = NULL;
-	g_autoptr(Outbox) outbox = outbox_open(state, eid, NULL);
-	char digits[33];
-	guint8 a[32];
-	OutboxResult *result;
-
-	memset(a, 'a', sizeof(a));
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, NULL));
-	g_assert_true(outbox_store(outbox, outbox_find(outbox, a), NULL));
-	g_assert_true(outbox_reserve(outbox, a, IFPP_SPAN("txa"), 2, NULL));
-	ifpp_eid_format(eid, digits);
-	junk = g_build_filename(state, "outbox", digits, "junk.result", NULL);
-	g_assert_true(g_file_set_contents(junk, "[Result]\nKeyId=zz\n", -1, NULL));
-	outbox_free(g_steal_pointer(&outbox));
-
-	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*junk.result: not readable*");
-	outbox = outbox_open(state, eid, NULL);
-	g_test_assert_expected_messages();
-	g_assert_cmpuint(outbox_results(outbox)->len, ==, 1);
-	result = outbox_find(outbox, a);
-	g_assert_true(result && result->stored);
-	remove_tree(state);
-}
-
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -328,7 +185,5 @@ int main(int argc, char **argv)
 	g_test_add_func("/daemon/es10/results", test_results_list);
 	g_test_add_func("/daemon/verify/progress", test_progress);
 	g_test_add_func("/daemon/verify/errno", test_errno);
-	g_test_add_func("/daemon/outbox/store", test_outbox);
-	g_test_add_func("/daemon/outbox/twice", test_outbox_twice);
 	return g_test_run();
 }

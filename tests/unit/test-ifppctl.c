@@ -377,15 +377,21 @@ static void test_explain(void)
 
 static void test_reasons(void)
 {
-	g_autoptr(GError) daemon = NULL, chip = NULL, none = NULL;
+	g_autoptr(GError) daemon = NULL, chip = NULL, unspent = NULL, unknown = NULL, none = NULL;
 
-	ctl_set_result(&daemon, -EBADMSG, IFPP_ERROR_CMS_SIGNATURE, "THING");
+	ctl_set_result(&daemon, -EBADMSG, IFPP_ERROR_CMS_SIGNATURE, IFPP_SPENT_UNKNOWN, "THING");
 	g_assert_error(daemon, IFPP_ERROR, IFPP_ERROR_CMS_SIGNATURE);
 	assert_has(daemon->message, "cms-signature");
-	ctl_set_result(&chip, -EREMOTEIO, 8, "THING");
+	ctl_set_result(&chip, -EREMOTEIO, 8, IFPP_SPENT_YES, "THING");
 	g_assert_error(chip, CTL_ERROR, IFPP_EXIT_CHIP);
 	assert_has(chip->message, ctl_reason_name(8));
-	ctl_set_result(&none, -ETIMEDOUT, 0, "THING");
+	assert_has(chip->message, "key is spent; have");
+	/* The chip says of each key what it is: a refusal does not always cost one. */
+	ctl_set_result(&unspent, -EREMOTEIO, 2, IFPP_SPENT_NO, "THING");
+	assert_has(unspent->message, "key is not spent, so the package can be loaded again");
+	ctl_set_result(&unknown, -EREMOTEIO, 2, IFPP_SPENT_UNKNOWN, "THING");
+	assert_has(unknown->message, "ifppctl keys list shows whether");
+	ctl_set_result(&none, -ETIMEDOUT, 0, IFPP_SPENT_UNKNOWN, "THING");
 	g_assert_error(none, CTL_ERROR, IFPP_EXIT_CHIP);
 	g_assert_cmpstr(ctl_reason_name(0), ==, "ok");
 }
@@ -889,7 +895,7 @@ static void test_policy_outbox(void)
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(GPtrArray) checked = g_ptr_array_new();
 		g_autoptr(GError) error = NULL;
-		g_autofree char *rest = g_strdup_printf("KeyId=%s\nStatus=%d\nPIR=vzcA\n%s", hex, cases[i].status,
+		g_autofree char *rest = g_strdup_printf("KeyId=%s\nTransactionId=01\nTime=now\nStatus=%d\nPIR=vzcA\n%s", hex, cases[i].status,
 							cases[i].record);
 		gboolean ok;
 
@@ -1042,7 +1048,7 @@ static void test_monitor(void)
 	{
 		g_autofree char *hex = ifpp_hex(IFPP_SPAN(done.load.key_id));
 		g_autofree char *name = g_strconcat(hex, ".result", NULL);
-		g_autofree char *rest = g_strdup_printf("KeyId=%s\nStatus=0\nPIR=vzcA\nChipNs=1500000000\nModemNs=500000000\n",
+		g_autofree char *rest = g_strdup_printf("KeyId=%s\nTransactionId=01\nTime=now\nStatus=0\nPIR=vzcA\nChipNs=1500000000\nModemNs=500000000\n",
 							hex);
 
 		put_record(name, "Result", rest);

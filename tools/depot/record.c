@@ -19,7 +19,7 @@ static gboolean wrong(GError **error, const char *what)
 	return FALSE;
 }
 
-static JsonObject *load(IfppSpan text, const char *format, guint8 eid[16], GError **error)
+static JsonObject *load(IfppSpan text, const char *format, int newest, guint8 eid[16], GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	g_autoptr(JsonObject) object = ifpp_json_parse(text, DEPTH_MAX, &why);
@@ -32,8 +32,8 @@ static JsonObject *load(IfppSpan text, const char *format, guint8 eid[16], GErro
 	}
 	digits = ifpp_json_get_string(object, "eid");
 	if (g_strcmp0(ifpp_json_get_string(object, "format"), format) ||
-	    !ifpp_json_get_int(object, "version", 1, 1, &version)) {
-		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_INPUT, "not an %s of version 1", format);
+	    !ifpp_json_get_int(object, "version", 1, newest, &version)) {
+		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_INPUT, "not an %s of version 1 to %d", format, newest);
 		return NULL;
 	}
 	if (!digits || !ifpp_eid_parse(digits, eid, NULL)) {
@@ -144,7 +144,7 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 {
 	g_autofree char *record = NULL, *proof = NULL;
 	DepotResult result = {};
-	g_autoptr(JsonObject) whole = load(text, "ifpp-result", result.eid, error);
+	g_autoptr(JsonObject) whole = load(text, "ifpp-result", 2, result.eid, error);
 	JsonObject *object;
 
 	if (!whole)
@@ -230,7 +230,7 @@ gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, co
 {
 	g_autoptr(DepotChip) chip = g_new0(DepotChip, 1), have = NULL;
 	g_autoptr(GBytes) cert = NULL;
-	g_autoptr(JsonObject) object = load(text, "ifpp-chip", chip->eid, error);
+	g_autoptr(JsonObject) object = load(text, "ifpp-chip", 1, chip->eid, error);
 	g_autoptr(GError) local = NULL;
 	JsonObject *lock;
 

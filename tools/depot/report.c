@@ -227,7 +227,7 @@ static gboolean write_report(Report *r, const DepotFilter *filter, const char *p
 	const ReportTotals *t = r->totals;
 	g_autofree char *now = depot_time(g_get_real_time() / 1000);
 
-	fprintf(r->out, "{\n  \"format\": \"ifpp-report\",\n  \"version\": 1,\n  \"created\": \"%s\",\n  \"units\": [", now);
+	fprintf(r->out, "{\n  \"format\": \"ifpp-report\",\n  \"version\": 2,\n  \"created\": \"%s\",\n  \"units\": [", now);
 	if (!write_units(r, filter, error))
 		return FALSE;
 	/* So that a unit or a package that was cut out on the way is missed. */

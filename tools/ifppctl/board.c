@@ -138,7 +138,7 @@ static const CtlUnit *board_dev(CtlBoard *board, const IfppNlEvent *event, gint6
 /* Split what a load took. Without the daemon's record modem and chip are one. */
 static void add_times(CtlBoard *board, CtlUnit *unit, const IfppNlEvent *event, gint64 now)
 {
-	g_autoptr(CtlResult) result = ctl_outbox_result(board->outbox, event->load.eid, event->load.key_id, NULL);
+	g_autoptr(IfppAttempt) result = ctl_outbox_result(board->outbox, event->load.eid, event->load.key_id, NULL);
 	guint64 total = event->load.duration_ns, chip = MIN(event->load.chip_ns, total),
 		kernel = MIN(event->load.queue_ns, total - chip), modem = result ? MIN(result->modem_ns, chip) : 0;
 	gint64 client = (now - unit->idle) * 1000 - (gint64)total;

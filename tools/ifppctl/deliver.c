@@ -19,12 +19,12 @@ typedef struct {
 	GError *waiting;	/* why, the first time */
 } Delivery;
 
-static JsonBuilder *record_new(const char *format, const char *eid)
+static JsonBuilder *record_new(const char *format, int version, const char *eid)
 {
 	JsonBuilder *b = ifpp_json_new(NULL);
 
 	ifpp_json_string(b, "format", format);
-	ifpp_json_int(b, "version", 1);
+	ifpp_json_int(b, "version", version);
 	ifpp_json_string(b, "eid", eid);
 	return b;
 }
@@ -43,7 +43,7 @@ static char *chip_record(const char *outbox, const char *eid, const guint8 bytes
 	}
 	if (!data && !receipt)
 		return NULL;
-	b = record_new("ifpp-chip", eid);
+	b = record_new("ifpp-chip", 1, eid);
 	if (data)
 		ifpp_json_base64(b, "euicc_data", ifpp_span_bytes(data));
 	else
@@ -52,9 +52,9 @@ static char *chip_record(const char *outbox, const char *eid, const guint8 bytes
 	return ifpp_json_text(b);
 }
 
-static char *result_record(const char *eid, const CtlResult *result)
+static char *result_record(const char *eid, const IfppAttempt *result)
 {
-	JsonBuilder *b = record_new("ifpp-result", eid);
+	JsonBuilder *b = record_new("ifpp-result", 2, eid);
 
 	json_builder_set_member_name(b, "result");
 	ctl_report_result(b, result);
@@ -69,6 +69,14 @@ static CtlPut put(Delivery *d, const char *path, const char *file_name, const ch
 		return ctl_depot_put(d->depot, path, record, error);
 	file = g_build_filename(d->to, file_name, NULL);
 	return ifpp_file_write(file, record, strlen(record), 0644, error) ? CTL_PUT_STORED : CTL_PUT_LATER;
+}
+
+/* The paths in it are named for the chip. */
+static void tell_info(Delivery *d, const GError *error)
+{
+	g_autofree char *shown = ctl_show_path(&d->ctl->out, error->message);
+
+	g_info("%s", shown);
 }
 
 typedef enum { ON_RECORD, NOT_ON_RECORD, LATER } Delivered;
@@ -107,7 +115,7 @@ static Delivered deliver_one(Delivery *d, const char *eid, const char *name, con
 	/* Without the note it is only asked once more. What it says of a package that is gone stays. */
 	note.profile = g_steal_pointer(&have.profile);
 	if (!ctl_outbox_note_write(d->outbox, eid, name, &note, &error))
-		g_info("%s", error->message);
+		tell_info(d, error);
 	return ON_RECORD;
 }
 
@@ -115,10 +123,10 @@ static Delivered deliver_one(Delivery *d, const char *eid, const char *name, con
  * The depot has what the chip signed: the key is spent, the package is good for nothing. What provision
  * has to know of it is noted first, so that after any crash either is there.
  */
-static void delete_package(Delivery *d, const char *eid, const char *key, const CtlResult *result)
+static void delete_package(Delivery *d, const char *eid, const char *note_name, const IfppAttempt *result)
 {
-	g_autoptr(GBytes) id = ifpp_unhex(key), file = NULL;
-	g_autofree char *name = NULL, *path = NULL, *transaction = NULL;
+	g_autofree char *name = NULL, *path = NULL, *shown = NULL;
+	g_autoptr(GBytes) file = NULL;
 	g_autoptr(IfppPackage) package = NULL;
 	g_autoptr(GError) error = NULL;
 	g_auto(CtlNote) note = { 0 };
@@ -126,31 +134,34 @@ static void delete_package(Delivery *d, const char *eid, const char *key, const 
 	IfppHeader header;
 	IfppSpan profile;
 
-	/* A class that nobody has written down is read in the package before a lock. */
-	if (!result->pir || result->profile_class < 0 || !ifpp_eid_parse(eid, bytes, NULL))
+	/* Whose key is unspent can be loaded again. A class that nobody has written down is read in it before a lock. */
+	if (!result->pir || result->spent != IFPP_SPENT_YES || result->profile_class < 0 || !ifpp_eid_parse(eid, bytes, NULL))
 		return;
-	name = ifpp_package_file_name(bytes, g_bytes_get_data(id, NULL));
+	name = ifpp_package_file_name(bytes, result->key_id);
 	path = g_build_filename(d->cache, name, NULL);
 	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return;
 	file = ctl_package_read(path, &header, NULL);
 	package = file ? ifpp_package_read_proven(file, NULL) : NULL;
-	transaction = package ? ifpp_hex(ifpp_bpp_transaction_id(ifpp_package_bpp(package))) : NULL;
-	if (!package || memcmp(header.eid, bytes, 16) || memcmp(header.key_id, g_bytes_get_data(id, NULL), 32) ||
-	    g_strcmp0(transaction, result->transaction_id))
+	if (!package || memcmp(header.eid, bytes, 16) || memcmp(header.key_id, result->key_id, 32) ||
+	    !ifpp_span_equal(ifpp_bpp_transaction_id(ifpp_package_bpp(package)), ifpp_span_bytes(result->transaction)))
 		return;
-	if (!ctl_outbox_note_read(d->outbox, eid, key, &note))
+	if (!ctl_outbox_note_read(d->outbox, eid, note_name, &note))
 		return;
 	profile = ifpp_bpp_profile_name(ifpp_package_bpp(package));
 	g_free(note.profile);
 	note.profile = g_strndup((const char *)profile.data, profile.len);
 	g_strdelimit(note.profile, "\r\n", ' ');
-	if (!ctl_outbox_note_write(d->outbox, eid, key, &note, &error))
-		g_info("%s", error->message);
-	else if (g_unlink(path) == 0)
+	if (!ctl_outbox_note_write(d->outbox, eid, note_name, &note, &error)) {
+		tell_info(d, error);
+	} else if (g_unlink(path) == 0) {
 		d->counts->deleted++;
-	else
-		g_warning("%s: cannot delete it: %s", path, g_strerror(errno));
+	} else {
+		int err = errno;
+
+		shown = ctl_show_path(&d->ctl->out, path);
+		g_warning("%s: cannot delete it: %s", shown, g_strerror(err));
+	}
 }
 
 /* FALSE: the others would meet the same. */
@@ -168,38 +179,43 @@ static gboolean deliver_chip(Delivery *d, const char *eid, const guint8 bytes[16
 	return !record || deliver_one(d, eid, "chip", path, file_name, record) != LATER;
 }
 
-static gboolean deliver_result(Delivery *d, const char *eid, const guint8 bytes[16], const char *key)
+static gboolean deliver_attempt(Delivery *d, const char *eid, const IfppAttempt *attempt)
 {
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(attempt->key_id));
 	g_autofree char *path = g_strconcat("/v1/results/", key, NULL);
-	g_autofree char *file_name = g_strconcat(key, ".result.json", NULL);
-	g_autoptr(GBytes) id = ifpp_unhex(key);
-	g_autoptr(GError) error = NULL;
-	g_autoptr(CtlResult) result = ctl_outbox_result(d->outbox, bytes, g_bytes_get_data(id, NULL), &error);
-	g_autofree char *record = result ? result_record(eid, result) : NULL;
-	Delivered delivered;
+	g_autofree char *name = ctl_attempt_name(attempt);
+	g_autofree char *file_name = g_strconcat(name, ".result.json", NULL);
+	g_autofree char *record = result_record(eid, attempt);
+	Delivered delivered = deliver_one(d, eid, name, path, file_name, record);
 
-	if (error) {
-		d->counts->refused++;
-		ctl_error_exit(error);
-	}
-	if (!record)
-		return TRUE;
-	delivered = deliver_one(d, eid, key, path, file_name, record);
 	if (delivered == ON_RECORD && d->depot && d->cache)
-		delete_package(d, eid, key, result);
+		delete_package(d, eid, name, attempt);
 	return delivered != LATER;
 }
 
 static gboolean deliver_unit(Delivery *d, const char *eid)
 {
-	g_autoptr(GPtrArray) keys = ctl_outbox_keys(d->outbox, eid);
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free), attempts = NULL;
+	g_autoptr(GError) error = NULL;
 	guint8 bytes[16];
 
 	/* The chip first: with its certificate the depot can prove the rest. */
 	if (!ifpp_eid_parse(eid, bytes, NULL) || !deliver_chip(d, eid, bytes))
 		return FALSE;
-	for (guint i = 0; i < keys->len; i++)
-		if (!deliver_result(d, eid, bytes, keys->pdata[i]))
+	attempts = ctl_outbox_attempts(d->outbox, bytes, damaged, &error);
+	if (!attempts) {
+		d->counts->refused++;
+		ctl_error_exit(error);
+		return TRUE;
+	}
+	for (guint i = 0; i < damaged->len; i++) {
+		g_autoptr(GError) why = g_error_new_literal(IFPP_ERROR, IFPP_ERROR_PIR, damaged->pdata[i]);
+
+		d->counts->refused++;
+		ctl_error_exit(why);
+	}
+	for (guint i = 0; i < attempts->len; i++)
+		if (!deliver_attempt(d, eid, attempts->pdata[i]))
 			return FALSE;
 	return TRUE;
 }

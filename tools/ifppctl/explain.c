@@ -26,7 +26,7 @@ static const struct {
 	  "Look at ifppctl keys list: if the key is there as unknown, wait until the daemon has asked the chip; "
 	  "else send the chip's eUICC data to the Key Maker for a new package" },
 	{ EKEYEXPIRED, IFPP_EXIT_REFUSED, FALSE, "its one-time key is spent, a package loads only once",
-	  "Its result is in the outbox, ifppctl report collects it; "
+	  "The station that loaded it has its result in the outbox, ifppctl report collects it; "
 	  "for another profile use a package sealed to another of this chip's keys" },
 	{ EBADMSG, IFPP_EXIT_INPUT, FALSE, "not a whole sealed package",
 	  "Copy it again from where it was sealed" },
@@ -93,15 +93,22 @@ const char *ctl_reason_name(guint32 reason)
 	return reason >= IFPP_ERROR_HEADER ? ifpp_error_name(reason) : ifpp_pir_reason_name(reason);
 }
 
-void ctl_set_result(GError **error, gint32 status, guint32 reason, const char *thing)
+void ctl_set_result(GError **error, gint32 status, guint32 reason, IfppSpent spent, const char *thing)
 {
+	static const char *const next[] = {
+		[IFPP_SPENT_UNKNOWN] = "ifppctl keys list shows whether its one-time key is spent",
+		[IFPP_SPENT_NO] = "Its one-time key is not spent, so the package can be loaded again; if the chip refuses it "
+				  "again, have the profile sealed anew",
+		[IFPP_SPENT_YES] = "Its one-time key is spent; have the profile sealed to another of the chip's keys",
+	};
+
 	if (reason >= IFPP_ERROR_HEADER)
 		g_set_error(error, IFPP_ERROR, reason, "%s: refused by the daemon, reason %s", thing,
 			    ifpp_error_name(reason));
 	else if (reason)
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_CHIP,
-			    "%s: the chip refused it, reason %u %s. Its one-time key is spent; have the profile sealed "
-			    "to another of the chip's keys", thing, reason, ifpp_pir_reason_name(reason));
+			    "%s: the chip refused it, reason %u %s. %s", thing, reason, ifpp_pir_reason_name(reason),
+			    next[spent]);
 	else
 		ctl_set_errno(error, -status, thing);
 }

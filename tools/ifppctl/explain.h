@@ -3,6 +3,7 @@
 #ifndef IFPPCTL_EXPLAIN_H
 #define IFPPCTL_EXPLAIN_H
 
+#include <attempt.h>
 #include <error.h>
 #include <linux/ifpp.h>
 
@@ -18,8 +19,8 @@ GQuark ctl_error_quark(void);
  */
 void ctl_set_errno(GError **error, int err, const char *thing);
 
-/* Explain a load that ended with a status other than 0. */
-void ctl_set_result(GError **error, gint32 status, guint32 reason, const char *thing);
+/* Explain a load that ended with a status other than 0; @spent: what the chip says of its key. */
+void ctl_set_result(GError **error, gint32 status, guint32 reason, IfppSpent spent, const char *thing);
 
 /* Stable name of a reason of either range: "ok", "wrong-eid", "scp03t-security-error"... */
 const char *ctl_reason_name(guint32 reason);

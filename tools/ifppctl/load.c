@@ -14,7 +14,7 @@ static const char *const outcome_names[] = { "installed", "done", "refused", "fa
 void ctl_load_clear(CtlLoad *load)
 {
 	g_clear_error(&load->error);
-	g_clear_pointer(&load->stored, ctl_result_free);
+	g_clear_pointer(&load->stored, ifpp_attempt_unref);
 }
 
 int ctl_key_state(CtlChip *chip, const guint8 key_id[32])
@@ -111,6 +111,13 @@ static int run(Ctl *ctl, CtlChip *chip, GBytes *file, const IfppHeader *header, 
 	return err;
 }
 
+static IfppSpent is_spent(CtlChip *chip, const guint8 key_id[32])
+{
+	int state = ctl_key_state(chip, key_id);
+
+	return state == IFPP_KEY_SPENT ? IFPP_SPENT_YES : state == IFPP_KEY_UNSPENT ? IFPP_SPENT_NO : IFPP_SPENT_UNKNOWN;
+}
+
 void ctl_load(Ctl *ctl, CtlChip *chip, const char *path, GBytes *file, const IfppHeader *header, CtlLoad *load)
 {
 	g_autofree char *base = g_path_get_basename(path);
@@ -123,7 +130,7 @@ void ctl_load(Ctl *ctl, CtlChip *chip, const char *path, GBytes *file, const Ifp
 		ctl_set_errno(&load->error, load->err, path);
 	} else if (load->result.status) {
 		load->err = -load->result.status;
-		ctl_set_result(&load->error, load->result.status, load->result.reason, path);
+		ctl_set_result(&load->error, load->result.status, load->result.reason, is_spent(chip, header->key_id), path);
 		if (load->result.reason >= IFPP_ERROR_HEADER && !load->result.apdus)
 			load->outcome = CTL_REFUSED;
 	} else {
@@ -144,7 +151,7 @@ gboolean ctl_load_lookup(const char *outbox, CtlChip *chip, const char *path, co
 	} else if (load->stored->status) {
 		load->outcome = CTL_FAILED;
 		load->err = -load->stored->status;
-		ctl_set_result(&load->error, load->stored->status, load->stored->reason, path);
+		ctl_set_result(&load->error, load->stored->status, load->stored->reason, load->stored->spent, path);
 		g_prefix_error(&load->error, "loaded at %s: ", load->stored->time);
 	} else {
 		load->outcome = CTL_DONE;

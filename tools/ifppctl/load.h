@@ -17,7 +17,7 @@ typedef struct {
 	CtlOutcome outcome;
 	int err;			/* positive errno, 0 when installed or done */
 	struct ifpp_result result;	/* zero unless the load got as far as the daemon */
-	CtlResult *stored;		/* from the outbox, for DONE */
+	IfppAttempt *stored;		/* from the outbox, for DONE */
 	GError *error;			/* for REFUSED and FAILED */
 } CtlLoad;
 

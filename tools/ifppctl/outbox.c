@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "outbox.h"
-#include "packages.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -15,14 +14,22 @@
 #define NOTE_MAX 4096
 #define NOTE_PROFILE "profile "
 
-void ctl_result_free(CtlResult *result)
+GDir *ctl_dir_open(const char *path, GError **error)
 {
-	if (!result)
-		return;
-	g_free(result->transaction_id);
-	g_free(result->time);
-	g_free(result->pir);
-	g_free(result);
+	g_autoptr(GError) local = NULL;
+	GDir *dir = g_dir_open(path, 0, &local);
+
+	if (dir)
+		return dir;
+	if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ACCES))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "%s: you may not read this directory", path);
+	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: there is no such directory", path);
+	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is not a directory", path);
+	else
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: %s", path, local->message);
+	return NULL;
 }
 
 void ctl_receipt_free(CtlReceipt *receipt)
@@ -95,45 +102,97 @@ static char *get_hex(GKeyFile *kf, const char *group, const char *name)
 	return raw ? ifpp_hex(ifpp_span_bytes(raw)) : NULL;
 }
 
-CtlResult *ctl_outbox_result(const char *outbox, const guint8 eid[16], const guint8 key_id[32], GError **error)
+static int by_name(gconstpointer a, gconstpointer b)
 {
-	g_autoptr(CtlResult) result = NULL;
-	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
-	g_autofree char *name = g_strconcat(hex, ".result", NULL);
-	g_autofree char *path = unit_file(outbox, eid, name);
-	g_autofree char *own = NULL;
-	g_autoptr(GKeyFile) kf = load(path, eid, "Result", error);
-	g_autoptr(GError) local = NULL;
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
-	if (!kf)
+static void aside_free(gpointer data)
+{
+	CtlAside *aside = data;
+
+	g_free(aside->name);
+	g_free(aside->why);
+	g_clear_pointer(&aside->bytes, g_bytes_unref);
+	g_free(aside);
+}
+
+static int by_aside_name(gconstpointer a, gconstpointer b)
+{
+	return strcmp((*(CtlAside *const *)a)->name, (*(CtlAside *const *)b)->name);
+}
+
+static CtlAside *read_aside(const char *dir, const char *name)
+{
+	CtlAside *aside = g_new0(CtlAside, 1);
+	g_autofree char *path = g_build_filename(dir, name, NULL), *stem = g_strdup(name), *reason = NULL, *text = NULL;
+	char *why;
+
+	if (g_str_has_suffix(stem, IFPP_QUARANTINE_BYTES))
+		stem[strlen(stem) - strlen(IFPP_QUARANTINE_BYTES)] = '\0';
+	reason = g_strdup_printf("%s/%s" IFPP_QUARANTINE_REASON, dir, stem);
+	why = g_file_get_contents(reason, &text, NULL, NULL) ? strstr(text, "\nReason=") : NULL;
+	aside->name = g_strdup(name);
+	aside->why = g_strdup(why ? g_strchomp(why + strlen("\nReason=")) : "no reason is noted");
+	aside->bytes = ifpp_file_read(path, RESULT_MAX, NULL);
+	return aside;
+}
+
+GPtrArray *ctl_outbox_quarantine(const char *outbox, const guint8 eid[16])
+{
+	GPtrArray *all = g_ptr_array_new_with_free_func(aside_free);
+	g_autofree char *dir = unit_file(outbox, eid, IFPP_QUARANTINE);
+	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	const char *name;
+
+	while (d && (name = g_dir_read_name(d)))
+		if (*name != '.' && !g_str_has_suffix(name, IFPP_QUARANTINE_REASON))
+			g_ptr_array_add(all, read_aside(dir, name));
+	g_ptr_array_sort(all, by_aside_name);
+	return all;
+}
+
+GPtrArray *ctl_outbox_attempts(const char *outbox, const guint8 eid[16], GPtrArray *damaged, GError **error)
+{
+	g_autofree char *dir = unit_file(outbox, eid, "");
+	g_autoptr(GPtrArray) unread = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = ifpp_attempts_read(dir, eid, damaged ?: unread, NULL, error);
+
+	if (!attempts)
 		return NULL;
-	own = get_hex(kf, "Result", "KeyId");
-	result = g_new0(CtlResult, 1);
-	memcpy(result->key_id, key_id, 32);
-	result->status = g_key_file_get_integer(kf, "Result", "Status", &local);
-	result->reason = g_key_file_get_integer(kf, "Result", "Reason", NULL);
-	result->apdus = g_key_file_get_integer(kf, "Result", "Apdus", NULL);
-	result->apdu_bytes = g_key_file_get_integer(kf, "Result", "ApduBytes", NULL);
-	result->verify_ns = g_key_file_get_uint64(kf, "Result", "VerifyNs", NULL);
-	result->chip_ns = g_key_file_get_uint64(kf, "Result", "ChipNs", NULL);
-	result->modem_ns = MIN(g_key_file_get_uint64(kf, "Result", "ModemNs", NULL), result->chip_ns);
-	result->profile_class = g_key_file_has_key(kf, "Result", "ProfileClass", NULL) ?
-				g_key_file_get_integer(kf, "Result", "ProfileClass", NULL) : -1;
-	result->time = g_key_file_get_string(kf, "Result", "Time", NULL);
-	result->transaction_id = get_hex(kf, "Result", "TransactionId");
-	result->pir = get_base64(kf, "Result", "PIR");
-	if (local || g_strcmp0(own, hex)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR, "%s: %s", path,
-			    local ? local->message : "holds the result of another key");
+	if (unread->len) {
+		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_PIR, unread->pdata[0]);
 		return NULL;
 	}
-	/* Installed is what the chip has signed, nothing else is. */
-	if (!result->status && !result->pir) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR, "%s: tells of success without the chip's result",
-			    path);
+	for (guint i = attempts->len; i-- > 0;)
+		if (!((IfppAttempt *)attempts->pdata[i])->stored)
+			g_ptr_array_remove_index(attempts, i);
+	return g_steal_pointer(&attempts);
+}
+
+IfppAttempt *ctl_outbox_result(const char *outbox, const guint8 eid[16], const guint8 key_id[32], GError **error)
+{
+	g_autofree char *dir = unit_file(outbox, eid, "");
+	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = ifpp_attempts_read(dir, eid, damaged, NULL, error);
+	IfppAttempt *attempt;
+
+	if (!attempts)
 		return NULL;
+	for (guint i = 0; i < damaged->len; i++) {
+		if (strstr(damaged->pdata[i], hex)) {
+			g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_PIR, damaged->pdata[i]);
+			return NULL;
+		}
 	}
-	return g_steal_pointer(&result);
+	attempt = ifpp_attempts_find(attempts, key_id);
+	return attempt ? ifpp_attempt_ref(attempt) : NULL;
+}
+
+char *ctl_attempt_name(const IfppAttempt *attempt)
+{
+	return g_strndup(attempt->file, strlen(attempt->file) - strlen(IFPP_RESULT_SUFFIX));
 }
 
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error)
@@ -203,11 +262,6 @@ gboolean ctl_outbox_note_write(const char *outbox, const char *eid, const char *
 	return ifpp_file_write(path, text, strlen(text), 0640, error);
 }
 
-static int by_name(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 GPtrArray *ctl_outbox_units(const char *outbox, GError **error)
 {
 	g_autoptr(GPtrArray) units = g_ptr_array_new_with_free_func(g_free);
@@ -222,19 +276,4 @@ GPtrArray *ctl_outbox_units(const char *outbox, GError **error)
 			g_ptr_array_add(units, g_strdup(name));
 	g_ptr_array_sort(units, by_name);
 	return g_steal_pointer(&units);
-}
-
-GPtrArray *ctl_outbox_keys(const char *outbox, const char *eid)
-{
-	GPtrArray *keys = g_ptr_array_new_with_free_func(g_free);
-	g_autofree char *path = g_build_filename(outbox, eid, NULL);
-	g_autoptr(GDir) d = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (d && (name = g_dir_read_name(d)))
-		if (g_str_has_suffix(name, ".result") && strspn(name, "0123456789abcdef") == 64 &&
-		    strlen(name) == 64 + strlen(".result"))
-			g_ptr_array_add(keys, g_strndup(name, 64));
-	g_ptr_array_sort(keys, by_name);
-	return keys;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reading the daemon's outbox: results, lock receipts and chips' public data. */
+/* Reading the daemon's outbox: attempts, lock receipts and chips' public data. */
 #ifndef IFPPCTL_OUTBOX_H
 #define IFPPCTL_OUTBOX_H
 
-#include <glib.h>
+#include <attempt.h>
 
 #define CTL_STATE_DIR "/var/lib/ifpp"
 #define CTL_PACKAGES CTL_STATE_DIR "/packages"
@@ -11,34 +11,49 @@
 #define CTL_TRUST "/etc/ifpp/ci"
 
 typedef struct {
-	guint8 key_id[32];
-	char *transaction_id;	/* hex */
-	gint status;
-	guint reason;
-	guint apdus, apdu_bytes;
-	guint64 verify_ns, chip_ns;
-	guint64 modem_ns;	/* of chip_ns, what the modem takes without the chip; 0: not known */
-	gint profile_class;	/* as in <bpp.h>; -1: not known */
-	char *time;
-	char *pir;		/* base64, as it is in the file */
-} CtlResult;
-
-typedef struct {
 	char *challenge;	/* hex */
 	char *receipt;		/* base64 */
 	char *time;
 } CtlReceipt;
 
-void ctl_result_free(CtlResult *result);
 void ctl_receipt_free(CtlReceipt *receipt);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlResult, ctl_result_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlReceipt, ctl_receipt_free)
 
-/*
- * Each returns NULL without an error when there is no such file. IFPP_ERROR_PIR: the file is
- * there and not what it should be.
+/**
+ * ctl_outbox_attempts() - what is stored of one chip's loads
+ * @outbox: the directory
+ * @eid: of the chip
+ * @damaged: gets a line (char *) for each record that cannot be read; NULL: such a record is an error
+ * @error: IFPP_ERROR_PIR, ACCESS, DISK
+ *
+ * Return: of IfppAttempt, sorted by key, the earlier attempt first
  */
-CtlResult *ctl_outbox_result(const char *outbox, const guint8 eid[16], const guint8 key_id[32], GError **error);
+GPtrArray *ctl_outbox_attempts(const char *outbox, const guint8 eid[16], GPtrArray *damaged, GError **error);
+
+/*
+ * What became of a package: the attempt that spent its key, else the last one. NULL without an error: none is
+ * stored. IFPP_ERROR_PIR: a record of it is there and not what it should be.
+ */
+IfppAttempt *ctl_outbox_result(const char *outbox, const guint8 eid[16], const guint8 key_id[32], GError **error);
+/* The name of its notes: that of its file, without suffix. */
+char *ctl_attempt_name(const IfppAttempt *attempt);
+
+/**
+ * struct CtlAside - what the daemon could not read or prove
+ * @name: of its file
+ * @why: what the daemon noted
+ * @bytes: as the chip gave them; NULL: a directory, or not readable
+ */
+typedef struct {
+	char *name;
+	char *why;
+	GBytes *bytes;
+} CtlAside;
+
+/* Of CtlAside, by name. */
+GPtrArray *ctl_outbox_quarantine(const char *outbox, const guint8 eid[16]);
+
+/* Each returns NULL without an error when there is no such file. */
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error);
 GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error);
 
@@ -55,14 +70,15 @@ typedef struct {
 void ctl_note_clear(CtlNote *note);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(CtlNote, ctl_note_clear)
 
-/* @eid: digits; @name: "chip", or a key id as digits */
+/* @eid: digits; @name: "chip", or ctl_attempt_name() */
 gboolean ctl_outbox_note_read(const char *outbox, const char *eid, const char *name, CtlNote *note);
 gboolean ctl_outbox_note_write(const char *outbox, const char *eid, const char *name, const CtlNote *note,
 			       GError **error);
 
 /* EIDs that have a directory, as digits, sorted. */
 GPtrArray *ctl_outbox_units(const char *outbox, GError **error);
-/* Key ids, 64 hex digits, that have a result file, sorted. */
-GPtrArray *ctl_outbox_keys(const char *outbox, const char *eid);
+
+/* g_dir_open() with our errors: IFPP_ERROR_IO, ACCESS */
+GDir *ctl_dir_open(const char *path, GError **error);
 
 #endif

@@ -10,24 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-GDir *ctl_dir_open(const char *path, GError **error)
-{
-	g_autoptr(GError) local = NULL;
-	GDir *dir = g_dir_open(path, 0, &local);
-
-	if (dir)
-		return dir;
-	if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_ACCES))
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "%s: you may not read this directory", path);
-	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOENT))
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: there is no such directory", path);
-	else if (g_error_matches(local, G_FILE_ERROR, G_FILE_ERROR_NOTDIR))
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is not a directory", path);
-	else
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: %s", path, local->message);
-	return NULL;
-}
-
 GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
@@ -133,24 +115,24 @@ static gboolean has_key(const GPtrArray *packages, const guint8 key_id[32])
 
 void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8 eid[16])
 {
-	g_autoptr(GPtrArray) keys = NULL;
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = ctl_outbox_attempts(outbox, eid, damaged, NULL);
 	char digits[33];
 
 	ifpp_eid_format(eid, digits);
-	keys = ctl_outbox_keys(outbox, digits);
-	for (guint i = 0; i < keys->len; i++) {
-		g_autoptr(GBytes) id = ifpp_unhex(keys->pdata[i]);
-		const guint8 *key_id = g_bytes_get_data(id, NULL);
+	for (guint i = 0; attempts && i < attempts->len; i++) {
+		const IfppAttempt *attempt = attempts->pdata[i];
+		g_autofree char *name = ctl_attempt_name(attempt);
 		g_auto(CtlNote) note = { 0 };
 		CtlPackage *package;
 
-		if (!ctl_outbox_note_read(outbox, digits, keys->pdata[i], &note) || !note.profile ||
-		    has_key(packages, key_id))
+		if (!ctl_outbox_note_read(outbox, digits, name, &note) || !note.profile ||
+		    has_key(packages, attempt->key_id))
 			continue;
 		package = g_new0(CtlPackage, 1);
-		package->path = ifpp_package_file_name(eid, key_id);
+		package->path = ifpp_package_file_name(eid, attempt->key_id);
 		memcpy(package->header.eid, eid, 16);
-		memcpy(package->header.key_id, key_id, 32);
+		memcpy(package->header.key_id, attempt->key_id, 32);
 		package->gone = g_steal_pointer(&note.profile);
 		g_ptr_array_add(packages, package);
 	}

@@ -39,7 +39,4 @@ void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8
 /* Read one file and its header. IFPP_ERROR_IO, ACCESS, TOO_LARGE, LENGTH, HEADER */
 GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error);
 
-/* g_dir_open() with our errors: IFPP_ERROR_IO, ACCESS */
-GDir *ctl_dir_open(const char *path, GError **error);
-
 #endif

@@ -171,18 +171,13 @@ static gboolean was_checked(GPtrArray *checked, const guint8 key_id[32])
 
 gboolean ctl_policy_check_outbox(const char *outbox, const guint8 eid[16], GPtrArray *checked, GError **error)
 {
-	g_autoptr(GPtrArray) keys = NULL;
-	char digits[33];
+	g_autoptr(GPtrArray) attempts = ctl_outbox_attempts(outbox, eid, NULL, error);
 
-	ifpp_eid_format(eid, digits);
-	keys = ctl_outbox_keys(outbox, digits);
-	for (guint i = 0; i < keys->len; i++) {
-		g_autoptr(GBytes) id = ifpp_unhex(keys->pdata[i]);
-		g_autoptr(CtlResult) result = ctl_outbox_result(outbox, eid, g_bytes_get_data(id, NULL), error);
-		g_autofree char *what = g_strdup_printf("key %.16s", (char *)keys->pdata[i]);
+	for (guint i = 0; attempts && i < attempts->len; i++) {
+		const IfppAttempt *result = attempts->pdata[i];
+		g_autofree char *hex = ifpp_hex(IFPP_SPAN(result->key_id));
+		g_autofree char *what = g_strdup_printf("key %.16s", hex);
 
-		if (!result)
-			return FALSE;
 		if (result->status || result->profile_class > IFPP_PROFILE_TEST ||
 		    (result->profile_class < 0 && was_checked(checked, result->key_id)))
 			continue;
@@ -193,5 +188,5 @@ gboolean ctl_policy_check_outbox(const char *outbox, const guint8 eid[16], GPtrA
 			    "AllowTestProfiles=true", what);
 		return FALSE;
 	}
-	return TRUE;
+	return attempts != NULL;
 }

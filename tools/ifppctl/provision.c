@@ -218,7 +218,7 @@ static void tell(Ctl *ctl, CtlChip *chip, const Tally *tally)
 
 static gboolean installed_before(CtlChip *chip, const CtlPackage *package, const char *outbox)
 {
-	g_autoptr(CtlResult) result = ctl_outbox_result(outbox, chip->info.eid, package->header.key_id, NULL);
+	g_autoptr(IfppAttempt) result = ctl_outbox_result(outbox, chip->info.eid, package->header.key_id, NULL);
 
 	return result && !result->status;
 }

@@ -12,7 +12,8 @@
 /* What is known of one unit, collected before it is written. */
 typedef struct {
 	guint8 eid[16];
-	GPtrArray *keys;	/* of hex key ids with a result file */
+	gboolean seen;		/* it has a directory in the outbox */
+	GPtrArray *attempts;	/* of IfppAttempt; NULL when not seen, or when that cannot be read */
 	GPtrArray *packages;	/* of const CtlPackage */
 } Unit;
 
@@ -20,7 +21,7 @@ static void unit_free(gpointer data)
 {
 	Unit *unit = data;
 
-	g_clear_pointer(&unit->keys, g_ptr_array_unref);
+	g_clear_pointer(&unit->attempts, g_ptr_array_unref);
 	g_ptr_array_unref(unit->packages);
 	g_free(unit);
 }
@@ -60,15 +61,23 @@ static void note_damaged(Writer *w, GError *error)
 	g_error_free(error);
 }
 
-void ctl_report_result(JsonBuilder *b, const CtlResult *r)
+void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 {
 	json_builder_begin_object(b);
 	ifpp_json_hex(b, "key_id", IFPP_SPAN(r->key_id));
-	ifpp_json_string(b, "transaction_id", r->transaction_id);
+	ifpp_json_hex(b, "transaction_id", ifpp_span_bytes(r->transaction));
+	if (r->pir)
+		ifpp_json_int(b, "seq", r->seq);
+	else
+		ifpp_json_string(b, "seq", NULL);
+	ifpp_json_string(b, "spent", ifpp_spent_name(r->spent));
 	ifpp_json_int(b, "status", r->status);
 	ifpp_json_int(b, "reason", r->reason);
 	ifpp_json_string(b, "reason_name", ctl_reason_name(r->reason));
-	ifpp_json_string(b, "pir", r->pir);
+	if (r->pir)
+		ifpp_json_base64(b, "pir", ifpp_span_bytes(r->pir));
+	else
+		ifpp_json_string(b, "pir", NULL);
 	ifpp_json_int(b, "apdus", r->apdus);
 	ifpp_json_int(b, "apdu_bytes", r->apdu_bytes);
 	ifpp_json_int(b, "verify_ns", r->verify_ns);
@@ -78,7 +87,7 @@ void ctl_report_result(JsonBuilder *b, const CtlResult *r)
 	json_builder_end_object(b);
 }
 
-static void write_result(Writer *w, const CtlResult *r)
+static void write_result(Writer *w, const IfppAttempt *r)
 {
 	ctl_report_result(w->b, r);
 	w->totals->results++;
@@ -89,28 +98,14 @@ static void write_results(Writer *w, const Unit *unit)
 {
 	json_builder_set_member_name(w->b, "results");
 	json_builder_begin_array(w->b);
-	for (guint i = 0; unit->keys && i < unit->keys->len; i++) {
-		g_autoptr(GBytes) key = ifpp_unhex(unit->keys->pdata[i]);
-		g_autoptr(CtlResult) result = NULL;
-		GError *error = NULL;
-
-		result = ctl_outbox_result(w->outbox, unit->eid, g_bytes_get_data(key, NULL), &error);
-		if (error)
-			note_damaged(w, error);
-		else if (result)
-			write_result(w, result);
-	}
+	for (guint i = 0; unit->attempts && i < unit->attempts->len; i++)
+		write_result(w, unit->attempts->pdata[i]);
 	json_builder_end_array(w->b);
 }
 
 static gboolean has_result(const Unit *unit, const guint8 key_id[32])
 {
-	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
-
-	for (guint i = 0; unit->keys && i < unit->keys->len; i++)
-		if (g_str_equal(unit->keys->pdata[i], hex))
-			return TRUE;
-	return FALSE;
+	return unit->attempts && ifpp_attempts_find(unit->attempts, key_id);
 }
 
 static void write_pending(Writer *w, const Unit *unit)
@@ -157,16 +152,49 @@ static void write_lock(Writer *w, const Unit *unit)
 	w->totals->locked += receipt != NULL;
 }
 
+/* Not of the chip's results, as far as anybody can tell; but whoever looks into it may want the bytes. */
+static void write_quarantine(Writer *w, const Unit *unit)
+{
+	g_autoptr(GPtrArray) all = ctl_outbox_quarantine(w->outbox, unit->eid);
+
+	if (!all->len)
+		return;
+	json_builder_set_member_name(w->b, "quarantine");
+	json_builder_begin_array(w->b);
+	for (guint i = 0; i < all->len; i++) {
+		const CtlAside *aside = all->pdata[i];
+
+		json_builder_begin_object(w->b);
+		ifpp_json_string(w->b, "name", aside->name);
+		ifpp_json_string(w->b, "why", aside->why);
+		if (aside->bytes)
+			ifpp_json_base64(w->b, "bytes", ifpp_span_bytes(aside->bytes));
+		else
+			ifpp_json_string(w->b, "bytes", NULL);
+		json_builder_end_object(w->b);
+	}
+	json_builder_end_array(w->b);
+	w->totals->quarantine += all->len;
+}
+
 static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 {
 	Writer *w = user;
-	const Unit *unit = value;
+	Unit *unit = value;
 	GError *error = NULL;
 	g_autoptr(GBytes) data = ctl_outbox_euicc_data(w->outbox, unit->eid, &error);
 
 	w->damaged = g_ptr_array_new_with_free_func(g_free);
 	if (error)
-		note_damaged(w, error);
+		note_damaged(w, g_steal_pointer(&error));
+	if (unit->seen) {
+		guint before = w->damaged->len;
+
+		unit->attempts = ctl_outbox_attempts(w->outbox, unit->eid, w->damaged, &error);
+		w->totals->damaged += w->damaged->len - before;
+		if (error)
+			note_damaged(w, g_steal_pointer(&error));
+	}
 	json_builder_begin_object(w->b);
 	ifpp_json_eid(w->b, unit->eid);
 	if (data)
@@ -176,6 +204,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	write_results(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
+	write_quarantine(w, unit);
 	if (w->damaged->len) {
 		json_builder_set_member_name(w->b, "damaged");
 		json_builder_begin_array(w->b);
@@ -185,7 +214,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	}
 	json_builder_end_object(w->b);
 	w->totals->units++;
-	w->totals->unseen += !unit->keys;
+	w->totals->unseen += !unit->seen;
 	g_clear_pointer(&w->damaged, g_ptr_array_unref);
 	return FALSE;
 }
@@ -231,7 +260,7 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 		guint8 eid[16];
 
 		ifpp_eid_parse(eids->pdata[i], eid, NULL);
-		get_unit(units, eid)->keys = ctl_outbox_keys(outbox, eids->pdata[i]);
+		get_unit(units, eid)->seen = TRUE;
 	}
 	for (guint i = 0; files && i < files->len; i++) {
 		CtlPackage *package = files->pdata[i];
@@ -245,7 +274,7 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 	b = w.b = json_builder_new();
 	json_builder_begin_object(b);
 	ifpp_json_string(b, "format", "ifpp-report");
-	ifpp_json_int(b, "version", 1);
+	ifpp_json_int(b, "version", 2);
 	ifpp_json_string(b, "created", created);
 	json_builder_set_member_name(b, "units");
 	json_builder_begin_array(b);
@@ -307,6 +336,9 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			return 0;
 		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
 			"locked, %u never seen.", file, t.units, t.results, t.installed, t.pending, t.locked, t.unseen);
+		if (t.quarantine)
+			ctl_say(&ctl->out, "%u things that chips gave as results are in quarantine; the report has them with "
+				"the reasons.", t.quarantine);
 		if (ctl->out.json) {
 			JsonBuilder *b = ifpp_json_new("report");
 
@@ -318,6 +350,7 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			ifpp_json_int(b, "pending", t.pending);
 			ifpp_json_int(b, "locked", t.locked);
 			ifpp_json_int(b, "damaged", t.damaged);
+			ifpp_json_int(b, "quarantine", t.quarantine);
 			ifpp_json_print(b);
 		}
 	}

@@ -8,7 +8,7 @@
 #include "outbox.h"
 
 typedef struct {
-	guint units, unseen, results, installed, pending, locked, damaged;
+	guint units, unseen, results, installed, pending, locked, damaged, quarantine;
 } CtlReportTotals;
 
 /**
@@ -26,7 +26,7 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 		     GError **error);
 
 /* One of the report's results; its lock, NULL: none. A depot gets the same. */
-void ctl_report_result(JsonBuilder *b, const CtlResult *result);
+void ctl_report_result(JsonBuilder *b, const IfppAttempt *result);
 void ctl_report_lock(JsonBuilder *b, const CtlReceipt *receipt);
 
 #endif

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -148,6 +149,40 @@ static gboolean put_span(int fd, const char *path, gpointer user, GError **error
 gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error)
 {
 	return ifpp_file_write_by(path, mode, put_span, &(IfppSpan){ data, len }, error);
+}
+
+/* One that compresses must not make little of it, so these are no zeros. */
+static gboolean fill(int fd, const char *path, gsize len, GError **error)
+{
+	guint8 block[1024];
+
+	for (gsize done = 0; done < len; done += sizeof(block)) {
+		if (getrandom(block, sizeof(block), 0) != sizeof(block))
+			return ifpp_file_error(path, "getrandom", error);
+		if (!ifpp_file_put(fd, path, (IfppSpan){ block, MIN(len - done, sizeof(block)) }, error))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean ifpp_file_reserve(const char *path, gsize len, int mode, GError **error)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	gboolean ok;
+
+	if (fd < 0)
+		return ifpp_file_error(path, "cannot create", error);
+	errno = posix_fallocate(fd, 0, len);
+	if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL)
+		ok = fill(fd, path, len, error);
+	else
+		ok = !errno || ifpp_file_error(path, "cannot take space", error);
+	if (ok && fsync(fd))
+		ok = ifpp_file_error(path, "cannot write", error);
+	close(fd);
+	if (!ok)
+		g_unlink(path);
+	return ok;
 }
 
 gboolean ifpp_sync_dir(const char *path, GError **error)

@@ -50,6 +50,18 @@ gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpoin
 gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error);
 
 /**
+ * ifpp_file_reserve() - a file that holds space for what is written into it later
+ * @path: its name
+ * @len: bytes
+ * @mode: permission bits of a new file
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ *
+ * A file system that cannot set space aside (EOPNOTSUPP of posix_fallocate(3): UBIFS, JFFS2, FAT, NFSv3 with
+ * some C libraries) gets bytes to keep it with, which is the most that can be had there.
+ */
+gboolean ifpp_file_reserve(const char *path, gsize len, int mode, GError **error);
+
+/**
  * ifpp_sync_dir() - the names that were made and removed in a directory reach the disk
  * @path: its name
  * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK

@@ -419,8 +419,8 @@ static JsonObject *load(const Home *home, const char *file, const char *signatur
 		return NULL;
 	}
 	if (g_strcmp0(ifpp_json_get_string(root, "format"), "ifpp-report") ||
-	    !ifpp_json_get_int(root, "version", 1, 1, &version) || !ifpp_json_get_array(root, "units")) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "%s: not a Profile Loading Report of version 1", file);
+	    !ifpp_json_get_int(root, "version", 1, 2, &version) || !ifpp_json_get_array(root, "units")) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "%s: not a Profile Loading Report of version 1 or 2", file);
 		return NULL;
 	}
 	return g_steal_pointer(&root);
