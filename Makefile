@@ -56,7 +56,8 @@ bench:		## tables of what things cost, and build/bench.json
 docs:		## the manual, in build/docs
 	@tests/env/buildroot
 	@tests/env/ksrc >/dev/null
-	@$(enter) Documentation/build build/docs
+	@tests/env/packager >/dev/null
+	@$(enter) --root packager Documentation/build build/docs
 
 ynl:		## generate the netlink code from Documentation/netlink/specs
 	@tests/env/buildroot
