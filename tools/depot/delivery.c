@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What Key Makers have delivered. */
+#include "depot.h"
+
+#include <tlv.h>
+
+#include "depot-error.h"
+#include "rows.h"
+
+typedef struct {
+	const guint8 *delivery;
+	const char *order;
+	guint packages;
+	gint64 done;
+	DepotItem *const *items;
+	GBytes *const *bytes;
+	guint n, added;
+} Add;
+
+static gboolean same_package(Db *db, const DepotItem *item, GError **error)
+{
+	g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(rows_item_free);
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id));
+
+	if (!DB_RUN(db, "SELECT " ROWS_COLUMNS " FROM package WHERE key_id = $1", rows_take_item, found, NULL, error,
+		    DB_B(item->key_id, 32)))
+		return FALSE;
+	if (found->len && !memcmp(((DepotItem *)found->pdata[0])->sha256, item->sha256, 32))
+		return TRUE;
+	g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT,
+		    "another package for the key %s is here already; a key takes one, ask the Key Maker", key);
+	return FALSE;
+}
+
+static gboolean add(Db *db, gpointer user, GError **error)
+{
+	Add *a = user;
+	gint64 at, changed;
+
+	a->added = 0;
+	if (!db->ops->now(db, &at, error))
+		return FALSE;
+	for (guint i = 0; i < a->n; i++) {
+		const DepotItem *item = a->items[i];
+		gsize len;
+		const void *bytes = g_bytes_get_data(a->bytes[i], &len);
+
+		if (!DB_RUN(db,
+			    "INSERT INTO package (key_id, eid, sha256, bytes, iccid, profile, operator, batch, delivery, "
+			    "state, lease, changed, added) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, $10, $10) "
+			    "ON CONFLICT (key_id) DO NOTHING",
+			    NULL, NULL, &changed, error, DB_B(item->key_id, 32), DB_B(item->eid, 16),
+			    DB_B(item->sha256, 32), DB_I(item->bytes), db_text(item->iccid), db_text(item->profile),
+			    db_text(item->operator), db_text(item->batch), DB_B(a->delivery, 32), DB_I(at)))
+			return FALSE;
+		if (!changed) {
+			if (!same_package(db, item, error))
+				return FALSE;
+			continue;
+		}
+		if (!DB_RUN(db, "INSERT INTO content (key_id, package) VALUES ($1, $2)", NULL, NULL, NULL, error,
+			    DB_B(item->key_id, 32), DB_B(bytes, len)))
+			return FALSE;
+		a->added++;
+	}
+	return TRUE;
+}
+
+gboolean depot_add(Depot *depot, const guint8 delivery[32], DepotItem *const *items, GBytes *const *packages, guint n,
+		   guint *added, GError **error)
+{
+	Add a = { .delivery = delivery, .items = items, .bytes = packages, .n = n };
+
+	if (!db_transaction(depot->db, add, &a, error))
+		return FALSE;
+	*added += a.added;
+	return TRUE;
+}
+
+static gboolean note_delivery(Db *db, gpointer user, GError **error)
+{
+	Add *a = user;
+	gint64 at;
+
+	return db->ops->now(db, &at, error) &&
+	       DB_RUN(db,
+		      "INSERT INTO delivery (id, batch, packages, done, at) VALUES ($1, $2, $3, 0, $4) "
+		      "ON CONFLICT (id) DO NOTHING",
+		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at)) &&
+	       DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &a->done, NULL, error,
+		      DB_B(a->delivery, 32));
+}
+
+static gboolean end_delivery(Db *db, gpointer user, GError **error)
+{
+	return DB_RUN(db, "UPDATE delivery SET done = 1 WHERE id = $1", NULL, NULL, NULL, error,
+		      DB_B(((Add *)user)->delivery, 32));
+}
+
+gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, guint packages, gboolean *done,
+			GError **error)
+{
+	Add a = { .delivery = id, .order = order ? order : "", .packages = packages };
+
+	if (*done)
+		return db_transaction(depot->db, end_delivery, &a, error);
+	if (!db_transaction(depot->db, note_delivery, &a, error))
+		return FALSE;
+	*done = a.done != 0;
+	return TRUE;
+}

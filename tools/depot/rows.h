@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Rows of the table "package", and lines of its history: what the parts of the depot share. */
+#ifndef IFPP_DEPOT_ROWS_H
+#define IFPP_DEPOT_ROWS_H
+
+#include "depot.h"
+
+#define ROWS_COLUMNS "key_id, eid, sha256, bytes, iccid, profile, operator, batch, state, station, lease, changed"
+
+/* GDestroyNotify of an array of DepotItem. */
+void rows_item_free(gpointer item);
+/* DB_ERROR_FAILED: no depot has written this row of @table. Always FALSE. */
+gboolean rows_damaged(const char *table, GError **error);
+/* A DepotItem from ROWS_COLUMNS; @user: GPtrArray. */
+gboolean rows_take_item(const DbValue *row, guint n, gpointer user, GError **error);
+/* The first column; @user: gint64. */
+gboolean rows_take_int(const DbValue *row, guint n, gpointer user, GError **error);
+/* DEPOT_ERROR_UNKNOWN, the same for what is not there and what is another station's. Always FALSE. */
+gboolean rows_unknown(const guint8 key_id[32], GError **error);
+
+/* The packages of a chip by key id, or that of a key: @items is emptied first. */
+gboolean rows_of_chip(Db *db, const guint8 eid[16], GPtrArray *items, GError **error);
+gboolean rows_of_key(Db *db, const guint8 key_id[32], GPtrArray *items, GError **error);
+/* How often this station has had the package. */
+gboolean rows_had(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error);
+/* Reserved or sent. */
+gboolean rows_is_held(const DepotItem *item);
+
+gboolean rows_set_state(Db *db, const guint8 key_id[32], DepotState state, const char *station, gint64 lease,
+			gint64 at, GError **error);
+/* Add a line to the history. */
+gboolean rows_note(Db *db, const guint8 key_id[32], DepotState state, const char *station, const char *detail,
+		   gint64 at, GError **error);
+
+#endif
