@@ -15,6 +15,7 @@ typedef struct {
 	Db base;
 	PGconn *conn;
 	GHashTable *statements;	/* address of the text -> number + 1 of the prepared statement */
+	guint limit_ms;		/* for locks; 0: none */
 	gboolean inside;	/* a transaction was begun, on whatever connection there was then */
 } Postgres;
 
@@ -28,18 +29,22 @@ static gboolean fail(Postgres *db, PGresult *result, GError **error)
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 	/* 57P01 to 57P05: the server ends, or ends us; the connection only looks alive still. */
-	gboolean gone = lost(db) || (state && !strncmp(state, "57P", 3));
+	gboolean busy, gone = lost(db) || (state && !strncmp(state, "57P", 3));
 
 	/*
 	 * Class 40: serialization failure, deadlock. 23505 is one too where two make the same row, or the
 	 * same table. A lost connection is opened anew by begin().
 	 */
 	db->base.again = gone || (state && (!strncmp(state, "40", 2) || !strcmp(state, "23505")));
-	g_set_error(error, DB_ERROR, db->base.again && !gone ? DB_ERROR_BUSY : DB_ERROR_FAILED, "PostgreSQL: %s",
+	/* 55P03: a lock that was not given in time. To try again at once would wait for it again. */
+	busy = (db->base.again && !gone) || (state && !strcmp(state, "55P03"));
+	g_set_error(error, DB_ERROR, busy ? DB_ERROR_BUSY : DB_ERROR_FAILED, "PostgreSQL: %s",
 		    primary ? primary : PQerrorMessage(db->conn));
 	PQclear(result);
 	return FALSE;
 }
+
+static gboolean set_limit(Postgres *db, GError **error);
 
 static gboolean alive(Postgres *db, GError **error)
 {
@@ -48,7 +53,7 @@ static gboolean alive(Postgres *db, GError **error)
 	g_hash_table_remove_all(db->statements);
 	PQreset(db->conn);
 	if (!lost(db))
-		return TRUE;
+		return set_limit(db, error);
 	fail(db, NULL, error);
 	db->base.again = FALSE;
 	db->base.away = TRUE;
@@ -63,6 +68,13 @@ static gboolean simple(Postgres *db, const char *sql, GError **error)
 		return fail(db, result, error);
 	PQclear(result);
 	return TRUE;
+}
+
+static gboolean set_limit(Postgres *db, GError **error)
+{
+	g_autofree char *sql = g_strdup_printf("SET lock_timeout = %u", db->limit_ms);
+
+	return !db->limit_ms || simple(db, sql, error);
 }
 
 static gboolean begin(Db *base, GError **error)
@@ -223,6 +235,14 @@ static gboolean now(Db *base, gint64 *ms, GError **error)
 		   ms, NULL, error);
 }
 
+static gboolean limit(Db *base, guint ms, GError **error)
+{
+	Postgres *db = (Postgres *)base;
+
+	db->limit_ms = ms;
+	return set_limit(db, error);
+}
+
 static void close_db(Db *base)
 {
 	Postgres *db = (Postgres *)base;
@@ -237,7 +257,7 @@ static void no_notice(void *user, const PGresult *result)
 {
 }
 
-static const DbOps ops = { begin, commit, rollback, run, now, close_db };
+static const DbOps ops = { begin, commit, rollback, run, now, limit, close_db };
 
 Db *db_postgres_open(const char *url, GError **error)
 {

@@ -140,6 +140,12 @@ static gboolean now(Db *base, gint64 *ms, GError **error)
 	return TRUE;
 }
 
+static gboolean limit(Db *base, guint ms, GError **error)
+{
+	sqlite3_busy_timeout(((Sqlite *)base)->handle, ms ?: BUSY_MS);
+	return TRUE;
+}
+
 static void close_db(Db *base)
 {
 	Sqlite *db = (Sqlite *)base;
@@ -155,7 +161,7 @@ static void finalize(gpointer statement)
 	sqlite3_finalize(statement);
 }
 
-static const DbOps ops = { begin, commit, rollback, run, now, close_db };
+static const DbOps ops = { begin, commit, rollback, run, now, limit, close_db };
 
 Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 {

@@ -41,6 +41,12 @@ void db_close(Db *db)
 		db->ops->close(db);
 }
 
+gboolean db_limit(Db *db, guint ms, GError **error)
+{
+	db->limit = (gint64)ms * 1000;
+	return db->ops->limit(db, ms, error);
+}
+
 gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
 		gint64 *changed, GError **error)
 {
@@ -78,7 +84,7 @@ static gboolean wait_for(Db *db, gint64 *since, const GError *why)
 
 gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error)
 {
-	gint64 pause = 1000, away_since = 0;
+	gint64 pause = 1000, away_since = 0, begun = g_get_monotonic_time();
 
 	for (guint i = 1;;) {
 		g_autoptr(GError) local = NULL;
@@ -87,7 +93,7 @@ gboolean db_transaction(Db *db, DbBody body, gpointer user, GError **error)
 			return TRUE;
 		if (wait_for(db, &away_since, local))
 			continue;
-		if (!db->again || i++ == ATTEMPTS) {
+		if (!db->again || i++ == ATTEMPTS || (db->limit && g_get_monotonic_time() - begun > db->limit)) {
 			g_propagate_error(error, g_steal_pointer(&local));
 			return FALSE;
 		}

@@ -43,6 +43,7 @@ typedef struct {
 	gboolean (*run)(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
 			gint64 *changed, GError **error);
 	gboolean (*now)(Db *db, gint64 *ms, GError **error);	/* the database's clock */
+	gboolean (*limit)(Db *db, guint ms, GError **error);	/* how long a statement waits for a lock */
 	void (*close)(Db *db);
 } DbOps;
 
@@ -50,6 +51,7 @@ struct Db {
 	const DbOps *ops;
 	gboolean again;		/* the last failure was a collision: the same transaction may succeed next time */
 	gboolean away;		/* the last failure was that there is no server */
+	gint64 limit;		/* us after which db_transaction() gives up collisions; 0: by their number alone */
 	gint64 patience;	/* us that db_transaction() waits for a server that is away; 0: it fails at once */
 	void (*waiting)(const char *why);	/* called once when such a wait begins, or NULL */
 };
@@ -68,6 +70,16 @@ Db *db_postgres_open(const char *url, GError **error);
 Db *db_open(const char *url, gboolean create, GError **error);
 void db_close(Db *db);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
+
+/**
+ * db_limit() - give up what others do not let us have
+ * @db: the database
+ * @ms: how long a statement waits for a lock, and a transaction is tried again; 0: the engine's own
+ * @error: DB_ERROR_FAILED
+ *
+ * What was given up is DB_ERROR_BUSY. It holds for connections that are opened again, too.
+ */
+gboolean db_limit(Db *db, guint ms, GError **error);
 
 /**
  * db_run() - one statement

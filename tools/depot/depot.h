@@ -71,6 +71,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Depot, depot_close)
  */
 void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why));
 
+/**
+ * depot_limit() - give up what others do not let us have
+ * @depot: the depot
+ * @ms: how long a statement waits for a lock, and how long a transaction is tried again; 0: no limit
+ * @error: DB_ERROR_FAILED
+ */
+gboolean depot_limit(Depot *depot, guint ms, GError **error);
+
 /* A-Z a-z 0-9 . _ - and no other, 1 to DEPOT_STATION_MAX. */
 gboolean depot_station_valid(const char *name);
 

@@ -734,7 +734,7 @@ static gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error
 
 static gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL;
+	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL, *log = NULL;
 	ServeOptions o = { .lease = 3600, .threads = 2, .connections = 512, .rate = 200, .timeout = 60 };
 	GOptionEntry entries[] = {
 		COMMON,
@@ -743,6 +743,8 @@ static gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 		{ "key", 0, 0, G_OPTION_ARG_FILENAME, &key, "Its private key", "FILE" },
 		{ "client-ca", 0, 0, G_OPTION_ARG_FILENAME, &ca, "Who certifies stations; the subject's CN is the name", "FILE" },
 		{ "client-crl", 0, 0, G_OPTION_ARG_FILENAME, &crl, "Station certificates that were revoked", "FILE" },
+		{ "refuse-stale-crl", 0, 0, G_OPTION_ARG_NONE, &o.refuse_stale_crl, "Refuse stations when the CRL is out of date", NULL },
+		{ "access-log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Every refusal and change; default: standard error", "FILE" },
 		TRUST(trust_dir),
 		LEASE(o.lease, "3600"),
 		{ "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "That work, each with its own connection to the database (2)", "N" },
@@ -766,6 +768,7 @@ static gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 	o.key = key;
 	o.client_ca = ca;
 	o.client_crl = crl;
+	o.access_log = log;
 	o.trust = trust_dir ?: DEFAULT_TRUST;
 	return depot_serve(&o, error);
 }

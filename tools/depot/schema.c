@@ -83,3 +83,8 @@ void depot_wait(Depot *depot, guint seconds, void (*waiting)(const char *why))
 	depot->db->patience = (gint64)seconds * G_USEC_PER_SEC;
 	depot->db->waiting = waiting;
 }
+
+gboolean depot_limit(Depot *depot, guint ms, GError **error)
+{
+	return db_limit(depot->db, ms, error);
+}

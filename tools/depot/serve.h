@@ -8,10 +8,12 @@
 typedef struct {
 	const char *db, *listen;	/* listen NULL: the socket that systemd hands over */
 	const char *cert, *key, *client_ca, *client_crl, *trust;
+	const char *access_log;		/* file; NULL: standard error */
+	gboolean refuse_stale_crl;	/* whoever a CRL out of date may have revoked is refused */
 	int lease, threads, connections, rate, timeout;
 } ServeOptions;
 
-/* Serve until SIGTERM or SIGINT. DB_ERROR_FAILED, IFPP_ERROR_IO, ACCESS, USAGE */
+/* Serve until SIGTERM or SIGINT; SIGHUP reads certificates, CRLs and CI roots again. DB_ERROR_FAILED, IFPP_ERROR_IO, ACCESS, USAGE */
 gboolean depot_serve(const ServeOptions *options, GError **error);
 
 #endif

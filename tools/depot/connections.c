@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "connections.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "depot-error.h"
+
+#define BURST_SECONDS 2
+#define HANDSHAKE_SECONDS 5
+#define CHECK_AGAIN_US (60 * G_USEC_PER_SEC)
+#define REFUSED_A_SECOND 20	/* lines of the log about handshakes */
+
+/* What a station may still ask: fills up with time. */
+typedef struct {
+	gint64 at;
+	double tokens;
+} Bucket;
+
+typedef struct {
+	Connections *all;
+	gnutls_session_t session;
+	int fd;
+	gint64 checked_at;
+	gint64 since;		/* the handshake, the request in hand, or the pause before it, began */
+	gboolean greeted;	/* the handshake is over */
+	Tls *tls, *checked;	/* begun with; checked last with */
+	TlsPeer peer;
+	char *address, *station, *why;	/* why: it may not ask, or NULL */
+	GList link;		/* of those that were not greeted */
+} Connection;
+
+struct _Connections {
+	ConnectionLimits limits;
+	GMutex lock;		/* of all that follows */
+	Tls *tls;
+	GHashTable *sessions;	/* session -> Connection */
+	GHashTable *stations;	/* name -> Bucket */
+	GQueue waiting;		/* without a handshake, the oldest first */
+	gint64 told_at;
+	guint told;		/* in that second */
+};
+
+/* The one server of the process: callbacks of GnuTLS bring nothing but a session. */
+static Connections *the_connections;
+
+Connections *connections_new(const ConnectionLimits *limits, Tls *tls)
+{
+	Connections *all = g_new0(Connections, 1);
+
+	all->limits = *limits;
+	all->tls = tls;
+	all->sessions = g_hash_table_new(NULL, NULL);
+	all->stations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_mutex_init(&all->lock);
+	g_queue_init(&all->waiting);
+	the_connections = all;
+	return all;
+}
+
+void connections_free(Connections *all)
+{
+	if (!all)
+		return;
+	the_connections = NULL;
+	g_hash_table_unref(all->sessions);
+	g_hash_table_unref(all->stations);
+	g_mutex_clear(&all->lock);
+	tls_unref(all->tls);
+	g_free(all);
+}
+
+void connections_reload(Connections *all, Tls *tls)
+{
+	Tls *old;
+
+	g_mutex_lock(&all->lock);
+	old = all->tls;
+	all->tls = tls;
+	g_mutex_unlock(&all->lock);
+	tls_unref(old);
+}
+
+static Connection *connection_of(struct MHD_Connection *c)
+{
+	return *(Connection **)MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+}
+
+static Connection *find(gnutls_session_t session)
+{
+	Connection *connection;
+
+	g_mutex_lock(&the_connections->lock);
+	connection = g_hash_table_lookup(the_connections->sessions, session);
+	g_mutex_unlock(&the_connections->lock);
+	return connection;
+}
+
+int connections_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain,
+			    unsigned int *n, gnutls_ocsp_data_st **ocsp, unsigned int *n_ocsp, gnutls_privkey_t *key,
+			    unsigned int *flags)
+{
+	const Connection *connection = find(session);
+
+	if (!connection)
+		return -1;
+	tls_own(connection->tls, chain, n, key);
+	*ocsp = NULL;
+	*n_ocsp = 0;
+	*flags = 0;
+	return 0;
+}
+
+/* A flood of bad handshakes does not become a flood of lines. */
+static void tell_refused(const Connection *connection, const char *station, const char *why)
+{
+	Connections *all = connection->all;
+	gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
+	gboolean tell;
+
+	g_mutex_lock(&all->lock);
+	if (all->told_at != second) {
+		all->told_at = second;
+		all->told = 0;
+	}
+	tell = all->told++ < REFUSED_A_SECOND;
+	g_mutex_unlock(&all->lock);
+	if (tell)
+		access_write(all->limits.log, &(AccessEntry){ .station = station, .address = connection->address,
+							      .method = "TLS", .path = "handshake", .status = 403,
+							      .reason = why });
+}
+
+static void no_longer_waiting(Connection *connection)
+{
+	if (connection->link.data) {
+		g_queue_unlink(&connection->all->waiting, &connection->link);
+		connection->link.data = NULL;
+	}
+}
+
+/*
+ * Whoever is of our CA gets as far as HTTP, where it can be told in words why it may not ask; a stranger
+ * gets no TLS.
+ */
+static int verify(gnutls_session_t session)
+{
+	Connection *connection = find(session);
+	g_autofree char *station = NULL, *why = NULL;
+	TlsVerdict verdict;
+
+	if (!connection)
+		return GNUTLS_E_CERTIFICATE_ERROR;
+	tls_peer_clear(&connection->peer);
+	if (!tls_peer_take(&connection->peer, session)) {
+		tell_refused(connection, NULL, "no certificate, or none that can be read");
+		return GNUTLS_E_CERTIFICATE_ERROR;
+	}
+	verdict = tls_check(connection->tls, &connection->peer, &station, &why);
+	if (verdict == TLS_STRANGER) {
+		tell_refused(connection, station, why);
+		return GNUTLS_E_CERTIFICATE_ERROR;
+	}
+	g_mutex_lock(&connection->all->lock);
+	no_longer_waiting(connection);
+	connection->greeted = TRUE;
+	connection->since = g_get_monotonic_time();
+	g_mutex_unlock(&connection->all->lock);
+	connection->station = g_steal_pointer(&station);
+	connection->why = g_steal_pointer(&why);
+	tls_unref(connection->checked);
+	connection->checked = tls_ref(connection->tls);
+	connection->checked_at = g_get_monotonic_time();
+	return 0;
+}
+
+static char *address_of(struct MHD_Connection *c)
+{
+	const struct sockaddr *address = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+	char host[NI_MAXHOST], port[NI_MAXSERV];
+	socklen_t len = address && address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	if (!address || getnameinfo(address, len, host, sizeof(host), port, sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV))
+		return g_strdup("-");
+	return g_strdup_printf("%s:%s", host, port);
+}
+
+static void opened(Connections *all, struct MHD_Connection *c, void **context)
+{
+	Connection *connection = *context = g_new0(Connection, 1);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+
+	connection->all = all;
+	connection->session = info ? info->tls_session : NULL;
+	connection->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	connection->since = g_get_monotonic_time();
+	connection->address = address_of(c);
+	if (connection->session) {
+		gnutls_certificate_server_set_request(connection->session, GNUTLS_CERT_REQUIRE);
+		gnutls_session_set_verify_function(connection->session, verify);
+	}
+	g_mutex_lock(&all->lock);
+	connection->tls = tls_ref(all->tls);
+	g_hash_table_insert(all->sessions, connection->session, connection);
+	connection->link.data = connection;
+	g_queue_push_tail_link(&all->waiting, &connection->link);
+	/* The newest is the likeliest to be a station: the oldest gives its place up. */
+	if (all->waiting.length > MAX(all->limits.max / 4, 4)) {
+		Connection *oldest = all->waiting.head->data;
+
+		no_longer_waiting(oldest);
+		shutdown(oldest->fd, SHUT_RDWR);
+	}
+	g_mutex_unlock(&all->lock);
+}
+
+static void closed(Connections *all, Connection *connection)
+{
+	gboolean greeted;
+
+	g_mutex_lock(&all->lock);
+	g_hash_table_remove(all->sessions, connection->session);
+	no_longer_waiting(connection);
+	greeted = connection->greeted;
+	g_mutex_unlock(&all->lock);
+	if (!greeted && !connection->peer.n)
+		tell_refused(connection, NULL, "closed before a certificate was shown");
+	tls_peer_clear(&connection->peer);
+	tls_unref(connection->tls);
+	tls_unref(connection->checked);
+	g_free(connection->address);
+	g_free(connection->station);
+	g_free(connection->why);
+	g_free(connection);
+}
+
+void connections_notify(void *cls, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		opened(cls, c, context);
+	else if (*context)
+		closed(cls, *context);
+}
+
+void connections_request_ended(Connections *all, struct MHD_Connection *c)
+{
+	Connection *connection = connection_of(c);
+
+	if (!connection)
+		return;
+	g_mutex_lock(&all->lock);
+	connection->since = g_get_monotonic_time();
+	g_mutex_unlock(&all->lock);
+}
+
+/* Certificates and CRLs may be others by now, and time goes on. */
+static void check_again(Connection *connection)
+{
+	Connections *all = connection->all;
+	g_autofree char *name = NULL;
+	char *why = NULL;
+	Tls *now;
+
+	g_mutex_lock(&all->lock);
+	now = tls_ref(all->tls);
+	g_mutex_unlock(&all->lock);
+	if (now == connection->checked && g_get_monotonic_time() - connection->checked_at < CHECK_AGAIN_US) {
+		tls_unref(now);
+		return;
+	}
+	tls_check(now, &connection->peer, &name, &why);
+	g_free(connection->why);
+	connection->why = why;
+	tls_unref(connection->checked);
+	connection->checked = now;
+	connection->checked_at = g_get_monotonic_time();
+}
+
+static gboolean within_rate(Connections *all, const char *station, GError **error)
+{
+	double rate = all->limits.rate;
+	gint64 now = g_get_monotonic_time();
+	gboolean ok;
+	Bucket *bucket;
+
+	g_mutex_lock(&all->lock);
+	bucket = g_hash_table_lookup(all->stations, station);
+	if (!bucket) {
+		bucket = g_new0(Bucket, 1);
+		bucket->tokens = rate * BURST_SECONDS;
+		bucket->at = now;
+		g_hash_table_insert(all->stations, g_strdup(station), bucket);
+	}
+	bucket->tokens = MIN(bucket->tokens + rate * (now - bucket->at) / G_USEC_PER_SEC, rate * BURST_SECONDS);
+	bucket->at = now;
+	ok = bucket->tokens >= 1;
+	bucket->tokens -= ok;
+	g_mutex_unlock(&all->lock);
+	if (!ok)
+		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RATE, "more than %u requests a second", all->limits.rate);
+	return ok;
+}
+
+gboolean connections_admit(Connections *all, struct MHD_Connection *c, char **station, char **address, GError **error)
+{
+	Connection *connection = connection_of(c);
+
+	if (!connection || !connection->session || !connection->checked) {
+		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_STATION, "no certificate of a station CA");
+		return FALSE;
+	}
+	*address = g_strdup(connection->address);
+	*station = g_strdup(connection->station);
+	check_again(connection);
+	if (connection->why) {
+		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_STATION, connection->why);
+		return FALSE;
+	}
+	return within_rate(all, connection->station, error);
+}
+
+void connections_sweep(Connections *all)
+{
+	gint64 now = g_get_monotonic_time();
+	GHashTableIter iter;
+	gpointer value;
+
+	g_mutex_lock(&all->lock);
+	g_hash_table_iter_init(&iter, all->sessions);
+	while (g_hash_table_iter_next(&iter, NULL, &value)) {
+		const Connection *connection = value;
+		guint limit = connection->greeted ? all->limits.timeout : MIN(all->limits.timeout, HANDSHAKE_SECONDS);
+
+		if (now - connection->since > (gint64)limit * G_USEC_PER_SEC)
+			shutdown(connection->fd, SHUT_RDWR);
+	}
+	g_mutex_unlock(&all->lock);
+}

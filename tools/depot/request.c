@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "request.h"
+
+#include <string.h>
+
+#include <eid.h>
+
+#include "depot-error.h"
+#include "record.h"
+
+#define CLAIM_MAX 1024			/* bytes of a request's body */
+#define RESULT_MAX (96 * 1024)
+#define CHIP_MAX (512 * 1024)
+
+/* What a URL names, and the last part of it. */
+static Resource resource_of(const char *url, const char **name)
+{
+	static const struct {
+		const char *prefix;
+		Resource resource;
+	} known[] = { { "/v1/claims/", CLAIM },	  { "/v1/packages/", PACKAGE },
+		      { "/v1/results/", RESULT }, { "/v1/chips/", CHIP } };
+
+	if (g_str_equal(url, "/v1/claims"))
+		return CLAIMS;
+	if (g_str_equal(url, "/v1/status"))
+		return STATUS;
+	if (g_str_equal(url, "/healthz"))
+		return HEALTH;
+	for (guint i = 0; i < G_N_ELEMENTS(known); i++) {
+		if (g_str_has_prefix(url, known[i].prefix)) {
+			*name = url + strlen(known[i].prefix);
+			return known[i].resource;
+		}
+	}
+	return NOTHING;
+}
+
+static gsize max_body(Resource resource)
+{
+	switch (resource) {
+	case CLAIMS:
+		return CLAIM_MAX;
+	case RESULT:
+		return RESULT_MAX;
+	case CHIP:
+		return CHIP_MAX;
+	default:
+		return 0;
+	}
+}
+
+Request *request_new(const char *method, const char *path)
+{
+	Request *request = g_new0(Request, 1);
+
+	g_atomic_ref_count_init(&request->refs);
+	request->method = g_strdup(method);
+	request->path = g_strdup(path);
+	request->body = g_byte_array_new();
+	request->resource = resource_of(request->path, &request->name);
+	request->max = max_body(request->resource);
+	return request;
+}
+
+Request *request_ref(Request *request)
+{
+	g_atomic_ref_count_inc(&request->refs);
+	return request;
+}
+
+void request_unref(Request *request)
+{
+	if (!request || !g_atomic_ref_count_dec(&request->refs))
+		return;
+	g_byte_array_unref(request->body);
+	answer_clear(&request->answer);
+	g_free(request->method);
+	g_free(request->path);
+	g_free(request->station);
+	g_free(request->address);
+	g_free(request->range);
+	g_free(request->if_range);
+	g_free(request->if_none);
+	g_free(request);
+}
+
+static gboolean wrong(GError **error, int code, const char *what)
+{
+	g_set_error_literal(error, DEPOT_ERROR, code, what);
+	return FALSE;
+}
+
+gboolean request_too_large(GError **error)
+{
+	return wrong(error, DEPOT_ERROR_TOO_LARGE, "the body is larger than anything that is expected here");
+}
+
+static gboolean post_claim(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	const IfppSpan body = { request->body->data, request->body->len };
+	g_autoptr(JsonObject) object = ifpp_json_parse(body, 1, NULL);
+	const char *text = object ? ifpp_json_get_string(object, "eid") : NULL;
+	g_autoptr(GPtrArray) items = NULL;
+	g_autofree char *until_text = NULL;
+	guint8 eid[16];
+	JsonBuilder *b;
+	gint64 until;
+
+	if (!text || !ifpp_eid_parse(text, eid, NULL))
+		return wrong(error, DEPOT_ERROR_INPUT, "say which chip: {\"eid\": \"32 digits\"}");
+	items = depot_claim(worker->depot, eid, request->station, worker->lease, &until, error);
+	if (!items)
+		return FALSE;
+	b = answer_new();
+	until_text = depot_time(until);
+	ifpp_json_string(b, "eid", text);
+	ifpp_json_string(b, "lease", until_text);
+	json_builder_set_member_name(b, "packages");
+	json_builder_begin_array(b);
+	for (guint i = 0; i < items->len; i++) {
+		const DepotItem *item = items->pdata[i];
+		g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id)), *sha256 = ifpp_hex(IFPP_SPAN(item->sha256));
+
+		json_builder_begin_object(b);
+		ifpp_json_string(b, "key_id", key);
+		ifpp_json_int(b, "bytes", item->bytes);
+		ifpp_json_string(b, "sha256", sha256);
+		json_builder_end_object(b);
+	}
+	json_builder_end_array(b);
+	answer_json(answer, 200, b);
+	return TRUE;
+}
+
+static gboolean delete_claim(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	guint8 eid[16];
+	guint released;
+	JsonBuilder *b;
+
+	if (!ifpp_eid_parse(request->name, eid, NULL))
+		return wrong(error, DEPOT_ERROR_INPUT, "that is no EID");
+	if (!depot_release(worker->depot, eid, request->station, &released, error))
+		return FALSE;
+	b = answer_new();
+	ifpp_json_int(b, "released", released);
+	answer_json(answer, 200, b);
+	return TRUE;
+}
+
+static gboolean parse_key(const char *name, guint8 key_id[32], GError **error)
+{
+	return ifpp_unhex_into(name, key_id, 32) || wrong(error, DEPOT_ERROR_INPUT, "that is no key id");
+}
+
+static gboolean get_package(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	guint8 key_id[32], sha256[32];
+	GBytes *bytes;
+
+	if (!parse_key(request->name, key_id, error))
+		return FALSE;
+	bytes = depot_fetch(worker->depot, key_id, request->station, sha256, error);
+	if (!bytes)
+		return *error ? FALSE : wrong(error, DEPOT_ERROR_UNKNOWN, "the package has no bytes");
+	answer_bytes(answer, bytes, sha256, request->range, request->if_range, request->if_none);
+	return TRUE;
+}
+
+static void answer_stored(Answer *answer, gboolean stored, const char *state)
+{
+	JsonBuilder *b = answer_new();
+
+	ifpp_json_bool(b, "stored", stored);
+	if (state)
+		ifpp_json_string(b, "state", state);
+	answer_json(answer, stored ? 201 : 200, b);
+}
+
+static gboolean put_result(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	guint8 key_id[32];
+	DepotState state;
+	gboolean stored;
+
+	if (!parse_key(request->name, key_id, error) ||
+	    !record_put_result(worker->depot, worker->trust, request->station, key_id,
+			       (IfppSpan){ request->body->data, request->body->len }, &stored, &state, error))
+		return FALSE;
+	answer_stored(answer, stored, depot_state_names[state]);
+	return TRUE;
+}
+
+static gboolean put_chip(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	gboolean stored;
+	guint8 eid[16];
+
+	if (!ifpp_eid_parse(request->name, eid, NULL))
+		return wrong(error, DEPOT_ERROR_INPUT, "that is no EID");
+	if (!record_put_chip(worker->depot, worker->trust, request->station, eid,
+			     (IfppSpan){ request->body->data, request->body->len }, &stored, error))
+		return FALSE;
+	answer_stored(answer, stored, NULL);
+	return TRUE;
+}
+static gboolean get_status(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	JsonBuilder *b = answer_new();
+
+	ifpp_json_string(b, "station", request->station);
+	answer_json(answer, 200, b);
+	return TRUE;
+}
+
+gboolean request_work(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	gboolean get = g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
+	gboolean put = g_str_equal(request->method, "PUT");
+
+	switch (request->resource) {
+	case CLAIMS:
+		if (g_str_equal(request->method, "POST"))
+			return post_claim(worker, request, answer, error);
+		break;
+	case CLAIM:
+		if (g_str_equal(request->method, "DELETE"))
+			return delete_claim(worker, request, answer, error);
+		break;
+	case PACKAGE:
+		if (get)
+			return get_package(worker, request, answer, error);
+		break;
+	case RESULT:
+		if (put)
+			return put_result(worker, request, answer, error);
+		break;
+	case CHIP:
+		if (put)
+			return put_chip(worker, request, answer, error);
+		break;
+	case STATUS:
+	case HEALTH:
+		if (get)
+			return get_status(worker, request, answer, error);
+		break;
+	case NOTHING:
+		return wrong(error, DEPOT_ERROR_UNKNOWN, "there is no such thing here");
+	}
+	return wrong(error, DEPOT_ERROR_METHOD, "that cannot be done with it");
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A request of a station, apart from its connection: whoever works on it needs nothing else. */
+#ifndef IFPP_DEPOT_REQUEST_H
+#define IFPP_DEPOT_REQUEST_H
+
+#include <x509.h>
+
+#include "answer.h"
+#include "depot.h"
+
+typedef enum { CLAIMS, CLAIM, PACKAGE, RESULT, CHIP, STATUS, HEALTH, NOTHING } Resource;
+
+typedef struct {
+	gatomicrefcount refs;
+	char *method, *path, *station, *address;
+	char *range, *if_range, *if_none;	/* headers, or NULL */
+	Resource resource;
+	const char *name;			/* last part of the path, if the resource has one */
+	GByteArray *body;
+	gsize max;				/* bytes that the body may have */
+	gboolean too_large;
+	gint64 since;				/* monotonic, us: when it was there whole */
+	/* What follows is for those who work on it. */
+	gboolean done;
+	Answer answer;
+	struct MHD_Connection *waiting;		/* the server's: suspended until the answer is there */
+} Request;
+
+Request *request_new(const char *method, const char *path);
+Request *request_ref(Request *request);
+void request_unref(Request *request);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_unref)
+
+/* DEPOT_ERROR_TOO_LARGE; always FALSE. */
+gboolean request_too_large(GError **error);
+
+/* What one thread needs to work on requests. */
+typedef struct {
+	Depot *depot;
+	IfppTrust *trust;
+	guint lease;	/* seconds */
+} Worker;
+
+/**
+ * request_work() - do what is asked
+ * @worker: with what
+ * @request: by a station that may ask
+ * @answer: filled
+ * @error: DEPOT_ERROR, DB_ERROR
+ */
+gboolean request_work(Worker *worker, const Request *request, Answer *answer, GError **error);
+
+#endif
