@@ -15,6 +15,7 @@
 #include "attempt.h"
 #include "chipmem.h"
 #include "eid.h"
+#include "error.h"
 #include "euicc.h"
 #include "station.h"
 
@@ -289,6 +290,48 @@ static void test_foreign_pir_stops_nothing(void)
 	station_free(station);
 }
 
+static char *report_of(Station *station, int verdict)
+{
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL);
+	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL);
+	char *text = NULL;
+
+	g_assert_cmpint(station_run("tools/ifppctl/ifppctl", "report", "--outbox", outbox, "--packages", station->packages,
+				    "-o", file, NULL), ==, 0);
+	g_assert_cmpint(station_run("tools/smdpf/ifpp-smdpf", "verify-report", "--home", world->home,
+				    file, NULL), ==, verdict);
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	return text;
+}
+
+/* The results of a unit are at another station: its receipt says so, to this station and to the Key Maker. */
+static void test_unit_moves_station(void)
+{
+	g_autoptr(GBytes) challenge = g_bytes_new_static("0123456789abcdef", 16);
+	g_autoptr(GPtrArray) packages = NULL, attempts = NULL;
+	Station *station = station_begin(world, 2, 2, &packages);
+	g_autofree char *whole = NULL, *part = NULL, *away = NULL, *result = NULL;
+	RelaySimResult reply;
+
+	for (guint i = 0; i < 2; i++)
+		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
+	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &reply), ==, 0);
+	relay_sim_result_clear(&reply);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+
+	attempts = attempts_of(station);
+	g_assert_cmpuint(attempts->len, ==, 2);
+	result = g_build_filename(station->state, "outbox", station->eid, ((IfppAttempt *)attempts->pdata[1])->file, NULL);
+	away = g_build_filename(station->dir, "elsewhere", NULL);
+	g_assert_cmpint(g_rename(result, away), ==, 0);
+	part = report_of(station, IFPP_EXIT_REFUSED);
+	g_assert_nonnull(strstr(part, "\"missing_results\" : 1"));
+	g_assert_cmpint(g_rename(away, result), ==, 0);
+	whole = report_of(station, 0);
+	g_assert_nonnull(strstr(whole, "\"missing_results\" : 0"));
+	station_free(station);
+}
+
 int main(int argc, char **argv)
 {
 	int code;
@@ -298,6 +341,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/attempts/attempts_both_kept", test_both_kept);
 	g_test_add_func("/attempts/attach_after_refusal_and_lock", test_attach_after_refusal_and_lock);
 	g_test_add_func("/attempts/foreign_pir_stops_nothing", test_foreign_pir_stops_nothing);
+	g_test_add_func("/attempts/unit_moves_station", test_unit_moves_station);
 	code = g_test_run();
 	world_free(world);
 	return code;

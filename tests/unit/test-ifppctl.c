@@ -60,6 +60,14 @@ static void put_record(const char *name, const char *group, const char *rest)
 	g_assert_true(ifpp_file_write(path, text, strlen(text), 0644, NULL));
 }
 
+static void put_text(const char *name, const char *text)
+{
+	g_autofree char *dir = g_build_filename(fake.outbox, EID, NULL), *path = g_build_filename(dir, name, NULL);
+
+	g_mkdir_with_parents(dir, 0755);
+	g_assert_true(ifpp_file_write(path, text, strlen(text), 0644, NULL));
+}
+
 static void put_result(const guint8 *key_id, int status, guint reason)
 {
 	g_autofree char *hex = ifpp_hex((IfppSpan){ key_id, 32 });
@@ -996,6 +1004,67 @@ static void test_report(void)
 	assert_has(text, "vzcA");
 }
 
+/* Two attempts of one package are two results of one package; what is in quarantine is told, and no failure. */
+static void test_report_attempts(void)
+{
+	g_autofree char *packages = NULL, *file = NULL, *hex = NULL, *refused = NULL, *loaded = NULL, *a = NULL, *b = NULL;
+	g_autofree char *quarantine = NULL, *bin = NULL, *txt = NULL;
+	g_autoptr(JsonNode) report = NULL;
+	g_autoptr(IfppAttempt) told = NULL;
+	g_auto(Ran) ran = { 0 };
+	JsonObject *unit, *first, *second, *aside;
+	JsonArray *results;
+	CtlReportTotals t;
+	GError *error = NULL;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	file = g_build_filename(base, "report.json", NULL);
+	g_free(put_package(EID, 1, NULL));
+	hex = ifpp_hex(IFPP_SPAN(fake.keys[0].id));
+	a = g_strdup_printf("%s-0102-3.result", hex);
+	b = g_strdup_printf("%s-0102-12.result", hex);
+	refused = g_strdup_printf("[Result]\nVersion=2\nEID=" EID "\nKeyId=%s\nTransactionId=0102\nStatus=-121\nReason=2\n"
+				  "Spent=no\nSeq=3\nTime=2026-11-23T00:00:00Z\nPIR=vzcA\n", hex);
+	loaded = g_strdup_printf("[Result]\nVersion=2\nEID=" EID "\nKeyId=%s\nTransactionId=0102\nStatus=0\nReason=0\n"
+				 "Spent=yes\nSeq=12\nTime=2026-11-23T00:00:00Z\nPIR=vzcA\n", hex);
+	put_text(a, refused);
+	put_text(b, loaded);
+	quarantine = g_build_filename(fake.outbox, EID, "quarantine", NULL);
+	bin = g_build_filename(quarantine, "ab.bin", NULL);
+	txt = g_build_filename(quarantine, "ab.txt", NULL);
+	g_mkdir(quarantine, 0755);
+	g_assert_true(g_file_set_contents(bin, "\xbf\x37\xff", 3, NULL));
+	g_assert_true(g_file_set_contents(txt, "EID=x\nTime=now\nReason=not readable\n", -1, NULL));
+
+	report = ctl_report(fake.outbox, packages, "NOW", &t, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(t.results, ==, 2);
+	g_assert_cmpuint(t.packages, ==, 1);
+	g_assert_cmpuint(t.pending, ==, 0);
+	g_assert_cmpuint(t.quarantine, ==, 1);
+	g_assert_cmpint(json_object_get_int_member(json_node_get_object(report), "version"), ==, 2);
+	unit = json_array_get_object_element(json_object_get_array_member(json_node_get_object(report), "units"), 0);
+	results = json_object_get_array_member(unit, "results");
+	first = json_array_get_object_element(results, 0);
+	second = json_array_get_object_element(results, 1);
+	g_assert_cmpint(json_object_get_int_member(first, "seq"), ==, 3);
+	g_assert_cmpstr(json_object_get_string_member(first, "spent"), ==, "no");
+	g_assert_cmpint(json_object_get_int_member(second, "seq"), ==, 12);
+	g_assert_cmpstr(json_object_get_string_member(second, "spent"), ==, "yes");
+	aside = json_array_get_object_element(json_object_get_array_member(unit, "quarantine"), 0);
+	g_assert_cmpstr(json_object_get_string_member(aside, "why"), ==, "not readable");
+	g_assert_cmpstr(json_object_get_string_member(aside, "bytes"), ==, "vzf/");
+
+	ran = run(FALSE, ctl_cmd_report, "--outbox", fake.outbox, "--packages", packages, "-o", file, NULL);
+	g_assert_cmpint(ran.exit, ==, IFPP_EXIT_OK);
+	assert_has(ran.out, "1 things that chips gave as results are in quarantine");
+	/* What is told of the key is what spent it. */
+	told = ctl_outbox_result(fake.outbox, fake.info.eid, fake.keys[0].id, &error);
+	g_assert_no_error(error);
+	g_assert_cmpuint(told->seq, ==, 12);
+}
+
 static void test_outbox_unsound(void)
 {
 	static const char *const bad[] = {
@@ -1141,6 +1210,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/report", test_report);
+	g_test_add_func("/ifppctl/report/attempts_both_kept", test_report_attempts);
 	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);
 	g_test_add_func("/ifppctl/monitor", test_monitor);
 	ret = g_test_run();

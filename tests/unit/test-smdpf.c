@@ -899,7 +899,7 @@ static GBytes *make_pir(IfppChipMem *chip, const guint8 transaction[16], const g
 	return g_byte_array_free_to_bytes(out);
 }
 
-static GBytes *make_receipt(IfppChipMem *chip, const guint8 challenge[16])
+static GBytes *make_receipt(IfppChipMem *chip, const guint8 challenge[16], guint spent)
 {
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	GByteArray *out = g_byte_array_new();
@@ -908,7 +908,7 @@ static GBytes *make_receipt(IfppChipMem *chip, const guint8 challenge[16])
 	ifpp_tlv_put(body, 0x80, chip->eid, 16);
 	ifpp_tlv_put(body, 0x81, challenge, 16);
 	ifpp_tlv_put_uint(body, 0x82, 1);
-	ifpp_tlv_put_uint(body, 0x83, 1);
+	ifpp_tlv_put_uint(body, 0x83, spent);
 	ifpp_tlv_put(out, 0x30, body->data, body->len);
 	const IfppSpan part = { out->data, out->len };
 
@@ -1002,6 +1002,7 @@ static void report(Fixture *f, gconstpointer data)
 	static const guint8 challenge[16];
 	g_autoptr(IfppChipMem) chip = NULL;
 	g_autoptr(GBytes) euicc = NULL, good = NULL, bad = NULL, other = NULL, receipt = NULL, wrong_receipt = NULL;
+	g_autoptr(GBytes) refused = NULL, both_spent = NULL;
 	g_autofree char *id0 = NULL, *id1 = NULL;
 	g_autoptr(GPtrArray) names = NULL;
 	char foreign[65];
@@ -1033,8 +1034,10 @@ static void report(Fixture *f, gconstpointer data)
 	good = make_pir(chip, a->transaction, iccid0, 0);
 	bad = make_pir(chip, b->transaction, iccid1, 8);
 	other = make_pir(chip, b->transaction, iccid0, 0);
-	receipt = make_receipt(chip, challenge);
-	wrong_receipt = make_receipt(chip, (const guint8 *)"0123456789abcdef");
+	refused = make_pir(chip, a->transaction, iccid0, 2);
+	receipt = make_receipt(chip, challenge, 1);
+	both_spent = make_receipt(chip, challenge, 2);
+	wrong_receipt = make_receipt(chip, (const guint8 *)"0123456789abcdef", 1);
 
 #define REPORT(receipt, ...)                                                                        \
 	do {                                                                                        \
@@ -1063,15 +1066,39 @@ static void report(Fixture *f, gconstpointer data)
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "forged", 1);
 	REPORT(wrong_receipt, { id0, NULL, -5 });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "locks_forged", 1);
-	REPORT(receipt, { id0, NULL, -5 });
+	REPORT(NULL, { id0, NULL, -5 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 1);
+	/* unit_moves_station: the receipt says that a key is spent, and nobody shows its result */
+	REPORT(receipt, { id0, NULL, -5 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "not-loaded", 0);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "unknown", 1);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_short", 1);
+	g_assert_cmpint(run("%s verify-report --home home report.json", smdpf), ==, IFPP_EXIT_REFUSED);
+	g_assert_nonnull(strstr(out_text, "the chip has spent 1 keys, and 0 results are known"));
+
+	/* attempts_both_kept: refused with its key unspent, which ends nothing, then loaded */
+	REPORT(NULL, { id0, refused, -121 });
+	EXPECT_REPORT(IFPP_EXIT_OK, "refused", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 0);
+	g_assert_cmpint(run("%s verify-report --home home --complete report.json", smdpf), ==, IFPP_EXIT_FAILED);
+	g_assert_cmpint(run(SEAL "--euicc data --upp one.der --order again", smdpf), !=, IFPP_EXIT_OK);
+	REPORT(receipt, { id0, refused, -121 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_short", 1);
+	REPORT(NULL, { id0, refused, -121 }, { id0, refused, -121 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "duplicate", 1);
 	REPORT(NULL, { foreign, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "foreign", 1);
 
 	REPORT(receipt, { id0, good, 0 }, { id0, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "duplicate", 1);
-	REPORT(receipt, { id0, good, 0 }, { id1, bad, -5 });
+	REPORT(receipt, { id0, refused, -121 }, { id0, good, 0 });
+	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "refused", 1);
+	EXPECT_REPORT(IFPP_EXIT_OK, "duplicate", 0);
+	REPORT(both_spent, { id0, good, 0 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_short", 1);
+	REPORT(both_spent, { id0, good, 0 }, { id1, bad, -5 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 0);

@@ -4,6 +4,7 @@
 #include <eid.h>
 #include <errno.h>
 #include <error.h>
+#include <euicc.h>
 #include <file.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -222,6 +223,34 @@ GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError *
 	if (stat(path, &st) < 0 && errno == ENOENT)
 		return NULL;
 	return ifpp_file_read(path, EUICC_DATA_MAX, error);
+}
+
+guint ctl_outbox_missing(const char *outbox, const guint8 eid[16], const GPtrArray *attempts)
+{
+	g_autoptr(CtlReceipt) receipt = ctl_outbox_receipt(outbox, eid, NULL);
+	g_autoptr(GBytes) data = receipt ? ctl_outbox_euicc_data(outbox, eid, NULL) : NULL;
+	g_autofree guchar *bytes = NULL;
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	IfppReceipt fields;
+	guint8 own[16];
+	guint known = 0;
+	gsize len;
+
+	if (!data || !ifpp_euicc_data_parse(ifpp_span_bytes(data), own, &ff21, &bf22, NULL))
+		return 0;
+	info = ifpp_factory_info_parse(ff21, NULL);
+	bytes = g_base64_decode(receipt->receipt, &len);
+	/* The daemon has proven the certificate; this is about numbers. */
+	if (!info || !info->cert_euicc ||
+	    !ifpp_receipt_verify((IfppSpan){ bytes, len }, ifpp_span_bytes(info->cert_euicc), eid, NULL, &fields, NULL))
+		return 0;
+	for (guint i = 0; i < attempts->len; i++) {
+		const IfppAttempt *attempt = attempts->pdata[i];
+
+		known += attempt->spent == IFPP_SPENT_YES && ifpp_attempts_find(attempts, attempt->key_id) == attempt;
+	}
+	return fields.spent > known ? fields.spent - known : 0;
 }
 
 void ctl_note_clear(CtlNote *note)

@@ -53,6 +53,18 @@ typedef struct {
 /* Of CtlAside, by name. */
 GPtrArray *ctl_outbox_quarantine(const char *outbox, const guint8 eid[16]);
 
+/**
+ * ctl_outbox_missing() - keys that the chip has spent and of which no attempt here tells
+ * @outbox: the directory
+ * @eid: of the chip
+ * @attempts: of ctl_outbox_attempts()
+ *
+ * Such a chip was loaded by another station, or its results were cut off and are still in it.
+ *
+ * Return: their number, as the chip's signed lock receipt says; 0 without a receipt that can be read
+ */
+guint ctl_outbox_missing(const char *outbox, const guint8 eid[16], const GPtrArray *attempts);
+
 /* Each returns NULL without an error when there is no such file. */
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error);
 GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error);

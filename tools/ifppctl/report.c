@@ -87,10 +87,12 @@ void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 	json_builder_end_object(b);
 }
 
-static void write_result(Writer *w, const IfppAttempt *r)
+/* @last: the one before it, or NULL: several attempts of a package are one package. */
+static void write_result(Writer *w, const IfppAttempt *r, const IfppAttempt *last)
 {
 	ctl_report_result(w->b, r);
 	w->totals->results++;
+	w->totals->packages += !last || memcmp(last->key_id, r->key_id, 32);
 	w->totals->installed += !r->status;
 }
 
@@ -99,7 +101,7 @@ static void write_results(Writer *w, const Unit *unit)
 	json_builder_set_member_name(w->b, "results");
 	json_builder_begin_array(w->b);
 	for (guint i = 0; unit->attempts && i < unit->attempts->len; i++)
-		write_result(w, unit->attempts->pdata[i]);
+		write_result(w, unit->attempts->pdata[i], i ? unit->attempts->pdata[i - 1] : NULL);
 	json_builder_end_array(w->b);
 }
 
@@ -123,6 +125,7 @@ static void write_pending(Writer *w, const Unit *unit)
 		ifpp_json_hex(w->b, "key_id", IFPP_SPAN(package->header.key_id));
 		json_builder_end_object(w->b);
 		w->totals->pending++;
+		w->totals->packages++;
 	}
 	json_builder_end_array(w->b);
 }
@@ -150,6 +153,15 @@ static void write_lock(Writer *w, const Unit *unit)
 		note_damaged(w, error);
 	ctl_report_lock(w->b, receipt);
 	w->totals->locked += receipt != NULL;
+}
+
+static void write_missing(Writer *w, const Unit *unit)
+{
+	guint n = unit->attempts ? ctl_outbox_missing(w->outbox, unit->eid, unit->attempts) : 0;
+
+	if (n)
+		ifpp_json_int(w->b, "missing_results", n);
+	w->totals->missing += n;
 }
 
 /* Not of the chip's results, as far as anybody can tell; but whoever looks into it may want the bytes. */
@@ -204,6 +216,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	write_results(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
+	write_missing(w, unit);
 	write_quarantine(w, unit);
 	if (w->damaged->len) {
 		json_builder_set_member_name(w->b, "damaged");
@@ -226,12 +239,13 @@ static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *fi
 	json_builder_begin_object(b);
 	ifpp_json_int(b, "units", t->units);
 	ifpp_json_int(b, "unseen", t->unseen);
-	ifpp_json_int(b, "packages", t->results + t->pending);
+	ifpp_json_int(b, "packages", t->packages);
 	ifpp_json_int(b, "results", t->results);
 	ifpp_json_int(b, "installed", t->installed);
 	ifpp_json_int(b, "failed", t->results - t->installed);
 	ifpp_json_int(b, "pending", t->pending);
 	ifpp_json_int(b, "locked", t->locked);
+	ifpp_json_int(b, "missing_results", t->missing);
 	if (files)
 		ifpp_json_int(b, "files", files->len);
 	json_builder_end_object(b);
@@ -336,6 +350,10 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			return 0;
 		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
 			"locked, %u never seen.", file, t.units, t.results, t.installed, t.pending, t.locked, t.unseen);
+		if (t.missing)
+			ctl_say(&ctl->out, "%u keys are spent, as the chips' lock receipts say, and no result of them is here. "
+				"Other stations may have them; a chip that still has one gives it to the next ifppd that meets it.",
+				t.missing);
 		if (t.quarantine)
 			ctl_say(&ctl->out, "%u things that chips gave as results are in quarantine; the report has them with "
 				"the reasons.", t.quarantine);
@@ -351,6 +369,7 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			ifpp_json_int(b, "locked", t.locked);
 			ifpp_json_int(b, "damaged", t.damaged);
 			ifpp_json_int(b, "quarantine", t.quarantine);
+			ifpp_json_int(b, "missing_results", t.missing);
 			ifpp_json_print(b);
 		}
 	}

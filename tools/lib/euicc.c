@@ -413,6 +413,11 @@ gboolean ifpp_pir_verify(IfppPir *pir, IfppSpan cert_euicc, GError **error)
 	return TRUE;
 }
 
+gboolean ifpp_pir_reason_is_early(guint reason)
+{
+	return reason >= 1 && reason <= 5;
+}
+
 const char *ifpp_pir_reason_name(guint reason)
 {
 	static const char *const names[] = {

@@ -98,6 +98,11 @@ void ifpp_pir_free(IfppPir *pir);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppPir, ifpp_pir_free)
 /* IFPP_ERROR_PIR_SIGNATURE. The certificate must be verified already. */
 gboolean ifpp_pir_verify(IfppPir *pir, IfppSpan cert_euicc, GError **error);
+/*
+ * A refusal with this reason comes before the key is spent (Documentation/chip-codec.rst): the package can be
+ * loaded again. Reason 1 may also come later.
+ */
+gboolean ifpp_pir_reason_is_early(guint reason);
 const char *ifpp_pir_reason_name(guint reason);	/* "ok", "scp03t-security-error", ... */
 
 typedef struct {

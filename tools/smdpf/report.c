@@ -20,8 +20,10 @@
 
 typedef enum {
 	INSTALLED,	/* proven */
-	FAILED,		/* proven: the chip says why */
+	FAILED,		/* proven: the chip says why, and its key is spent */
+	REFUSED,	/* proven: the chip says why, before it spent the key; the package can be loaded again */
 	NOT_LOADED,	/* the factory says so, nothing signed */
+	UNKNOWN,	/* it may be installed: the chip spent its key, or one that nobody told of, without a result */
 	FOREIGN,	/* a key this Key Maker never bound */
 	DUPLICATE,	/* a second result for one key */
 	FORGED,		/* does not verify */
@@ -29,17 +31,21 @@ typedef enum {
 	N_OUTCOMES,
 } Outcome;
 
-static const char *const outcome_names[] = { "installed", "failed", "not-loaded", "foreign",
-					     "duplicate", "forged", "missing" };
+static const char *const outcome_names[] = { "installed", "failed", "refused", "not-loaded", "unknown",
+					     "foreign", "duplicate", "forged", "missing" };
 
 typedef struct {
 	Home *home;
 	Ledger *ledger;
 	gboolean json;
 	GHashTable *reported;	/* key ids seen in this report */
+	GHashTable *attempts;	/* key id and result of each attempt */
+	GHashTable *ended;	/* key ids whose attempts have ended: installed or failed */
+	GHashTable *refused;	/* key ids that were refused, and not ended by a later attempt */
 	guint counts[N_OUTCOMES];
 	guint units, unseen, bad_units, locked, bad_locks;
-	guint results, pending, bad_totals;
+	guint results, packages, pending, bad_totals;
+	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
 } Check;
 
@@ -48,6 +54,9 @@ typedef struct {
 	char eid_text[33];
 	guint8 eid[16];
 	IfppFactoryInfo *info;	/* NULL when its certificate does not verify */
+	gboolean locked;	/* its receipt is proven */
+	guint64 spent;		/* keys, as the receipt says */
+	guint known;		/* of them, by results here and in earlier reports */
 } Unit;
 
 /* One line for a package, whatever became of it. */
@@ -109,15 +118,51 @@ static gboolean check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, g
 	return TRUE;
 }
 
+/* The chip has spent keys of which nobody has shown a result. */
+static gboolean is_short(const Unit *unit)
+{
+	return unit->locked && unit->spent > unit->known;
+}
+
+/* A result that was shown already; a package that the chip refused early has several. */
+static gboolean is_repeated(Check *check, const char *key_hex, GBytes *pir)
+{
+	g_autofree char *sum = pir ? g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, pir) : NULL;
+
+	return !g_hash_table_add(check->attempts, g_strdup_printf("%s %s", key_hex, sum ? sum : ""));
+}
+
+/* No signed result. What does not count as loaded must not be what the chip may have loaded. */
+static void check_unsigned(Check *check, Unit *unit, JsonObject *result, const char *key_hex, const LedgerEntry *entry)
+{
+	const char *name = ifpp_json_get_string(result, "reason_name");
+	g_autofree char *why = NULL;
+	gint64 status = 0;
+
+	ifpp_json_get_int(result, "status", G_MININT64, G_MAXINT64, &status);
+	if (!entry) {
+		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, name);
+	} else if (memcmp(entry->eid, unit->eid, 16)) {
+		tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
+	} else if (!status) {
+		tell(check, FORGED, unit->eid_text, key_hex, entry, "said to be installed, without proof");
+	} else if (!g_strcmp0(ifpp_json_get_string(result, "spent"), "yes") || is_short(unit)) {
+		tell(check, UNKNOWN, unit->eid_text, key_hex, entry, "its key is spent without a signed result: it may be "
+		     "installed");
+	} else {
+		why = g_strdup_printf("%s (the factory's word)", name ? name : "unknown reason");
+		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
+	}
+}
+
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
 	g_autoptr(GBytes) pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
-	g_autofree char *key_hex = NULL, *why = NULL;
+	g_autofree char *key_hex = NULL;
 	g_autoptr(GError) error = NULL;
 	guint8 key_id[32];
 	LedgerEntry *entry;
-	gint64 status = 0;
 	guint reason = 0;
 
 	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
@@ -128,24 +173,13 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	entry = ledger_find(check->ledger, key_id);
 	if (entry && entry->state == LEDGER_RESERVED)
 		entry = NULL;
-	if (!g_hash_table_add(check->reported, g_strdup(key_hex))) {
-		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "a second result for this key");
+	check->packages += g_hash_table_add(check->reported, g_strdup(key_hex));
+	if (is_repeated(check, key_hex, pir)) {
+		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "the same result a second time");
 		return;
 	}
 	if (!pir) {
-		const char *name = ifpp_json_get_string(result, "reason_name");
-
-		ifpp_json_get_int(result, "status", G_MININT64, G_MAXINT64, &status);
-		if (!entry) {
-			tell(check, FOREIGN, unit->eid_text, key_hex, NULL, name);
-		} else if (memcmp(entry->eid, unit->eid, 16)) {
-			tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
-		} else if (!status) {
-			tell(check, FORGED, unit->eid_text, key_hex, entry, "said to be installed, without proof");
-		} else {
-			why = g_strdup_printf("%s (the factory's word)", name ? name : "unknown reason");
-			tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
-		}
+		check_unsigned(check, unit, result, key_hex, entry);
 		return;
 	}
 	if (!unit->info) {
@@ -160,6 +194,18 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, ifpp_pir_reason_name(reason));
 		return;
 	}
+	/* The key is as it was: nothing has ended, and the ICCID stays bound. */
+	if (ifpp_pir_reason_is_early(reason)) {
+		if (!g_hash_table_contains(check->ended, key_hex))
+			g_hash_table_add(check->refused, g_strdup(key_hex));
+		tell(check, REFUSED, unit->eid_text, key_hex, entry, ifpp_pir_reason_name(reason));
+		return;
+	}
+	if (!g_hash_table_add(check->ended, g_strdup(key_hex))) {
+		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "a second result for this key");
+		return;
+	}
+	g_hash_table_remove(check->refused, key_hex);
 	if ((entry->state == LEDGER_INSTALLED && reason) || (entry->state == LEDGER_FAILED && !reason)) {
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "an earlier report proves the opposite");
 		return;
@@ -195,31 +241,84 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 	g_hash_table_add(check->reported, g_strdup(key_hex));
 	if (memcmp(entry->eid, unit->eid, 16))
 		tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
+	else if (is_short(unit))
+		tell(check, UNKNOWN, unit->eid_text, key_hex, entry, "said to lie in the factory, and the chip has spent a key "
+		     "that nobody tells of: it may be installed");
 	else
 		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it lies in the factory (the factory's word)");
 }
 
-static void check_lock(Check *check, Unit *unit, JsonObject *lock)
+/* Keys of this chip that an earlier report has proven to be spent, and this one does not name. */
+static guint known_before(Check *check, const Unit *unit, GHashTable *here)
+{
+	guint n = 0;
+
+	for (LedgerEntry *entry = ledger_chip(check->ledger, unit->eid); entry; entry = entry->next) {
+		g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
+
+		n += (entry->state == LEDGER_INSTALLED || entry->state == LEDGER_FAILED) &&
+		     !g_hash_table_contains(here, key_hex);
+	}
+	return n;
+}
+
+/* How many spent keys the results account for. What of them is forged is told with each, and refused by itself. */
+static void count_known(Check *check, Unit *unit, JsonArray *results)
+{
+	g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	for (guint i = 0; results && i < json_array_get_length(results); i++) {
+		JsonObject *result = ifpp_json_get_element(results, i);
+		const char *key = result ? ifpp_json_get_string(result, "key_id") : NULL;
+		g_autoptr(GBytes) bytes = result ? ifpp_json_get_base64(result, "pir", PROOF_MAX) : NULL;
+		g_autoptr(IfppPir) pir = bytes ? ifpp_pir_parse(bytes, NULL) : NULL;
+
+		if (key && pir && !ifpp_pir_reason_is_early(pir->reason))
+			g_hash_table_add(keys, g_ascii_strdown(key, -1));
+	}
+	unit->known = g_hash_table_size(keys) + known_before(check, unit, keys);
+}
+
+static gboolean prove_lock(Unit *unit, JsonObject *lock, GError **error)
 {
 	const char *challenge = lock ? ifpp_json_get_string(lock, "challenge") : NULL;
 	g_autoptr(GBytes) receipt = lock ? ifpp_json_get_base64(lock, "receipt", PROOF_MAX) : NULL;
 	g_autoptr(GBytes) expect = challenge ? ifpp_unhex(challenge) : NULL;
-	g_autoptr(GError) error = NULL;
+	IfppReceipt fields;
+
+	if (!lock)
+		return TRUE;
+	if (!receipt || !expect || g_bytes_get_size(expect) != 16) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "lock receipt without challenge or bytes");
+		return FALSE;
+	}
+	if (!unit->info) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "its chip is not proven");
+		return FALSE;
+	}
+	if (!ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(unit->info->cert_euicc), unit->eid,
+				 g_bytes_get_data(expect, NULL), &fields, error))
+		return FALSE;
+	unit->locked = TRUE;
+	unit->spent = fields.spent;
+	return TRUE;
+}
+
+static void tell_lock(Check *check, Unit *unit, JsonObject *lock, const GError *error)
+{
+	g_autofree char *why = NULL;
 
 	if (!lock) {
 		tell_unit(check, unit->eid_text, "none", NULL);
-		return;
-	}
-	if (!receipt || !expect || g_bytes_get_size(expect) != 16)
-		g_set_error(&error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "lock receipt without challenge or bytes");
-	else if (!unit->info)
-		g_set_error(&error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "its chip is not proven");
-	else
-		ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(unit->info->cert_euicc), unit->eid,
-				    g_bytes_get_data(expect, NULL), NULL, &error);
-	if (error) {
+	} else if (error) {
 		check->bad_locks++;
 		tell_unit(check, unit->eid_text, "forged", error->message);
+	} else if (is_short(unit)) {
+		check->locked++;
+		check->short_units++;
+		why = g_strdup_printf("the chip has spent %" G_GUINT64_FORMAT " keys, and %u results are known: have the stations "
+				      "that met it report, or let one meet it again", unit->spent, unit->known);
+		tell_unit(check, unit->eid_text, "short", why);
 	} else {
 		check->locked++;
 		tell_unit(check, unit->eid_text, "proven", NULL);
@@ -289,7 +388,8 @@ static void check_unit(Check *check, JsonObject *object)
 {
 	JsonArray *results = object ? ifpp_json_get_array(object, "results") : NULL;
 	guint n = results ? json_array_get_length(results) : 0;
-	g_autoptr(GError) error = NULL;
+	g_autoptr(GError) error = NULL, bad_lock = NULL;
+	JsonObject *lock;
 	Unit unit = {};
 
 	check->units++;
@@ -303,10 +403,14 @@ static void check_unit(Check *check, JsonObject *object)
 	}
 	if (!object)
 		return;
+	/* First, since it says how many results there must be. */
+	lock = ifpp_json_get_object(object, "lock");
+	if (prove_lock(&unit, lock, &bad_lock) && unit.locked)
+		count_known(check, &unit, results);
 	check_each(check, &unit, results, check_result);
 	check_each(check, &unit, ifpp_json_get_array(object, "pending"), check_pending);
-	if (unit.info || ifpp_json_get_object(object, "lock"))
-		check_lock(check, &unit, ifpp_json_get_object(object, "lock"));
+	if (unit.info || lock)
+		tell_lock(check, &unit, lock, bad_lock);
 	g_clear_pointer(&unit.info, ifpp_factory_info_free);
 }
 
@@ -321,7 +425,7 @@ static void check_totals(Check *check, JsonObject *totals)
 		{ "unseen", check->unseen },
 		{ "results", check->results },
 		{ "pending", check->pending },
-		{ "packages", check->results + check->pending },
+		{ "packages", check->packages + check->pending },
 		{ "locked", check->locked + check->bad_locks },
 	};
 
@@ -370,6 +474,7 @@ static void summary(Check *check)
 		ifpp_json_int(b, "chips_unproven", check->bad_units);
 		ifpp_json_int(b, "locks_proven", check->locked);
 		ifpp_json_int(b, "locks_forged", check->bad_locks);
+		ifpp_json_int(b, "chips_short", check->short_units);
 		ifpp_json_int(b, "sealed", check->sealed);
 		ifpp_json_int(b, "earlier", check->earlier);
 		ifpp_json_int(b, "totals_wrong", check->bad_totals);
@@ -387,6 +492,8 @@ static void summary(Check *check)
 		printf(", %u chips unproven", check->bad_units);
 	if (check->unseen)
 		printf(", %u chips never seen", check->unseen);
+	if (check->short_units)
+		printf(", %u chips with more keys spent than results", check->short_units);
 	printf("\n%u packages sealed: %u accounted for here, %u by an earlier report, %u missing\n", check->sealed,
 	       check->sealed - check->earlier - check->counts[MISSING], check->earlier, check->counts[MISSING]);
 }
@@ -441,6 +548,9 @@ gboolean report_verify(Home *home, const char *file, const char *signature, gboo
 	if (!check.ledger)
 		return FALSE;
 	check.reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	check.attempts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	check.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	check.refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	ok = ledger_lock(check.ledger, error);
 	if (ok) {
 		if (!json)
@@ -455,14 +565,18 @@ gboolean report_verify(Home *home, const char *file, const char *signature, gboo
 	if (ok)
 		summary(&check);
 
-	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.bad_units || check.bad_locks ||
-	    check.bad_totals)
+	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.counts[UNKNOWN] || check.bad_units ||
+	    check.bad_locks || check.bad_totals || check.short_units)
 		*exit_code = IFPP_EXIT_REFUSED;
-	else if (complete && (check.counts[FAILED] || check.counts[NOT_LOADED] || check.counts[MISSING]))
+	else if (complete && (check.counts[FAILED] || g_hash_table_size(check.refused) || check.counts[NOT_LOADED] ||
+			      check.counts[MISSING]))
 		*exit_code = IFPP_EXIT_FAILED;
 	else
 		*exit_code = IFPP_EXIT_OK;
 	g_hash_table_unref(check.reported);
+	g_hash_table_unref(check.attempts);
+	g_hash_table_unref(check.ended);
+	g_hash_table_unref(check.refused);
 	ledger_free(check.ledger);
 	return ok;
 }
