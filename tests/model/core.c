@@ -11,7 +11,7 @@
  *		stays spent, a count never falls, a load leaves only FACTORY, online,
  *		with a key that is neither spent nor in doubt, and what is refused
  *		changes nothing. With "first" this is induction over every sequence
- *		of events, however long.
+ *		of events, however long, for chips of up to KEYS keys.
  */
 #include <assert.h>
 #include <errno.h>
@@ -21,9 +21,7 @@
 
 #include "core.h"
 
-#ifndef KEYS
-#define KEYS	2
-#endif
+/* KEYS, the bound of what is proved: keys of a chip, from the command line */
 
 unsigned int nondet_uint(void);
 int nondet_int(void);
