@@ -120,7 +120,7 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 {
 	static const char unset[] = "0000000000000000";
 	g_autofree char *d = base64(data), *p = base64(pir), *r = base64(receipt), *key = NULL, *text = NULL;
-	g_autofree char *ledger = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
+	g_autofree char *bound = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
 	guint8 id[32];
 
 	ifpp_key_id(otpk, id);
@@ -129,10 +129,10 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 			       "\"euicc_data\":\"%s\",\"results\":[{\"key_id\":\"%s\",\"status\":0,\"reason_name\":\"ok\","
 			       "\"pir\":\"%s\"}],\"lock\":{\"challenge\":\"%s\",\"receipt\":\"%s\"}}]}", d, key, p, c, r);
 	put("report", "report", text, strlen(text));
-	/* The package that the result is of, as tools/smdpf/ledger.h has it. */
-	ledger = g_strdup_printf("reserve %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f %s\n"
-				 "bound %s %s%s%s%s\n", key, unset, unset, key, unset, unset, unset, unset);
-	put("home", "ledger", ledger, strlen(ledger));
+	/* The package that the result is of, as tools/smdpf/chain.h has it. */
+	bound = g_strdup_printf("bound %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f one %s%s%s%s \n",
+				key, unset, unset, unset, unset, unset);
+	put("home", "bound", bound, strlen(bound));
 	for (guint known = 0; known < 2; known++) {
 		g_autofree char *result = NULL, *chip = NULL;
 
@@ -145,8 +145,6 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 		put("record", known ? "result-known" : "result", result, strlen(result));
 		put("record", known ? "chip-known" : "chip", chip, strlen(chip));
 	}
-	put("home/run", ".keep", "", 0);
-	put("home/packages", ".keep", "", 0);
 }
 
 /* A record of fuzz-apdu: kind, length, bytes. */

@@ -39,9 +39,11 @@ static void new_session(gpointer data)
 	setsid(); /* no terminal to ask for a PIN on */
 }
 
+static rlim_t file_limit = 1000;
+
 static void small_files(gpointer data)
 {
-	const struct rlimit limit = { 1000, 1000 };
+	const struct rlimit limit = { file_limit, file_limit };
 
 	new_session(NULL);
 	signal(SIGXFSZ, SIG_IGN);
@@ -171,6 +173,7 @@ static void make_world(void)
 	g_assert_nonnull(strstr(out_text, "made in the token"));
 	must("%s pki dppb pki --public-key home0/dppb.pub.pem --out dppb.pem", eum);
 	must("%s certificate --home home0 dppb.pem --ci pki/ci.pem", smdpf);
+	must("cp -a tokens tokens0");
 }
 
 static void setup(Fixture *f, gconstpointer data)
@@ -184,6 +187,9 @@ static void setup(Fixture *f, gconstpointer data)
 	remove_all("data");
 	remove_all("factory");
 	remove_all("d.ifppd");
+	/* the token knows the ledger of the test before */
+	remove_all("tokens");
+	must("cp -a tokens0 tokens");
 	must("cp -a home0 home");
 	f->trust = ifpp_trust_new_from_dir("pki", &error);
 	g_assert_no_error(error);
@@ -233,6 +239,17 @@ static GBytes *read_file(const char *path)
 
 	g_assert_no_error(error);
 	return bytes;
+}
+
+/* Packages in the home, whatever their directory. */
+static guint count_stored(void)
+{
+	g_autoptr(GPtrArray) dirs = list("home/packages");
+	guint n = 0;
+
+	for (guint i = 0; i < dirs->len; i++)
+		n += count_files(dirs->pdata[i]);
+	return n;
 }
 
 static gsize count_bytes(const char *path)
@@ -677,7 +694,7 @@ static void bad_input(Fixture *f, gconstpointer data)
 			g_error("bit %zu: exit %d", bit, code);
 	}
 	g_assert_cmpuint(count_files("out"), ==, 0);
-	g_assert_cmpuint(count_files("home/packages"), ==, 0);
+	g_assert_cmpuint(count_stored(), ==, 0);
 
 	/* the sound ones beside it go through */
 	g_assert_cmpint(run(SEAL "--euicc %s --euicc changed.euicc --euicc %s", smdpf, first, first), !=, 0);
@@ -726,20 +743,27 @@ static void eligibility(Fixture *f, gconstpointer data)
 static void full_disk(Fixture *f, gconstpointer data)
 {
 	g_auto(GStrv) argv = NULL;
-	g_autofree char *line = g_strdup_printf(SEAL "--euicc data", smdpf);
+	g_autofree char *line = g_strdup_printf(SEAL "--euicc data --upp one.der", smdpf);
 	int code;
 
 	make_chips(1, 1);
+	/* larger than the ledger, which has to have room */
+	write_profile("one.der", "89000123456789012341", 250000);
 	argv = g_strsplit(line, " ", -1);
+	file_limit = 200000;
 	code = run_with(small_files, argv);
-	g_assert_cmpint(code, ==, IFPP_EXIT_IO);
-	g_assert_nonnull(strstr(err_text, "Free space"));
+	file_limit = 1000;
+	if (code != IFPP_EXIT_IO || !strstr(err_text, "Free space"))
+		g_error("exit %d: %s", code, err_text);
 	g_assert_cmpuint(count_files("out"), ==, 0);
-	g_assert_cmpuint(count_files("home/packages"), ==, 0);
+	g_assert_cmpuint(count_stored(), ==, 0);
 	g_assert_cmpuint(count_files("home/run"), ==, 0);
 	/* and the key that was reserved is not lost */
-	must(SEAL "--euicc data", smdpf);
+	must(SEAL "--euicc data --upp one.der", smdpf);
 	g_assert_cmpuint(open_all(f), ==, 1);
+	/* a ledger that cannot be written: nothing is sealed */
+	code = run_with(small_files, argv);
+	g_assert_cmpint(code, !=, 0);
 }
 
 static GPid start(const char *const *argv)
@@ -782,7 +806,7 @@ static void parallel(Fixture *f, gconstpointer data)
 	}
 	must(SEAL "--euicc data --count 3", smdpf);
 	g_assert_cmpuint(open_all(f), ==, 60);
-	g_assert_cmpuint(count_files("home/packages"), ==, 60);
+	g_assert_cmpuint(count_stored(), ==, 60);
 	g_assert_cmpuint(count_files("home/run"), ==, 0);
 }
 
@@ -829,7 +853,7 @@ static void killed(Fixture *f, gconstpointer data)
 	}
 	must(SEAL "--euicc data --count 2", smdpf);
 	g_assert_cmpuint(open_all(f), ==, 120);
-	g_assert_cmpuint(count_files("home/packages"), ==, 120);
+	g_assert_cmpuint(count_stored(), ==, 120);
 	g_assert_cmpuint(count_files("home/run"), ==, 0);
 	left = list("out");
 	for (guint i = 0; i < left->len; i++) {
@@ -840,24 +864,228 @@ static void killed(Fixture *f, gconstpointer data)
 	}
 }
 
-static void damaged_ledger(Fixture *f, gconstpointer data)
+/* ------------------------------------------------------------ a ledger that is not what it was */
+
+static void sql(const char *file, const char *text)
 {
-	g_autofree char *text = NULL, *half = NULL;
-	gsize len;
+	const char *const argv[] = { "sqlite3", file, text, NULL };
+	int code = run_with(new_session, (char **)argv);
 
-	make_chips(1, 2);
-	must(SEAL "--euicc data", smdpf);
-	g_assert_true(g_file_get_contents("home/ledger", &text, &len, NULL));
+	if (code)
+		g_error("sqlite3: %s", err_text);
+}
 
-	/* a line cut off by a crash was never acted on */
-	half = g_strdup_printf("%sreserve 0123", text);
-	g_assert_true(g_file_set_contents("home/ledger", half, -1, NULL));
+/* Nothing is sealed, whichever chip is asked for, and the next step is named. */
+static void expect_stopped(const char *says)
+{
+	guint before = count_files("out");
+
+	expect(IFPP_EXIT_REFUSED, says, SEAL "--euicc data --count 2 --order other", smdpf);
+	g_assert_nonnull(strstr(err_text, "ifpp-smdpf ledger adopt"));
+	expect(IFPP_EXIT_REFUSED, says, "%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, before);
+}
+
+/* The profile that is out already is out once: after an adoption too. */
+static void expect_no_clone(const char *chip)
+{
+	expect(6, "sealed to another key already", SEAL "--euicc %s --upp one.der", smdpf, chip);
+}
+
+static char *second_chip(void)
+{
+	g_autoptr(GPtrArray) names = list("data");
+
+	for (guint i = 0; i < names->len; i++)
+		if (!strstr(names->pdata[i], FIRST_EID))
+			return g_strdup(names->pdata[i]);
+	g_assert_not_reached();
+}
+
+static void ledger_lost(Fixture *f, gconstpointer data)
+{
+	g_autofree char *other = NULL;
+
+	make_chips(2, 3);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	remove_all("home/ledger.db");
+	remove_all("home/ledger.db-wal");
+	expect_stopped("home/ledger.db: the ledger is missing");
+	/* also when the home is made again: the token remembers */
+	must("%s init --home home --key pkcs11:token=vault;object=dppb --pin-file pin", smdpf);
+	expect_stopped("the ledger is missing");
+	must("cp -a home lost");
+	remove_all("home");
+	must("%s init --home home --key pkcs11:token=vault;object=dppb --pin-file pin", smdpf);
+	must("%s certificate --home home dppb.pem --ci pki/ci.pem", smdpf);
+	expect_stopped("older than the signing key knows of: it has 0 bound keys, the token has seen 1");
+
+	/* without journal and packages nothing is proven; the packages alone do not tell the ICCID */
+	expect(6, "1 are missing", "%s ledger adopt --home home --pin-file pin", smdpf);
+	expect(6, "of 1 packages the ICCID is not known", "%s ledger adopt --home home --pin-file pin --packages out", smdpf);
+	expect_stopped("older than");
+
+	remove_all("home");
+	must("mv lost home");
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "1 keys bound, 1 of them adopted"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect_no_clone(other);
+	/* that key is taken: two are left */
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --count 2", smdpf);
+	expect(6, "no free one-time key", SEAL "--euicc data/" FIRST_EID ".euicc --count 3", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "is sound: 3 keys bound"));
+}
+
+/* The operator's word closes what nothing proves, and the number must be right. */
+static void ledger_accept(Fixture *f, gconstpointer data)
+{
+	make_chips(1, 3);
 	must(SEAL "--euicc data --count 2", smdpf);
-	g_assert_cmpuint(open_all(f), ==, 2);
+	remove_all("home/ledger.db");
+	remove_all("home/journal");
+	expect(6, "of 2 packages the ICCID is not known", "%s ledger adopt --home home --pin-file pin --accept 1", smdpf);
+	must("%s ledger adopt --home home --pin-file pin --accept 2", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	must(SEAL "--euicc data", smdpf);
+	expect(6, "no free one-time key", SEAL "--euicc data --order more", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 3);
+}
 
+static void ledger_old_backup(Fixture *f, gconstpointer data)
+{
+	g_autofree char *other = NULL;
+
+	make_chips(2, 3);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data", smdpf);
+	must("%s ledger backup --home home --out backup.db", smdpf);
+	expect(5, "is there already", "%s ledger backup --home home --out backup.db", smdpf);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	must("cp home/ledger.db newest.db");
+	remove_all("home/ledger.db-wal");
+	must("cp backup.db home/ledger.db");
+	expect_stopped("older than the signing key knows of: it has 2 bound keys, the token has seen 3");
+	expect(6, "older than", "%s export --home home --pin-file pin --all --out e.ifppd", smdpf);
+
+	/* either the newest is restored, or what is proven is taken up */
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "3 keys bound, 1 of them adopted"));
+	expect_no_clone(other);
+	must(SEAL "--euicc data --order other", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "is sound: 5 keys bound"));
+
+	/* the chain that was given up does not come back, as new as it may be */
+	remove_all("home/ledger.db-wal");
+	must("cp newest.db home/ledger.db");
+	expect_stopped("older than");
+	remove_all("backup.db");
+}
+
+static void ledger_truncated(Fixture *f, gconstpointer data)
+{
+	static const char *const changes[] = {
+		/* the last event is gone; an entry; both */
+		"DELETE FROM event WHERE seq = (SELECT MAX(seq) FROM event)",
+		"DELETE FROM binding WHERE key_id = (SELECT MIN(key_id) FROM binding)",
+		"DELETE FROM binding; DELETE FROM event",
+		/* an ICCID is made free, a key moved to another chip, an event rewritten */
+		"UPDATE binding SET hold = 0",
+		"UPDATE binding SET iccid = x'98001032547698103224' WHERE key_id = (SELECT MIN(key_id) FROM binding)",
+		"UPDATE event SET text = replace(text, ' one ', ' free ')",
+		"UPDATE event SET who = 'nobody' WHERE seq = 1",
+	};
+	g_autofree char *other = NULL;
+
+	make_chips(2, 4);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	must(SEAL "--euicc data", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(changes); i++) {
+		remove_all("home1");
+		remove_all("tokens1");
+		must("cp -a home home1");
+		must("cp -a tokens tokens1");
+		sql("home/ledger.db", changes[i]);
+		expect_stopped("ledger");
+		must("%s ledger adopt --home home --pin-file pin", smdpf);
+		must("%s ledger check --home home --pin-file pin", smdpf);
+		g_assert_nonnull(strstr(out_text, "is sound: 3 keys bound"));
+		expect_no_clone(other);
+		must(SEAL "--euicc data --order after", smdpf);
+		must("%s ledger check --home home --pin-file pin", smdpf);
+		remove_all("home");
+		remove_all("tokens");
+		must("mv home1 home");
+		must("mv tokens1 tokens");
+		remove_all("out");
+		must(SEAL "--euicc data", smdpf);
+	}
+
+	/* half of the file, and a file of something else */
+	must("%s ledger backup --home home --out whole.db", smdpf);
+	remove_all("home/ledger.db-wal");
+	g_assert_cmpint(truncate("home/ledger.db", count_bytes("home/ledger.db") / 2), ==, 0);
+	expect_stopped("ledger");
+	must("cp pin home/ledger.db");
+	expect_stopped("not a database");
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect_no_clone(other);
+	remove_all("whole.db");
+}
+
+/* A ledger of before the database. */
+static void ledger_migrate(Fixture *f, gconstpointer data)
+{
+	g_autofree char *other = NULL, *text = NULL, *line = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+
+	make_chips(2, 3);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der --order o", smdpf);
+	/* what it would have looked like: one directory, a text file, and nothing in the token */
+	must("sh -c mv\thome/packages/*/*\thome/packages;rmdir\thome/packages/???");
+	sql("home/ledger.db", "SELECT text FROM event WHERE text LIKE 'bound%'");
+	{
+		g_auto(GStrv) w = g_strsplit(g_strchomp(out_text), " ", -1);
+
+		text = g_strdup_printf("reserve %s %s %s %s %s 0123456789abcdef\nbound %s %s %s\norder %s o\n", w[1], w[2], w[3],
+				       w[4], w[5], w[1], w[7], w[8], w[4]);
+	}
+	line = g_strdup_printf("%sreserve 0123", text);
+	g_assert_true(g_file_set_contents("home/ledger", line, -1, NULL));
+	remove_all("home/ledger.db");
+	remove_all("home/journal");
+	remove_all("tokens");
+	must("cp -a tokens0 tokens");
+
+	expect(6, "ifpp-smdpf ledger migrate", SEAL "--euicc data", smdpf);
 	text[10] = 'x';
-	g_assert_true(g_file_set_contents("home/ledger", text, len, NULL));
-	expect(5, "line 1 is damaged", SEAL "--euicc data", smdpf);
+	g_assert_true(g_file_set_contents("home/ledger.bad", text, -1, NULL));
+	must("cp home/ledger home/ledger.good");
+	must("mv home/ledger.bad home/ledger");
+	expect(5, "line 1 is damaged", "%s ledger migrate --home home --pin-file pin", smdpf);
+	must("mv home/ledger.good home/ledger");
+	must("%s ledger migrate --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "1 bound keys taken over"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(5, "home/ledger", "%s ledger migrate --home home --pin-file pin", smdpf);
+	expect_no_clone(other);
+	remove_all("out");
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der --order o", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 1 from before"));
+	must("%s export --home home --pin-file pin --order o --out d.ifppd", smdpf);
+	names = list("home/packages");
+	g_assert_cmpuint(names->len, ==, 1);
+	g_assert_false(g_str_has_suffix(names->pdata[0], ".ifpp"));
 }
 
 /* ------------------------------------------------------------ reports */
@@ -1068,7 +1296,9 @@ static void report(Fixture *f, gconstpointer data)
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "locks_forged", 1);
 	REPORT(NULL, { id0, NULL, -5 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 1);
-	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 1);
+	/* the other package is of another order, which this report is not about */
+	EXPECT_REPORT(IFPP_EXIT_OK, "missing", 0);
+	EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 1);
 	/* unit_moves_station: the receipt says that a key is spent, and nobody shows its result */
 	REPORT(receipt, { id0, NULL, -5 });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "not-loaded", 0);
@@ -1110,7 +1340,7 @@ static void report(Fixture *f, gconstpointer data)
 	EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 2);
 	write_unseen(id0, 1, 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "chips_unseen", 1);
-	EXPECT_REPORT(IFPP_EXIT_OK, "earlier", 2);
+	EXPECT_REPORT(IFPP_EXIT_OK, "earlier", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 0);
 	write_unseen(foreign, 1, 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "foreign", 1);
@@ -1146,7 +1376,7 @@ static void report(Fixture *f, gconstpointer data)
 		write_unseen(id2, 1, 1);
 		EXPECT_REPORT(IFPP_EXIT_OK, "not-loaded", 1);
 		EXPECT_REPORT(IFPP_EXIT_OK, "missing", 0);
-		EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 3);
+		EXPECT_REPORT(IFPP_EXIT_OK, "sealed", 1);
 	}
 
 	/* a chip whose data is another's proves nothing */
@@ -1160,6 +1390,77 @@ static void report(Fixture *f, gconstpointer data)
 	expect(5, "nowhere", "%s verify-report --home home nowhere", smdpf);
 	opened_free(a);
 	opened_free(b);
+}
+
+/* report.json says that the chip of this package installed it; it does. */
+static void report_installed(Fixture *f, const char *path)
+{
+	Opened *o = open_package(f->trust, path);
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(o->key_id)), *chip_path = NULL, *data_path = NULL;
+	g_autoptr(GBytes) pir = NULL, euicc = NULL;
+	g_autoptr(IfppChipMem) chip = NULL;
+	guint8 iccid[10];
+	char eid[33];
+
+	ifpp_eid_format(o->eid, eid);
+	chip_path = g_strdup_printf("chips/%s.chip", eid);
+	data_path = g_strdup_printf("data/%s.euicc", eid);
+	chip = ifpp_chipmem_load(chip_path, NULL);
+	euicc = read_file(data_path);
+	iccid_of(o, iccid);
+	pir = make_pir(chip, o->transaction, iccid, 0);
+	{
+		const Result result = { id, pir, 0 };
+
+		write_report(eid, euicc, &result, 1, NULL);
+	}
+	opened_free(o);
+}
+
+static void prove_installed(Fixture *f, const char *key_id)
+{
+	g_autoptr(GPtrArray) names = list("out");
+
+	for (guint i = 0; i < names->len; i++) {
+		g_autofree char *part = g_strndup(key_id, 16);
+
+		if (!strstr(names->pdata[i], part))
+			continue;
+		report_installed(f, names->pdata[i]);
+		must("%s verify-report --home home report.json", smdpf);
+		return;
+	}
+	g_assert_not_reached();
+}
+
+/* Two chips with one subscriber: the report of the first is not "foreign", it is an alarm. */
+static void clone_exit_6(Fixture *f, gconstpointer data)
+{
+	g_autofree char *other = NULL, *name = NULL, *first = NULL, *eid = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+
+	make_chips(2, 2);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	names = list("out");
+	first = g_strdup(names->pdata[0]);
+	/* all is lost, token and home, and somebody begins again */
+	remove_all("home");
+	remove_all("tokens");
+	must("cp -a tokens0 tokens");
+	must("cp -a home0 home");
+	must(SEAL "--euicc %s --upp one.der", smdpf, other);
+
+	report_installed(f, first);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "clone", 1);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "foreign", 0);
+	name = g_path_get_basename(other);
+	eid = g_strndup(name, 32);
+	g_assert_cmpint(run("%s verify-report --home home report.json", smdpf), ==, IFPP_EXIT_REFUSED);
+	g_assert_nonnull(strstr(out_text, "clone "));
+	g_assert_nonnull(strstr(out_text, "ICCID 89000123456789012341 is installed in chip " FIRST_EID ", and is bound to chip "));
+	g_assert_nonnull(strstr(out_text, eid));
 }
 
 /* ------------------------------------------------------------ protection in bulk */
@@ -1326,6 +1627,10 @@ static void delivery(Fixture *f, gconstpointer data)
 	g_clear_pointer(&names, g_ptr_array_unref);
 	names = list("home/packages");
 	one = g_strdup(names->pdata[0]);
+	g_clear_pointer(&names, g_ptr_array_unref);
+	names = list(one);
+	g_free(one);
+	one = g_strdup(names->pdata[0]);
 	g_assert_cmpint(truncate(one, 100), ==, 0);
 	expect(6, "restore it from a backup", "%s export --home home --pin-file pin --all --out e.ifppd", smdpf);
 	g_assert_false(g_file_test("e.ifppd", G_FILE_TEST_EXISTS));
@@ -1336,7 +1641,7 @@ static void delivery_orders(Fixture *f, gconstpointer data)
 {
 	g_autoptr(IfppBundle) bundle = NULL;
 	g_autoptr(GError) error = NULL;
-	g_autofree char *ledger = NULL, *with = NULL, *id = NULL;
+	g_autofree char *id = NULL;
 	const IfppBundleItem *item;
 
 	make_chips(2, 3);
@@ -1352,11 +1657,9 @@ static void delivery_orders(Fixture *f, gconstpointer data)
 	g_assert_cmpstr(item->profile, ==, "Day");
 	g_assert_nonnull(strchr(item->iccid, '.'));
 
-	/* as verify-report writes it */
+	/* the chip proves that it has one of them */
 	id = ifpp_hex(IFPP_SPAN(item->key_id));
-	g_assert_true(g_file_get_contents("home/ledger", &ledger, NULL, NULL));
-	with = g_strdup_printf("%sinstalled %s\n", ledger, id);
-	g_assert_true(g_file_set_contents("home/ledger", with, -1, NULL));
+	prove_installed(f, id);
 	must("%s export --home home --pin-file pin --order day --out d.ifppd", smdpf);
 	g_assert_nonnull(strstr(out_text, "1 packages; 1 with a result already are left out"));
 	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
@@ -1457,8 +1760,13 @@ int main(int argc, char **argv)
 	ADD("parallel", parallel, NULL);
 	ADD("token/together", token_together, NULL);
 	ADD("killed", killed, NULL);
-	ADD("damaged-ledger", damaged_ledger, NULL);
+	ADD("ledger_lost", ledger_lost, NULL);
+	ADD("ledger_accept", ledger_accept, NULL);
+	ADD("ledger_old_backup", ledger_old_backup, NULL);
+	ADD("ledger_truncated", ledger_truncated, NULL);
+	ADD("ledger_migrate", ledger_migrate, NULL);
 	ADD("report", report, NULL);
+	ADD("clone_exit_6", clone_exit_6, NULL);
 	ADD("protect", protect, NULL);
 	ADD("protect/imported", protect_imported, NULL);
 	ADD("delivery", delivery, NULL);

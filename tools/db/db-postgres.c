@@ -38,7 +38,8 @@ static gboolean fail(Postgres *db, PGresult *result, GError **error)
 	db->base.again = gone || (state && (!strncmp(state, "40", 2) || !strcmp(state, "23505")));
 	/* 55P03: a lock that was not given in time. To try again at once would wait for it again. */
 	busy = (db->base.again && !gone) || (state && !strcmp(state, "55P03"));
-	g_set_error(error, DB_ERROR, busy ? DB_ERROR_BUSY : DB_ERROR_FAILED, "PostgreSQL: %s",
+	g_set_error(error, DB_ERROR, busy ? DB_ERROR_BUSY :
+		    state && !strcmp(state, "53100") ? DB_ERROR_FULL : DB_ERROR_FAILED, "PostgreSQL: %s",
 		    primary ? primary : PQerrorMessage(db->conn));
 	PQclear(result);
 	return FALSE;

@@ -14,6 +14,7 @@ GQuark db_error_quark(void);
 typedef enum {
 	DB_ERROR_FAILED,	/* the database is not there, or refuses */
 	DB_ERROR_BUSY,		/* others are at the same rows: try again */
+	DB_ERROR_FULL,		/* no space where the database is */
 } DbError;
 
 typedef enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } DbType;

@@ -90,6 +90,8 @@ static const struct {
 	{ IFPP_ERROR_LOCKED, IFPP_EXIT_LOCKED, "locked", "Nothing unlocks it: this is for life" },
 	{ IFPP_ERROR_USAGE, IFPP_EXIT_USAGE, "usage", "See --help" },
 	{ IFPP_ERROR_INTERNAL, IFPP_EXIT_FAILED, "internal", "Please report this as a bug" },
+	{ IFPP_ERROR_LEDGER, IFPP_EXIT_REFUSED, "ledger",
+	  "Nothing is sealed until it is sound: restore its newest backup, or run ifpp-smdpf ledger adopt" },
 	{ IFPP_ERROR_JSON, IFPP_EXIT_INPUT, "json", "The file is damaged or of another kind; get it again from where it was made" },
 	{ IFPP_ERROR_CERTIFICATE, IFPP_EXIT_REFUSED, "certificate",
 	  "Ask its owner for a certificate of the RSP profile (SGP.22 4.5.2), on NIST P-256 with SHA-256" },

@@ -66,6 +66,7 @@ typedef enum {
 	IFPP_ERROR_CERTIFICATE,		/* not of the RSP profile, or of a kind that is not supported */
 	IFPP_ERROR_KEY_MAKER,		/* not one of those that this factory ordered from */
 	IFPP_ERROR_DISK,		/* the file system fails or is read-only, whoever asks */
+	IFPP_ERROR_LEDGER,		/* the Key Maker's ledger is missing, older, altered or out of reach */
 } IfppError;
 
 /**

@@ -9,6 +9,8 @@
 #include <glib/gstdio.h>
 #include <gnutls/crypto.h>
 
+#include "anchor.h"
+#include "chain.h"
 #include "eid.h"
 #include "envelope.h"
 #include "error.h"
@@ -18,6 +20,7 @@
 #include "protect.h"
 #include "rules.h"
 #include "seal.h"
+#include "store.h"
 #include "upp.h"
 
 #define BATCH 64		/* packages between two visits to the ledger */
@@ -48,7 +51,6 @@ typedef struct {
 	gnutls_privkey_t key;
 	const BindOptions *options;
 	Ledger *ledger;
-	char *packages_dir;
 	guint8 order[8];
 	guint8 host_id[8];
 	Rules *rules;
@@ -56,7 +58,9 @@ typedef struct {
 	gboolean pool;		/* several profiles: each goes out once */
 	guint next_profile;
 	GHashTable *seen;	/* EIDs of this run */
-	guint64 sealed, again, elsewhere, total, listed;
+	GHashTable *broken;	/* profiles that were named for it */
+	LedgerEntry holder;	/* of the ICCID that was asked for last */
+	guint64 sealed, again, elsewhere, abroad, total, listed;
 	gint64 started;
 	int exit_code;
 } Run;
@@ -85,7 +89,8 @@ static void complain(Run *run, const char *what, GError *error)
 {
 	int code;
 
-	g_prefix_error(&error, "%s: ", what);
+	if (what)
+		g_prefix_error(&error, "%s: ", what);
 	code = ifpp_error_exit("ifpp-smdpf", error);
 	if (run->exit_code == IFPP_EXIT_OK)
 		run->exit_code = code;
@@ -99,85 +104,59 @@ static char *item_file(const Item *item)
 
 /* ------------------------------------------------------------ files in bulk */
 
-static gboolean write_plain(const char *path, GBytes *bytes, GError **error)
+static char *tmp_path(Run *run, const Item *item)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	gboolean ok;
+	g_autofree char *name = item_file(item);
 
-	if (fd < 0)
-		return ifpp_file_error(path, NULL, error);
-	ok = ifpp_file_put(fd, path, ifpp_span_bytes(bytes), error);
-	if (close(fd) < 0 && ok)
-		ok = ifpp_file_error(path, NULL, error);
-	if (!ok)
-		g_unlink(path);
-	return ok;
+	return g_strdup_printf("%s/.smdpf-%s-%s", run->options->out, run->ledger->run_name, name);
 }
 
-/* All files of the file system that @path is on. */
-static gboolean sync_files(const char *path, GError **error)
+static gboolean wanted(const Item *item)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	gboolean ok;
-
-	if (fd < 0)
-		return ifpp_file_error(path, NULL, error);
-	ok = syncfs(fd) == 0 || ifpp_file_error(path, NULL, error);
-	close(fd);
-	return ok;
-}
-
-static char *tmp_path(const char *dir, const char *prefix, const char *name)
-{
-	return g_strdup_printf("%s/%s%s", dir, prefix, name);
-}
-
-static gboolean wanted(const Item *item, gboolean old_too)
-{
-	return item->package && !item->there && (old_too || !item->old);
+	return item->package && !item->there;
 }
 
 /*
- * Put the packages of a batch into @dir: all written, one sync for all, then all renamed.
+ * Put the packages of a batch where they are wanted: all written, one sync for all, then all renamed.
  * After a crash a name stands for a whole package or for none.
  */
-static gboolean put_batch(GPtrArray *items, const char *tmp_dir, const char *prefix, const char *dir,
-			  gboolean old_too, GError **error)
+static gboolean deliver(Run *run, GPtrArray *items, GError **error)
 {
+	const char *out = run->options->out;
 	gboolean any = FALSE;
+
+	if (!out)
+		return TRUE;
 
 	for (guint i = 0; i < items->len; i++) {
 		Item *item = items->pdata[i];
-		g_autofree char *name = item_file(item);
-		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
+		g_autofree char *tmp = tmp_path(run, item);
 
-		if (!wanted(item, old_too))
+		if (!wanted(item))
 			continue;
 		any = TRUE;
-		if (!write_plain(tmp, item->package, error))
+		if (!store_write_plain(tmp, item->package, error))
 			goto undo;
 	}
 	if (!any)
 		return TRUE;
-	if (!sync_files(tmp_dir, error))
+	if (!store_sync(out, error))
 		goto undo;
 	for (guint i = 0; i < items->len; i++) {
 		Item *item = items->pdata[i];
-		g_autofree char *name = item_file(item);
-		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
-		g_autofree char *path = g_build_filename(dir, name, NULL);
+		g_autofree char *name = item_file(item), *tmp = tmp_path(run, item);
+		g_autofree char *path = g_build_filename(out, name, NULL);
 
-		if (wanted(item, old_too) && rename(tmp, path) < 0) {
+		if (wanted(item) && rename(tmp, path) < 0) {
 			ifpp_file_error(path, NULL, error);
 			goto undo;
 		}
 	}
-	return ifpp_sync_dir(dir, error);
+	return ifpp_sync_dir(out, error);
 
 undo:
 	for (guint i = 0; i < items->len; i++) {
-		g_autofree char *name = item_file(items->pdata[i]);
-		g_autofree char *tmp = tmp_path(tmp_dir, prefix, name);
+		g_autofree char *tmp = tmp_path(run, items->pdata[i]);
 
 		g_unlink(tmp);
 	}
@@ -187,7 +166,7 @@ undo:
 /* Half-written files of processes that died, in the directory where packages go. */
 static void sweep(Run *run)
 {
-	g_autoptr(GDir) dir = g_dir_open(run->options->out, 0, NULL);
+	g_autoptr(GDir) dir = run->options->out ? g_dir_open(run->options->out, 0, NULL) : NULL;
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir))) {
@@ -267,23 +246,14 @@ static Chip *read_chip(Run *run, const char *path, GError **error)
 /* ------------------------------------------------------------ choosing */
 
 /* May this ICCID go to this chip? Test profiles may be on many chips, others on one. */
-static gboolean iccid_free(Run *run, GPtrArray *items, const guint8 iccid[10], const guint8 eid[16])
+static gboolean iccid_free(Run *run, Item *item, gboolean *free, GError **error)
 {
-	gboolean test = run->options->class == PROFILE_TEST && !run->pool;
+	gboolean test = run->options->class == PROFILE_TEST && !run->pool, held;
 
-	if (!test && ledger_iccid(run->ledger, iccid))
+	item->entry.hold = test ? LEDGER_HELD_TEST : LEDGER_HELD;
+	if (!ledger_holder(run->ledger, item->entry.iccid, item->entry.eid, test, &run->holder, &held, error))
 		return FALSE;
-	for (LedgerEntry *entry = ledger_chip(run->ledger, eid); entry; entry = entry->next)
-		if (!memcmp(entry->iccid, iccid, 10) && entry->state != LEDGER_FAILED &&
-		    ledger_find(run->ledger, entry->key_id))
-			return FALSE;
-	for (guint i = 0; i < items->len; i++) {
-		Item *item = items->pdata[i];
-
-		if (!item->old && !memcmp(item->entry.iccid, iccid, 10) &&
-		    (!test || !memcmp(item->entry.eid, eid, 16)))
-			return FALSE;
-	}
+	*free = !held;
 	return TRUE;
 }
 
@@ -319,37 +289,77 @@ static gboolean load_clear(Item *item, const char *path, GError **error)
 	return TRUE;
 }
 
-/* Give the item its profile and so its ICCID. */
-static gboolean choose_profile(Run *run, GPtrArray *items, Item *item, GError **error)
+static gboolean choose_builtin(Run *run, Item *item, GError **error)
 {
-	char text[21];
+	gboolean free = FALSE;
 
-	if (!run->profiles) {
-		guint64 serial = ledger_serial(run->ledger);
+	while (!free) {
+		gint64 serial;
 
-		for (guint i = 0; i < items->len; i++)
-			serial += !((Item *)items->pdata[i])->old;
-		item->upp = profile_builtin(run->home->series * 1000000000ull + serial, error);
-		if (!item->upp)
+		if (!ledger_serial(run->ledger, &serial, error))
 			return FALSE;
-		profile_builtin_iccid(run->home->series * 1000000000ull + serial, item->entry.iccid);
-		item->upp_name = g_strdup("IFPP minimal");
-		return TRUE;
+		serial += run->home->series * 1000000000ll;
+		profile_builtin_iccid(serial, item->entry.iccid);
+		/* after an adoption the series begins again */
+		if (!iccid_free(run, item, &free, error))
+			return FALSE;
+		if (free)
+			item->upp = profile_builtin(serial, error);
 	}
+	item->upp_name = g_strdup("IFPP minimal");
+	return item->upp != NULL;
+}
+
+static void refuse_taken(Run *run, const Item *item, GError **error)
+{
+	gboolean test = run->options->class == PROFILE_TEST;
+	char iccid[21], eid[33];
+
+	ifpp_iccid_format(item->entry.iccid, iccid);
+	ifpp_eid_format(run->holder.eid, eid);
+	if (!memcmp(run->holder.eid, item->entry.eid, 16))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+			    "the profile with ICCID %s is sealed to another key already, of this chip", iccid);
+	else if (test)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+			    "the profile with ICCID %s is sealed to another key already, for chip %s, and not as --class test",
+			    iccid, eid);
+	else
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+			    "the profile with ICCID %s is sealed to another key already, for chip %s "
+			    "(only --class test may be on several chips)",
+			    iccid, eid);
+}
+
+/* Give the item its profile and so its ICCID. */
+static gboolean choose_profile(Run *run, Item *item, GError **error)
+{
+	if (!run->profiles)
+		return choose_builtin(run, item, error);
 	while (run->next_profile < run->profiles->len) {
 		const char *path = run->profiles->pdata[run->next_profile];
+		GError *why = NULL;
+		gboolean free;
 
-		if (!(run->options->protected ? load_protected : load_clear)(item, path, error))
-			return FALSE;
 		run->next_profile += run->pool;
-		if (iccid_free(run, items, item->entry.iccid, item->entry.eid))
+		if (!(run->options->protected ? load_protected : load_clear)(item, path, &why)) {
+			if (!run->pool) {
+				g_propagate_error(error, why);
+				return FALSE;
+			}
+			/* One that is broken is named, once, and left out. */
+			if (g_hash_table_add(run->broken, g_strdup(path)))
+				complain(run, NULL, why);
+			else
+				g_error_free(why);
+			continue;
+		}
+		if (!iccid_free(run, item, &free, error))
+			return FALSE;
+		if (free)
 			return TRUE;
 		if (!run->pool) {
-			ifpp_iccid_format(item->entry.iccid, text);
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
-				    "the profile with ICCID %s is sealed to another key already "
-				    "(only --class test may be on several chips)",
-				    text);
+			refuse_taken(run, item, error);
 			return FALSE;
 		}
 		g_clear_pointer(&item->upp, ifpp_secret_free);
@@ -363,59 +373,108 @@ static gboolean choose_profile(Run *run, GPtrArray *items, Item *item, GError **
 static gboolean load_old(Run *run, Item *item, GError **error)
 {
 	g_autofree char *name = item_file(item);
-	g_autofree char *path = g_build_filename(run->packages_dir, name, NULL);
-	g_autofree char *out = g_build_filename(run->options->out, name, NULL);
+	g_autofree char *out = run->options->out ? g_build_filename(run->options->out, name, NULL) : NULL;
+	g_autofree char *path = store_path(run->home, item->entry.eid, item->entry.key_id);
 	g_autoptr(GBytes) have = NULL;
 
-	item->package = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
+	/* its chip has answered, and it was pruned; or another host has it, and delivers it */
+	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
+		if (item->entry.state != LEDGER_BOUND)
+			return TRUE;
+		if (run->home->ledger) {
+			run->abroad++;
+			return TRUE;
+		}
+	}
+	item->package = store_read(run->home, &item->entry, error);
 	if (!item->package)
 		return FALSE;
-	have = ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL);
+	have = out ? ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL) : NULL;
 	item->there = have && g_bytes_equal(have, item->package);
 	return TRUE;
 }
 
-/* What this order has for the chip already, then fresh keys until there is enough. */
-static gboolean plan_chip(Run *run, Chip *chip, GPtrArray *items, GError **error)
+static gboolean take_entry(const LedgerEntry *entry, gpointer user, GError **error)
 {
+	Item *item = g_new0(Item, 1);
+
+	item->entry = *entry;
+	item->entry.profile = "";
+	item->old = TRUE;
+	g_ptr_array_add(user, item);
+	return TRUE;
+}
+
+/*
+ * The ledger does not know this key: then there is no package for it either, but for one that was interrupted
+ * before it was bound. An event that names the key says that the ledger was altered.
+ */
+static gboolean check_unbound(Run *run, const Item *item, GError **error)
+{
+	g_autofree char *path = store_path(run->home, item->entry.eid, item->entry.key_id);
+	gboolean named;
+
+	if (!g_file_test(path, G_FILE_TEST_EXISTS))
+		return TRUE;
+	if (!chain_names(run->ledger, item->entry.key_id, &named, error))
+		return FALSE;
+	if (!named)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: was bound, and its entry is gone from the ledger", path);
+	return FALSE;
+}
+
+static gboolean plan_key(Run *run, const Chip *chip, const IfppOtk *otk, GPtrArray *items, GError **error)
+{
+	Item *item = g_new0(Item, 1);
+
+	memcpy(item->entry.key_id, otk->key_id, 32);
+	memcpy(item->entry.eid, chip->eid, 16);
+	memcpy(item->entry.order, run->order, 8);
+	memcpy(item->otpk, otk->point, 65);
+	item->entry.profile = "";
+	gnutls_rnd(GNUTLS_RND_RANDOM, item->entry.transaction, 16);
+	if (!check_unbound(run, item, error) || !choose_profile(run, item, error) ||
+	    !ledger_reserve(run->ledger, &item->entry, error)) {
+		item_free(item);
+		return FALSE;
+	}
+	g_ptr_array_add(items, item);
+	return TRUE;
+}
+
+/* What this order has for the chip already, then fresh keys until there is enough. */
+static gboolean plan_chip(Run *run, Chip *chip, GPtrArray *items, guint *elsewhere, GError **error)
+{
+	g_autoptr(GPtrArray) have = g_ptr_array_new_with_free_func(item_free);
 	int missing = run->options->count;
 
-	for (LedgerEntry *entry = ledger_chip(run->ledger, chip->eid); entry && missing; entry = entry->next) {
-		Item *item;
+	if (!ledger_chip(run->ledger, chip->eid, take_entry, have, error))
+		return FALSE;
+	for (guint i = 0; i < have->len && missing; i++) {
+		Item *item = have->pdata[i];
 
-		if (memcmp(entry->order, run->order, sizeof(run->order)) ||
-		    !ledger_find(run->ledger, entry->key_id))
+		if (memcmp(item->entry.order, run->order, sizeof(run->order)))
 			continue;
 		missing--;
-		if (entry->state == LEDGER_RESERVED) {
-			run->elsewhere++;
+		if (item->entry.state == LEDGER_RESERVED) {
+			(*elsewhere)++;
 			continue;
 		}
-		item = g_new0(Item, 1);
-		item->entry = *entry;
-		item->old = TRUE;
+		have->pdata[i] = g_new0(Item, 1);
+		((Item *)have->pdata[i])->entry = item->entry;
 		g_ptr_array_add(items, item);
-		if (!load_old(run, item, error))
-			return FALSE;
 	}
 	for (guint i = 0; i < chip->keys->len && missing; i++) {
 		const IfppOtk *otk = &g_array_index(chip->keys, IfppOtk, i);
-		Item *item;
+		gboolean taken = !otk->full;
 
-		if (!otk->full || ledger_find(run->ledger, otk->key_id))
+		for (guint j = 0; j < have->len; j++)
+			taken |= !memcmp(((Item *)have->pdata[j])->entry.key_id, otk->key_id, 32);
+		if (taken)
 			continue;
-		item = g_new0(Item, 1);
-		memcpy(item->entry.key_id, otk->key_id, 32);
-		memcpy(item->entry.eid, chip->eid, 16);
-		memcpy(item->entry.order, run->order, 8);
-		memcpy(item->otpk, otk->point, 65);
-		gnutls_rnd(GNUTLS_RND_RANDOM, item->entry.transaction, 16);
-		if (!choose_profile(run, items, item, error)) {
-			item_free(item);
+		if (!plan_key(run, chip, otk, items, error))
 			return FALSE;
-		}
-		ledger_reserve(run->ledger, &item->entry);
-		g_ptr_array_add(items, item);
 		missing--;
 	}
 	if (missing) {
@@ -479,36 +538,60 @@ static gboolean seal_item(Run *run, Item *item, GError **error)
 	return item->package != NULL;
 }
 
-static gboolean bind_batch(Run *run, GPtrArray *items, GError **error)
+/* Those that could be sealed are stored and bound: nothing that the token signed is thrown away. */
+static gboolean bind_sealed(Run *run, GPtrArray *items, GError **error)
 {
-	gboolean ok;
+	g_autofree StoreItem *store = g_new0(StoreItem, items->len);
+	g_autofree LedgerEntry **entries = g_new0(LedgerEntry *, items->len);
+	guint n = 0;
 
 	for (guint i = 0; i < items->len; i++) {
 		Item *item = items->pdata[i];
+		gsize len;
+		const void *data;
 
-		if (!item->old && !seal_item(run, item, error))
-			return FALSE;
+		if (item->old || !item->package)
+			continue;
+		data = g_bytes_get_data(item->package, &len);
+		gnutls_hash_fast(GNUTLS_DIG_SHA256, data, len, item->entry.sha256);
+		item->entry.profile = item->upp_name;
+		store[n] = (StoreItem){ &item->entry, item->package };
+		entries[n++] = &item->entry;
 	}
-	if (!put_batch(items, ledger_run_dir(run->ledger), "", run->packages_dir, FALSE, error))
-		return FALSE;
-	if (!ledger_lock(run->ledger, error))
-		return FALSE;
-	for (guint i = 0; i < items->len; i++) {
-		Item *item = items->pdata[i];
-
-		if (!item->old)
-			ledger_bind(run->ledger, item->entry.key_id, item->package, item->upp_name);
-	}
-	ok = ledger_commit(run->ledger, error);
-	ledger_unlock(run->ledger);
-	return ok;
+	return store_put(run->ledger, store, n, error) && ledger_bind(run->ledger, entries, n, error) &&
+	       (!n || !run->options->anchored || anchor_write(run->home->key_url, &run->ledger->head, error));
 }
 
-static gboolean deliver(Run *run, GPtrArray *items, GError **error)
+static gboolean seal_batch(Run *run, GPtrArray *items, GError **error)
 {
-	g_autofree char *prefix = g_strdup_printf(".smdpf-%s-", ledger_run_name(run->ledger));
+	GError *why = NULL;
+	gint64 renewed = g_get_monotonic_time();
 
-	return put_batch(items, run->options->out, prefix, run->options->out, TRUE, error);
+	for (guint i = 0; i < items->len && !why; i++) {
+		Item *item = items->pdata[i];
+
+		if (!item->old && !seal_item(run, item, &why) && why->code != IFPP_ERROR_TOKEN && why->code != IFPP_ERROR_PIN)
+			complain(run, NULL, g_steal_pointer(&why));
+		if (g_get_monotonic_time() - renewed > LEDGER_LEASE * G_USEC_PER_SEC / 8 && !why) {
+			ledger_renew(run->ledger, &why);
+			renewed = g_get_monotonic_time();
+		}
+	}
+	if (!bind_sealed(run, items, why ? NULL : error)) {
+		/* none may leave */
+		for (guint i = 0; i < items->len; i++)
+			if (!((Item *)items->pdata[i])->old)
+				g_clear_pointer(&((Item *)items->pdata[i])->package, g_bytes_unref);
+		if (why)
+			g_propagate_error(error, why);
+		return FALSE;
+	}
+	if (!deliver(run, items, why ? NULL : error) || why) {
+		if (why)
+			g_propagate_error(error, why);
+		return FALSE;
+	}
+	return TRUE;
 }
 
 /* ------------------------------------------------------------ the run */
@@ -541,25 +624,62 @@ static void progress(Run *run, guint64 done)
 			full, none + bar, done, run->total, elapsed ? done * 1e6 / elapsed : 0.0);
 }
 
+typedef struct {
+	Run *run;
+	GPtrArray *chips, *items;
+	GError **refusals;	/* for each chip, or NULL */
+	guint next_profile, elsewhere;
+} Plan;
+
+static gboolean plan_body(Db *db, gpointer user, GError **error)
+{
+	Plan *plan = user;
+	Run *run = plan->run;
+
+	g_ptr_array_set_size(plan->items, 0);
+	run->next_profile = plan->next_profile;
+	plan->elsewhere = 0;
+	if (!ledger_bury_dead(run->ledger, error))
+		return FALSE;
+	for (guint i = 0; i < plan->chips->len; i++) {
+		GError *why = NULL;
+
+		g_clear_error(&plan->refusals[i]);
+		if (plan_chip(run, plan->chips->pdata[i], plan->items, &plan->elsewhere, &why))
+			continue;
+		/* The chip's own trouble is told, the others go on; the ledger's ends it. */
+		if (why->domain == DB_ERROR || why->code == IFPP_ERROR_LEDGER) {
+			g_propagate_error(error, why);
+			return FALSE;
+		}
+		plan->refusals[i] = why;
+	}
+	return TRUE;
+}
+
 static gboolean run_batch(Run *run, GPtrArray *chips, GPtrArray *names, GError **error)
 {
 	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
-	gboolean ok;
+	g_autofree GError **refusals = g_new0(GError *, chips->len);
+	Plan plan = { .run = run, .chips = chips, .items = items, .refusals = refusals, .next_profile = run->next_profile };
+	gboolean ok = ledger_renew(run->ledger, error) && ledger_transaction(run->ledger, plan_body, &plan, error);
 
-	if (!ledger_lock(run->ledger, error))
-		return FALSE;
 	for (guint i = 0; i < chips->len; i++) {
-		GError *refusal = NULL;
-
-		if (!plan_chip(run, chips->pdata[i], items, &refusal))
-			complain(run, names->pdata[i], refusal);
+		if (ok && refusals[i])
+			complain(run, names->pdata[i], refusals[i]);
+		else
+			g_clear_error(&refusals[i]);
 	}
-	ok = ledger_commit(run->ledger, error);
-	ledger_unlock(run->ledger);
+	run->elsewhere += plan.elsewhere;
+	for (guint i = 0; ok && i < items->len; i++) {
+		Item *item = items->pdata[i];
+		GError *why = NULL;
 
-	if (!ok || !bind_batch(run, items, error) || !deliver(run, items, error))
-		return FALSE;
-	for (guint i = 0; i < items->len; i++) {
+		if (item->old && !load_old(run, item, &why))
+			complain(run, run->home->dir, why);
+	}
+	ok = ok && seal_batch(run, items, error);
+	for (guint i = 0; ok && i < items->len; i++) {
 		Item *item = items->pdata[i];
 
 		if (!item->package)
@@ -568,7 +688,7 @@ static gboolean run_batch(Run *run, GPtrArray *chips, GPtrArray *names, GError *
 		run->again += item->old;
 		show(run, item);
 	}
-	return TRUE;
+	return ok;
 }
 
 /* The same profile source, metadata and mode is the same order. */
@@ -609,9 +729,7 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 {
 	const BindOptions *o = run->options;
 	guint8 ski[20];
-	gboolean ok;
 
-	run->packages_dir = home_path(run->home, "packages");
 	if (o->rules && !(run->rules = rules_load(o->rules, error)))
 		return FALSE;
 	*files = bind_files(o->euicc, ".euicc", ".euicc", error);
@@ -629,17 +747,15 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 		return FALSE;
 	memcpy(run->host_id, ski, sizeof(run->host_id));
 
-	if (!ifpp_make_dir(o->out, 0755, error))
+	if (o->out && !ifpp_make_dir(o->out, 0755, error))
 		return FALSE;
 	run->ledger = ledger_open(run->home, error);
-	if (!run->ledger || !ledger_lock(run->ledger, error))
+	if (!run->ledger || (o->anchored && !anchor_check(run->ledger, run->home->key_url, error)) ||
+	    !ledger_start_run(run->ledger, error) ||
+	    (o->order && !ledger_name_order(run->ledger, run->order, o->order, error)))
 		return FALSE;
 	sweep(run);
-	if (o->order)
-		ledger_name_order(run->ledger, run->order, o->order);
-	ok = ledger_commit(run->ledger, error);
-	ledger_unlock(run->ledger);
-	return ok;
+	return TRUE;
 }
 
 static void summary(Run *run)
@@ -650,7 +766,11 @@ static void summary(Run *run)
 		return;
 	printf("%" G_GUINT64_FORMAT " packages in %s: %" G_GUINT64_FORMAT " sealed now, %" G_GUINT64_FORMAT
 	       " from before\n",
-	       run->sealed + run->again, run->options->out, run->sealed, run->again);
+	       run->sealed + run->again, run->options->out ? run->options->out : run->home->dir, run->sealed, run->again);
+	if (run->abroad)
+		fprintf(stderr,
+			"ifpp-smdpf: %" G_GUINT64_FORMAT " more packages were sealed on another host, and are in its home.\n",
+			run->abroad);
 	if (run->elsewhere)
 		fprintf(stderr,
 			"ifpp-smdpf: %" G_GUINT64_FORMAT " more packages are being sealed by another process. "
@@ -666,6 +786,7 @@ gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, 
 	gboolean ok;
 
 	run.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	run.broken = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	run.started = g_get_monotonic_time();
 	chips = g_ptr_array_new_with_free_func(chip_free);
 	names = g_ptr_array_new();
@@ -697,6 +818,6 @@ gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, 
 	g_clear_pointer(&run.profiles, g_ptr_array_unref);
 	rules_free(run.rules);
 	g_hash_table_unref(run.seen);
-	g_free(run.packages_dir);
+	g_hash_table_unref(run.broken);
 	return ok;
 }

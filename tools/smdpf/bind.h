@@ -20,7 +20,8 @@ typedef struct {
 	ProfileClass class;
 	gboolean session_keys;
 	const char *order;	/* tells apart orders that look alike */
-	const char *out;
+	const char *out;	/* or NULL: they stay in the home */
+	gboolean anchored;	/* hold the ledger against the token, and keep its head there */
 	gboolean json;
 } BindOptions;
 

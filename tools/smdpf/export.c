@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-
+#include "anchor.h"
 #include "bundle.h"
 #include "eid.h"
 #include "envelope.h"
@@ -13,6 +13,7 @@
 #include "file.h"
 #include "ledger.h"
 #include "package.h"
+#include "store.h"
 #include "token.h"
 
 #define PROGRESS_EVERY 64
@@ -45,20 +46,14 @@ static void set_profile(IfppBundleItem *item, const char *name)
 	g_string_free(text, TRUE);
 }
 
-static void choose(LedgerEntry *entry, gpointer user)
+static gboolean choose(const LedgerEntry *entry, gpointer user, GError **error)
 {
 	Export *export = user;
 	IfppBundleItem item = {};
 
-	if (export->order && g_strcmp0(ledger_order_name(export->ledger, entry->order), export->order))
-		return;
-	if (entry->state == LEDGER_RESERVED) {
-		export->reserved += ledger_find(export->ledger, entry->key_id) != NULL;
-		return;
-	}
 	if (entry->state != LEDGER_BOUND) {
 		export->finished++;
-		return;
+		return TRUE;
 	}
 	memcpy(item.eid, entry->eid, sizeof(item.eid));
 	memcpy(item.key_id, entry->key_id, sizeof(item.key_id));
@@ -66,6 +61,30 @@ static void choose(LedgerEntry *entry, gpointer user)
 	ifpp_iccid_mask(entry->iccid, item.iccid);
 	set_profile(&item, entry->profile);
 	g_array_append_val(export->inventory->items, item);
+	return TRUE;
+}
+
+static gboolean choose_order(const LedgerEntry *order, gpointer user, GError **error)
+{
+	Export *export = user;
+	gint64 reserved = 0;
+
+	if (!ledger_count(export->ledger, order->order, LEDGER_RESERVED, &reserved, error))
+		return FALSE;
+	export->reserved += reserved;
+	return ledger_foreach(export->ledger, order->order, choose, export, error);
+}
+
+static gboolean choose_all(Export *export, GError **error)
+{
+	gint64 reserved = 0;
+
+	if (export->order)
+		return ledger_orders(export->ledger, export->order, choose_order, export, error);
+	if (!ledger_count(export->ledger, NULL, LEDGER_RESERVED, &reserved, error))
+		return FALSE;
+	export->reserved = reserved;
+	return ledger_foreach(export->ledger, NULL, choose, export, error);
 }
 
 static int compare(gconstpointer a, gconstpointer b)
@@ -76,33 +95,22 @@ static int compare(gconstpointer a, gconstpointer b)
 	return order ? order : memcmp(x->key_id, y->key_id, sizeof(x->key_id));
 }
 
-/* The package in the home, which must be the one that the ledger says was bound. */
 static GBytes *read_package(Export *export, const IfppBundleItem *item, GError **error)
 {
-	g_autofree char *name = ifpp_package_file_name(item->eid, item->key_id);
-	g_autofree char *path = g_build_filename(export->home->dir, "packages", name, NULL);
-	g_autoptr(GBytes) package = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
-	g_autofree char *sum = NULL, *want = ifpp_hex(IFPP_SPAN(item->sha256));
+	LedgerEntry entry = {};
 
-	if (!package)
-		return NULL;
-	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, package);
-	if (!g_str_equal(sum, want)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH,
-			    "%s: is not what the ledger says; restore it from a backup", path);
-		return NULL;
-	}
-	return g_steal_pointer(&package);
+	memcpy(entry.eid, item->eid, sizeof(entry.eid));
+	memcpy(entry.key_id, item->key_id, sizeof(entry.key_id));
+	memcpy(entry.sha256, item->sha256, sizeof(entry.sha256));
+	return store_read(export->home, &entry, error);
 }
 
 static gboolean take_stock(Export *export, GError **error)
 {
 	GArray *items = export->inventory->items;
 
-	if (!ledger_lock(export->ledger, error))
+	if (!choose_all(export, error))
 		return FALSE;
-	ledger_foreach(export->ledger, choose, export);
-	ledger_unlock(export->ledger);
 	if (!items->len) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s%s: %s", export->order ? "order " : "",
 			    export->order ? export->order : export->home->dir,
@@ -145,8 +153,10 @@ static gboolean is_there(Export *export, const char *path, GBytes *text)
 	return TRUE;
 }
 
-static GBytes *sign_inventory(Home *home, GBytes *text, const char *pin_file, GError **error)
+/* A ledger that is not the newest would deliver what has its result, and miss what was sealed since. */
+static GBytes *sign_inventory(Export *export, GBytes *text, const char *pin_file, GError **error)
 {
+	Home *home = export->home;
 	gnutls_privkey_t key;
 	gnutls_pubkey_t pub;
 	GBytes *envelope = NULL;
@@ -156,7 +166,7 @@ static GBytes *sign_inventory(Home *home, GBytes *text, const char *pin_file, GE
 	key = token_open(home->key_url, &pub, error);
 	if (!key)
 		return NULL;
-	if (home_certifies(home, pub, error))
+	if (home_certifies(home, pub, error) && anchor_check(export->ledger, home->key_url, error))
 		envelope = envelope_sign(ifpp_span_bytes(text), home->chain, key, error);
 	gnutls_pubkey_deinit(pub);
 	gnutls_privkey_deinit(key);
@@ -197,7 +207,7 @@ static gboolean deliver(Export *export, const char *out, const char *pin_file, G
 	text = ifpp_inventory_format(export->inventory);
 	there = is_there(export, out, text);
 	if (!there) {
-		envelope = sign_inventory(export->home, text, pin_file, error);
+		envelope = sign_inventory(export, text, pin_file, error);
 		export->envelope = envelope;
 		/* Too large to be put together in memory. */
 		if (!envelope || !ifpp_file_write_by(out, 0644, put_bundle, export, error))

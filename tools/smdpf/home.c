@@ -22,6 +22,11 @@ char *home_path(const Home *home, const char *name)
 	return g_build_filename(home->dir, name, NULL);
 }
 
+char *home_ledger_path(const Home *home)
+{
+	return home->ledger ? NULL : home_path(home, "ledger.db");
+}
+
 void home_free(Home *home)
 {
 	if (!home)
@@ -29,6 +34,7 @@ void home_free(Home *home)
 	g_free(home->dir);
 	g_free(home->key_url);
 	g_free(home->module);
+	g_free(home->ledger);
 	g_clear_pointer(&home->chain, g_ptr_array_unref);
 	g_clear_pointer(&home->trust, ifpp_trust_free);
 	g_free(home);
@@ -58,12 +64,14 @@ Home *home_open(const char *dir, GError **error)
 		return NULL;
 	}
 	home->module = g_key_file_get_string(conf, "Key", "Module", NULL);
+	home->ledger = g_key_file_get_string(conf, "Ledger", "URL", NULL);
 	series = g_key_file_get_integer(conf, "Profiles", "Series", NULL);
 	home->series = CLAMP(series, 0, 99999);
 	return g_steal_pointer(&home);
 }
 
-Home *home_init(const char *dir, const char *key_url, const char *module, GError **error)
+Home *home_init(const char *dir, const char *key_url, const char *module, const char *ledger,
+		gboolean (*make_ledger)(const Home *home, GError **error), GError **error)
 {
 	static const char *const dirs[] = { CI_DIR, "packages", "run" };
 	g_autofree char *conf_path = g_build_filename(dir, CONF, NULL);
@@ -96,10 +104,17 @@ Home *home_init(const char *dir, const char *key_url, const char *module, GError
 	g_key_file_set_string(conf, "Key", "URL", key_url);
 	if (module)
 		g_key_file_set_string(conf, "Key", "Module", module);
+	if (ledger)
+		g_key_file_set_string(conf, "Ledger", "URL", ledger);
 	g_key_file_set_integer(conf, "Profiles", "Series", series);
 	text = g_key_file_to_data(conf, &len, NULL);
-	if (!ifpp_file_write(conf_path, text, len, 0600, error))
+	home = g_new0(Home, 1);
+	home->dir = g_strdup(dir);
+	home->ledger = g_strdup(ledger);
+	/* Here and nowhere else: a ledger that is missing later was lost, and is not made anew. */
+	if (!make_ledger(home, error) || !ifpp_file_write(conf_path, text, len, 0600, error))
 		return NULL;
+	home_free(g_steal_pointer(&home));
 	return home_open(dir, error);
 }
 

@@ -12,14 +12,16 @@
  * DIR/dppb.pub.pem	public half of the key
  * DIR/dppb.pem		CERT.DPpb and its sub-CAs
  * DIR/ci/		CI roots and CRLs
- * DIR/ledger		which one-time key is bound to what (ledger.h)
- * DIR/packages/	every package ever released
+ * DIR/ledger.db		which one-time key is bound to what (ledger.h), unless a server keeps it
+ * DIR/packages/	every package ever released, and
+ * DIR/journal		what each of them is (store.h)
  * DIR/run/		a directory for each running process
  */
 typedef struct {
 	char *dir;
 	char *key_url;
 	char *module;		/* or NULL */
+	char *ledger;		/* URL of its database, or NULL: DIR/ledger.db */
 	guint series;		/* 0..99999: makes built-in ICCIDs unique between homes */
 	GPtrArray *chain;	/* GBytes of DER, CERT.DPpb first; NULL before home_load_trust() */
 	IfppTrust *trust;
@@ -34,9 +36,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Home, home_free)
  * @dir: its name, made if absent
  * @key_url: pkcs11: URL
  * @module: path or NULL
+ * @ledger: URL of a database server, or NULL
+ * @make_ledger: called for a new home
  * @error: IFPP_ERROR_USAGE when the home is another key's; IO, ACCESS, NO_SPACE
  */
-Home *home_init(const char *dir, const char *key_url, const char *module, GError **error);
+Home *home_init(const char *dir, const char *key_url, const char *module, const char *ledger,
+		gboolean (*make_ledger)(const Home *home, GError **error), GError **error);
 gboolean home_store_public_key(Home *home, gnutls_pubkey_t pub, GError **error);
 
 /**
@@ -56,6 +61,8 @@ gboolean home_load_trust(Home *home, GError **error);
 gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error);
 
 char *home_path(const Home *home, const char *name);
+/* The ledger's file, NULL when a server keeps it. */
+char *home_ledger_path(const Home *home);
 
 /* Uncompressed point of a P-256 public key. */
 gboolean home_point(gnutls_pubkey_t pub, guint8 point[65], GError **error);

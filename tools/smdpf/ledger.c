@@ -1,417 +1,425 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "ledger.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <gio/gio.h>
-#include <glib/gstdio.h>
-#include <gnutls/crypto.h>
-
+#include "chain.h"
 #include "error.h"
-#include "file.h"
+#include "run.h"
 
-struct _Ledger {
-	char *path;
-	char *runs;		/* DIR/run */
-	char *run_name;
-	char *run_dir;
-	guint8 run[8];
-	int fd;
-	int run_fd;
-	gint64 offset;		/* up to here the file is in memory */
-	guint64 lines;
-	guint64 serial;
-	GString *pending;	/* lines not yet on the disk */
-	GHashTable *keys;	/* key_id → entry, owner */
-	GHashTable *chips;	/* eid → first entry */
-	GHashTable *iccids;	/* iccid → last entry */
-	GHashTable *orders;	/* order, hex → its name */
-	GStringChunk *names;
+#define VERSION 1
+#define PAGE 500		/* entries read at once */
+
+static const char *const schema[] = {
+	"CREATE TABLE IF NOT EXISTS ledger (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS run (id BYTEA PRIMARY KEY, place TEXT NOT NULL, host TEXT NOT NULL, until BIGINT NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS orders (id BYTEA PRIMARY KEY, name TEXT NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS binding (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, iccid BYTEA, "
+	"order_id BYTEA NOT NULL, transaction_id BYTEA NOT NULL, run BYTEA NOT NULL, state BIGINT NOT NULL, "
+	"hold BIGINT NOT NULL, reason BIGINT NOT NULL, sha256 BYTEA, profile TEXT NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS binding_eid ON binding (eid)",
+	"CREATE INDEX IF NOT EXISTS binding_order ON binding (order_id, key_id)",
+	"CREATE INDEX IF NOT EXISTS binding_reserved ON binding (run) WHERE state = 0",
+	/* The promise about ICCIDs; that test profiles and others do not share one is ledger_holder()'s. */
+	"CREATE UNIQUE INDEX IF NOT EXISTS binding_iccid ON binding (iccid) WHERE hold = 1",
+	"CREATE UNIQUE INDEX IF NOT EXISTS binding_test ON binding (iccid, eid) WHERE hold = 2",
 };
 
-static guint hash_bytes(gconstpointer p)
+#define COLUMNS "key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, profile"
+enum { KEY_ID, EID, ICCID, ORDER, TRANSACTION, RUN, STATE, HOLD, REASON, SHA256, PROFILE, N_COLUMNS };
+
+#define BLOB(bytes) DB_B(bytes, sizeof(bytes))
+
+/* ------------------------------------------------------------ errors */
+
+gboolean ledger_error(const Home *home, GError *db_error, GError **error)
 {
-	guint32 value;
-
-	memcpy(&value, p, sizeof(value));
-	return value;
-}
-
-/* EIDs and ICCIDs begin alike and differ at the end. */
-static guint hash_eid(gconstpointer p)
-{
-	return hash_bytes((const guint8 *)p + 11) ^ hash_bytes((const guint8 *)p + 7) * 31;
-}
-
-static guint hash_iccid(gconstpointer p)
-{
-	return hash_bytes((const guint8 *)p + 6) ^ hash_bytes((const guint8 *)p + 2) * 31;
-}
-
-static gboolean equal_key(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, 32);
-}
-
-static gboolean equal_eid(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, 16);
-}
-
-static gboolean equal_iccid(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, 10);
-}
-
-/* ------------------------------------------------------------ lines */
-
-static gboolean hex_field(char **line, guint8 *out, gsize len)
-{
-	return ifpp_unhex_into(*line ? strsep(line, " ") : NULL, out, len);
-}
-
-/* The last field, escaped; NULL when it is not text. */
-static const char *name_field(Ledger *ledger, const char *line)
-{
-	g_autofree char *name = line && *line ? g_uri_unescape_string(line, NULL) : NULL;
-
-	return name && g_utf8_validate(name, -1, NULL) ? g_string_chunk_insert_const(ledger->names, name) : NULL;
-}
-
-static gboolean apply_order(Ledger *ledger, char *line)
-{
-	const char *name;
-	guint8 order[8];
-
-	if (!hex_field(&line, order, 8) || !(name = name_field(ledger, line)))
+	if (db_error->domain != DB_ERROR) {
+		g_propagate_error(error, db_error);
 		return FALSE;
-	g_hash_table_insert(ledger->orders, ifpp_hex(IFPP_SPAN(order)), (char *)name);
-	return TRUE;
-}
-
-static gboolean apply_reserve(Ledger *ledger, char *line)
-{
-	LedgerEntry in = {}, *entry;
-
-	if (!hex_field(&line, in.key_id, 32) || !hex_field(&line, in.eid, 16) || !hex_field(&line, in.iccid, 10) ||
-	    !hex_field(&line, in.order, 8) || !hex_field(&line, in.transaction, 16) ||
-	    !hex_field(&line, in.run, 8) || line)
-		return FALSE;
-	ledger->serial++;
-	entry = g_hash_table_lookup(ledger->keys, in.key_id);
-	if (entry) {
-		/* again only after its process died */
-		if (entry->state != LEDGER_RESERVED || memcmp(entry->eid, in.eid, 16) ||
-		    !memcmp(entry->run, in.run, 8))
-			return FALSE;
-		in.next = entry->next;
-		if (g_hash_table_lookup(ledger->iccids, entry->iccid) == entry)
-			g_hash_table_remove(ledger->iccids, entry->iccid);
-		*entry = in;
-	} else {
-		entry = g_memdup2(&in, sizeof(in));
-		entry->next = g_hash_table_lookup(ledger->chips, in.eid);
-		g_hash_table_insert(ledger->keys, entry->key_id, entry);
-		g_hash_table_replace(ledger->chips, entry->eid, entry);
 	}
-	g_hash_table_replace(ledger->iccids, entry->iccid, entry);
-	return TRUE;
-}
-
-static gboolean apply(Ledger *ledger, char *line)
-{
-	char *word = strsep(&line, " ");
-	LedgerEntry *entry;
-	guint8 key_id[32];
-
-	if (!strcmp(word, "reserve"))
-		return apply_reserve(ledger, line);
-	if (!strcmp(word, "order"))
-		return apply_order(ledger, line);
-	if (!hex_field(&line, key_id, 32) || !(entry = g_hash_table_lookup(ledger->keys, key_id)))
-		return FALSE;
-	if (!strcmp(word, "bound")) {
-		guint8 hash[32];
-
-		if (!hex_field(&line, hash, 32) || entry->state != LEDGER_RESERVED)
-			return FALSE;
-		if (line && !(entry->profile = name_field(ledger, line)))
-			return FALSE;
-		memcpy(entry->sha256, hash, sizeof(hash));
-		entry->state = LEDGER_BOUND;
-		return TRUE;
-	}
-	if (entry->state == LEDGER_RESERVED)
-		return FALSE;
-	if (!strcmp(word, "installed") && !line) {
-		entry->state = LEDGER_INSTALLED;
-		return TRUE;
-	}
-	if (!strcmp(word, "failed") && line) {
-		guint64 reason;
-
-		if (!g_ascii_string_to_unsigned(line, 10, 1, 127, &reason, NULL))
-			return FALSE;
-		entry->state = LEDGER_FAILED;
-		entry->reason = reason;
-		return TRUE;
-	}
+	g_set_error(error, IFPP_ERROR, db_error->code == DB_ERROR_FULL ? IFPP_ERROR_NO_SPACE : IFPP_ERROR_LEDGER,
+		    "ledger: %s", db_error->message);
+	g_error_free(db_error);
 	return FALSE;
 }
 
-/* Apply whole lines of @text; the length of what was applied, or -1. */
-static gssize apply_lines(Ledger *ledger, char *text, gsize len, GError **error)
+gboolean ledger_transaction(Ledger *ledger, DbBody body, gpointer user, GError **error)
 {
-	char *p = text, *end = text + len, *nl;
+	GError *local = NULL;
 
-	while ((nl = memchr(p, '\n', end - p))) {
-		*nl = '\0';
-		ledger->lines++;
-		if (strlen(p) != (gsize)(nl - p) || !apply(ledger, p)) {
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO,
-				    "%s: line %" G_GUINT64_FORMAT " is damaged; restore it from a backup",
-				    ledger->path, ledger->lines);
-			return -1;
-		}
-		p = nl + 1;
+	return db_transaction(ledger->db, body, user, &local) || ledger_error(ledger->home, local, error);
+}
+
+/* ------------------------------------------------------------ rows */
+
+static gboolean read_entry(const DbValue *row, guint n, LedgerEntry *entry, GError **error)
+{
+	*entry = (LedgerEntry){ .profile = "" };
+	if (n == N_COLUMNS && db_get_blob(&row[KEY_ID], entry->key_id, 32) && db_get_blob(&row[EID], entry->eid, 16) &&
+	    (row[ICCID].type == DB_NULL || db_get_blob(&row[ICCID], entry->iccid, 10)) &&
+	    db_get_blob(&row[ORDER], entry->order, 8) && db_get_blob(&row[TRANSACTION], entry->transaction, 16) &&
+	    db_get_blob(&row[RUN], entry->run, 8) &&
+	    (row[SHA256].type == DB_NULL || db_get_blob(&row[SHA256], entry->sha256, 32)) &&
+	    row[STATE].num >= LEDGER_RESERVED && row[STATE].num <= LEDGER_FAILED &&
+	    row[HOLD].num >= LEDGER_FREE && row[HOLD].num <= LEDGER_HELD_TEST) {
+		entry->state = row[STATE].num;
+		entry->hold = row[HOLD].num;
+		entry->reason = row[REASON].num;
+		entry->profile = db_get_text(&row[PROFILE]);
+		return TRUE;
 	}
-	return p - text;
-}
-
-/* Read what was added since. A last line without its end was never acted on: cut it off. */
-static gboolean catch_up(Ledger *ledger, GError **error)
-{
-	g_autofree char *buf = g_malloc(65536);
-	gsize have = 0;
-
-	for (;;) {
-		ssize_t n = pread(ledger->fd, buf + have, 65536 - have, ledger->offset + have);
-		gssize used;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return ifpp_file_error(ledger->path, NULL, error);
-		if (n == 0)
-			break;
-		have += n;
-		used = apply_lines(ledger, buf, have, error);
-		if (used < 0)
-			return FALSE;
-		ledger->offset += used;
-		have -= used;
-		memmove(buf, buf + used, have);
-		if (have == 65536) {
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is not a ledger", ledger->path);
-			return FALSE;
-		}
-	}
-	if (have && ftruncate(ledger->fd, ledger->offset) < 0)
-		return ifpp_file_error(ledger->path, NULL, error);
-	return TRUE;
-}
-
-static void add_line(Ledger *ledger, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void add_line(Ledger *ledger, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	g_string_append_vprintf(ledger->pending, format, args);
-	va_end(args);
-	g_string_append_c(ledger->pending, '\n');
-}
-
-#define HEX(bytes) ifpp_hex((IfppSpan){ bytes, sizeof(bytes) })
-
-void ledger_reserve(Ledger *ledger, const LedgerEntry *entry)
-{
-	g_autofree char *key_id = HEX(entry->key_id), *eid = HEX(entry->eid), *iccid = HEX(entry->iccid);
-	g_autofree char *order = HEX(entry->order), *transaction = HEX(entry->transaction);
-
-	add_line(ledger, "reserve %s %s %s %s %s %s", key_id, eid, iccid, order, transaction, ledger->run_name);
-}
-
-void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package, const char *profile)
-{
-	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
-	g_autofree char *hash = NULL;
-	g_autofree char *name = g_uri_escape_string(profile, NULL, FALSE);
-	guint8 digest[32];
-
-	gnutls_hash_fast(GNUTLS_DIG_SHA256, g_bytes_get_data(package, NULL), g_bytes_get_size(package), digest);
-	hash = HEX(digest);
-	add_line(ledger, "bound %s %s%s%s", id, hash, *name ? " " : "", name);
-}
-
-void ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name)
-{
-	g_autofree char *id = ifpp_hex((IfppSpan){ order, 8 }), *escaped = g_uri_escape_string(name, NULL, FALSE);
-
-	if (!g_hash_table_contains(ledger->orders, id))
-		add_line(ledger, "order %s %s", id, escaped);
-}
-
-void ledger_result(Ledger *ledger, const guint8 key_id[32], guint reason)
-{
-	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
-
-	if (reason)
-		add_line(ledger, "failed %s %u", id, reason);
-	else
-		add_line(ledger, "installed %s", id);
-}
-
-gboolean ledger_commit(Ledger *ledger, GError **error)
-{
-	gsize len = ledger->pending->len, done = 0;
-	gssize used;
-
-	while (done < len) {
-		ssize_t n = pwrite(ledger->fd, ledger->pending->str + done, len - done, ledger->offset + done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			ifpp_file_error(ledger->path, NULL, error);
-			goto undo;
-		}
-		done += n;
-	}
-	if (len && fdatasync(ledger->fd) < 0) {
-		ifpp_file_error(ledger->path, NULL, error);
-		goto undo;
-	}
-	used = apply_lines(ledger, ledger->pending->str, len, error);
-	g_string_truncate(ledger->pending, 0);
-	if (used < 0)
-		return FALSE;
-	ledger->offset += used;
-	return TRUE;
-
-undo:
-	g_string_truncate(ledger->pending, 0);
-	if (ftruncate(ledger->fd, ledger->offset) < 0)
-		g_prefix_error(error, "%s: cannot take back what was written: ", ledger->path);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: an entry is damaged");
 	return FALSE;
 }
 
-/* ------------------------------------------------------------ processes */
+typedef struct {
+	LedgerFunc func;
+	gpointer user;
+} Walk;
 
-static void remove_run_dir(const char *path)
+static gboolean walk_row(const DbValue *row, guint n, gpointer user, GError **error)
 {
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
+	Walk *walk = user;
+	LedgerEntry entry;
 
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *file = g_build_filename(path, name, NULL);
-
-		g_unlink(file);
-	}
-	g_rmdir(path);
+	return read_entry(row, n, &entry, error) && walk->func(&entry, walk->user, error);
 }
 
-/* Forget processes that are gone. Their half-made packages go with them. */
-static void bury_dead(Ledger *ledger)
+static gboolean take_one(const LedgerEntry *entry, gpointer user, GError **error)
 {
-	g_autoptr(GDir) dir = g_dir_open(ledger->runs, 0, NULL);
-	const char *name;
+	LedgerEntry *out = user;
 
-	while (dir && (name = g_dir_read_name(dir))) {
-		g_autofree char *path = g_build_filename(ledger->runs, name, NULL);
-		int fd;
-
-		if (!strcmp(name, ledger->run_name))
-			continue;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			continue;
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			remove_run_dir(path);
-		close(fd);
-	}
-}
-
-gboolean ledger_run_alive(Ledger *ledger, const char *run)
-{
-	g_autofree char *path = g_build_filename(ledger->runs, run, NULL);
-
-	return g_file_test(path, G_FILE_TEST_IS_DIR);
-}
-
-const char *ledger_run_dir(Ledger *ledger)
-{
-	return ledger->run_dir;
-}
-
-const char *ledger_run_name(Ledger *ledger)
-{
-	return ledger->run_name;
-}
-
-/* ------------------------------------------------------------ the ledger */
-
-gboolean ledger_lock(Ledger *ledger, GError **error)
-{
-	int ret;
-
-	do
-		ret = flock(ledger->fd, LOCK_EX);
-	while (ret < 0 && errno == EINTR);
-	if (ret < 0)
-		return ifpp_file_error(ledger->path, NULL, error);
-	if (!catch_up(ledger, error)) {
-		ledger_unlock(ledger);
-		return FALSE;
-	}
-	bury_dead(ledger);
+	*out = *entry;
+	out->profile = "";
 	return TRUE;
 }
 
-void ledger_unlock(Ledger *ledger)
+static gboolean one(Ledger *ledger, const char *sql, const DbValue *params, guint n, LedgerEntry *entry,
+		    gboolean *found, GError **error)
 {
-	g_string_truncate(ledger->pending, 0);
-	flock(ledger->fd, LOCK_UN);
+	Walk walk = { take_one, entry };
+
+	/* a state that no entry has */
+	*entry = (LedgerEntry){ .state = 0xFF, .profile = "" };
+	if (!db_run(ledger->db, sql, params, n, walk_row, &walk, NULL, error))
+		return FALSE;
+	*found = entry->state != 0xFF;
+	return TRUE;
+}
+
+gboolean ledger_find(Ledger *ledger, const guint8 key_id[32], LedgerEntry *entry, gboolean *found, GError **error)
+{
+	const DbValue params[] = { DB_B(key_id, 32) };
+
+	return one(ledger, "SELECT " COLUMNS " FROM binding WHERE key_id = $1", params, 1, entry, found, error);
+}
+
+gboolean ledger_chip(Ledger *ledger, const guint8 eid[16], LedgerFunc func, gpointer user, GError **error)
+{
+	Walk walk = { func, user };
+
+	return DB_RUN(ledger->db, "SELECT " COLUMNS " FROM binding WHERE eid = $1 ORDER BY key_id", walk_row, &walk, NULL,
+		      error, DB_B(eid, 16));
+}
+
+gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[16], gboolean test,
+		       LedgerEntry *entry, gboolean *found, GError **error)
+{
+	const DbValue params[] = { DB_B(iccid, 10), DB_B(eid, 16) };
+
+	if (!one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 1", params, 1, entry, found, error))
+		return FALSE;
+	if (*found)
+		return TRUE;
+	return test ? one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND eid = $2 AND hold = 2", params, 2,
+			  entry, found, error) :
+		      one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 2 LIMIT 1", params, 1,
+			  entry, found, error);
+}
+
+gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error)
+{
+	return DB_RUN(ledger->db,
+		      "INSERT INTO binding (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, 0, $7, 0, NULL, '')", NULL,
+		      NULL, NULL, error, BLOB(entry->key_id), BLOB(entry->eid), BLOB(entry->iccid), BLOB(entry->order),
+		      BLOB(entry->transaction), BLOB(ledger->run), DB_I(entry->hold));
+}
+
+static gboolean take_int(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gint64 *)user = row[0].num;
+	return TRUE;
+}
+
+gboolean ledger_serial(Ledger *ledger, gint64 *serial, GError **error)
+{
+	*serial = 0;
+	return DB_RUN(ledger->db, "SELECT value FROM ledger WHERE name = 'serial'", take_int, serial, NULL, error) &&
+	       DB_RUN(ledger->db, "UPDATE ledger SET value = value + 1 WHERE name = 'serial'", NULL, NULL, NULL, error);
+}
+
+/* ------------------------------------------------------------ changes */
+
+typedef struct {
+	Ledger *ledger;
+	LedgerEntry *const *entries;
+	const LedgerResult *results;
+	guint n;
+	const guint8 *order;
+	const char *name;
+} Change;
+
+static gboolean bind_body(Db *db, gpointer user, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	Change *change = user;
+
+	for (guint i = 0; i < change->n; i++) {
+		LedgerEntry *entry = change->entries[i];
+		gint64 changed = 0;
+
+		if (!DB_RUN(db,
+			    "UPDATE binding SET state = 1, sha256 = $2, profile = $3 "
+			    "WHERE key_id = $1 AND state = 0 AND run = $4",
+			    NULL, NULL, &changed, error, BLOB(entry->key_id), BLOB(entry->sha256),
+			    db_text(entry->profile), BLOB(change->ledger->run)))
+			return FALSE;
+		if (changed != 1) {
+			g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id));
+
+			/* after a COMMIT whose answer was lost, it is ours already */
+			LedgerEntry have;
+			gboolean found;
+
+			if (!ledger_find(change->ledger, entry->key_id, &have, &found, error))
+				return FALSE;
+			if (found && have.state != LEDGER_RESERVED && !memcmp(have.sha256, entry->sha256, 32))
+				return chain_head(change->ledger, &change->ledger->head, error);
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
+				    "key %.16s: another process took this one for dead and released the key; nothing of "
+				    "this batch has left the home",
+				    id);
+			return FALSE;
+		}
+		chain_bound_line(text, entry);
+	}
+	return chain_append(change->ledger, text->str, change->n, error);
+}
+
+gboolean ledger_bind(Ledger *ledger, LedgerEntry *const *entries, guint n, GError **error)
+{
+	Change change = { .ledger = ledger, .entries = entries, .n = n };
+
+	return !n || ledger_transaction(ledger, bind_body, &change, error);
+}
+
+static gboolean result_body(Db *db, gpointer user, GError **error)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	Change *change = user;
+
+	for (guint i = 0; i < change->n; i++) {
+		const LedgerResult *result = &change->results[i];
+		g_autofree char *id = ifpp_hex(IFPP_SPAN(result->key_id));
+		gint64 changed = 0;
+
+		if (!DB_RUN(db,
+			    "UPDATE binding SET state = $2, hold = CASE WHEN $2 = 3 THEN 0 ELSE hold END, reason = $3 "
+			    "WHERE key_id = $1 AND state = 1",
+			    NULL, NULL, &changed, error, BLOB(result->key_id),
+			    DB_I(result->reason ? LEDGER_FAILED : LEDGER_INSTALLED), DB_I(result->reason)))
+			return FALSE;
+		if (changed && result->reason)
+			g_string_append_printf(text, "failed %s %u\n", id, result->reason);
+		else if (changed)
+			g_string_append_printf(text, "installed %s\n", id);
+	}
+	return !text->len || chain_append(change->ledger, text->str, 0, error);
+}
+
+gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GError **error)
+{
+	Change change = { .ledger = ledger, .results = results, .n = n };
+
+	return !n || ledger_transaction(ledger, result_body, &change, error);
+}
+
+static gboolean name_body(Db *db, gpointer user, GError **error)
+{
+	Change *change = user;
+	g_autofree char *id = ifpp_hex((IfppSpan){ change->order, 8 });
+	g_autofree char *escaped = g_uri_escape_string(change->name, NULL, FALSE);
+	g_autofree char *text = g_strdup_printf("order %s %s\n", id, escaped);
+	gint64 have = -1;
+
+	if (!DB_RUN(db, "SELECT 1 FROM orders WHERE id = $1", take_int, &have, NULL, error, DB_B(change->order, 8)))
+		return FALSE;
+	return have == 1 || (DB_RUN(db, "INSERT INTO orders (id, name) VALUES ($1, $2)", NULL, NULL, NULL, error,
+				    DB_B(change->order, 8), db_text(change->name)) &&
+			     chain_append(change->ledger, text, 0, error));
+}
+
+gboolean ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name, GError **error)
+{
+	Change change = { .ledger = ledger, .order = order, .name = name };
+
+	return ledger_transaction(ledger, name_body, &change, error);
+}
+
+/* ------------------------------------------------------------ looking */
+
+typedef struct {
+	Walk walk;
+	guint8 last[32];
+	guint n;
+} Page;
+
+static gboolean page_entry(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Page *page = user;
+
+	memcpy(page->last, entry->key_id, 32);
+	page->n++;
+	return page->walk.func(entry, page->walk.user, error);
+}
+
+gboolean ledger_foreach(Ledger *ledger, const guint8 *order, LedgerFunc func, gpointer user, GError **error)
+{
+	Page page = { .walk = { func, user } };
+	Walk walk = { page_entry, &page };
+	GError *local = NULL;
+	gboolean ok;
+
+	do {
+		page.n = 0;
+		ok = order ? DB_RUN(ledger->db,
+				    "SELECT " COLUMNS " FROM binding WHERE order_id = $1 AND key_id > $2 AND state > 0 "
+				    "ORDER BY key_id LIMIT $3",
+				    walk_row, &walk, NULL, &local, DB_B(order, 8), BLOB(page.last), DB_I(PAGE)) :
+			     DB_RUN(ledger->db,
+				    "SELECT " COLUMNS " FROM binding WHERE key_id > $1 AND state > 0 ORDER BY key_id LIMIT $2",
+				    walk_row, &walk, NULL, &local, BLOB(page.last), DB_I(PAGE));
+	} while (ok && page.n == PAGE);
+	return ok || ledger_error(ledger->home, local, error);
+}
+
+static gboolean order_row(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Walk *walk = user;
+	LedgerEntry entry = { .profile = db_get_text(&row[1]) };
+
+	return !db_get_blob(&row[0], entry.order, 8) || walk->func(&entry, walk->user, error);
+}
+
+gboolean ledger_orders(Ledger *ledger, const char *name, LedgerFunc func, gpointer user, GError **error)
+{
+	Walk walk = { func, user };
+	GError *local = NULL;
+	gboolean ok;
+
+	ok = name ? DB_RUN(ledger->db, "SELECT id, name FROM orders WHERE name = $1", order_row, &walk, NULL, &local,
+			   db_text(name)) :
+		    DB_RUN(ledger->db, "SELECT id, name FROM orders ORDER BY name", order_row, &walk, NULL, &local);
+	return ok || ledger_error(ledger->home, local, error);
+}
+
+gboolean ledger_count(Ledger *ledger, const guint8 *order, LedgerState state, gint64 *count, GError **error)
+{
+	GError *local = NULL;
+	gboolean ok;
+
+	ok = order ? DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE order_id = $1 AND state = $2", take_int, count,
+			    NULL, &local, DB_B(order, 8), DB_I(state)) :
+		     DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state = $1", take_int, count, NULL, &local,
+			    DB_I(state));
+	return ok || ledger_error(ledger->home, local, error);
+}
+
+gboolean ledger_look(Ledger *ledger, GError **error)
+{
+	GError *local = NULL;
+
+	return chain_head(ledger, &ledger->head, &local) || ledger_error(ledger->home, local, error);
+}
+
+/* ------------------------------------------------------------ opening */
+
+static gboolean create_body(Db *db, gpointer user, GError **error)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(schema); i++)
+		if (!db_run(db, schema[i], NULL, 0, NULL, NULL, NULL, error))
+			return FALSE;
+	return db_run(db, chain_schema, NULL, 0, NULL, NULL, NULL, error) &&
+	       DB_RUN(db, "INSERT INTO ledger (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", NULL, NULL,
+		      NULL, error, DB_I(VERSION)) &&
+	       DB_RUN(db, "INSERT INTO ledger (name, value) VALUES ('serial', 0) ON CONFLICT (name) DO NOTHING", NULL, NULL,
+		      NULL, error);
+}
+
+static Db *open_db(const Home *home, gboolean create, GError **error)
+{
+	g_autofree char *path = home_ledger_path(home), *old = home_path(home, "ledger");
+	GError *local = NULL;
+	Db *db;
+
+	if (path && !create && !g_file_test(path, G_FILE_TEST_EXISTS)) {
+		if (g_file_test(old, G_FILE_TEST_EXISTS))
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+				    "%s: is a ledger of version 0; ifpp-smdpf ledger migrate takes it over", old);
+		else
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: the ledger is missing", path);
+		return NULL;
+	}
+	db = db_open(home->ledger ? home->ledger : path, create, &local);
+	if (!db)
+		ledger_error(home, local, error);
+	return db;
+}
+
+gboolean ledger_create(const Home *home, GError **error)
+{
+	g_autoptr(Ledger) ledger = ledger_open_unchecked(home, TRUE, error);
+
+	return ledger != NULL;
+}
+
+static gboolean check_version(Ledger *ledger, GError **error)
+{
+	gint64 version = 0;
+
+	if (!DB_RUN(ledger->db, "SELECT value FROM ledger WHERE name = 'version'", take_int, &version, NULL, error))
+		return FALSE;
+	if (version == VERSION)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "the ledger is of version %" G_GINT64_FORMAT ", this program knows version %d", version, VERSION);
+	return FALSE;
+}
+
+Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error)
+{
+	g_autoptr(Ledger) ledger = g_new0(Ledger, 1);
+	GError *local = NULL;
+
+	ledger->home = home;
+	ledger->run_fd = -1;
+	ledger->db = open_db(home, create, error);
+	if (!ledger->db)
+		return NULL;
+	if ((create && !db_transaction(ledger->db, create_body, NULL, &local)) || !check_version(ledger, &local)) {
+		ledger_error(home, local, error);
+		return NULL;
+	}
+	return g_steal_pointer(&ledger);
 }
 
 Ledger *ledger_open(const Home *home, GError **error)
 {
-	g_autoptr(Ledger) ledger = g_new0(Ledger, 1);
+	g_autoptr(Ledger) ledger = ledger_open_unchecked(home, FALSE, error);
 
-	ledger->fd = ledger->run_fd = -1;
-	ledger->path = home_path(home, "ledger");
-	ledger->runs = home_path(home, "run");
-	ledger->pending = g_string_new(NULL);
-	ledger->keys = g_hash_table_new_full(hash_bytes, equal_key, NULL, g_free);
-	ledger->chips = g_hash_table_new(hash_eid, equal_eid);
-	ledger->iccids = g_hash_table_new(hash_iccid, equal_iccid);
-	ledger->orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	ledger->names = g_string_chunk_new(1024);
-	gnutls_rnd(GNUTLS_RND_NONCE, ledger->run, sizeof(ledger->run));
-	ledger->run_name = HEX(ledger->run);
-
-	ledger->fd = open(ledger->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (ledger->fd < 0) {
-		ifpp_file_error(ledger->path, NULL, error);
+	if (!ledger || !ledger_look(ledger, error) || !chain_check(ledger, FALSE, error))
 		return NULL;
-	}
-	if (!ifpp_sync_dir(home->dir, error) || !ledger_lock(ledger, error))
-		return NULL;
-	/* Under the lock, so that nobody takes the new directory for a dead one's. */
-	ledger->run_dir = g_build_filename(ledger->runs, ledger->run_name, NULL);
-	if (g_mkdir(ledger->run_dir, 0700) == 0)
-		ledger->run_fd = open(ledger->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (ledger->run_fd < 0 || flock(ledger->run_fd, LOCK_EX | LOCK_NB) < 0) {
-		ifpp_file_error(ledger->run_dir, NULL, error);
-		return NULL;
-	}
-	ledger_unlock(ledger);
 	return g_steal_pointer(&ledger);
 }
 
@@ -419,73 +427,7 @@ void ledger_free(Ledger *ledger)
 {
 	if (!ledger)
 		return;
-	if (ledger->run_fd >= 0) {
-		remove_run_dir(ledger->run_dir);
-		close(ledger->run_fd);
-	}
-	if (ledger->fd >= 0)
-		close(ledger->fd);
-	g_hash_table_unref(ledger->iccids);
-	g_hash_table_unref(ledger->chips);
-	g_hash_table_unref(ledger->keys);
-	g_hash_table_unref(ledger->orders);
-	g_string_chunk_free(ledger->names);
-	g_string_free(ledger->pending, TRUE);
-	g_free(ledger->run_dir);
-	g_free(ledger->run_name);
-	g_free(ledger->runs);
-	g_free(ledger->path);
+	run_end(ledger);
+	db_close(ledger->db);
 	g_free(ledger);
-}
-
-/* A reservation counts while its process lives. */
-static gboolean counts(Ledger *ledger, LedgerEntry *entry)
-{
-	g_autofree char *run = NULL;
-
-	if (entry->state != LEDGER_RESERVED || !memcmp(entry->run, ledger->run, sizeof(ledger->run)))
-		return TRUE;
-	run = HEX(entry->run);
-	return ledger_run_alive(ledger, run);
-}
-
-LedgerEntry *ledger_find(Ledger *ledger, const guint8 key_id[32])
-{
-	LedgerEntry *entry = g_hash_table_lookup(ledger->keys, key_id);
-
-	return entry && counts(ledger, entry) ? entry : NULL;
-}
-
-LedgerEntry *ledger_chip(Ledger *ledger, const guint8 eid[16])
-{
-	return g_hash_table_lookup(ledger->chips, eid);
-}
-
-LedgerEntry *ledger_iccid(Ledger *ledger, const guint8 iccid[10])
-{
-	LedgerEntry *entry = g_hash_table_lookup(ledger->iccids, iccid);
-
-	return entry && entry->state != LEDGER_FAILED && counts(ledger, entry) ? entry : NULL;
-}
-
-const char *ledger_order_name(Ledger *ledger, const guint8 order[8])
-{
-	g_autofree char *id = ifpp_hex((IfppSpan){ order, 8 });
-
-	return g_hash_table_lookup(ledger->orders, id);
-}
-
-guint64 ledger_serial(Ledger *ledger)
-{
-	return ledger->serial;
-}
-
-void ledger_foreach(Ledger *ledger, void (*func)(LedgerEntry *entry, gpointer user), gpointer user)
-{
-	GHashTableIter iter;
-	gpointer entry;
-
-	g_hash_table_iter_init(&iter, ledger->keys);
-	while (g_hash_table_iter_next(&iter, NULL, &entry))
-		func(entry, user);
 }

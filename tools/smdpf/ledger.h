@@ -2,21 +2,18 @@
 /*
  * One one-time key binds one profile, ever: who took which key for what.
  *
- * A text file that only grows, a line per event, every change under an exclusive
- * flock and on the disk before its effect:
+ * A database (tools/db): in DIR/ledger.db, or on a server that several hosts share. Its constraints keep the
+ * promise: a key id is there once, an ICCID is held by one key, or by test profiles only. What was bound and
+ * what became of it is said again by events, which only grow and are chained by SHA-256 (chain.h).
  *
- *   reserve KEYID EID ICCID ORDER TRANSACTION RUN	before sealing
- *   bound KEYID SHA256 [PROFILE]			before the package leaves the home
- *   installed KEYID / failed KEYID REASON		proven by the chip's signed result
- *   order ORDER NAME					what people call an order
- *
- * PROFILE and NAME are escaped as in a URI.
- * A reservation whose process died without binding never left the home: the key is
- * free again. A process lives while it holds the lock in DIR/run/RUN.
+ * A reservation belongs to a run, and is no event: a run that died has released nothing. A run lives while it
+ * holds the lock on DIR/run/RUN; one of another machine, until its lease ends. Whoever is taken for dead and is
+ * not, finds in ledger_bind() that its reservations are gone.
  */
 #ifndef SMDPF_LEDGER_H
 #define SMDPF_LEDGER_H
 
+#include "db.h"
 #include "home.h"
 
 typedef enum {
@@ -26,60 +23,128 @@ typedef enum {
 	LEDGER_FAILED,
 } LedgerState;
 
-typedef struct _LedgerEntry LedgerEntry;
-struct _LedgerEntry {
+typedef enum {
+	LEDGER_FREE,		/* the ICCID may be sealed again */
+	LEDGER_HELD,		/* it belongs to this key alone */
+	LEDGER_HELD_TEST,	/* and to other chips' test profiles */
+} LedgerHold;
+
+typedef struct {
 	guint8 key_id[32];
 	guint8 eid[16];
-	guint8 iccid[10];
+	guint8 iccid[10];	/* all zero: not known, the entry was adopted from a package */
 	guint8 transaction[16];
 	guint8 order[8];	/* which order it fulfils: the same order twice is the same packages */
-	guint8 run[8];
-	guint8 state;
+	guint8 run[8];		/* RESERVED: whose */
+	guint8 state;		/* LedgerState */
+	guint8 hold;		/* LedgerHold */
 	guint8 reason;		/* FAILED: errorReason */
 	guint8 sha256[32];	/* of the package, once bound */
-	const char *profile;	/* its name, once bound; may be NULL */
-	LedgerEntry *next;	/* of the same chip */
-};
+	const char *profile;	/* its name, once bound; "" if none */
+} LedgerEntry;
 
-typedef struct _Ledger Ledger;
+/* The end of the chain of events. */
+typedef struct {
+	gint64 seq;		/* 0: no event yet */
+	gint64 bound;		/* keys that were ever bound */
+	guint8 hash[32];
+} LedgerHead;
+
+typedef struct {
+	Db *db;
+	const Home *home;
+	char *runs;		/* DIR/run */
+	char *run_dir;		/* DIR/run/RUN, or NULL */
+	char *run_name;
+	guint8 run[8];
+	int run_fd;
+	LedgerHead head;	/* after the last ledger_bind(), ledger_result() or ledger_look() */
+} Ledger;
 
 /**
- * ledger_open() - read the ledger of a home
+ * ledger_create() - make the tables where there are none
+ * @home: says where
+ * @error: IFPP_ERROR_LEDGER, ACCESS, NO_SPACE
+ */
+gboolean ledger_create(const Home *home, GError **error);
+
+/**
+ * ledger_open() - open the ledger of a home, and look whether its end is sound
  * @home: the home
- * @error: IFPP_ERROR_IO, ACCESS; a damaged ledger is refused
+ * @error: IFPP_ERROR_LEDGER: not there, damaged, edited, or of another version
  */
 Ledger *ledger_open(const Home *home, GError **error);
+/* Without the look, for those who repair it. */
+Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error);
 void ledger_free(Ledger *ledger);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 
-/* Directory of this process in DIR/run, on the home's file system; goes away with the ledger. */
-const char *ledger_run_dir(Ledger *ledger);
-const char *ledger_run_name(Ledger *ledger);
-/* Is this the name of a process that may still be at work? Only while locked. */
-gboolean ledger_run_alive(Ledger *ledger, const char *run);
+/* What the database says, as an error of ours: IFPP_ERROR_NO_SPACE, or LEDGER. Returns FALSE. */
+gboolean ledger_error(const Home *home, GError *db_error, GError **error);
 
-/* Take the lock and learn what other processes wrote; wait for it if need be. */
-gboolean ledger_lock(Ledger *ledger, GError **error);
-void ledger_unlock(Ledger *ledger);
+/**
+ * ledger_transaction() - run @body; see db_transaction(): it may run several times
+ * @error: IFPP_ERROR_LEDGER, NO_SPACE, or what @body set
+ */
+gboolean ledger_transaction(Ledger *ledger, DbBody body, gpointer user, GError **error);
 
-/* While locked; lines go to the disk with ledger_commit(), and count only then. */
-void ledger_reserve(Ledger *ledger, const LedgerEntry *entry);
-void ledger_bind(Ledger *ledger, const guint8 key_id[32], GBytes *package, const char *profile);
-void ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name);
-void ledger_result(Ledger *ledger, const guint8 key_id[32], guint reason);
-gboolean ledger_commit(Ledger *ledger, GError **error);
+/* ------------------------------------------------------------ runs */
 
-/* NULL for an order without a name. */
-const char *ledger_order_name(Ledger *ledger, const guint8 order[8]);
+/* Become one who may reserve; release what the dead had. Ends with the ledger. */
+gboolean ledger_start_run(Ledger *ledger, GError **error);
+/* Say that this run lives; in a transaction of its own. Needed once in LEDGER_LEASE seconds at least. */
+gboolean ledger_renew(Ledger *ledger, GError **error);
+#define LEDGER_LEASE 300
+/* Is this the name of a process that may still be at work? */
+gboolean ledger_run_alive(Ledger *ledger, const char *name);
 
-/* NULL when the key is free: never seen, or reserved by a process that died. */
-LedgerEntry *ledger_find(Ledger *ledger, const guint8 key_id[32]);
-/* First entry of a chip; follow next. Skip those that ledger_find() does not return. */
-LedgerEntry *ledger_chip(Ledger *ledger, const guint8 eid[16]);
-/* An entry that keeps this ICCID from being sealed again, or NULL: a failed load sets it free. */
-LedgerEntry *ledger_iccid(Ledger *ledger, const guint8 iccid[10]);
-/* Grows with every reservation, never repeats. */
-guint64 ledger_serial(Ledger *ledger);
-void ledger_foreach(Ledger *ledger, void (*func)(LedgerEntry *entry, gpointer user), gpointer user);
+/* ------------------------------------------------------------ in a transaction */
+
+/* Called for each entry; it lives until this returns. FALSE with @error set ends the walk. */
+typedef gboolean (*LedgerFunc)(const LedgerEntry *entry, gpointer user, GError **error);
+
+/* Entry of a key: *found tells whether there is one; entry->profile is not set. */
+gboolean ledger_find(Ledger *ledger, const guint8 key_id[32], LedgerEntry *entry, gboolean *found, GError **error);
+gboolean ledger_chip(Ledger *ledger, const guint8 eid[16], LedgerFunc func, gpointer user, GError **error);
+/* Of those who hold this ICCID, the one that keeps @eid from having it too, if there is one. */
+gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[16], gboolean test,
+		       LedgerEntry *entry, gboolean *found, GError **error);
+gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error);
+/* Grows with every call, never repeats. */
+gboolean ledger_serial(Ledger *ledger, gint64 *serial, GError **error);
+/* Release reservations of runs that are dead. */
+gboolean ledger_bury_dead(Ledger *ledger, GError **error);
+
+/* ------------------------------------------------------------ a transaction each */
+
+/**
+ * ledger_bind() - the packages of these entries are in the home; from now on they may leave it
+ * @entries: reserved by this run; with sha256 and profile
+ * @n: their number
+ * @error: IFPP_ERROR_KEY_BOUND: a reservation was lost, none is bound; LEDGER, NO_SPACE
+ */
+gboolean ledger_bind(Ledger *ledger, LedgerEntry *const *entries, guint n, GError **error);
+
+typedef struct {
+	guint8 key_id[32];
+	guint8 reason;		/* 0: installed */
+} LedgerResult;
+
+/* What chips prove. A failed load sets the ICCID free. A key that has its result keeps it. */
+gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GError **error);
+
+/* Give an order its name, unless it has one. */
+gboolean ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name, GError **error);
+
+/* ------------------------------------------------------------ looking */
+
+/* Every bound key, or those of one order (NULL: all), in order of key ids; a page at a time. */
+gboolean ledger_foreach(Ledger *ledger, const guint8 *order, LedgerFunc func, gpointer user, GError **error);
+/* Orders of that name; called with entry->order and entry->profile as the name. NULL: all. */
+gboolean ledger_orders(Ledger *ledger, const char *name, LedgerFunc func, gpointer user, GError **error);
+/* How many of an order (NULL: all) are in this state. */
+gboolean ledger_count(Ledger *ledger, const guint8 *order, LedgerState state, gint64 *count, GError **error);
+/* Read the head anew. */
+gboolean ledger_look(Ledger *ledger, GError **error);
 
 #endif

@@ -16,8 +16,11 @@
 #include "file.h"
 #include "generate.h"
 #include "home.h"
+#include "ledger.h"
+#include "migrate.h"
 #include "options.h"
 #include "protect.h"
+#include "recover.h"
 #include "report.h"
 #include "requests.h"
 #include "token.h"
@@ -38,18 +41,22 @@ static const char usage[] =
 	"  seal             seal profiles to the one-time keys of chips\n"
 	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
+	"  ledger           check it, copy it, take it over, and what to do when it was lost\n"
+	"  prune            delete packages whose result is proven\n"
 	"\n"
 	"ifpp-smdpf COMMAND --help lists the options of a command.\n"
 	"The PIN comes from --pin-file, from IFPP_PIN in the environment, or is asked for.\n";
 
 static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *dir = NULL, *url = NULL, *module = NULL, *pin_file = NULL, *path = NULL;
+	g_autofree char *dir = NULL, *url = NULL, *module = NULL, *pin_file = NULL, *path = NULL, *ledger = NULL;
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
 		{ "key", 0, 0, G_OPTION_ARG_STRING, &url, "Where the key is or is to be", "pkcs11:token=…;object=…" },
 		{ "module", 0, 0, G_OPTION_ARG_FILENAME, &module, "PKCS#11 module that p11-kit does not know", "FILE" },
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "ledger", 0, 0, G_OPTION_ARG_STRING, &ledger,
+		  "Database server that keeps the ledger of several hosts (a file in the home)", "postgresql:URL" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
@@ -69,7 +76,7 @@ static gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
 	key = token_open(url, &pub, error);
 	if (!key)
 		return FALSE;
-	home = home_init(dir, url, module, error);
+	home = home_init(dir, url, module, ledger, ledger_create, error);
 	ok = home && home_store_public_key(home, pub, error);
 	gnutls_pubkey_deinit(pub);
 	gnutls_privkey_deinit(key);
@@ -288,7 +295,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, test or provisioning (operational)", "CLASS" },
 		{ "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "ppk or session keys (ppk)", "MODE" },
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
-		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go", "DIR" },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go besides the home, each in a file", "DIR" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per package", NULL },
 		G_OPTION_ENTRY_NULL
 	};
@@ -303,8 +310,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 				"again gives the same packages: run it again after an interruption.",
 				&argc, &argv, 0, error))
 		return FALSE;
-	if (!dir || !euicc == !request || !out)
-		return ifpp_usage_error(error, "--home, --out, and one of --euicc and --request are needed");
+	if (!dir || !euicc == !request)
+		return ifpp_usage_error(error, "--home, and one of --euicc and --request are needed");
 	if (options.count < 1 || options.count > COUNT_MAX)
 		return ifpp_usage_error(error, "--count: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
@@ -332,6 +339,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	options.profile_name = name;
 	options.order = order;
 	options.out = out;
+	options.anchored = TRUE;
 
 	keep_secrets();
 	home = home_open(dir, error);
@@ -391,14 +399,16 @@ static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error
 
 static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError **error)
 {
-	gboolean json = FALSE, complete = FALSE;
-	g_autofree char *dir = NULL, *signature = NULL;
+	g_autofree char *dir = NULL, *signature = NULL, *order = NULL;
+	ReportOptions options = {};
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
-		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per line", NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per line", NULL },
+		{ "order", 0, 0, G_OPTION_ARG_STRING, &order,
+		  "Account for the packages of this order (those that the report is about)", "NAME" },
 		{ "signature", 0, 0, G_OPTION_ARG_FILENAME, &signature, "The factory's signature over the report, CMS in DER",
 		  "FILE" },
-		{ "complete", 0, 0, G_OPTION_ARG_NONE, &complete, "Also fail when a package is not installed", NULL },
+		{ "complete", 0, 0, G_OPTION_ARG_NONE, &options.complete, "Also fail when a package is not installed", NULL },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
@@ -410,8 +420,73 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	if (!dir)
 		return ifpp_usage_error(error, "--home is needed");
 	home = home_open(dir, error);
-	return home && home_load_trust(home, error) &&
-	       report_verify(home, argv[1], signature, json, complete, exit_code, error);
+	options.signature = signature;
+	options.order = order;
+	return home && home_load_trust(home, error) && report_verify(home, argv[1], &options, exit_code, error);
+}
+
+static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error)
+{
+	static const char *const words[] = { "check", "backup", "migrate", "adopt", NULL };
+	enum { CHECK, BACKUP, MIGRATE, ADOPT };
+	g_autofree char *dir = NULL, *pin_file = NULL, *out = NULL;
+	g_auto(GStrv) packages = NULL;
+	gboolean offline = FALSE;
+	gint64 accept = 0;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
+		{ "offline", 0, 0, G_OPTION_ARG_NONE, &offline, "check: without the token", NULL },
+		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "backup: where it goes", "FILE" },
+		{ "packages", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &packages, "adopt: released packages elsewhere", "DIR" },
+		{ "accept", 0, 0, G_OPTION_ARG_INT64, &accept,
+		  "adopt: so many packages may stay unknown; their ICCIDs may be sealed again", "N" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+	int word;
+
+	if (!ifpp_options_parse(entries, "check|backup|migrate|adopt",
+				"check    holds every event and entry of the ledger against each other and the token\n"
+				"backup   copies it, while others may be at work\n"
+				"migrate  takes over the text file that it was before\n"
+				"adopt    makes one that was lost, or is old or altered, as whole as packages, journal and token prove",
+				&argc, &argv, 1, error) ||
+	    !parse_word(argv[1], words, "ledger", &word, error))
+		return FALSE;
+	if (!dir || (word == BACKUP && !out))
+		return ifpp_usage_error(error, "--home is needed, and --out for backup");
+	home = home_open(dir, error);
+	if (!home)
+		return FALSE;
+	if (word == BACKUP)
+		return recover_backup(home, out, error);
+	if (word == CHECK && offline)
+		return recover_check(home, FALSE, error);
+	if (!token_init(home->module, pin_file, error))
+		return FALSE;
+	if (word == CHECK)
+		return recover_check(home, TRUE, error);
+	return word == MIGRATE ? migrate_ledger(home, error) : recover_adopt(home, packages, accept, error);
+}
+
+static gboolean cmd_prune(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Deletes the home's copies of packages whose chips have proven what became of them.",
+				&argc, &argv, 0, error))
+		return FALSE;
+	if (!dir)
+		return ifpp_usage_error(error, "--home is needed");
+	home = home_open(dir, error);
+	return home && recover_prune(home, error);
 }
 
 static const IfppCommand commands[] = {
@@ -424,6 +499,8 @@ static const IfppCommand commands[] = {
 	{ "seal", cmd_seal },
 	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
+	{ "ledger", cmd_ledger },
+	{ "prune", cmd_prune },
 	{ NULL, NULL },
 };
 

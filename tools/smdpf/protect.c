@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "protect.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <gnutls/crypto.h>
 
@@ -10,7 +13,6 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
-#include "ledger.h"
 #include "package.h"
 #include "token.h"
 #include "upp.h"
@@ -70,12 +72,13 @@ static gnutls_pubkey_t public_key(Home *home, const char *pin_file, GError **err
 
 	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
 		/* Two keys of one name would be a disaster: one process at a time. */
-		g_autoptr(Ledger) ledger = ledger_open(home, error);
+		g_autofree char *runs = home_path(home, "run");
+		int fd = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		if (!ledger || !ledger_lock(ledger, error))
-			return NULL;
-		ok = make_key(home, pin_file, path, error);
-		ledger_unlock(ledger);
+		ok = (fd >= 0 && flock(fd, LOCK_EX) == 0) || ifpp_file_error(runs, NULL, error);
+		ok = ok && make_key(home, pin_file, path, error);
+		if (fd >= 0)
+			close(fd);
 	}
 	pem = ok ? ifpp_file_read(path, 65536, error) : NULL;
 	if (!pem || !gnutls_ok(gnutls_pubkey_init(&pub), path, error))

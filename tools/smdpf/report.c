@@ -16,6 +16,7 @@
 
 #define REPORT_MAX (1024u * 1024 * 1024)
 #define DEPTH_MAX 16
+#define RESULTS_MAX 256	/* that go into the ledger at once */
 #define PROOF_MAX (256u * 1024)	/* bytes of eUICC data, a result or a receipt */
 
 typedef enum {
@@ -27,12 +28,13 @@ typedef enum {
 	FOREIGN,	/* a key this Key Maker never bound */
 	DUPLICATE,	/* a second result for one key */
 	FORGED,		/* does not verify */
+	CLONE,		/* proven, and the ledger binds this key or ICCID to another chip */
 	MISSING,	/* sealed, but the report does not mention it */
 	N_OUTCOMES,
 } Outcome;
 
 static const char *const outcome_names[] = { "installed", "failed", "refused", "not-loaded", "unknown",
-					     "foreign", "duplicate", "forged", "missing" };
+					     "foreign", "duplicate", "forged", "clone", "missing" };
 
 typedef struct {
 	Home *home;
@@ -44,6 +46,10 @@ typedef struct {
 	GHashTable *refused;	/* key ids that were refused, and not ended by a later attempt */
 	guint counts[N_OUTCOMES];
 	guint units, unseen, bad_units, locked, bad_locks;
+	GHashTable *orders;	/* ids of the orders that these keys belong to, in hex */
+	const char *order;	/* name of the only order to account for, or NULL */
+	GArray *proven;		/* LedgerResult, on their way into the ledger */
+	GError *error;		/* of the ledger: nothing more is told after it */
 	guint results, packages, pending, bad_totals;
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
@@ -95,6 +101,60 @@ static void tell_unit(Check *check, const char *eid, const char *lock, const cha
 	} else if (why || strcmp(lock, "none")) {
 		printf("%-10s  %-32s  %s\n", strcmp(lock, "proven") ? lock : "locked", eid, why ? why : "");
 	}
+}
+
+/* The entry of a key that was bound, NULL when there is none. Marks its order as one that this report is about. */
+static const LedgerEntry *find(Check *check, const guint8 key_id[32], LedgerEntry *entry)
+{
+	gboolean found = FALSE;
+	GError *local = NULL;
+
+	if (!check->error && !ledger_find(check->ledger, key_id, entry, &found, &local))
+		ledger_error(check->home, local, &check->error);
+	if (!found || entry->state == LEDGER_RESERVED)
+		return NULL;
+	g_hash_table_add(check->orders, ifpp_hex(IFPP_SPAN(entry->order)));
+	return entry;
+}
+
+static gboolean flush(Check *check)
+{
+	if (!check->error)
+		ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error);
+	g_array_set_size(check->proven, 0);
+	return !check->error;
+}
+
+/*
+ * The chip has signed that it installed this ICCID. Does the ledger bind it, or the key, to another chip?
+ * Then both chips have the same subscriber, and that is the worst that there is.
+ */
+static gboolean is_clone(Check *check, Unit *unit, GBytes *bytes, const LedgerEntry *entry, char **why)
+{
+	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, NULL);
+	char eid[33], iccid[21];
+	LedgerEntry holder;
+	gboolean held = FALSE;
+	GError *local = NULL;
+
+	if (!pir || pir->reason || !ifpp_pir_verify(pir, ifpp_span_bytes(unit->info->cert_euicc), NULL))
+		return FALSE;
+	if (entry && memcmp(entry->eid, unit->eid, 16)) {
+		ifpp_eid_format(entry->eid, eid);
+		*why = g_strdup_printf("installed in chip %s, and its key is bound to chip %s", unit->eid_text, eid);
+		return TRUE;
+	}
+	if (pir->iccid.len != 10)
+		return FALSE;
+	if (!check->error &&
+	    !ledger_holder(check->ledger, pir->iccid.data, unit->eid, FALSE, &holder, &held, &local))
+		ledger_error(check->home, local, &check->error);
+	if (!held || holder.hold != LEDGER_HELD || !memcmp(holder.eid, unit->eid, 16))
+		return FALSE;
+	ifpp_iccid_format(holder.iccid, iccid);
+	ifpp_eid_format(holder.eid, eid);
+	*why = g_strdup_printf("ICCID %s is installed in chip %s, and is bound to chip %s", iccid, unit->eid_text, eid);
+	return TRUE;
 }
 
 /* The signature, and that the result is of this chip and of the package this home sealed. */
@@ -159,10 +219,11 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
 	g_autoptr(GBytes) pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
-	g_autofree char *key_hex = NULL;
+	g_autofree char *key_hex = NULL, *why = NULL;
 	g_autoptr(GError) error = NULL;
+	const LedgerEntry *entry;
 	guint8 key_id[32];
-	LedgerEntry *entry;
+	LedgerEntry have;
 	guint reason = 0;
 
 	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
@@ -170,9 +231,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		return;
 	}
 	key_hex = ifpp_hex(IFPP_SPAN(key_id));
-	entry = ledger_find(check->ledger, key_id);
-	if (entry && entry->state == LEDGER_RESERVED)
-		entry = NULL;
+	entry = find(check, key_id, &have);
 	check->packages += g_hash_table_add(check->reported, g_strdup(key_hex));
 	if (is_repeated(check, key_hex, pir)) {
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "the same result a second time");
@@ -184,6 +243,10 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	}
 	if (!unit->info) {
 		tell(check, FORGED, unit->eid_text, key_hex, entry, "its chip is not proven");
+		return;
+	}
+	if (is_clone(check, unit, pir, entry, &why)) {
+		tell(check, CLONE, unit->eid_text, key_hex, entry, why);
 		return;
 	}
 	if (!check_pir(unit, pir, entry, &reason, &error)) {
@@ -210,8 +273,14 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "an earlier report proves the opposite");
 		return;
 	}
-	if (entry->state == LEDGER_BOUND)
-		ledger_result(check->ledger, entry->key_id, reason);
+	if (entry->state == LEDGER_BOUND) {
+		LedgerResult proven = { .reason = reason };
+
+		memcpy(proven.key_id, key_id, 32);
+		g_array_append_val(check->proven, proven);
+		if (check->proven->len == RESULTS_MAX)
+			flush(check);
+	}
 	tell(check, reason ? FAILED : INSTALLED, unit->eid_text, key_hex, entry,
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
@@ -221,8 +290,9 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 {
 	const char *text = ifpp_json_get_string(pending, "key_id");
 	g_autofree char *key_hex = NULL;
+	const LedgerEntry *entry;
 	guint8 key_id[32];
-	LedgerEntry *entry;
+	LedgerEntry have;
 
 	check->pending++;
 	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
@@ -230,8 +300,8 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 		return;
 	}
 	key_hex = ifpp_hex(IFPP_SPAN(key_id));
-	entry = ledger_find(check->ledger, key_id);
-	if (!entry || entry->state == LEDGER_RESERVED) {
+	entry = find(check, key_id, &have);
+	if (!entry) {
 		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, "not loaded");
 		return;
 	}
@@ -248,18 +318,30 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it lies in the factory (the factory's word)");
 }
 
+typedef struct {
+	GHashTable *here;	/* keys that this report has results for */
+	guint n;
+} Before;
+
+static gboolean count_before(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
+	Before *before = user;
+
+	before->n += (entry->state == LEDGER_INSTALLED || entry->state == LEDGER_FAILED) &&
+		     !g_hash_table_contains(before->here, key_hex);
+	return TRUE;
+}
+
 /* Keys of this chip that an earlier report has proven to be spent, and this one does not name. */
 static guint known_before(Check *check, const Unit *unit, GHashTable *here)
 {
-	guint n = 0;
+	Before before = { .here = here };
+	GError *local = NULL;
 
-	for (LedgerEntry *entry = ledger_chip(check->ledger, unit->eid); entry; entry = entry->next) {
-		g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
-
-		n += (entry->state == LEDGER_INSTALLED || entry->state == LEDGER_FAILED) &&
-		     !g_hash_table_contains(here, key_hex);
-	}
-	return n;
+	if (!check->error && !ledger_chip(check->ledger, unit->eid, count_before, &before, &local))
+		ledger_error(check->home, local, &check->error);
+	return before.n;
 }
 
 /* How many spent keys the results account for. What of them is forged is told with each, and refused by itself. */
@@ -442,23 +524,54 @@ static void check_totals(Check *check, JsonObject *totals)
 	}
 }
 
-static void find_missing(LedgerEntry *entry, gpointer user)
+static gboolean find_missing(const LedgerEntry *entry, gpointer user, GError **error)
 {
 	g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
 	Check *check = user;
 	char eid[33];
 
-	if (entry->state == LEDGER_RESERVED)
-		return;
 	check->sealed++;
 	if (g_hash_table_contains(check->reported, key_hex))
-		return;
+		return TRUE;
 	if (entry->state != LEDGER_BOUND) {
 		check->earlier++;
-		return;
+		return TRUE;
 	}
 	ifpp_eid_format(entry->eid, eid);
 	tell(check, MISSING, eid, key_hex, entry, NULL);
+	return TRUE;
+}
+
+static gboolean add_order(const LedgerEntry *order, gpointer user, GError **error)
+{
+	g_hash_table_add(user, ifpp_hex(IFPP_SPAN(order->order)));
+	return TRUE;
+}
+
+/* Of the orders that this report is about, each package must be in it, or in an earlier one. */
+static gboolean account(Check *check, GError **error)
+{
+	GHashTableIter iter;
+	const char *id;
+
+	if (check->order) {
+		g_hash_table_remove_all(check->orders);
+		if (!ledger_orders(check->ledger, check->order, add_order, check->orders, error))
+			return FALSE;
+		if (!g_hash_table_size(check->orders)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "order %s: there is none of that name", check->order);
+			return FALSE;
+		}
+	}
+	g_hash_table_iter_init(&iter, check->orders);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&id, NULL)) {
+		guint8 order[8];
+
+		ifpp_unhex_into(id, order, sizeof(order));
+		if (!ledger_foreach(check->ledger, order, find_missing, check, error))
+			return FALSE;
+	}
+	return TRUE;
 }
 
 static void summary(Check *check)
@@ -533,50 +646,48 @@ static JsonObject *load(const Home *home, const char *file, const char *signatur
 	return g_steal_pointer(&root);
 }
 
-gboolean report_verify(Home *home, const char *file, const char *signature, gboolean json, gboolean complete,
-		       int *exit_code, GError **error)
+static gboolean check_all(Check *check, JsonObject *root, GError **error)
 {
-	g_autoptr(JsonObject) root = load(home, file, signature, error);
-	Check check = { .home = home, .json = json };
-	JsonArray *units;
-	gboolean ok;
+	JsonArray *units = ifpp_json_get_array(root, "units");
 
-	if (!root)
+	if (!check->json)
+		printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
+	for (guint i = 0; !check->error && i < json_array_get_length(units); i++)
+		check_unit(check, ifpp_json_get_element(units, i));
+	check_totals(check, ifpp_json_get_object(root, "totals"));
+	if (!flush(check)) {
+		g_propagate_error(error, g_steal_pointer(&check->error));
 		return FALSE;
-	units = ifpp_json_get_array(root, "units");
-	check.ledger = ledger_open(home, error);
-	if (!check.ledger)
-		return FALSE;
-	check.reported = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	check.attempts = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	check.ended = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	check.refused = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	ok = ledger_lock(check.ledger, error);
-	if (ok) {
-		if (!json)
-			printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
-		for (guint i = 0; i < json_array_get_length(units); i++)
-			check_unit(&check, ifpp_json_get_element(units, i));
-		check_totals(&check, ifpp_json_get_object(root, "totals"));
-		ledger_foreach(check.ledger, find_missing, &check);
-		ok = ledger_commit(check.ledger, error);
-		ledger_unlock(check.ledger);
 	}
-	if (ok)
-		summary(&check);
+	return account(check, error);
+}
 
-	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.counts[UNKNOWN] || check.bad_units ||
-	    check.bad_locks || check.bad_totals || check.short_units)
+static GHashTable *new_set(void)
+{
+	return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+}
+
+gboolean report_verify(Home *home, const char *file, const ReportOptions *options, int *exit_code, GError **error)
+{
+	g_autoptr(JsonObject) root = load(home, file, options->signature, error);
+	g_autoptr(GHashTable) reported = new_set(), attempts = new_set(), ended = new_set(), refused = new_set();
+	g_autoptr(GHashTable) orders = new_set();
+	g_autoptr(GArray) proven = g_array_new(FALSE, FALSE, sizeof(LedgerResult));
+	g_autoptr(Ledger) ledger = root ? ledger_open(home, error) : NULL;
+	Check check = { .home = home, .ledger = ledger, .json = options->json, .order = options->order,
+			.reported = reported, .attempts = attempts, .ended = ended, .refused = refused,
+			.orders = orders, .proven = proven };
+
+	if (!ledger || !check_all(&check, root, error))
+		return FALSE;
+	summary(&check);
+	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.counts[UNKNOWN] || check.counts[CLONE] ||
+	    check.bad_units || check.bad_locks || check.bad_totals || check.short_units)
 		*exit_code = IFPP_EXIT_REFUSED;
-	else if (complete && (check.counts[FAILED] || g_hash_table_size(check.refused) || check.counts[NOT_LOADED] ||
-			      check.counts[MISSING]))
+	else if (options->complete && (check.counts[FAILED] || g_hash_table_size(refused) || check.counts[NOT_LOADED] ||
+				       check.counts[MISSING]))
 		*exit_code = IFPP_EXIT_FAILED;
 	else
 		*exit_code = IFPP_EXIT_OK;
-	g_hash_table_unref(check.reported);
-	g_hash_table_unref(check.attempts);
-	g_hash_table_unref(check.ended);
-	g_hash_table_unref(check.refused);
-	ledger_free(check.ledger);
-	return ok;
+	return TRUE;
 }

@@ -10,6 +10,7 @@
 #include <gnutls/crypto.h>
 #include <gnutls/pkcs11.h>
 
+#include "cryptoki.h"
 #include "error.h"
 #include "file.h"
 
@@ -155,6 +156,7 @@ void token_deinit(void)
 {
 	gnutls_memset(pin, 0, sizeof(pin));
 	have_pin = opened = FALSE;
+	cryptoki_close();
 	g_clear_pointer(&own_module, g_free);
 	gnutls_pkcs11_deinit();
 }
@@ -172,6 +174,32 @@ static char *url_attribute(const char *url, const char *name)
 		if (!strncmp(parts[i], name, len) && parts[i][len] == '=')
 			return g_uri_unescape_string(parts[i] + len + 1, NULL);
 	return NULL;
+}
+
+const char *token_module(void)
+{
+	return own_module;
+}
+
+const char *token_pin(const char *label, GError **error)
+{
+	if (!have_pin)
+		have_pin = ask_pin(label);
+	if (have_pin && !pin_refused)
+		return pin;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: %s", label,
+		    pin_refused ? "wrong PIN" : "no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)");
+	return NULL;
+}
+
+char *token_label(const char *url)
+{
+	return url_attribute(url, "token");
+}
+
+char *token_object(const char *url)
+{
+	return url_attribute(url, "object");
 }
 
 gboolean token_check_url(const char *url, GError **error)

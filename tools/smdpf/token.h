@@ -15,6 +15,12 @@
 gboolean token_init(const char *module, const char *pin_file, GError **error);
 void token_deinit(void);	/* wipes the PIN */
 
+/* For cryptoki_run(): the module or NULL, the PIN (asked for if need be), and the parts of a key's URL. */
+const char *token_module(void);
+const char *token_pin(const char *label, GError **error);
+char *token_label(const char *url);
+char *token_object(const char *url);
+
 /* Refuse a URL without object name, or with a PIN in it: IFPP_ERROR_USAGE. */
 gboolean token_check_url(const char *url, GError **error);
 

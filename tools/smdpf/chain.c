@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <gnutls/crypto.h>
+
+#include "error.h"
+
+#define PAGE 64			/* events read at once */
+#define LOOK_EVENTS 256		/* at most so many are looked at by every command, */
+#define LOOK_BYTES (128 * 1024)	/* and with about so much text */
+
+const char *const chain_schema =
+	"CREATE TABLE IF NOT EXISTS event (seq BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, "
+	"host TEXT NOT NULL, bound BIGINT NOT NULL, text TEXT NOT NULL, hash BYTEA NOT NULL)";
+
+#define COLUMNS "seq, at, who, host, bound, text, hash"
+enum { SEQ, AT, WHO, HOST, BOUND, TEXT, HASH };
+
+static const char *const holds[] = { "free", "one", "test" };
+
+/* ------------------------------------------------------------ lines */
+
+void chain_bound_line(GString *text, const LedgerEntry *entry)
+{
+	static const guint8 unknown[10];
+	g_autofree char *key_id = ifpp_hex(IFPP_SPAN(entry->key_id)), *eid = ifpp_hex(IFPP_SPAN(entry->eid));
+	g_autofree char *iccid = ifpp_hex(IFPP_SPAN(entry->iccid)), *order = ifpp_hex(IFPP_SPAN(entry->order));
+	g_autofree char *transaction = ifpp_hex(IFPP_SPAN(entry->transaction));
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(entry->sha256));
+	g_autofree char *name = g_uri_escape_string(entry->profile, NULL, FALSE);
+
+	g_string_append_printf(text, "bound %s %s %s %s %s %s %s %s\n", key_id, eid,
+			       memcmp(entry->iccid, unknown, 10) ? iccid : "-", order, transaction, holds[entry->hold], hash,
+			       name);
+}
+
+gboolean chain_parse_bound(const char *line, LedgerEntry *entry)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+	g_autofree char *name = NULL;
+
+	*entry = (LedgerEntry){ .state = LEDGER_BOUND };
+	if (g_strv_length(words) != 9 || strcmp(words[0], "bound") || !ifpp_unhex_into(words[1], entry->key_id, 32) ||
+	    !ifpp_unhex_into(words[2], entry->eid, 16) ||
+	    (strcmp(words[3], "-") && !ifpp_unhex_into(words[3], entry->iccid, 10)) ||
+	    !ifpp_unhex_into(words[4], entry->order, 8) || !ifpp_unhex_into(words[5], entry->transaction, 16) ||
+	    !ifpp_unhex_into(words[7], entry->sha256, 32))
+		return FALSE;
+	while (entry->hold < G_N_ELEMENTS(holds) && strcmp(words[6], holds[entry->hold]))
+		entry->hold++;
+	name = g_uri_unescape_string(words[8], NULL);
+	if (entry->hold == G_N_ELEMENTS(holds) || !name || !g_utf8_validate(name, -1, NULL))
+		return FALSE;
+	entry->profile = g_steal_pointer(&name);
+	return TRUE;
+}
+
+/* ------------------------------------------------------------ events */
+
+typedef struct {
+	LedgerHead head;	/* seq, bound, and the hash that it says */
+	gint64 at;
+	char *who, *host, *text;
+} Event;
+
+static void event_clear(Event *event)
+{
+	g_free(event->who);
+	g_free(event->host);
+	g_free(event->text);
+}
+
+static void hash_event(const guint8 before[32], const Event *event, guint8 hash[32])
+{
+	g_autofree char *front = g_strdup_printf("%" G_GINT64_FORMAT "\n%" G_GINT64_FORMAT "\n%s\n%s\n%" G_GINT64_FORMAT "\n",
+						 event->head.seq, event->at, event->who, event->host, event->head.bound);
+	gnutls_hash_hd_t sum;
+
+	if (gnutls_hash_init(&sum, GNUTLS_DIG_SHA256) < 0)
+		g_error("no SHA-256");
+	gnutls_hash(sum, before, 32);
+	gnutls_hash(sum, front, strlen(front));
+	gnutls_hash(sum, event->text, strlen(event->text));
+	gnutls_hash_deinit(sum, hash);
+}
+
+static gboolean take_head(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	LedgerHead *head = user;
+
+	head->seq = row[0].num;
+	head->bound = row[1].num;
+	if (db_get_blob(&row[2], head->hash, 32))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: event %" G_GINT64_FORMAT " is damaged", head->seq);
+	return FALSE;
+}
+
+gboolean chain_head(Ledger *ledger, LedgerHead *head, GError **error)
+{
+	*head = (LedgerHead){};
+	return DB_RUN(ledger->db, "SELECT seq, bound, hash FROM event ORDER BY seq DESC LIMIT 1", take_head, head, NULL,
+		      error);
+}
+
+gboolean chain_append(Ledger *ledger, const char *text, gint64 bound, GError **error)
+{
+	Event event = { .text = (char *)text, .who = (char *)g_get_user_name(), .host = (char *)g_get_host_name() };
+	LedgerHead last;
+
+	if (!chain_head(ledger, &last, error) || !ledger->db->ops->now(ledger->db, &event.at, error))
+		return FALSE;
+	/* adopted: no event of a lost ledger may be taken for one of this */
+	event.head.seq = MAX(last.seq, ledger->head.seq) + 1;
+	event.head.bound = last.bound + bound;
+	hash_event(last.hash, &event, event.head.hash);
+	if (!DB_RUN(ledger->db, "INSERT INTO event (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)", NULL, NULL, NULL, error,
+		    DB_I(event.head.seq), DB_I(event.at), db_text(event.who), db_text(event.host),
+		    DB_I(event.head.bound), db_text(text), DB_B(event.head.hash, 32)))
+		return FALSE;
+	ledger->head = event.head;
+	return TRUE;
+}
+
+gboolean chain_knows(Ledger *ledger, const LedgerHead *head, gboolean *known, GError **error)
+{
+	LedgerHead have = {};
+	GError *local = NULL;
+
+	if (!DB_RUN(ledger->db, "SELECT seq, bound, hash FROM event WHERE seq = $1", take_head, &have, NULL, &local,
+		    DB_I(head->seq)))
+		return ledger_error(ledger->home, local, error);
+	*known = have.seq == head->seq && have.bound == head->bound && !memcmp(have.hash, head->hash, 32);
+	return TRUE;
+}
+
+static gboolean take_flag(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gboolean *)user = TRUE;
+	return TRUE;
+}
+
+gboolean chain_names(Ledger *ledger, const guint8 key_id[32], gboolean *named, GError **error)
+{
+	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 });
+	g_autofree char *like = g_strdup_printf("%%bound %s %%", id);
+
+	*named = FALSE;
+	return DB_RUN(ledger->db, "SELECT 1 FROM event WHERE text LIKE $1 LIMIT 1", take_flag, named, NULL, error,
+		      db_text(like));
+}
+
+/* ------------------------------------------------------------ check */
+
+static void event_free(gpointer p)
+{
+	event_clear(p);
+	g_free(p);
+}
+
+static gboolean take_event(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	GPtrArray *events = user;
+	Event *event = g_new0(Event, 1);
+
+	g_ptr_array_add(events, event);
+	event->head.seq = row[SEQ].num;
+	event->head.bound = row[BOUND].num;
+	event->at = row[AT].num;
+	event->who = g_strdup(db_get_text(&row[WHO]));
+	event->host = g_strdup(db_get_text(&row[HOST]));
+	event->text = g_strdup(db_get_text(&row[TEXT]));
+	if (db_get_blob(&row[HASH], event->head.hash, 32))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: event %" G_GINT64_FORMAT " is damaged", event->head.seq);
+	return FALSE;
+}
+
+static gboolean differs(const Event *event, const char *line, GError **error)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "ledger: event %" G_GINT64_FORMAT " says '%.32s...', and the entry of that key does not", event->head.seq,
+		    line);
+	return FALSE;
+}
+
+static gboolean check_bound(Ledger *ledger, const Event *event, const char *line, GError **error)
+{
+	LedgerEntry said, have;
+	gboolean found, same;
+
+	if (!chain_parse_bound(line, &said))
+		return differs(event, line, error);
+	g_free((char *)said.profile);
+	if (!ledger_find(ledger, said.key_id, &have, &found, error))
+		return FALSE;
+	same = found && have.state != LEDGER_RESERVED && !memcmp(have.eid, said.eid, 16) &&
+	       !memcmp(have.iccid, said.iccid, 10) && !memcmp(have.order, said.order, 8) &&
+	       !memcmp(have.transaction, said.transaction, 16) && !memcmp(have.sha256, said.sha256, 32) &&
+	       (have.hold == said.hold || have.state == LEDGER_FAILED);
+	return same || differs(event, line, error);
+}
+
+static gboolean check_result(Ledger *ledger, const Event *event, const char *line, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+	gboolean failed = g_str_equal(words[0], "failed");
+	LedgerEntry have;
+	guint8 key_id[32];
+	gboolean found;
+
+	if (!words[1] || !ifpp_unhex_into(words[1], key_id, 32) || (failed && !words[2]))
+		return differs(event, line, error);
+	if (!ledger_find(ledger, key_id, &have, &found, error))
+		return FALSE;
+	return (found && have.state == (failed ? LEDGER_FAILED : LEDGER_INSTALLED) &&
+		(!failed || have.reason == (guint)atoi(words[2]))) ||
+	       differs(event, line, error);
+}
+
+static gboolean check_lines(Ledger *ledger, const Event *event, gint64 *bound, GError **error)
+{
+	g_auto(GStrv) lines = g_strsplit(event->text, "\n", -1);
+
+	*bound = 0;
+	for (guint i = 0; lines[i]; i++) {
+		if (g_str_has_prefix(lines[i], "bound ")) {
+			if (!check_bound(ledger, event, lines[i], error))
+				return FALSE;
+			(*bound)++;
+		} else if (g_str_has_prefix(lines[i], "installed ") || g_str_has_prefix(lines[i], "failed ")) {
+			if (!check_result(ledger, event, lines[i], error))
+				return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+static gboolean take_count(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gint64 *)user = row[0].num;
+	return TRUE;
+}
+
+typedef struct {
+	LedgerHead before;	/* the event before the first to be checked */
+	gsize want;		/* bytes of text still to be had */
+	guint n;
+	gboolean done;
+} Start;
+
+static gboolean take_start(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Start *start = user;
+
+	if (start->done)
+		return TRUE;
+	if (!take_head(row, n, &start->before, error))
+		return FALSE;
+	start->n++;
+	start->done = start->want == 0;
+	start->want -= MIN(start->want, (gsize)row[3].num);
+	return TRUE;
+}
+
+/* Where a check begins: after an adoption, and for a look not before the last few events. */
+static gboolean find_start(Ledger *ledger, gboolean all, LedgerHead *before, GError **error)
+{
+	Start start = { .want = LOOK_BYTES };
+	gint64 adopted = 0, first = 0;
+
+	*before = (LedgerHead){};
+	if (!all) {
+		if (!DB_RUN(ledger->db, "SELECT seq, bound, hash, LENGTH(text) FROM event ORDER BY seq DESC LIMIT $1", take_start,
+			    &start, NULL, error, DB_I(LOOK_EVENTS + 1)))
+			return FALSE;
+		first = start.done || start.n > LOOK_EVENTS ? start.before.seq : 0;
+	}
+	if (!DB_RUN(ledger->db, "SELECT seq FROM event WHERE seq > $1 AND text = $2 ORDER BY seq DESC LIMIT 1", take_count,
+		    &adopted, NULL, error, DB_I(first), db_text(CHAIN_ADOPTED)))
+		return FALSE;
+	return DB_RUN(ledger->db, "SELECT seq, bound, hash FROM event WHERE seq <= $1 ORDER BY seq DESC LIMIT 1", take_head,
+		      before, NULL, error, DB_I(adopted ? adopted - 1 : first));
+}
+
+static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
+{
+	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
+	LedgerHead before;
+	gint64 count = 0;
+
+	if (!find_start(ledger, all, &before, error))
+		return FALSE;
+	do {
+		g_ptr_array_set_size(events, 0);
+		if (!DB_RUN(ledger->db, "SELECT " COLUMNS " FROM event WHERE seq > $1 ORDER BY seq LIMIT $2", take_event, events,
+			    NULL, error, DB_I(before.seq), DB_I(PAGE)))
+			return FALSE;
+		for (guint i = 0; i < events->len; i++) {
+			const Event *event = events->pdata[i];
+			guint8 hash[32];
+			gint64 bound;
+
+			hash_event(before.hash, event, hash);
+			if (memcmp(hash, event->head.hash, 32)) {
+				g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+					    "ledger: event %" G_GINT64_FORMAT " was altered, or one before it is missing",
+					    event->head.seq);
+				return FALSE;
+			}
+			if (!check_lines(ledger, event, &bound, error))
+				return FALSE;
+			if (event->head.bound != (g_str_equal(event->text, CHAIN_ADOPTED) ? 0 : before.bound + bound)) {
+				g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+					    "ledger: event %" G_GINT64_FORMAT " counts wrong", event->head.seq);
+				return FALSE;
+			}
+			before = event->head;
+		}
+	} while (events->len == PAGE);
+	if (!all)
+		return TRUE;
+	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error))
+		return FALSE;
+	if (count == before.bound)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "ledger: has %" G_GINT64_FORMAT " bound keys, its events tell of %" G_GINT64_FORMAT, count, before.bound);
+	return FALSE;
+}
+
+gboolean chain_check(Ledger *ledger, gboolean all, GError **error)
+{
+	GError *local = NULL;
+
+	return check_events(ledger, all, &local) || ledger_error(ledger->home, local, error);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The ledger's events: what was done, when, by whom, on which host; each with the SHA-256 of the one before
+ * and of itself. An event's text has a line for each key:
+ *
+ *   bound KEYID EID ICCID ORDER TRANSACTION HOLD SHA256 PROFILE
+ *   installed KEYID		proven by the chip's signed result
+ *   failed KEYID REASON	likewise
+ *   order ORDER NAME		what people call an order
+ *   adopted			from here on the chain is as whole as could be proven (recover.h)
+ *
+ * ICCID is "-" when it is not known, HOLD one of free, one, test; PROFILE and NAME are escaped as in a URI.
+ */
+#ifndef SMDPF_CHAIN_H
+#define SMDPF_CHAIN_H
+
+#include "ledger.h"
+
+extern const char *const chain_schema;
+#define CHAIN_ADOPTED "adopted\n"
+
+/* Add one event in the running transaction, @bound of whose lines bind a key. */
+gboolean chain_append(Ledger *ledger, const char *text, gint64 bound, GError **error);
+/* The end of the chain. */
+gboolean chain_head(Ledger *ledger, LedgerHead *head, GError **error);
+/* Is this the head that the ledger once had? */
+gboolean chain_knows(Ledger *ledger, const LedgerHead *head, gboolean *known, GError **error);
+/* Does any event name this key? Reads all of them. */
+gboolean chain_names(Ledger *ledger, const guint8 key_id[32], gboolean *named, GError **error);
+
+void chain_bound_line(GString *text, const LedgerEntry *entry);
+/* FALSE: it is no such line. @entry->profile is allocated. */
+gboolean chain_parse_bound(const char *line, LedgerEntry *entry);
+
+/**
+ * chain_check() - hold the events against their hashes, and the entries against the events
+ * @ledger: the ledger
+ * @all: all of them, and nothing else may be in the ledger; else those at the end, which takes
+ *	milliseconds however long the chain is
+ * @error: IFPP_ERROR_LEDGER names the event or key
+ */
+gboolean chain_check(Ledger *ledger, gboolean all, GError **error);
+
+#endif

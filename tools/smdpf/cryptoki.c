@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "cryptoki.h"
+
+#include <string.h>
+
+#include <p11-kit/p11-kit.h>
+
+#include "error.h"
+
+#define TRIES 8
+#define SLOTS_MAX 64
+
+static CK_FUNCTION_LIST **modules;	/* those of p11-kit */
+static CK_FUNCTION_LIST *own;		/* or the one that was named */
+static CK_FUNCTION_LIST *at;		/* of the session */
+static CK_SESSION_HANDLE session;
+static gboolean refused;		/* the PIN: tokens lock, never try it again */
+
+static CK_RV start(const char *module)
+{
+	if (!module) {
+		modules = modules ? modules : p11_kit_modules_load_and_initialize(0);
+		return modules ? CKR_OK : CKR_GENERAL_ERROR;
+	}
+	if (own)
+		return CKR_OK;
+	own = p11_kit_module_load(module, 0);
+	if (!own)
+		return CKR_GENERAL_ERROR;
+	if (p11_kit_module_initialize(own) == CKR_OK)
+		return CKR_OK;
+	p11_kit_module_release(own);
+	own = NULL;
+	return CKR_GENERAL_ERROR;
+}
+
+void cryptoki_close(void)
+{
+	if (at && session)
+		at->C_CloseSession(session);
+	at = NULL;
+	session = 0;
+	if (modules)
+		p11_kit_modules_finalize_and_release(modules);
+	modules = NULL;
+	if (own) {
+		p11_kit_module_finalize(own);
+		p11_kit_module_release(own);
+	}
+	own = NULL;
+}
+
+static gboolean has_label(const CK_TOKEN_INFO *info, const char *label)
+{
+	gsize len = strlen(label);
+
+	if (len > sizeof(info->label) || memcmp(info->label, label, len))
+		return FALSE;
+	for (gsize i = len; i < sizeof(info->label); i++)
+		if (info->label[i] != ' ' && info->label[i])
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean find_slot(CK_FUNCTION_LIST *f, const char *label, CK_SLOT_ID *slot)
+{
+	CK_SLOT_ID slots[SLOTS_MAX];
+	CK_ULONG n = SLOTS_MAX;
+
+	if (f->C_GetSlotList(CK_TRUE, slots, &n) != CKR_OK)
+		return FALSE;
+	for (CK_ULONG i = 0; i < n; i++) {
+		CK_TOKEN_INFO info;
+
+		if (f->C_GetTokenInfo(slots[i], &info) == CKR_OK && has_label(&info, label)) {
+			*slot = slots[i];
+			return TRUE;
+		}
+	}
+	return FALSE;
+}
+
+static CK_RV log_in(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
+{
+	CK_RV rv = f->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+
+	if (rv != CKR_OK)
+		return rv;
+	at = f;
+	rv = f->C_Login(session, CKU_USER, (CK_UTF8CHAR *)pin, strlen(pin));
+	return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
+}
+
+static CK_RV open_session(const char *module, const char *token, const char *pin)
+{
+	CK_RV rv = start(module);
+	CK_SLOT_ID slot;
+
+	if (rv != CKR_OK || session)
+		return rv;
+	if (own)
+		return find_slot(own, token, &slot) ? log_in(own, slot, pin) : CKR_TOKEN_NOT_PRESENT;
+	for (guint i = 0; modules[i]; i++)
+		if (find_slot(modules[i], token, &slot))
+			return log_in(modules[i], slot, pin);
+	return CKR_TOKEN_NOT_PRESENT;
+}
+
+static gboolean is_pin(CK_RV rv)
+{
+	return rv == CKR_PIN_INCORRECT || rv == CKR_PIN_LOCKED || rv == CKR_PIN_INVALID || rv == CKR_PIN_LEN_RANGE ||
+	       rv == CKR_PIN_EXPIRED;
+}
+
+gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
+		      CryptokiOp op, gpointer user, GError **error)
+{
+	const char *secret = pin(token, error);
+	CK_RV rv = CKR_OK;
+
+	if (!secret)
+		return FALSE;
+	for (int i = 0; i < TRIES && !refused; i++) {
+		rv = open_session(module, token, secret);
+		refused = is_pin(rv);
+		if (rv == CKR_OK)
+			rv = op(at, session, user);
+		if (rv == CKR_OK)
+			return TRUE;
+		/* A token that dropped the session, or is rewritten by another's login, is there again in a moment. */
+		cryptoki_close();
+		if (!refused)
+			g_usleep(g_random_int_range(10000, 50000) << MIN(i, 4));
+	}
+	g_set_error(error, IFPP_ERROR, refused ? IFPP_ERROR_PIN : IFPP_ERROR_TOKEN, "token %s: %s", token,
+		    refused ? "wrong PIN" : p11_kit_strerror(rv));
+	return FALSE;
+}

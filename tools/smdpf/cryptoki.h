@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* PKCS#11 itself, where GnuTLS has no function: one logged-in session with a token. */
+#ifndef SMDPF_CRYPTOKI_H
+#define SMDPF_CRYPTOKI_H
+
+#include <glib.h>
+#include <p11-kit/pkcs11.h>
+
+typedef CK_RV (*CryptokiOp)(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user);
+
+/**
+ * cryptoki_run() - do something in a session
+ * @module: path of the PKCS#11 module, or NULL: those that p11-kit knows
+ * @token: its label
+ * @pin: tells the PIN, or NULL and sets @error
+ * @op: may run several times: a session that the token closed is opened anew
+ * @user: for @op
+ * @error: IFPP_ERROR_TOKEN, IFPP_ERROR_PIN
+ */
+gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
+		      CryptokiOp op, gpointer user, GError **error);
+void cryptoki_close(void);
+
+#endif

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "recover.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <glib/gstdio.h>
+#include <gnutls/crypto.h>
+
+#include "anchor.h"
+#include "chain.h"
+#include "eid.h"
+#include "error.h"
+#include "file.h"
+#include "ledger.h"
+#include "store.h"
+
+#define EVENT_LINES 256
+
+gboolean recover_check(const Home *home, gboolean token, GError **error)
+{
+	g_autoptr(Ledger) ledger = ledger_open(home, error);
+
+	if (!ledger || !chain_check(ledger, TRUE, error) || (token && !anchor_check(ledger, home->key_url, error)))
+		return FALSE;
+	printf("%s: the ledger is sound: %" G_GINT64_FORMAT " keys bound in %" G_GINT64_FORMAT " events%s\n", home->dir,
+	       ledger->head.bound, ledger->head.seq, token ? ", and the token agrees" : "; the token was not asked");
+	return TRUE;
+}
+
+gboolean recover_backup(const Home *home, const char *out, GError **error)
+{
+	g_autofree char *tmp = g_strdup_printf("%s.part", out), *dir = g_path_get_dirname(out);
+	g_autoptr(Ledger) ledger = NULL;
+	GError *local = NULL;
+
+	if (home->ledger) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: is kept by a server; copy it with pg_dump", home->dir);
+		return FALSE;
+	}
+	if (g_file_test(out, G_FILE_TEST_EXISTS)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is there already", out);
+		return FALSE;
+	}
+	ledger = ledger_open(home, error);
+	if (!ledger)
+		return FALSE;
+	g_unlink(tmp);
+	umask(077);
+	if (!DB_RUN(ledger->db, "VACUUM INTO $1", NULL, NULL, NULL, &local, db_text(tmp)))
+		return ledger_error(home, local, error);
+	if (!store_sync(dir, error))
+		return FALSE;
+	if (rename(tmp, out) < 0)
+		return ifpp_file_error(out, NULL, error);
+	printf("%s: %" G_GINT64_FORMAT " keys bound in %" G_GINT64_FORMAT " events\n", out, ledger->head.bound,
+	       ledger->head.seq);
+	return ifpp_sync_dir(dir, error);
+}
+
+/* ------------------------------------------------------------ adopt */
+
+typedef struct {
+	const Home *home;
+	Ledger *ledger;
+	LedgerHead token;
+	char **packages;
+	gint64 accept;
+	gboolean sound;		/* what is there: it only lacks the end */
+	GString *text;		/* lines of the event to come */
+	guint lines;
+	GString *journal;	/* lines that it does not have */
+	gboolean from_packages;
+	guint8 mark[8];		/* in the place of a run: what was adopted now */
+	gint64 adopted, twice, unknown, total;
+} Adopt;
+
+static gboolean flush(Adopt *a, GError **error)
+{
+	gboolean ok = !a->lines || chain_append(a->ledger, a->text->str, a->lines, error);
+
+	g_string_truncate(a->text, 0);
+	a->lines = 0;
+	return ok;
+}
+
+static gboolean add_line(Adopt *a, const LedgerEntry *entry, GError **error)
+{
+	chain_bound_line(a->text, entry);
+	return ++a->lines < EVENT_LINES || flush(a, error);
+}
+
+static gboolean has_iccid(const LedgerEntry *entry)
+{
+	static const guint8 unknown[10];
+
+	return memcmp(entry->iccid, unknown, 10) != 0;
+}
+
+/* Two packages with one key, or with one ICCID for two chips: they exist, and that must be said. */
+static void tell_twice(Adopt *a, const LedgerEntry *one, const LedgerEntry *other, const char *what)
+{
+	char eid1[33], eid2[33];
+
+	a->twice++;
+	ifpp_eid_format(one->eid, eid1);
+	ifpp_eid_format(other->eid, eid2);
+	fprintf(stderr, "ifpp-smdpf: %s is in two packages: for chip %s and for chip %s\n", what, eid1, eid2);
+}
+
+static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
+{
+	gboolean held = FALSE, test = entry->hold == LEDGER_HELD_TEST;
+	LedgerEntry holder;
+
+	if (!has_iccid(entry)) {
+		a->unknown++;
+		entry->hold = LEDGER_FREE;
+	} else if (!ledger_holder(a->ledger, entry->iccid, entry->eid, test, &holder, &held, error)) {
+		return FALSE;
+	}
+	if (held) {
+		g_autofree char *what = NULL;
+		char iccid[21];
+
+		ifpp_iccid_format(entry->iccid, iccid);
+		what = g_strdup_printf("ICCID %s", iccid);
+		tell_twice(a, &holder, entry, what);
+		entry->hold = LEDGER_FREE; /* of this key; the other holds it */
+	}
+	a->adopted++;
+	if (a->from_packages)
+		chain_bound_line(a->journal, entry);
+	return DB_RUN(a->ledger->db,
+		      "INSERT INTO binding (key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, "
+		      "profile) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 0, $8, $9)",
+		      NULL, NULL, NULL, error, DB_B(entry->key_id, 32), DB_B(entry->eid, 16),
+		      has_iccid(entry) ? DB_B(entry->iccid, 10) : (DbValue){ .type = DB_NULL }, DB_B(entry->order, 8),
+		      DB_B(entry->transaction, 16), DB_B(a->mark, 8), DB_I(entry->hold), DB_B(entry->sha256, 32),
+		      db_text(entry->profile));
+}
+
+/* An altered ledger is not believed against the journal; what chips have proven stays. */
+static gboolean correct(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, GError **error)
+{
+	if (!memcmp(have->eid, entry->eid, 16) && !memcmp(have->iccid, entry->iccid, 10) &&
+	    !memcmp(have->order, entry->order, 8) && !memcmp(have->transaction, entry->transaction, 16))
+		return TRUE;
+	a->adopted--;
+	return DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error,
+		      DB_B(entry->key_id, 32)) &&
+	       insert(a, entry, error) &&
+	       DB_RUN(a->ledger->db, "UPDATE binding SET state = $2, reason = $3 WHERE key_id = $1", NULL, NULL, NULL, error,
+		      DB_B(entry->key_id, 32), DB_I(have->state), DB_I(have->reason));
+}
+
+static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **error)
+{
+	LedgerEntry entry = *said, have;
+	gboolean found;
+	Adopt *a = user;
+
+	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
+		return FALSE;
+	if (found && have.state != LEDGER_RESERVED) {
+		if (!memcmp(have.sha256, entry.sha256, 32))
+			return a->sound || a->from_packages || correct(a, &have, &entry, error);
+		if (a->from_packages) {
+			g_autofree char *id = ifpp_hex(IFPP_SPAN(entry.key_id)), *what = g_strdup_printf("key %.16s", id);
+
+			tell_twice(a, &have, &entry, what);
+			return TRUE;
+		}
+		/* A line of a batch that was interrupted before it was bound: a later one counts, and the ledger's own. */
+		if (memcmp(have.run, a->mark, 8))
+			return TRUE;
+		a->adopted--;
+	}
+	return (!found || DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error,
+				 DB_B(entry.key_id, 32))) &&
+	       insert(a, &entry, error);
+}
+
+static gboolean hold_again(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	LedgerEntry holder;
+	Adopt *a = user;
+	gboolean held;
+
+	if (entry->hold != LEDGER_FREE || !has_iccid(entry))
+		return TRUE;
+	if (!ledger_holder(a->ledger, entry->iccid, entry->eid, FALSE, &holder, &held, error))
+		return FALSE;
+	return held || DB_RUN(a->ledger->db, "UPDATE binding SET hold = 1 WHERE key_id = $1", NULL, NULL, NULL, error,
+			      DB_B(entry->key_id, 32));
+}
+
+static gboolean say_adopted(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Adopt *a = user;
+
+	return memcmp(entry->run, a->mark, 8) || add_line(a, entry, error);
+}
+
+static gboolean say_again(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Adopt *a = user;
+
+	return add_line(a, entry, error);
+}
+
+static gboolean say_result(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id));
+	Adopt *a = user;
+
+	if (entry->state == LEDGER_FAILED)
+		g_string_append_printf(a->text, "failed %s %u\n", id, entry->reason);
+	else if (entry->state == LEDGER_INSTALLED)
+		g_string_append_printf(a->text, "installed %s\n", id);
+	return a->text->len < EVENT_LINES * 80 ||
+	       (chain_append(a->ledger, a->text->str, 0, error) && (g_string_truncate(a->text, 0), TRUE));
+}
+
+/* A new beginning of the chain, and after it all that there is. What was altered stays before it, to be looked at. */
+static gboolean begin_anew(Adopt *a, GError **error)
+{
+	LedgerHead last;
+
+	if (!ledger_foreach(a->ledger, NULL, hold_again, a, error) || !chain_head(a->ledger, &last, error) ||
+	    !chain_append(a->ledger, CHAIN_ADOPTED, -last.bound, error) ||
+	    !ledger_foreach(a->ledger, NULL, say_again, a, error) || !flush(a, error) ||
+	    !ledger_foreach(a->ledger, NULL, say_result, a, error))
+		return FALSE;
+	if (a->text->len && !chain_append(a->ledger, a->text->str, 0, error))
+		return FALSE;
+	return TRUE;
+}
+
+static gboolean judge(Adopt *a, GError **error)
+{
+	gint64 missing = MAX(0, a->token.bound - a->total);
+
+	if (missing + a->unknown <= a->accept)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "of %" G_GINT64_FORMAT " keys that the token has seen %" G_GINT64_FORMAT " are missing, and of %"
+		    G_GINT64_FORMAT " packages the ICCID is not known: bring back DIR/journal or give --packages, or with --accept %"
+		    G_GINT64_FORMAT " take it on you that their ICCIDs are sealed again",
+		    a->token.bound, missing, a->unknown, missing + a->unknown);
+	return FALSE;
+}
+
+static gboolean adopt_body(Db *db, gpointer user, GError **error)
+{
+	g_autofree char *own = NULL;
+	Adopt *a = user;
+
+	own = home_path(a->home, "packages");
+	a->adopted = a->twice = a->unknown = a->lines = 0;
+	g_string_truncate(a->text, 0);
+	g_string_truncate(a->journal, 0);
+	/* no number of an event is used again that the token has seen */
+	a->ledger->head.seq = MAX(a->ledger->head.seq, a->token.seq);
+	a->from_packages = FALSE;
+	if (!store_journal_foreach(a->home, adopt_entry, a, error))
+		return FALSE;
+	a->from_packages = TRUE;
+	if (!store_foreach(own, adopt_entry, a, error))
+		return FALSE;
+	for (guint i = 0; a->packages && a->packages[i]; i++)
+		if (!store_foreach(a->packages[i], adopt_entry, a, error))
+			return FALSE;
+	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
+		return FALSE;
+	a->total = a->ledger->head.bound;
+	return judge(a, error) && (a->ledger->head.seq > a->token.seq || chain_append(a->ledger, "order\n", 0, error));
+}
+
+/* A file that is no database any more: beside it a new one is made. */
+static gboolean set_aside(const Home *home, GError **error)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	g_autofree char *path = home_ledger_path(home);
+
+	if (!path)
+		return TRUE;
+	for (guint i = 0; i < G_N_ELEMENTS(ends); i++) {
+		g_autofree char *from = g_strconcat(path, ends[i], NULL);
+		g_autofree char *to = g_strdup_printf("%s.damaged-%" G_GINT64_FORMAT "%s", path,
+						      g_get_real_time() / G_USEC_PER_SEC, ends[i]);
+
+		if (rename(from, to) < 0 && errno != ENOENT)
+			return ifpp_file_error(from, NULL, error);
+	}
+	return TRUE;
+}
+
+static gboolean readable(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	return TRUE;
+}
+
+static Ledger *open_or_renew(const Home *home, gboolean *sound, GError **error)
+{
+	g_autoptr(Ledger) ledger = ledger_open_unchecked(home, TRUE, NULL);
+
+	*sound = ledger && ledger_look(ledger, NULL) && chain_check(ledger, TRUE, NULL);
+	if (*sound || (ledger && ledger_look(ledger, NULL) && ledger_foreach(ledger, NULL, readable, NULL, NULL)))
+		return g_steal_pointer(&ledger);
+	g_clear_pointer(&ledger, ledger_free);
+	*sound = TRUE;
+	return set_aside(home, error) ? ledger_open_unchecked(home, TRUE, error) : NULL;
+}
+
+gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError **error)
+{
+	g_autofree char *old = home_path(home, "ledger");
+	g_autoptr(GString) text = g_string_new(NULL), journal = g_string_new(NULL);
+	Adopt a = { .home = home, .packages = packages, .accept = accept, .text = text, .journal = journal };
+	g_autoptr(Ledger) ledger = NULL;
+	gboolean known = TRUE;
+
+	if (g_file_test(old, G_FILE_TEST_EXISTS)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: ifpp-smdpf ledger migrate takes it over first", old);
+		return FALSE;
+	}
+	if (!anchor_read(home->key_url, &a.token, error))
+		return FALSE;
+	gnutls_rnd(GNUTLS_RND_NONCE, a.mark, sizeof(a.mark));
+	ledger = a.ledger = open_or_renew(home, &a.sound, error);
+	if (!ledger || !ledger_look(ledger, error) || (a.token.seq && !chain_knows(ledger, &a.token, &known, error)))
+		return FALSE;
+	if (a.sound && known) {
+		printf("%s: the ledger is sound, there is nothing to adopt\n", home->dir);
+		return TRUE;
+	}
+	if (!ledger_transaction(ledger, adopt_body, &a, error) || !store_journal(home, journal->str, journal->len, error) ||
+	    !anchor_write(home->key_url, &ledger->head, error))
+		return FALSE;
+	printf("%s: %" G_GINT64_FORMAT " keys bound, %" G_GINT64_FORMAT " of them adopted; the token has seen %" G_GINT64_FORMAT
+	       "\n", home->dir, a.total, a.adopted, a.token.bound);
+	if (!a.twice)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND, "%s: %" G_GINT64_FORMAT
+		    " were sealed twice; call back one package of each before it is loaded", home->dir, a.twice);
+	return FALSE;
+}
+
+/* ------------------------------------------------------------ prune */
+
+typedef struct {
+	const Home *home;
+	gint64 pruned;
+} Prune;
+
+static gboolean prune_entry(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	g_autofree char *path = NULL;
+	Prune *prune = user;
+
+	if (entry->state == LEDGER_BOUND)
+		return TRUE;
+	path = store_path(prune->home, entry->eid, entry->key_id);
+	if (g_unlink(path) == 0)
+		prune->pruned++;
+	else if (errno != ENOENT)
+		return ifpp_file_error(path, NULL, error);
+	return TRUE;
+}
+
+gboolean recover_prune(const Home *home, GError **error)
+{
+	g_autoptr(Ledger) ledger = ledger_open(home, error);
+	Prune prune = { .home = home };
+
+	if (!ledger || !ledger_foreach(ledger, NULL, prune_entry, &prune, error))
+		return FALSE;
+	printf("%s: %" G_GINT64_FORMAT " packages with a proven result deleted\n", home->dir, prune.pruned);
+	return TRUE;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What a home keeps beside its ledger: every package that it released, and a journal that says in clear what
+ * each of them is. Both are evidence when the ledger is lost (recover.h).
+ *
+ * DIR/packages/XYZ/EID-KEY.ifpp	XYZ: the first three hex digits of the key id, so that no directory
+ *				grows beyond what file systems bear
+ * DIR/journal			"bound" lines (chain.h); only grows
+ */
+#ifndef SMDPF_STORE_H
+#define SMDPF_STORE_H
+
+#include "ledger.h"
+
+char *store_path(const Home *home, const guint8 eid[16], const guint8 key_id[32]);
+
+/* One package on its way into the store. */
+typedef struct {
+	const LedgerEntry *entry;
+	GBytes *package;
+} StoreItem;
+
+/**
+ * store_put() - packages and the lines about them are on the disk, or none of it counts
+ * @ledger: with a run, in whose directory they are written first
+ * @items: what
+ * @n: their number
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO
+ */
+gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error);
+
+/* The package of a bound key, which is the one that was bound: IFPP_ERROR_HEADER_MISMATCH. */
+GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error);
+
+/* Put them down for good, without packages: what was adopted, or taken over. */
+gboolean store_journal(const Home *home, const char *lines, gsize len, GError **error);
+/* Each line of the journal; half a line at its end was never acted on. No journal is an empty one. */
+gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error);
+
+/* Each package below a directory, however deep, with what its header and its bytes say of it. */
+gboolean store_foreach(const char *dir, LedgerFunc func, gpointer user, GError **error);
+
+/* All files of the file system that @path is on. */
+gboolean store_sync(const char *path, GError **error);
+gboolean store_write_plain(const char *path, GBytes *bytes, GError **error);
+
+#endif
