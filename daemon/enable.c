@@ -6,12 +6,11 @@
 #include "enable.h"
 #include "error.h"
 #include "es10.h"
-#include "file.h"
+#include "policy.h"
 #include "task.h"
 
 #define ENABLE_TIME (60 * G_USEC_PER_SEC)
 #define CLOSE_TIME (5 * G_USEC_PER_SEC)
-#define POLICY_MAX (16 * 1024)
 #define RESULT_WRONG_STATE 2	/* enabled meanwhile */
 #define RESULT_CAT_BUSY 5
 
@@ -23,19 +22,16 @@ typedef struct {
 	GError *error;		/* to return once the channel is closed */
 } Enable;
 
-gboolean enable_read_policy(const char *path, char **name, GError **error)
+gboolean enable_read_policy(const char *given, char **name, GError **error)
 {
-	g_autoptr(GBytes) file = ifpp_file_read(path, POLICY_MAX, error);
-	g_autoptr(GKeyFile) kf = g_key_file_new();
-	g_autoptr(GError) local = NULL;
+	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT;
 
-	if (!file)
+	*name = NULL;
+	if (!given && !g_file_test(IFPP_POLICY_FILE, G_FILE_TEST_EXISTS))
+		return TRUE;
+	if (!ifpp_policy_read(given ? given : IFPP_POLICY_FILE, &policy, error))
 		return FALSE;
-	if (!g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, &local)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: %s", path, local->message);
-		return FALSE;
-	}
-	*name = g_key_file_get_string(kf, "Target", "Enable", NULL);
+	*name = g_steal_pointer(&policy.enable);
 	return TRUE;
 }
 

@@ -6,12 +6,12 @@
 #include "modem.h"
 
 /**
- * enable_read_policy() - which profile a policy file wants enabled
- * @path: a key file as of ifppctl provision --policy; its key Enable counts
- * @name: the profile's name, or NULL if the file wants none
- * @error: IFPP_ERROR_IO, ACCESS
+ * enable_read_policy() - which profile the policy wants enabled
+ * @given: the file, or NULL: IFPP_POLICY_FILE, if it is there
+ * @name: the profile's name, or NULL if none is wanted
+ * @error: as ifpp_policy_read()
  */
-gboolean enable_read_policy(const char *path, char **name, GError **error);
+gboolean enable_read_policy(const char *given, char **name, GError **error);
 
 /**
  * enable_async() - enable a profile by its name (ES10c, SGP.22 5.7.15 and 5.7.16)

@@ -32,7 +32,9 @@ typedef struct {
 	IfppNetlink *netlink;
 	guint32 index;			/* of /dev/ifppN */
 	guint linger;			/* seconds */
-	char *enable;			/* name of the profile to enable after the lock, until that was tried */
+	const char *policy;		/* given, or NULL: the station's, if it has one */
+	gboolean enabled;		/* it was asked which profile is to be enabled */
+	char *enable;			/* that profile, until it was tried */
 	RelayRequest *waiting;		/* came while that was tried */
 	gboolean busy;			/* an operation will call back */
 	gboolean stopping;		/* end as soon as nothing is in hand */
@@ -140,6 +142,14 @@ static void maybe_done(App *app)
 {
 	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
 		return;
+	/* Not before: the policy may have come after the modem. */
+	if (!app->enabled) {
+		g_autoptr(GError) error = NULL;
+
+		app->enabled = TRUE;
+		if (!enable_read_policy(app->policy, &app->enable, &error))
+			g_warning("%s: no profile is enabled: %s", chip_name(app->chip), error->message);
+	}
 	if (app->enable) {
 		app->busy = TRUE;
 		enable_async(app->modem, app->enable, app->cancellable, on_enable, app);
@@ -316,6 +326,14 @@ static GLogWriterOutput on_log(GLogLevelFlags level, const GLogField *fields, gs
 	return g_log_writer_default(level, copy, n, NULL);
 }
 
+/* The status line of the unit says why, until it is started again. */
+static int fail(const GError *error)
+{
+	sd_notifyf(0, "STATUS=%s. %s.", error->message,
+		   error->domain == IFPP_ERROR ? ifpp_error_hint(error->code) : "See its log");
+	return ifpp_error_exit("ifppd", error);
+}
+
 static int run(App *app)
 {
 	guint64 watchdog = 0;
@@ -334,7 +352,7 @@ static int run(App *app)
 		g_autofree char *text = chip_redact(app->chip, app->error->message);
 		g_autoptr(GError) error = g_error_new_literal(app->error->domain, app->error->code, text);
 
-		return ifpp_error_exit("ifppd", error);
+		return fail(error);
 	}
 	return IFPP_EXIT_OK;
 }
@@ -376,7 +394,7 @@ int main(int argc, char **argv)
 		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger,
 		  "Stay this long once the chip is locked (default 5)", "SECONDS" },
 		{ "policy", 0, 0, G_OPTION_ARG_FILENAME, &policy,
-		  "Which profile to enable once the chip is locked, see POLICY in ifppctl(1)", "FILE" },
+		  "Which profile to enable once the chip is locked (default /etc/ifpp/policy, if it is there)", "FILE" },
 		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },
@@ -434,11 +452,14 @@ int main(int argc, char **argv)
 	}
 
 	g_log_set_writer_func(on_log, &app, NULL);
-	if (policy && !enable_read_policy(policy, &app.enable, &error))
-		return ifpp_error_exit("ifppd", error);
+	/* A slip of the pen is found now, what it asks for is read again when the chip is locked. */
+	if (!enable_read_policy(policy, &app.enable, &error))
+		return fail(error);
+	g_clear_pointer(&app.enable, g_free);
+	app.policy = policy;
 	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
 	if (!app.relay)
-		return ifpp_error_exit("ifppd", error);
+		return fail(error);
 	app.linger = linger;
 	app.modem = modem_qmi_new(&options, on_gone, &app);
 	app.chip = chip_new(app.modem, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);

@@ -18,7 +18,7 @@
 #include "monitor.h"
 #include "outbox.h"
 #include "packages.h"
-#include "policy.h"
+#include "target.h"
 #include "report.h"
 
 #define EID "89049032123451234512345678901235"
@@ -828,10 +828,10 @@ static void test_policy(void)
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
 		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
-		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n",
+		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
-	g_auto(CtlPolicy) policy = CTL_POLICY_DEFAULT, named = CTL_POLICY_DEFAULT;
+	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT, named = IFPP_POLICY_DEFAULT;
 	g_auto(Ran) unknown = { 0 }, few = { 0 }, enough = { 0 };
 	GError *error = NULL;
 
@@ -839,21 +839,21 @@ static void test_policy(void)
 	path = g_build_filename(base, "policy", NULL);
 	packages = g_build_filename(base, "packages", NULL);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
-		g_auto(CtlPolicy) worse = CTL_POLICY_DEFAULT;
+		g_auto(IfppPolicy) worse = IFPP_POLICY_DEFAULT;
 
 		g_file_set_contents(path, bad[i], -1, NULL);
-		g_assert_false(ctl_policy_read(path, &worse, &error));
-		g_assert_error(error, CTL_ERROR, IFPP_EXIT_INPUT);
+		g_assert_false(ifpp_policy_read(path, &worse, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_POLICY);
 		assert_has(error->message, path);
 		g_clear_error(&error);
 	}
 	g_file_set_contents(path, "[Target]\n# both\nPackages=2\nLock=unit\nAllowTestProfiles=true\n", -1, NULL);
-	g_assert_true(ctl_policy_read(path, &policy, &error));
+	g_assert_true(ifpp_policy_read(path, &policy, &error));
 	g_assert_cmpint(policy.packages, ==, 2);
-	g_assert_cmpint(policy.lock, ==, CTL_LOCK_UNIT);
+	g_assert_cmpint(policy.lock, ==, IFPP_POLICY_LOCK_UNIT);
 	g_assert_true(policy.allow_test);
 	g_file_set_contents(path, "[Target]\nProfiles=Telco Basic; Roaming\nEnable=Roaming\nLock=host\n", -1, NULL);
-	g_assert_true(ctl_policy_read(path, &named, &error));
+	g_assert_true(ifpp_policy_read(path, &named, &error));
 	g_assert_cmpuint(g_strv_length(named.profiles), ==, 2);
 	g_assert_cmpstr(named.profiles[0], ==, "Telco Basic");
 	g_assert_cmpstr(named.profiles[1], ==, "Roaming");

@@ -361,6 +361,36 @@ static void test_enable(void)
 	station_free(station);
 }
 
+/* The policy came after the modem: what it says when the chip is locked counts (the daemon was not started again). */
+static void test_enable_late(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL), *name = NULL, *text = NULL;
+	g_autoptr(GBytes) one = challenge(1);
+
+	station->policy = policy;
+	station_modem_start(station);
+	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
+	station_daemon_up(station);
+	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_false(is_enabled(station, &name));
+
+	station_daemon_up(station);
+	text = g_strdup_printf("[Target]\nLock=unit\nEnable=%s\n", name);
+	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
+	asks(station, IFPP_REQ_LOCK, one, 0, 0);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_true(is_enabled(station, NULL));
+
+	/* A slip of the pen is told before anything is done. */
+	g_assert_true(g_file_set_contents(policy, "[Target]\nEnabel=Basic\n", -1, NULL));
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	station_free(station);
+}
+
 static void test_lock(void)
 {
 	Station *station = station_new(world, 2);
@@ -961,6 +991,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/delete", test_delete);
 	g_test_add_func("/ifppd/lock", test_lock);
 	g_test_add_func("/ifppd/enable", test_enable);
+	g_test_add_func("/ifppd/enable_not_skipped", test_enable_late);
 	g_test_add_func("/ifppd/killed", test_killed);
 	g_test_add_func("/ifppd/no-leak", test_no_leak);
 	g_test_add_func("/ifppd/unplugged", test_unplugged);

@@ -6,8 +6,8 @@
 #include "lease.h"
 #include "load.h"
 #include "lock.h"
-#include "policy.h"
 #include "source.h"
+#include "target.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -23,7 +23,7 @@ typedef struct {
 
 typedef struct {
 	const char *source, *outbox, *trust;	/* source: the directory that the packages are in */
-	CtlPolicy policy;
+	IfppPolicy policy;
 	CtlLease *lease;	/* NULL: no other station has these packages */
 	const char *gateway;	/* what this machine expects, for Lock=host; NULL: it does not say */
 	gboolean handover;	/* Lock=host is left to ifpp-handover.service */
@@ -151,7 +151,7 @@ static gboolean host_lock_stated(const Target *target, GError **error)
 {
 	g_auto(CtlGateway) gateway = { 0 };
 
-	if (target->policy.lock != CTL_LOCK_HOST)
+	if (target->policy.lock != IFPP_POLICY_LOCK_HOST)
 		return TRUE;
 	if (target->gateway)
 		return ctl_gateway_read(target->gateway, &gateway, error);
@@ -179,7 +179,7 @@ static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
 	int exit = 0;
 
 	if (ctl_lease_hold(target->lease, &error) && host_lock_stated(target, &error) && may_lock(chip, target, tally, &error) &&
-	    lock_chip(ctl, chip, target->outbox, &error) && target->policy.lock == CTL_LOCK_HOST)
+	    lock_chip(ctl, chip, target->outbox, &error) && target->policy.lock == IFPP_POLICY_LOCK_HOST)
 		exit = finish_host(ctl, target, &error);
 	if (error)
 		exit = ctl_error_exit(error);
@@ -321,7 +321,7 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 	g_autoptr(GError) local = NULL;
 	g_autoptr(CtlChip) chip = NULL;
 	g_autoptr(GPtrArray) packages = NULL, present = g_ptr_array_new(), missing = g_ptr_array_new();
-	g_auto(CtlPolicy) wanted = CTL_POLICY_DEFAULT;
+	g_auto(IfppPolicy) wanted = IFPP_POLICY_DEFAULT;
 	Target target = { 0 };
 	CtlSource source;
 	Tally tally = { .present = present, .missing = missing };
@@ -339,10 +339,10 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 	target.source = ctl_source_dir(&source);
 	target.outbox = source.outbox;
 	target.trust = trust ?: CTL_TRUST;
-	if (policy && !ctl_policy_read(policy, &wanted, error))
+	if (policy && !ifpp_policy_read(policy, &wanted, error))
 		return 0;
-	if (lock && wanted.lock == CTL_LOCK_NO)
-		wanted.lock = CTL_LOCK_UNIT;
+	if (lock && wanted.lock == IFPP_POLICY_LOCK_NO)
+		wanted.lock = IFPP_POLICY_LOCK_UNIT;
 	target.policy = wanted;		/* borrows */
 	target.gateway = gateway ?: ctl_gateway_file();
 	target.handover = handover;

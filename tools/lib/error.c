@@ -100,6 +100,7 @@ static const struct {
 	{ IFPP_ERROR_DISK, IFPP_EXIT_IO, "disk",
 	  "The file system there fails or is mounted read-only; neither the chip nor the modem is at fault. Look at "
 	  "findmnt and journalctl -k, then run this again" },
+	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 
 static int find(int code)

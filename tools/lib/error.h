@@ -67,6 +67,7 @@ typedef enum {
 	IFPP_ERROR_KEY_MAKER,		/* not one of those that this factory ordered from */
 	IFPP_ERROR_DISK,		/* the file system fails or is read-only, whoever asks */
 	IFPP_ERROR_LEDGER,		/* the Key Maker's ledger is missing, older, altered or out of reach */
+	IFPP_ERROR_POLICY,		/* a policy file that makes no sense */
 } IfppError;
 
 /**

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include "policy.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "file.h"
+
+#define GROUP "Target"
+#define POLICY_MAX (16 * 1024)
+#define PROFILES_MAX 64
+
+void ifpp_policy_clear(IfppPolicy *policy)
+{
+	g_clear_pointer(&policy->profiles, g_strfreev);
+	g_clear_pointer(&policy->enable, g_free);
+}
+
+static gboolean wrong(GError **error, const char *path, const char *what)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_POLICY, "%s: %s", path, what);
+	return FALSE;
+}
+
+static gboolean read_profiles(GKeyFile *kf, const char *path, IfppPolicy *policy, GError **error)
+{
+	gsize n = 0;
+
+	g_clear_pointer(&policy->profiles, g_strfreev);
+	policy->profiles = g_key_file_get_string_list(kf, GROUP, "Profiles", &n, NULL);
+	if (!policy->profiles || !n || n > PROFILES_MAX)
+		return wrong(error, path, "Profiles is not a list of 1 to 64 names of profiles, separated by ;");
+	for (gsize i = 0; i < n; i++) {
+		g_strstrip(policy->profiles[i]);
+		if (!*policy->profiles[i])
+			return wrong(error, path, "Profiles has an empty name");
+		for (gsize j = 0; j < i; j++)
+			if (g_str_equal(policy->profiles[i], policy->profiles[j]))
+				return wrong(error, path, "Profiles has a name twice");
+	}
+	return TRUE;
+}
+
+static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPolicy *policy, GError **error)
+{
+	g_autofree char *value = g_key_file_get_string(kf, GROUP, key, NULL);
+	guint64 n;
+
+	/* Not UTF-8, or an escape that is none. */
+	if (!value) {
+		g_autofree char *what = g_strdup_printf("the value of %s cannot be read", key);
+
+		return wrong(error, path, what);
+	}
+	if (g_str_equal(key, "Packages")) {
+		if (!g_ascii_string_to_unsigned(value, 10, 0, 256, &n, NULL))
+			return wrong(error, path, "Packages is not a number from 0 to 256");
+		policy->packages = n;
+	} else if (g_str_equal(key, "Lock")) {
+		if (g_str_equal(value, "no"))
+			policy->lock = IFPP_POLICY_LOCK_NO;
+		else if (g_str_equal(value, "unit"))
+			policy->lock = IFPP_POLICY_LOCK_UNIT;
+		else if (g_str_equal(value, "host"))
+			policy->lock = IFPP_POLICY_LOCK_HOST;
+		else
+			return wrong(error, path, "Lock is none of no, unit, host");
+	} else if (g_str_equal(key, "Profiles")) {
+		return read_profiles(kf, path, policy, error);
+	} else if (g_str_equal(key, "Enable")) {
+		if (!*value)
+			return wrong(error, path, "Enable names no profile");
+		g_free(policy->enable);
+		policy->enable = g_steal_pointer(&value);
+	} else if (g_str_equal(key, "AllowTestProfiles")) {
+		if (!g_str_equal(value, "true") && !g_str_equal(value, "false"))
+			return wrong(error, path, "AllowTestProfiles is neither true nor false");
+		policy->allow_test = g_str_equal(value, "true");
+	} else {
+		g_autofree char *what = g_strdup_printf("%s is not a word of a policy", key);
+
+		return wrong(error, path, what);
+	}
+	return TRUE;
+}
+
+gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, POLICY_MAX, error);
+	g_autoptr(GKeyFile) kf = g_key_file_new();
+	g_autoptr(GError) local = NULL;
+	g_auto(GStrv) groups = NULL, keys = NULL;
+
+	if (!file)
+		return FALSE;
+	if (!g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, &local))
+		return wrong(error, path, local->message);
+	groups = g_key_file_get_groups(kf, NULL);
+	if (g_strv_length(groups) != 1 || !g_str_equal(groups[0], GROUP))
+		return wrong(error, path, "it does not have one group, [" GROUP "], and nothing else");
+	keys = g_key_file_get_keys(kf, GROUP, NULL, NULL);
+	for (guint i = 0; keys[i]; i++)
+		if (!read_key(kf, path, keys[i], policy, error))
+			return FALSE;
+	if (policy->profiles && policy->packages >= 0)
+		return wrong(error, path, "it has both Packages and Profiles, which say the same in two ways");
+	if (policy->enable && policy->profiles &&
+	    !g_strv_contains((const char *const *)policy->profiles, policy->enable))
+		return wrong(error, path, "Enable names a profile that is not in Profiles");
+	return TRUE;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a unit should be when the factory is through with it: the file that ifppctl and ifppd are given. */
+#ifndef IFPP_POLICY_H
+#define IFPP_POLICY_H
+
+#include <glib.h>
+
+/* Where a station keeps it, unless told. */
+#define IFPP_POLICY_FILE "/etc/ifpp/policy"
+
+typedef enum {
+	IFPP_POLICY_LOCK_NO,
+	IFPP_POLICY_LOCK_UNIT,	/* the chip */
+	IFPP_POLICY_LOCK_HOST,	/* the chip, then this machine */
+} IfppPolicyLock;
+
+typedef struct {
+	int packages;		/* that must be installed before a lock; -1: all there are, at least one */
+	IfppPolicyLock lock;
+	gboolean allow_test;	/* lock although a test profile is among them */
+	char **profiles;	/* names of the profiles it shall have; NULL: every package's */
+	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
+} IfppPolicy;
+
+#define IFPP_POLICY_DEFAULT { .packages = -1 }
+
+void ifpp_policy_clear(IfppPolicy *policy);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IfppPolicy, ifpp_policy_clear)
+
+/**
+ * ifpp_policy_read() - read a policy file
+ * @path: a key file with one group, [Target]
+ * @policy: what the file says, the rest untouched
+ * @error: IFPP_ERROR_IO, ACCESS, DISK; IFPP_ERROR_POLICY: what it says makes no sense
+ *
+ * A word that is not known is an error: a lock is for life, a slip of the pen must not decide it.
+ */
+gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error);
+
+#endif
