@@ -53,6 +53,8 @@ int ctl_cmd_keys(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_load(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_handover(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_retry(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_import(Ctl *ctl, int argc, char **argv, GError **error);

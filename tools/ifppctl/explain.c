@@ -123,14 +123,17 @@ void ctl_error_mask(gboolean on)
 int ctl_error_exit(const GError *error)
 {
 	g_autoptr(GError) copy = g_error_copy(error);
+	g_autofree char *status = NULL;
 
 	if (masked)
 		ctl_mask(copy->message);
-	if (copy->domain != CTL_ERROR)
-		return ifpp_error_exit("ifppctl", copy);
 	for (char *p = copy->message; *p; p++)
 		if (g_ascii_iscntrl(*p))
 			*p = ' ';
+	status = g_strconcat(copy->message, ". ", copy->domain == IFPP_ERROR ? ifpp_error_hint(copy->code) : NULL, NULL);
+	ctl_status(g_strchomp(status));
+	if (copy->domain != CTL_ERROR)
+		return ifpp_error_exit("ifppctl", copy);
 	fprintf(stderr, "ifppctl: %s.\n", copy->message);
 	return copy->code;
 }

@@ -2,10 +2,13 @@
 /* list, info and keys: what is there. */
 #include "ctl.h"
 #include "explain.h"
+#include "gateway.h"
 #include "inspect.h"
+#include "services.h"
 
 #include <eid.h>
 #include <netlink.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *state_means(guint32 state)
@@ -81,6 +84,32 @@ void ctl_say_host(CtlOutput *out, const IfppNlHost *host)
 		anchor_means(host->anchor), host->chips, host->chips == 1 ? "" : "s", host->chips_locked);
 }
 
+/* What failed, and is not seen in the driver: a modem without a chip, a chip that was not provisioned. */
+static void list_services(CtlOutput *out)
+{
+	g_autoptr(GPtrArray) services = ctl_services(FALSE);
+
+	for (guint i = 0; i < services->len; i++) {
+		g_autofree char *text = out->json ? ctl_service_json(services->pdata[i]) :
+						    ctl_service_line(out, services->pdata[i]);
+
+		printf("%s\n", text);
+	}
+}
+
+static void say_gateway(CtlOutput *out, IfppNetlink *nl)
+{
+	const char *file = ctl_gateway_file();
+	g_autoptr(GError) error = NULL;
+
+	if (!file)
+		return;
+	if (ctl_gateway_finished(file, nl, &error))
+		ctl_say(out, "%s: every chip that this machine expects is locked.", file);
+	else
+		ctl_say(out, "%s.", error->message);
+}
+
 int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = NULL;
@@ -118,7 +147,9 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 			ifpp_json_print(b);
 		}
 	}
+	list_services(out);
 	ctl_say_host(out, &host);
+	say_gateway(out, nl);
 	if (out->json) {
 		JsonBuilder *b = ifpp_json_new("host");
 

@@ -22,6 +22,8 @@ static const struct {
 	{ "provision", ctl_cmd_provision, "load everything a directory or depot has for a chip, then lock it if told" },
 	{ "keys", ctl_cmd_keys, "list one-time keys, or delete the unused ones" },
 	{ "lock", ctl_cmd_lock, "lock a chip, or with --host this machine, for life" },
+	{ "handover", ctl_cmd_handover, "lock this machine when its chips are finished, and leave it to the field" },
+	{ "retry", ctl_cmd_retry, "start the daemons and provisionings again that failed" },
 	{ "monitor", ctl_cmd_monitor, "follow what happens" },
 	{ "fetch", ctl_cmd_fetch, "bring packages of the chips that are here from the depot" },
 	{ "deliver", ctl_cmd_deliver, "bring results and lock receipts to the depot" },

@@ -3,7 +3,11 @@
 
 #include <eid.h>
 #include <stdio.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 void ctl_progress_end(CtlOutput *out)
 {
@@ -75,6 +79,30 @@ void ctl_short_key(const guint8 key_id[32], char text[17])
 {
 	for (int i = 0; i < 8; i++)
 		g_snprintf(text + 2 * i, 3, "%02x", key_id[i]);
+}
+
+void ctl_status(const char *text)
+{
+	static gboolean told;
+	const char *path = g_getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	g_autofree char *message = g_strdup_printf("STATUS=%s", text);
+	gsize len = path ? strlen(path) : 0;
+	int fd;
+
+	if (told || !len || len >= sizeof(address.sun_path) || (*path != '/' && *path != '@'))
+		return;
+	told = TRUE;
+	memcpy(address.sun_path, path, len);
+	if (*path == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	/* Who does not hear it can still read the log. */
+	(void)!sendto(fd, message, strlen(message), MSG_NOSIGNAL, (struct sockaddr *)&address,
+		      offsetof(struct sockaddr_un, sun_path) + len);
+	close(fd);
 }
 
 char *ctl_now(void)

@@ -28,6 +28,9 @@ void ctl_mask(char *text);
 /* Key ids are told apart by their first eight bytes, as in package names. */
 void ctl_short_key(const guint8 key_id[32], char text[17]);
 
+/* The first error of this process, for systemctl status and ifppctl list. Nothing outside a unit. */
+void ctl_status(const char *text);
+
 char *ctl_now(void);			/* ISO 8601, UTC */
 
 #endif

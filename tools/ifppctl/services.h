@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The station's units that ended badly, as systemd knows them: what to tell a person, and what to start again. */
+#ifndef IFPPCTL_SERVICES_H
+#define IFPPCTL_SERVICES_H
+
+#include "output.h"
+
+typedef struct {
+	char *unit;		/* "ifppd@cdc-wdm0.service" */
+	char *node;		/* "cdc-wdm0", or "" */
+	gboolean waiting;	/* it is started again by itself, after a pause */
+	gboolean done;		/* it did not fail: a provisioning that went well */
+	int exit;		/* IfppExit, or negative: killed by that signal */
+	guint tries;		/* that failed since it was last started by anything but a pause */
+	gint64 started;		/* us, real time: its last start */
+	char *message;		/* the program's own words, or "" */
+} CtlService;
+
+void ctl_service_free(CtlService *service);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlService, ctl_service_free)
+
+/**
+ * ctl_services() - units whose last run failed and whose device is still there
+ * @done: the provisionings that went well too
+ *
+ * Return: of CtlService, in systemd's order; empty where nobody runs systemd, or nothing failed.
+ */
+GPtrArray *ctl_services(gboolean done);
+
+/* One line for people: what failed, why, and what becomes of it; free it. */
+char *ctl_service_line(CtlOutput *out, const CtlService *service);
+/* The same as an object of type "service"; free it. */
+char *ctl_service_json(const CtlService *service);
+
+#endif
