@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The factory's side of the chip: ifpp-codec-1, FF21 to FF24 (Documentation/chip-codec.rst). */
-#include "chip-priv.h"
+#include "chip-services.h"
 
 #include <string.h>
 
@@ -17,7 +17,7 @@ static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
 	return SW_OK;
 }
 
-static guint16 factory_info(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 factory_info(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	guint64 detail;
 	IfppTlv tlv;
@@ -27,33 +27,6 @@ static guint16 factory_info(Chip *chip, IfppSpan value, GByteArray *out)
 		return SW_WRONG_DATA;
 	ifpp_chipmem_put_factory_info(chip->mem, detail == 1, out);
 	return SW_OK;
-}
-
-/* A chip has no clock and no CRL; it knows its CI. */
-guint8 chip_check_chain(Chip *chip, IfppSpan certs, IfppRole role, guint8 point[65], GBytes **oid)
-{
-	g_autoptr(GPtrArray) others = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
-	g_autoptr(IfppTrust) trust = ifpp_trust_new();
-	g_autoptr(GError) error = NULL;
-	IfppTlv leaf, tlv;
-
-	if (!ifpp_tlv_take(&certs, 0x30, &leaf))
-		return CHAIN_INVALID_CERTIFICATE;
-	while (certs.len) {
-		if (!ifpp_tlv_take(&certs, 0x30, &tlv))
-			return CHAIN_INVALID_CERTIFICATE;
-		g_ptr_array_add(others, g_bytes_new(tlv.whole.data, tlv.whole.len));
-	}
-	ifpp_trust_set_time(trust, -1);
-	chip->stats.verifies += 1 + others->len;
-	if (!ifpp_trust_add_root(trust, ifpp_span_bytes(chip->mem->ci), &error) ||
-	    !ifpp_trust_verify(trust, leaf.whole, others, role, &error))
-		return g_error_matches(error, IFPP_ERROR, IFPP_ERROR_ROLE) ? CHAIN_INVALID_OID :
-									     CHAIN_INVALID_CERTIFICATE;
-	if (!ifpp_cert_point(leaf.whole, point, NULL))
-		return CHAIN_UNSUPPORTED_CURVE;
-	*oid = ifpp_cert_registered_id(leaf.whole);
-	return *oid ? CHAIN_OK : CHAIN_INVALID_OID;
 }
 
 static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
@@ -99,7 +72,7 @@ static guint delete_all(Chip *chip)
 	return n;
 }
 
-static guint16 delete_keys(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 delete_keys(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *members;
 	guint n;
@@ -119,7 +92,7 @@ static guint16 delete_keys(Chip *chip, IfppSpan value, GByteArray *out)
 	return SW_OK;
 }
 
-static guint16 lock_services(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 lock_services(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *fields, *receipt;
 	IfppTlv challenge;
@@ -156,17 +129,10 @@ static guint16 lock_services(Chip *chip, IfppSpan value, GByteArray *out)
 	return SW_OK;
 }
 
-guint16 chip_factory(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out)
-{
-	switch (command->tag) {
-	case IFPP_TAG_FACTORY_INFO:
-		return factory_info(chip, command->value, out);
-	case IFPP_TAG_PREPARE_LOAD:
-		return prepare_load(chip, channel, command->value, out);
-	case IFPP_TAG_DELETE_KEYS:
-		return delete_keys(chip, command->value, out);
-	case IFPP_TAG_LOCK:
-		return lock_services(chip, command->value, out);
-	}
-	return SW_NO_REFERENCE;
-}
+const ChipService chip_factory_services[] = {
+	{ IFPP_TAG_FACTORY_INFO, SERVE_WITH_KEYS | SERVE_IN_LOAD, factory_info },
+	{ IFPP_TAG_PREPARE_LOAD, SERVE_WITH_KEYS, prepare_load },
+	{ IFPP_TAG_DELETE_KEYS, SERVE_WITH_KEYS, delete_keys },
+	{ IFPP_TAG_LOCK, SERVE_WITH_KEYS, lock_services },
+	{ 0 }
+};

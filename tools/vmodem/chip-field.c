@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Field services: ES10c, ES10a, the lists of ES10b (SGP.22 5.7), and who may be served when. */
-#include "chip-priv.h"
+#include "chip-services.h"
 
 #include <string.h>
 
@@ -47,41 +47,7 @@ static void put_event(GByteArray *out, guint32 tag, guint8 event)
 	ifpp_tlv_put(out, tag, (guint8[]){ g_bit_nth_lsf(event, -1), event }, 2);
 }
 
-/* First byte of a BIT STRING, 0 when it is empty. */
-static guint8 bits(const IfppTlv *tlv)
-{
-	return tlv->value.len >= 2 ? tlv->value.data[1] : 0;
-}
-
 /* ------------------------------------------------------------------ notifications */
-
-/* Calls for every notificationAddress in B6 whose events include @event, until @func has enough. */
-static void for_each_address(IfppSpan metadata, guint8 event,
-			     gboolean (*func)(IfppSpan address, gpointer user), gpointer user)
-{
-	IfppTlv list, entry, events, address;
-
-	if (!ifpp_tlv_find(metadata, 0xB6, &list))
-		return;
-	while (ifpp_tlv_take(&list.value, 0x30, &entry))
-		if (ifpp_tlv_take(&entry.value, 0x80, &events) && (bits(&events) & event) &&
-		    ifpp_tlv_take(&entry.value, 0x81, &address) && !func(address.value, user))
-			return;
-}
-
-static gboolean take_address(IfppSpan address, gpointer user)
-{
-	*(char **)user = g_strndup((const char *)address.data, address.len);
-	return FALSE;
-}
-
-char *chip_notify_address(IfppSpan metadata, guint8 event)
-{
-	char *address = NULL;
-
-	for_each_address(metadata, event, take_address, &address);
-	return address;
-}
 
 static void put_note_metadata(GByteArray *out, guint64 seq, guint8 event, IfppSpan address,
 			      const guint8 *iccid)
@@ -145,19 +111,19 @@ static gboolean notify_all(Chip *chip, IfppChipProfile *profile, guint8 event)
 	/* Test profiles have nobody to tell (SGP.22 2.4.5.3). */
 	if (profile->profile_class == CLASS_TEST)
 		return TRUE;
-	for_each_address(ifpp_span_bytes(profile->metadata), event, add_note, &notify);
+	chip_for_each_address(ifpp_span_bytes(profile->metadata), event, add_note, &notify);
 	return !notify.failed;
 }
 
 /* BF28 { 81 event bits ? } */
-static guint16 list_notifications(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 list_notifications(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *list = g_byte_array_new(), *members = g_byte_array_new();
 	guint8 filter = 0xF0;
 	IfppTlv tlv;
 
 	if (ifpp_tlv_take(&value, 0x81, &tlv))
-		filter = bits(&tlv);
+		filter = chip_bits(&tlv);
 	if (value.len) {
 		g_byte_array_unref(list);
 		g_byte_array_unref(members);
@@ -178,7 +144,7 @@ static guint16 list_notifications(Chip *chip, IfppSpan value, GByteArray *out)
 }
 
 /* BF2B { A0 { 80 seqNumber | 81 event bits } ? } */
-static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 retrieve_notifications(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *list = g_byte_array_new(), *members = g_byte_array_new();
 	gboolean by_seq = FALSE;
@@ -189,7 +155,7 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 
 	if (ifpp_tlv_take(&value, 0xA0, &search)) {
 		if (ifpp_tlv_take(&search.value, 0x81, &tlv))
-			filter = bits(&tlv);
+			filter = chip_bits(&tlv);
 		else if (ifpp_tlv_take(&search.value, 0x80, &tlv) && ifpp_tlv_uint(&tlv, &seq, NULL))
 			by_seq = TRUE;
 		else
@@ -215,7 +181,7 @@ static guint16 retrieve_notifications(Chip *chip, IfppSpan value, GByteArray *ou
 }
 
 /* BF30 { 80 seqNumber } */
-static guint16 remove_notification(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 remove_notification(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	guint64 seq;
 	IfppTlv tlv;
@@ -259,7 +225,7 @@ static guint8 policy_rules(IfppChipProfile *profile)
 {
 	IfppTlv tlv;
 
-	return ifpp_tlv_find(ifpp_span_bytes(profile->metadata), 0x99, &tlv) ? bits(&tlv) : 0;
+	return ifpp_tlv_find(ifpp_span_bytes(profile->metadata), 0x99, &tlv) ? chip_bits(&tlv) : 0;
 }
 
 static gboolean wanted(IfppSpan tags, gboolean have_list, guint32 tag, gboolean by_default)
@@ -328,7 +294,7 @@ static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags
 }
 
 /* BF2D { A0 { 5A | 4F | 95 } ?, 5C tagList ? } */
-static guint16 profiles_info(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 profiles_info(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *list, *members;
 	IfppChipProfile *only = NULL;
@@ -402,12 +368,11 @@ static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled
 }
 
 /* BF31, BF32: { A0 { 4F | 5A }, 81 refreshFlag } */
-static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *out)
+static guint16 enable_disable(Chip *chip, guint32 tag, IfppSpan value, GByteArray *out)
 {
 	IfppChipProfile *profile, *current = ifpp_chipmem_enabled(chip->mem);
-	gboolean enable = command->tag == 0xBF31, ok = TRUE;
+	gboolean enable = tag == 0xBF31, ok = TRUE;
 	guint8 result = RESULT_OK;
-	IfppSpan value = command->value;
 	IfppTlv id, refresh;
 
 	if (!ifpp_tlv_take(&value, 0xA0, &id) || !parse_id(&id.value, chip, &profile) || id.value.len)
@@ -426,7 +391,7 @@ static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *ou
 	if (result == RESULT_OK && chip->refresh)
 		result = RESULT_CAT_BUSY;
 	if (result != RESULT_OK)
-		return put_result(out, command->tag, result);
+		return put_result(out, tag, result);
 
 	end_session(chip);
 	if (!enable || !is_test(profile) || !is_test(current))
@@ -442,10 +407,20 @@ static guint16 enable_disable(Chip *chip, const IfppTlv *command, GByteArray *ou
 		return SW_MEMORY_FAILURE;
 	if (refresh.value.data[0])
 		chip->refresh = TRUE;
-	return put_result(out, command->tag, RESULT_OK);
+	return put_result(out, tag, RESULT_OK);
 }
 
-static guint16 delete_profile(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 enable(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	return enable_disable(chip, 0xBF31, value, out);
+}
+
+static guint16 disable(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	return enable_disable(chip, 0xBF32, value, out);
+}
+
+static guint16 delete_profile(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	IfppChipProfile *profile;
 
@@ -466,7 +441,7 @@ static guint16 delete_profile(Chip *chip, IfppSpan value, GByteArray *out)
 }
 
 /* BF29 { 5A, 90 } */
-static guint16 set_nickname(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 set_nickname(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	IfppChipProfile *profile;
 	IfppTlv tlv;
@@ -485,7 +460,7 @@ static guint16 set_nickname(Chip *chip, IfppSpan value, GByteArray *out)
 }
 
 /* BF34 { 82 bits: operational profiles, field-loaded test profiles, default SM-DP+ address } */
-static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 memory_reset(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	gboolean changed = FALSE;
 	guint8 what;
@@ -495,7 +470,7 @@ static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
 		return SW_WRONG_DATA;
 	if (chip->refresh)
 		return put_result(out, 0xBF34, RESULT_CAT_BUSY);
-	what = bits(&tlv);
+	what = chip_bits(&tlv);
 	for (guint i = chip->mem->profiles->len; i-- > 0;) {
 		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
 		guint8 bit = profile->profile_class == CLASS_OPERATIONAL ? 0x80 :
@@ -524,7 +499,7 @@ static guint16 memory_reset(Chip *chip, IfppSpan value, GByteArray *out)
 
 /* ------------------------------------------------------------------ the rest */
 
-static guint16 configured_addresses(Chip *chip, GByteArray *out)
+static guint16 configured_addresses(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	GByteArray *members = g_byte_array_new();
 
@@ -535,7 +510,7 @@ static guint16 configured_addresses(Chip *chip, GByteArray *out)
 	return SW_OK;
 }
 
-static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 set_dp_address(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	IfppTlv tlv;
 
@@ -550,7 +525,7 @@ static guint16 set_dp_address(Chip *chip, IfppSpan value, GByteArray *out)
 }
 
 /* One rule: any operator may use PPR1 and PPR2, without asking the user. */
-static guint16 rules_authorisation_table(GByteArray *out)
+static guint16 rules_authorisation_table(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	/* A0 { 30 { 80 PPR1 PPR2, A1 { 30 { 80 EEEEEE } }, 82 no flags } } */
 	static const guint8 rat[] = { 0xA0, 0x12, 0x30, 0x10, 0x80, 0x02, 0x05, CHIP_RAT_RULES, 0xA1, 0x07, 0x30, 0x05,
@@ -561,7 +536,7 @@ static guint16 rules_authorisation_table(GByteArray *out)
 }
 
 /* BF3E { 5C 01 5A } */
-static guint16 get_eid(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 get_eid(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	IfppTlv tlv;
 
@@ -573,100 +548,42 @@ static guint16 get_eid(Chip *chip, IfppSpan value, GByteArray *out)
 	return SW_OK;
 }
 
-guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out)
+static guint16 info1(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
-	IfppSpan value = command->value;
+	ifpp_chipmem_put_info1(chip->mem, out);
+	return SW_OK;
+}
 
-	switch (command->tag) {
-	case 0xBF20:
-		ifpp_chipmem_put_info1(chip->mem, out);
-		return SW_OK;
-	case 0xBF22:
-		ifpp_chipmem_put_info2(chip->mem, out);
-		return SW_OK;
-	case 0xBF28:
-		return list_notifications(chip, value, out);
-	case 0xBF29:
-		return set_nickname(chip, value, out);
-	case 0xBF2B:
-		return retrieve_notifications(chip, value, out);
-	case 0xBF2D:
-		return profiles_info(chip, value, out);
-	case 0xBF30:
-		return remove_notification(chip, value, out);
-	case 0xBF31:
-	case 0xBF32:
-		return enable_disable(chip, command, out);
-	case 0xBF33:
-		return delete_profile(chip, value, out);
-	case 0xBF34:
-		return memory_reset(chip, value, out);
-	case 0xBF35:	/* LoadCRL: EUICCInfo2 does not offer it */
-		chip_put(out, 0xBF35, put_undefined());
-		return SW_OK;
-	case 0xBF3C:
-		return configured_addresses(chip, out);
-	case 0xBF3E:
-		return get_eid(chip, value, out);
-	case 0xBF3F:
-		return set_dp_address(chip, value, out);
-	case 0xBF43:
-		return rules_authorisation_table(out);
-	}
-	return SW_NO_REFERENCE;
+static guint16 info2(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	ifpp_chipmem_put_info2(chip->mem, out);
+	return SW_OK;
+}
+
+/* LoadCRL: EUICCInfo2 does not offer it. */
+static guint16 load_crl(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	chip_put(out, 0xBF35, put_undefined());
+	return SW_OK;
 }
 
 /* Reading who the chip is, and the factory's own results, is open at all times (EUICCF04 and codec 1). */
-static gboolean always_open(guint32 tag)
-{
-	switch (tag) {
-	case 0xBF20:
-	case 0xBF22:
-	case 0xBF28:
-	case 0xBF2B:
-	case 0xBF2D:
-	case 0xBF30:
-	case 0xBF3E:
-		return TRUE;
-	}
-	return (tag & 0xFF00) == 0xFF00;
-}
-
-/* SGP.22 5.7.6: what does not disturb a load between two of its segments. */
-static gboolean harmless(guint32 tag)
-{
-	return tag == IFPP_TAG_FACTORY_INFO || tag == 0xBF20 || tag == 0xBF22 || tag == 0xBF2E ||
-		tag == 0xBF3E || tag == 0xBF41;
-}
-
-guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out)
-{
-	IfppSpan rest = command;
-	gsize hdr, len;
-	guint32 tag;
-	IfppTlv tlv;
-
-	if (!ifpp_tlv_header(command, &tag, &hdr, &len, NULL))
-		return SW_WRONG_DATA;
-	if (chip_load_tag(tag))
-		return chip_load_segment(chip, channel, command, out);
-	if (!ifpp_tlv_next(&rest, &tlv, NULL) || rest.len)
-		return SW_WRONG_DATA;
-	if (chip_load_running(chip) && !harmless(tag))
-		return SW_CONDITIONS;
-	if (chip->mem->keys->len && !always_open(tag))
-		return SW_CONDITIONS;
-	switch (tag) {
-	case IFPP_TAG_FACTORY_INFO:
-	case IFPP_TAG_PREPARE_LOAD:
-	case IFPP_TAG_DELETE_KEYS:
-	case IFPP_TAG_LOCK:
-		return chip_factory(chip, channel, &tlv, out);
-	case 0xBF21:
-	case 0xBF2E:
-	case 0xBF38:
-	case 0xBF41:
-		return chip_session(chip, channel, &tlv, out);
-	}
-	return chip_field(chip, &tlv, out);
-}
+const ChipService chip_field_services[] = {
+	{ 0xBF20, SERVE_WITH_KEYS | SERVE_IN_LOAD, info1 },
+	{ 0xBF22, SERVE_WITH_KEYS | SERVE_IN_LOAD, info2 },
+	{ 0xBF28, SERVE_WITH_KEYS, list_notifications },
+	{ 0xBF29, 0, set_nickname },
+	{ 0xBF2B, SERVE_WITH_KEYS, retrieve_notifications },
+	{ 0xBF2D, SERVE_WITH_KEYS, profiles_info },
+	{ 0xBF30, SERVE_WITH_KEYS, remove_notification },
+	{ 0xBF31, 0, enable },
+	{ 0xBF32, 0, disable },
+	{ 0xBF33, 0, delete_profile },
+	{ 0xBF34, 0, memory_reset },
+	{ 0xBF35, 0, load_crl },
+	{ 0xBF3C, 0, configured_addresses },
+	{ 0xBF3E, SERVE_WITH_KEYS | SERVE_IN_LOAD, get_eid },
+	{ 0xBF3F, 0, set_dp_address },
+	{ 0xBF43, 0, rules_authorisation_table },
+	{ 0 }
+};

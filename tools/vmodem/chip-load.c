@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* LoadBoundProfilePackage: the segments of a BPP, one after the other (SGP.22 2.5.4, 2.5.5, 5.5, 5.7.6). */
-#include "chip-priv.h"
+#include "chip-services.h"
 
 #include <string.h>
 
@@ -18,27 +18,6 @@
 #define PPR_UPDATE_CONTROL 0x80
 #define PE_AKA 0xA4
 #define AKA_TEST_ALGORITHM 3	/* of TS 34.108: no secret in it */
-
-void chip_load_clear(Chip *chip)
-{
-	ChipLoad *load = &chip->load;
-
-	g_clear_pointer(&load->otsk, ifpp_ec_key_free);
-	g_clear_pointer(&load->oid, g_bytes_unref);
-	g_clear_pointer(&load->want_transaction, g_bytes_unref);
-	g_clear_pointer(&load->transaction, g_bytes_unref);
-	g_clear_pointer(&load->metadata, g_byte_array_unref);
-	g_clear_pointer(&load->proprietary, g_bytes_unref);
-	g_clear_pointer(&load->upp, ifpp_secret_free);
-	g_free(load->address);
-	ifpp_bsp_wipe(&load->bsp);
-	memset(load, 0, sizeof(*load));
-}
-
-gboolean chip_load_running(const Chip *chip)
-{
-	return chip->load.stage > LOAD_PREPARED;
-}
 
 gboolean chip_load_tag(guint32 tag)
 {

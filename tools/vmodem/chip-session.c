@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ES10b mutual authentication: the way into an ordinary download (SGP.22 5.7.5, 5.7.7, 5.7.13, 5.7.14). */
-#include "chip-priv.h"
+#include "chip-services.h"
 
 #include <string.h>
 
@@ -23,20 +23,12 @@ enum {
 	CANCEL_TIMEOUT = 2,
 };
 
-void chip_session_clear(Chip *chip)
+static guint16 get_challenge(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	ChipSession *session = &chip->session;
 
-	g_clear_pointer(&session->transaction, g_bytes_unref);
-	g_clear_pointer(&session->oid, g_bytes_unref);
-	g_free(session->address);
-	memset(session, 0, sizeof(*session));
-}
-
-static guint16 get_challenge(Chip *chip, GByteArray *out)
-{
-	ChipSession *session = &chip->session;
-
+	if (value.len)
+		return SW_WRONG_DATA;
 	chip_session_clear(chip);
 	/* A new session: what was prepared in the last one is given up. A load that runs goes on. */
 	if (!chip_load_running(chip))
@@ -104,7 +96,7 @@ static guint8 check_server(Chip *chip, const Authenticate *a, GBytes **oid)
 	return CHAIN_OK;
 }
 
-static guint16 authenticate_server(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 authenticate_server(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	ChipSession *session = &chip->session;
 	GByteArray *signed1, *members, *response;
@@ -281,7 +273,7 @@ static gboolean may_resume(const IfppTlv *reason)
 	return ifpp_tlv_uint(reason, &number, NULL) && (number == CANCEL_POSTPONED || number == CANCEL_TIMEOUT);
 }
 
-static guint16 cancel_session(Chip *chip, IfppSpan value, GByteArray *out)
+static guint16 cancel_session(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
 	ChipSession *session = &chip->session;
 	GByteArray *fields, *members, *response;
@@ -328,17 +320,10 @@ static guint16 cancel_session(Chip *chip, IfppSpan value, GByteArray *out)
 	return SW_OK;
 }
 
-guint16 chip_session(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out)
-{
-	switch (command->tag) {
-	case 0xBF21:
-		return prepare_download(chip, channel, command->value, out);
-	case 0xBF2E:
-		return command->value.len ? SW_WRONG_DATA : get_challenge(chip, out);
-	case 0xBF38:
-		return authenticate_server(chip, command->value, out);
-	case 0xBF41:
-		return cancel_session(chip, command->value, out);
-	}
-	return SW_NO_REFERENCE;
-}
+const ChipService chip_session_services[] = {
+	{ 0xBF21, 0, prepare_download },
+	{ 0xBF2E, SERVE_IN_LOAD, get_challenge },
+	{ 0xBF38, 0, authenticate_server },
+	{ 0xBF41, SERVE_IN_LOAD, cancel_session },
+	{ 0 }
+};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The card's outside: power, logical channels, APDUs (ISO 7816-4, TS 102 221, SGP.22 5.7.2). */
-#include "chip-priv.h"
+#include "chip-services.h"
 
 #include <string.h>
 
@@ -11,8 +11,6 @@
 static const guint8 isdr_aid[16] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 				     0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
 static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02 };
-
-#define NVM_RECORD 64	/* a change of state: a flag or counter in its page, twice for the journal */
 
 typedef struct {
 	guint8 cla, ins, p1, p2;
@@ -122,46 +120,6 @@ void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user)
 const ChipStats *chip_stats(const Chip *chip)
 {
 	return &chip->stats;
-}
-
-/* ------------------------------------------------------------------ for the other files */
-
-gboolean chip_commit(Chip *chip)
-{
-	g_autoptr(GError) error = NULL;
-
-	chip->stats.writes++;
-	chip->stats.nvm_bytes += NVM_RECORD;
-	if (ifpp_chipmem_commit(chip->mem, &error))
-		return TRUE;
-	chip->broken = TRUE;
-	chip->cut = g_error_matches(error, IFPP_ERROR, IFPP_ERROR_INTERNAL);
-	if (!chip->cut)
-		g_warning("chip memory: %s", error->message);
-	return FALSE;
-}
-
-gboolean chip_sign(Chip *chip, const IfppSpan *parts, gsize n_parts, guint8 sig[64])
-{
-	g_autoptr(GError) error = NULL;
-
-	chip->stats.signs++;
-	if (ifpp_ec_key_sign(chip->mem->sk, parts, n_parts, sig, &error))
-		return TRUE;
-	g_warning("SK.EUICC: %s", error->message);
-	return FALSE;
-}
-
-gboolean chip_verify(Chip *chip, const guint8 point[65], const IfppSpan *parts, gsize n_parts, IfppSpan sig)
-{
-	chip->stats.verifies++;
-	return ifpp_ecdsa_verify(point, parts, n_parts, sig);
-}
-
-void chip_put(GByteArray *out, guint32 tag, GByteArray *members)
-{
-	ifpp_tlv_put(out, tag, members->data, members->len);
-	g_byte_array_unref(members);
 }
 
 /* ------------------------------------------------------------------ APDUs */

@@ -35,6 +35,7 @@ static const struct {
 	{ "truncate", FAULT_TRUNCATE, QMI, 0 },
 	{ "corrupt", FAULT_CORRUPT, QMI, 0 },
 	{ "duplicate", FAULT_DUPLICATE, QMI, 0 },
+	{ "garble", FAULT_GARBLE, QMI | APDU, 10 },
 	{ "error", FAULT_ERROR, QMI | APDU, 10 },
 	{ "sw", FAULT_SW, APDU, 16 },
 	{ "pir", FAULT_PIR, APDU, 10 },

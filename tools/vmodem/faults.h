@@ -20,6 +20,7 @@ typedef enum {
 	FAULT_TRUNCATE,		/* qmi: the answer is cut in half */
 	FAULT_CORRUPT,		/* qmi: one byte of the answer is wrong */
 	FAULT_DUPLICATE,	/* qmi: the answer comes twice */
+	FAULT_GARBLE,		/* qmi, apdu: byte @arg of the request is wrong, counted round */
 	FAULT_ERROR,		/* qmi: QMI error @arg instead of doing it; apdu: instead of sending it */
 	FAULT_SW,		/* apdu: status word @arg, the chip never sees the command */
 	FAULT_PIR,		/* apdu: the load ends here with errorReason @arg */

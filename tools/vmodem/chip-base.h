@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside the chip: what its files share. */
-#ifndef VMODEM_CHIP_PRIV_H
-#define VMODEM_CHIP_PRIV_H
+/* The chip's base: its state, and what all of its services stand on. It knows none of them. */
+#ifndef VMODEM_CHIP_BASE_H
+#define VMODEM_CHIP_BASE_H
 
 #include "chip.h"
 
@@ -124,10 +124,10 @@ static inline IfppSpan chip_span(const GByteArray *array)
 	return (IfppSpan){ array->data, array->len };
 }
 
-/* One whole ES10 command, or BPP segment, to the ISD-R. Appends the response to @out. Return: status word. */
-guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out);
-
-/* chip-factory.c: FF21 to FF24 */
+/* What a service keeps in RAM is gone. */
+void chip_load_clear(Chip *chip);
+void chip_session_clear(Chip *chip);
+gboolean chip_load_running(const Chip *chip);
 
 /* The codes of ES10b AuthenticateServer, which PrepareFactoryLoad shares. */
 enum {
@@ -139,28 +139,16 @@ enum {
 
 /* Leaf first, then its sub-CAs. On success: the leaf's key and registeredID. */
 guint8 chip_check_chain(Chip *chip, IfppSpan certs, IfppRole role, guint8 point[65], GBytes **oid);
-guint16 chip_factory(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
 
-/* chip-load.c */
-gboolean chip_load_running(const Chip *chip);
-/* Is this the tag of a segment? */
-gboolean chip_load_tag(guint32 tag);
-guint16 chip_load_segment(Chip *chip, guint channel, IfppSpan segment, GByteArray *out);
-/* The channel was closed or reset under a load: sign what became of it. FALSE: as chip_commit() */
-gboolean chip_load_interrupt(Chip *chip);
-/* After power-up: sign the result of a load that was cut off. */
-gboolean chip_load_recover(Chip *chip);
-void chip_load_clear(Chip *chip);
-
-/* chip-session.c: BF2E, BF38, BF21, BF41 */
-guint16 chip_session(Chip *chip, guint channel, const IfppTlv *command, GByteArray *out);
-void chip_session_clear(Chip *chip);
 /* Profile policy rules that GetRAT grants every operator, as a BIT STRING byte. */
 #define CHIP_RAT_RULES 0x60
 
-/* chip-field.c: ES10c and what is left of ES10a and ES10b */
-guint16 chip_field(Chip *chip, const IfppTlv *command, GByteArray *out);
-/* The profile's notificationAddress for an event; NULL if nobody wants to know. */
+/* First byte of a BIT STRING, 0 when it is empty. */
+guint8 chip_bits(const IfppTlv *tlv);
+/* Calls for every notificationAddress of a profile whose events include @event, until @func has enough. */
+void chip_for_each_address(IfppSpan metadata, guint8 event,
+			   gboolean (*func)(IfppSpan address, gpointer user), gpointer user);
+/* The first of them; NULL if nobody wants to know. */
 char *chip_notify_address(IfppSpan metadata, guint8 event);
 
 #endif
