@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* QMI DMS: what the modem is, and whether it is on. */
-#include "modem-priv.h"
+#include "modem-services.h"
 
 #include <string.h>
 

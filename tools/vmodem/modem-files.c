@@ -3,7 +3,7 @@
  * Files of the enabled profile which a modem reads when a SIM comes up, out of its profile elements
  * (TCA profile package 2.3; TS 31.102 4.2). Transparent ones only.
  */
-#include "modem-priv.h"
+#include "modem-services.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
  * QMI NAS, WDS and WDA of a modem that hears nobody: enough for a connection manager to list it,
  * switch it on and say why there is no network. The numbers are libqmi's.
  */
-#include "modem-priv.h"
+#include "modem-services.h"
 
 
 static gboolean subscriber(Modem *modem)

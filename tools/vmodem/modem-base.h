@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Inside the modem: what its services share. All numbers of QMI are little-endian. */
-#ifndef VMODEM_MODEM_PRIV_H
-#define VMODEM_MODEM_PRIV_H
+/* The modem's base: what its services stand on. All numbers of QMI are little-endian. */
+#ifndef VMODEM_MODEM_BASE_H
+#define VMODEM_MODEM_BASE_H
 
 #include "modem.h"
 
@@ -18,6 +18,8 @@ enum {
 #define MODEM_MODES (1 << 2 | 1 << 3 | 1 << 4)
 #define MODEM_BANDS (G_GUINT64_CONSTANT(1) << 7 | 1 << 8 | 1 << 22 | G_GUINT64_CONSTANT(1) << 49)
 #define MODEM_BANDS_LTE (1 << 0 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7 | 1 << 19)
+
+#define QMUX_HEADER 6
 
 #define N_SERVICES 5		/* besides CTL */
 #define N_CLIENTS 254
@@ -41,6 +43,10 @@ enum {
 	QMI_NOT_SUPPORTED = 94,
 	QMI_NO_SIM = 102,
 };
+
+/* UIM Register Events */
+#define EVENT_CARD_STATUS 0x01
+#define EVENT_SLOT_STATUS 0x10
 
 typedef struct {
 	gboolean used;
@@ -110,19 +116,29 @@ struct _Request {
 
 /* First TLV of a request with @type. */
 gboolean request_tlv(const Request *req, guint8 type, IfppSpan *value);
+/* Every TLV fits, and nothing is left over. */
+gboolean request_tlvs_sound(IfppSpan tlvs);
 /* A fixed-size argument; NULL, and the error set, when it is missing or of another size. */
 const guint8 *request_argument(Request *req, guint8 type, gsize len);
-/* The first argument of every card operation; there is one slot. FALSE: the error is set. */
+/* The first argument of every card operation. FALSE: the error is set. */
 gboolean request_slot_ready(Request *req);
 
-/* modem-dms.c */
-void modem_dms(Request *req);
-/* modem-radio.c: a radio that hears nobody */
-void modem_nas(Request *req);
-void modem_wds(Request *req);
-void modem_wda(Request *req);
-/* modem-files.c: UIM Read Transparent and Get File Attributes. FALSE: neither of them */
-gboolean modem_files(Request *req);
+/* NULL: no such service */
+Service *modem_find_service(Modem *modem, guint8 id);
+/* A whole QMUX frame from the modem. */
+GByteArray *modem_frame(guint8 service, guint8 cid, guint8 sdu_flags, guint16 transaction,
+			guint16 message, const GByteArray *tlvs);
+void modem_link_send(ModemLink *link, const GByteArray *frame);
+void modem_link_send_late(ModemLink *link, const GByteArray *frame, guint ms);
+/* An indication of UIM to all clients that want it. */
+void modem_indicate(Modem *modem, guint16 message, const GByteArray *tlvs,
+		    gboolean (*wants)(const Client *client));
+void modem_late_init(Modem *modem);
+void modem_late_drop(ModemLink *link);	/* its answers that are held back */
+
+/* RAM of the modem: clients, and whatever it was waiting for. */
+void modem_forget(Modem *modem);
+void modem_chip_on(Modem *modem);
 
 static inline guint16 get16(const guint8 *p)
 {
