@@ -220,6 +220,55 @@ static void personalise_refusals(void)
 	ifpp_secret_free(template);
 }
 
+/* One file of usim (B3) or opt-usim (B4), named with @file or not at all: what is in it. NULL: there is none. */
+static void expect_file(guint32 element, guint8 member, const char *file, const char *content)
+{
+	g_autoptr(GByteArray) upp = g_byte_array_new(), members = g_byte_array_new();
+	g_autoptr(GBytes) bytes = file ? ifpp_unhex(file) : NULL;
+	g_autoptr(GByteArray) got = NULL;
+	g_autofree char *hex = NULL;
+
+	if (bytes)
+		ifpp_tlv_put_span(members, 0xA0 | member, ifpp_span_bytes(bytes));
+	ifpp_tlv_put(upp, element, members->data, members->len);
+	got = ifpp_upp_file((IfppSpan){ upp->data, upp->len }, element, member);
+	hex = got ? ifpp_hex((IfppSpan){ got->data, got->len }) : NULL;
+	g_assert_cmpstr(hex, ==, content);
+}
+
+/* Patterns, sizes and templates; the first two files are of GSMA's TS.48 version 5. */
+static void files(void)
+{
+	/* EF.SPN: a pattern whose last byte goes on to the template's 17 bytes */
+	expect_file(0xB3, 13, "a11c8202412183026f468b036f0607a50dc10b0147534d411154455354ff",
+		    "0147534d411154455354ffffffffffffff");
+	/* EF.FPLMN: nothing but the template's */
+	expect_file(0xB3, 19, "a10f8202412183026f7b8b036f0606a500", "ffffffffffffffffffffffff");
+	/* made by the template without being named; not if the profile says so, nor if it is optional */
+	expect_file(0xB3, 21, NULL, "00000002");
+	expect_file(0xB3, 7, NULL, "0a");
+	expect_file(0xB3, 21, "8000", NULL);
+	expect_file(0xB3, 13, NULL, NULL);
+	expect_file(0xB4, 5, NULL, NULL);
+	/* the IMSI as a pattern; as contents, which have the last word */
+	expect_file(0xB3, 3, "a10da50bc109080910101032547698", "080910101032547698");
+	expect_file(0xB3, 3, "a105a503c101ff83050809101010", "0809101010ffffffff");
+	/* a pattern over and over, to the template's size and to the profile's own; a longer one is not cut */
+	expect_file(0xB4, 5, "a106a504c202abcd", "abcdabcdabcdabcd");
+	expect_file(0xB4, 5, "a109800103a504c202abcd", "abcdab");
+	expect_file(0xB4, 5, "a10a800102a505c103abcdef", "abcdef");
+	expect_file(0xB4, 5, "a103800102", "ffff");
+	/* pieces, each after the last or further on, into what the file was made with */
+	expect_file(0xB4, 6, "a107a505c1030001028301aa8201028302bbcc", "aa0102bbcc020202");
+	expect_file(0xB4, 17, "a1008201018302aabb", "ffaabb0000");
+	expect_file(0xB4, 15, "a100",
+		    "ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000");
+	/* no template has this one; a size or an offset beyond all reason is none */
+	expect_file(0xB4, 30, "8303010203", "010203");
+	expect_file(0xB4, 5, "a1058003010000", "ffffffffffffffff");
+	expect_file(0xB4, 5, "820300ffff8302aabb", "ffffffffffffffff");
+}
+
 static void luhn(void)
 {
 	g_assert_cmpint(profile_luhn("8900012345678901234"), ==, '1');
@@ -248,6 +297,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/upp/mutations", mutations);
 	g_test_add_func("/upp/personalise", personalise);
 	g_test_add_func("/upp/personalise/refusals", personalise_refusals);
+	g_test_add_func("/upp/files", files);
 	g_test_add_func("/upp/luhn", luhn);
 	g_test_add_func("/upp/metadata", metadata);
 	return g_test_run();

@@ -6,9 +6,19 @@
 
 #include <string.h>
 
+/* File, Fcp and ProprietaryEFInfo */
+#define FILE_NOT 0x80
+#define FILE_FCP 0xA1
 #define FILL_OFFSET 0x82
 #define FILL_CONTENT 0x83
-#define FILE_MAX 4096	/* bytes an offset may lead to */
+#define FCP_SIZE 0x80
+#define FCP_INFO 0xA5
+#define INFO_FILL 0xC1
+#define INFO_REPEAT 0xC2
+#define FILE_MAX 4096	/* bytes a size or an offset may lead to */
+
+#define NO_PLMN "\xFF\xFF\xFF\0\0"
+#define PLMN_LIST NO_PLMN NO_PLMN NO_PLMN NO_PLMN NO_PLMN NO_PLMN NO_PLMN NO_PLMN
 
 enum {
 	HEADER = 0xA0, PUK = 0xA3, AKA = 0xA4, CDMA = 0xA5, END = 0xAA, MF = 0xB0, CD = 0xB1, TELECOM = 0xB2,
@@ -286,32 +296,133 @@ void ifpp_upp_free(IfppUpp *upp)
 	g_free(upp);
 }
 
-static GByteArray *fill(IfppSpan members)
+/*
+ * Transparent files that the templates of USIM and optional USIM have (TCA profile package 2.3, 9.5): how long they
+ * are if the profile does not say, and what is in them then; the last byte goes on to the end. @made: the template
+ * makes them whether the profile names them or not.
+ */
+static const struct template {
+	guint32 element;
+	guint8 member;
+	gboolean made;
+	guint8 size;		/* 0: as long as its content */
+	guint8 content_len;
+	const char *content;
+} templates[] = {
+	{ USIM, 3, FALSE, 9, 0, NULL },			/* IMSI */
+	{ USIM, 5, TRUE, 33, 2, "\7\xFF" },		/* Keys */
+	{ USIM, 6, TRUE, 33, 2, "\7\xFF" },		/* KeysPS */
+	{ USIM, 7, TRUE, 1, 1, "\x0A" },			/* HPPLMN */
+	{ USIM, 12, TRUE, 2, 1, "\xFF" },		/* SMSS */
+	{ USIM, 13, FALSE, 17, 0, NULL },		/* SPN */
+	{ USIM, 14, FALSE, 1, 0, NULL },		/* EST */
+	{ USIM, 15, TRUE, 6, 6, "\xF0\0\0\xF0\0\0" },	/* START-HFN */
+	{ USIM, 16, TRUE, 3, 1, "\xFF" },		/* THRESHOLD */
+	{ USIM, 17, TRUE, 14, 14, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0\xFF\1" },	/* PSLOCI */
+	{ USIM, 18, FALSE, 2, 0, NULL },		/* ACC */
+	{ USIM, 19, TRUE, 12, 1, "\xFF" },		/* FPLMN */
+	{ USIM, 20, TRUE, 11, 11, "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0\xFF\1" },	/* LOCI */
+	{ USIM, 21, TRUE, 4, 4, "\0\0\0\2" },		/* AD */
+	{ USIM, 23, TRUE, 128, 1, "\xFF" },		/* NETPAR */
+	{ USIM, 24, TRUE, 18, 18,			/* EPSLOCI */
+	  "\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\0\0\1" },
+	{ OPT_USIM, 2, FALSE, 6, 1, "\xFF" },		/* LI */
+	{ OPT_USIM, 5, FALSE, 8, 0, NULL },		/* GID1 */
+	{ OPT_USIM, 6, FALSE, 8, 0, NULL },		/* GID2 */
+	{ OPT_USIM, 15, FALSE, 40, 40, PLMN_LIST },	/* PLMNwAcT */
+	{ OPT_USIM, 16, FALSE, 40, 40, PLMN_LIST },	/* OPLMNwAcT */
+	{ OPT_USIM, 17, FALSE, 5, 5, PLMN_LIST },	/* HPLMNwAcT */
+};
+
+static const struct template *find_template(guint32 element, guint8 member)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(templates); i++)
+		if (templates[i].element == element && templates[i].member == member)
+			return &templates[i];
+	return NULL;
+}
+
+/* From @from to the end with @pattern: over and over, or once and then its last byte. */
+static void fill(GByteArray *content, gsize from, IfppSpan pattern, gboolean repeat)
+{
+	for (gsize i = from; i < content->len; i++)
+		content->data[i] = !pattern.len ? 0xFF :
+				   repeat ? pattern.data[(i - from) % pattern.len] :
+					    pattern.data[MIN(i - from, pattern.len - 1)];
+}
+
+/* UInt16 */
+static gboolean small_uint(const IfppTlv *tlv, guint64 *value)
+{
+	guint64 n;
+
+	if (!ifpp_tlv_uint(tlv, &n, NULL) || n > G_MAXUINT16)
+		return FALSE;
+	*value = n;
+	return TRUE;
+}
+
+/* What the file is made with: its size and pattern, the profile's word before the template's. */
+static GByteArray *initial(IfppSpan members, const struct template *template)
 {
 	GByteArray *content = g_byte_array_new();
-	gsize skip = 0;
+	IfppTlv fcp, tlv, info, pattern;
+	guint64 size = template ? template->size : 0;
+	gboolean repeat = FALSE, own = FALSE;
+
+	if (ifpp_tlv_find(members, FILE_FCP, &fcp)) {
+		if (ifpp_tlv_find(fcp.value, FCP_SIZE, &tlv))
+			small_uint(&tlv, &size);
+		if (ifpp_tlv_find(fcp.value, FCP_INFO, &info)) {
+			repeat = ifpp_tlv_find(info.value, INFO_REPEAT, &pattern);
+			own = repeat || ifpp_tlv_find(info.value, INFO_FILL, &pattern);
+		}
+	}
+	g_byte_array_set_size(content, MIN(MAX(size, own ? pattern.value.len : 0), FILE_MAX));
+	if (own)
+		fill(content, 0, pattern.value, repeat);
+	else if (template)
+		fill(content, 0, (IfppSpan){ (const guint8 *)template->content, template->content_len }, FALSE);
+	else
+		fill(content, 0, (IfppSpan){ NULL, 0 }, FALSE);
+	return content;
+}
+
+static GByteArray *make_file(IfppSpan members, const struct template *template)
+{
+	GByteArray *content = initial(members, template);
+	guint64 at = 0, skip;
 	IfppTlv tlv;
 
 	while (members.len && ifpp_tlv_next(&members, &tlv, NULL)) {
-		if (tlv.tag == FILL_OFFSET && tlv.value.len && tlv.value.len <= 2) {
-			skip = tlv.value.data[0];
-			if (tlv.value.len == 2)
-				skip = skip << 8 | tlv.value.data[1];
-		} else if (tlv.tag == FILL_CONTENT && content->len + skip + tlv.value.len <= FILE_MAX) {
-			for (; skip; skip--)
-				g_byte_array_append(content, (const guint8[]){ 0xFF }, 1);
-			g_byte_array_append(content, tlv.value.data, tlv.value.len);
+		if (tlv.tag == FILL_OFFSET && small_uint(&tlv, &skip)) {
+			at += skip;
+		} else if (tlv.tag == FILL_CONTENT && at + tlv.value.len <= FILE_MAX) {
+			gsize before = content->len;
+
+			if (before < at + tlv.value.len) {
+				g_byte_array_set_size(content, at + tlv.value.len);
+				fill(content, before, (IfppSpan){ NULL, 0 }, FALSE);
+			}
+			memcpy(content->data + at, tlv.value.data, tlv.value.len);
+			at += tlv.value.len;
 		}
 	}
 	return content;
 }
 
-GByteArray *ifpp_upp_file(IfppSpan upp, guint8 element, guint8 member)
+GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member)
 {
-	IfppTlv pe, file;
+	const struct template *template = find_template(element, member);
+	IfppTlv pe, file, none;
 
-	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL))
-		if (pe.tag == element && ifpp_tlv_find(pe.value, 0xA0 | member, &file))
-			return fill(file.value);
+	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
+		if (pe.tag != element)
+			continue;
+		if (ifpp_tlv_find(pe.value, 0xA0 | member, &file))
+			return ifpp_tlv_find(file.value, FILE_NOT, &none) ? NULL : make_file(file.value, template);
+		if (template && template->made)
+			return make_file((IfppSpan){ NULL, 0 }, template);
+	}
 	return NULL;
 }

@@ -27,14 +27,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
 #define IFPP_UPP_GID2 0xB4, 6
 
 /**
- * ifpp_upp_file() - the contents of a transparent file
+ * ifpp_upp_file() - the contents of a transparent file, once a chip has made it
  * @upp: sound, or not
  * @element: tag of the profile element that has the file
  * @member: its number there
  *
- * Return: what the element fills it with, each piece after the last or at an offset from its end; NULL when
- * there is no such file in it.
+ * A file is made as long as its efFileSize says, or the template; with its fillPattern or repeatPattern, or what the
+ * template has, or FF; and then filled, each piece after the last or at an offset from its end (TCA profile
+ * package 2.3, 8.3.5 and 9.5).
+ *
+ * Return: NULL when the profile has no such file.
  */
-GByteArray *ifpp_upp_file(IfppSpan upp, guint8 element, guint8 member);
+GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member);
 
 #endif

@@ -533,6 +533,17 @@ static gboolean same_operator(const guint8 id[3], const GByteArray *imsi)
 	       (id[1] >> 4 == 0x0F || id[1] >> 4 == (digits[4] & 0x0F));
 }
 
+/* A group identifier and its file, which may be longer (TS 31.102 4.2.10). */
+static gboolean same_group(IfppSpan id, const GByteArray *file)
+{
+	if (!file || file->len < id.len || memcmp(file->data, id.data, id.len))
+		return FALSE;
+	for (gsize i = id.len; i < file->len; i++)
+		if (file->data[i] != 0xFF)
+			return FALSE;
+	return TRUE;
+}
+
 /* SGP.22 5.5.5: the profileOwner of the metadata is the one whose files are in the profile, so far as they are. */
 static gboolean owner_matches(IfppSpan metadata, IfppSpan upp)
 {
@@ -545,9 +556,9 @@ static gboolean owner_matches(IfppSpan metadata, IfppSpan upp)
 		return TRUE;
 	if (imsi && (!ifpp_tlv_find(owner.value, 0x80, &tlv) || !same_operator(tlv.value.data, imsi)))
 		return FALSE;
-	if (ifpp_tlv_find(owner.value, 0x81, &tlv) && (!gid1 || !ifpp_span_equal(tlv.value, chip_span(gid1))))
+	if (ifpp_tlv_find(owner.value, 0x81, &tlv) && !same_group(tlv.value, gid1))
 		return FALSE;
-	return !ifpp_tlv_find(owner.value, 0x82, &tlv) || (gid2 && ifpp_span_equal(tlv.value, chip_span(gid2)));
+	return !ifpp_tlv_find(owner.value, 0x82, &tlv) || same_group(tlv.value, gid2);
 }
 
 static PirReason check_profile(Chip *chip, const guint8 iccid[10])

@@ -17,21 +17,30 @@ static const struct {
 	guint16 id;
 	guint8 element;		/* tag of the profile element: usim or opt-usim */
 	guint8 member;		/* number in it */
-	const char *fallback;	/* what the template has */
-	gsize fallback_len;
 } files[] = {
-	{ .id = 0x6F07, IFPP_UPP_IMSI },
-	{ .id = 0x6F38, .element = 0xB3, .member = 8 },		/* UST */
-	{ .id = 0x6F46, .element = 0xB3, .member = 13 },	/* SPN */
-	{ .id = 0x6F56, .element = 0xB3, .member = 14 },	/* EST */
-	{ .id = 0x6F78, .element = 0xB3, .member = 18 },	/* ACC */
-	{ .id = 0x6F7B, .element = 0xB3, .member = 19 },	/* FPLMN */
-	{ .id = 0x6FAD, .element = 0xB3, .member = 21, .fallback = "\0\0\0\2", .fallback_len = 4 },	/* AD */
-	{ .id = 0x6F3E, IFPP_UPP_GID1 },
-	{ .id = 0x6F3F, IFPP_UPP_GID2 },
-	{ .id = 0x6F60, .element = 0xB4, .member = 15 },	/* PLMNwAcT */
-	{ .id = 0x6F61, .element = 0xB4, .member = 16 },	/* OPLMNwAcT */
-	{ .id = 0x6F62, .element = 0xB4, .member = 17 },	/* HPLMNwAcT */
+	{ 0x6F07, IFPP_UPP_IMSI },
+	{ 0x6F08, 0xB3, 5 },	/* Keys */
+	{ 0x6F09, 0xB3, 6 },	/* KeysPS */
+	{ 0x6F31, 0xB3, 7 },	/* HPPLMN */
+	{ 0x6F38, 0xB3, 8 },	/* UST */
+	{ 0x6F43, 0xB3, 12 },	/* SMSS */
+	{ 0x6F46, 0xB3, 13 },	/* SPN */
+	{ 0x6F56, 0xB3, 14 },	/* EST */
+	{ 0x6F5B, 0xB3, 15 },	/* START-HFN */
+	{ 0x6F5C, 0xB3, 16 },	/* THRESHOLD */
+	{ 0x6F73, 0xB3, 17 },	/* PSLOCI */
+	{ 0x6F78, 0xB3, 18 },	/* ACC */
+	{ 0x6F7B, 0xB3, 19 },	/* FPLMN */
+	{ 0x6F7E, 0xB3, 20 },	/* LOCI */
+	{ 0x6FAD, 0xB3, 21 },	/* AD */
+	{ 0x6FC4, 0xB3, 23 },	/* NETPAR */
+	{ 0x6FE3, 0xB3, 24 },	/* EPSLOCI */
+	{ 0x6F05, 0xB4, 2 },	/* LI */
+	{ 0x6F3E, IFPP_UPP_GID1 },
+	{ 0x6F3F, IFPP_UPP_GID2 },
+	{ 0x6F60, 0xB4, 15 },	/* PLMNwAcT */
+	{ 0x6F61, 0xB4, 16 },	/* OPLMNwAcT */
+	{ 0x6F62, 0xB4, 17 },	/* HPLMNwAcT */
 };
 
 /* Contents of a file of the enabled profile; NULL: it has none such. */
@@ -39,7 +48,6 @@ static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
 {
 	const IfppChipMem *mem = chip_memory(modem->chip);
 	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
-	GByteArray *content;
 	guint i;
 
 	if (!profile)
@@ -50,11 +58,7 @@ static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
 		;
 	if (df != ADF_USIM || i == G_N_ELEMENTS(files))
 		return NULL;
-	content = ifpp_upp_file(ifpp_span_bytes(profile->upp), files[i].element, files[i].member);
-	if (content || !files[i].fallback)
-		return content;
-	return g_byte_array_append(g_byte_array_new(), (const guint8 *)files[i].fallback,
-				   files[i].fallback_len);
+	return ifpp_upp_file(ifpp_span_bytes(profile->upp), files[i].element, files[i].member);
 }
 
 /* The file a request names: session, then file id and path. NULL: the error is set, and the card's word. */
