@@ -105,7 +105,10 @@ struct _Chip {
 	guint max_channels;
 	ChipLoad load;
 	ChipSession session;
+	Quirks quirks;
 	gboolean refresh;		/* a proactive command waits for FETCH and TERMINAL RESPONSE */
+	gboolean poll;			/* another one, of no consequence */
+	guint good_answers;		/* since the last proactive command that a quirk has made */
 	gboolean broken;		/* a write failed: RAM is ahead of the file */
 	gboolean cut;			/* power is gone, as the hook wanted */
 	IfppChipMemHook hook;

@@ -371,15 +371,20 @@ static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled
 static guint16 enable_disable(Chip *chip, guint32 tag, IfppSpan value, GByteArray *out)
 {
 	IfppChipProfile *profile, *current = ifpp_chipmem_enabled(chip->mem);
-	gboolean enable = tag == 0xBF31, ok = TRUE;
+	gboolean enable = tag == 0xBF31, ok = TRUE, by_iccid;
 	guint8 result = RESULT_OK;
 	IfppTlv id, refresh;
 
-	if (!ifpp_tlv_take(&value, 0xA0, &id) || !parse_id(&id.value, chip, &profile) || id.value.len)
+	if (!ifpp_tlv_take(&value, 0xA0, &id))
+		return SW_WRONG_DATA;
+	by_iccid = id.value.len && id.value.data[0] == 0x5A;
+	if (!parse_id(&id.value, chip, &profile) || id.value.len)
 		return SW_WRONG_DATA;
 	if (!ifpp_tlv_take(&value, 0x81, &refresh) || refresh.value.len != 1 || value.len)
 		return SW_WRONG_DATA;
-	if (!profile)
+	if (enable && by_iccid && chip->quirks.aid_only)
+		result = RESULT_UNDEFINED;
+	else if (!profile)
 		result = RESULT_NOT_FOUND;
 	else if (profile->enabled == enable)
 		result = RESULT_WRONG_STATE;

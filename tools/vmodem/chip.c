@@ -34,6 +34,7 @@ static void ram_clear(Chip *chip)
 	chip_load_clear(chip);
 	chip_session_clear(chip);
 	chip->refresh = FALSE;
+	chip->poll = FALSE;
 	chip->broken = FALSE;
 	chip->cut = FALSE;
 }
@@ -117,6 +118,11 @@ void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user)
 	}
 }
 
+void chip_set_quirks(Chip *chip, const Quirks *quirks)
+{
+	chip->quirks = *quirks;
+}
+
 const ChipStats *chip_stats(const Chip *chip)
 {
 	return &chip->stats;
@@ -174,27 +180,32 @@ static void add_sw(GByteArray *out, guint16 sw)
 	g_byte_array_append(out, (guint8[]){ sw >> 8, sw }, 2);
 }
 
-static guint16 waiting_sw(const ChipChannel *channel)
+static gsize chunk(const Chip *chip)
 {
-	gsize left = channel->response->len - channel->taken;
+	return chip->quirks.chunk ? chip->quirks.chunk : 256;
+}
 
-	return 0x6100 | (left < 256 ? left : 0);
+static guint16 waiting_sw(const Chip *chip, const ChipChannel *channel)
+{
+	gsize left = channel->response->len - channel->taken, next = MIN(left, chunk(chip));
+
+	return 0x6100 | (next < 256 ? next : 0);
 }
 
 /* Answer now if the command left room for it, else have it fetched. */
-static guint16 answer(ChipChannel *channel, const Command *cmd, GByteArray *response, GByteArray *out)
+static guint16 answer(Chip *chip, ChipChannel *channel, const Command *cmd, GByteArray *response, GByteArray *out)
 {
-	if (response->len == 0 || (cmd->le >= 0 && response->len <= (gsize)cmd->le)) {
+	if (response->len == 0 || (cmd->le >= 0 && response->len <= MIN((gsize)cmd->le, chunk(chip)))) {
 		g_byte_array_append(out, response->data, response->len);
 		ifpp_secret_free(response);
 		return SW_OK;
 	}
 	channel->response = response;
 	channel->taken = 0;
-	return waiting_sw(channel);
+	return waiting_sw(chip, channel);
 }
 
-static guint16 get_response(ChipChannel *channel, const Command *cmd, GByteArray *out)
+static guint16 get_response(Chip *chip, ChipChannel *channel, const Command *cmd, GByteArray *out)
 {
 	gsize left, n;
 
@@ -205,13 +216,13 @@ static guint16 get_response(ChipChannel *channel, const Command *cmd, GByteArray
 	left = channel->response->len - channel->taken;
 	if (cmd->le < 0)
 		return SW_WRONG_LENGTH;
-	n = cmd->le;
+	n = MIN((gsize)cmd->le, chunk(chip));
 	if (n > left)
 		return 0x6C00 | left;
 	g_byte_array_append(out, channel->response->data + channel->taken, n);
 	channel->taken += n;
 	if (channel->taken < channel->response->len)
-		return waiting_sw(channel);
+		return waiting_sw(chip, channel);
 	g_clear_pointer(&channel->response, ifpp_secret_free);
 	return SW_OK;
 }
@@ -297,7 +308,7 @@ static guint16 select_aid(Chip *chip, guint ch, const Command *cmd, GByteArray *
 		ifpp_tlv_put_header(fci, 0x62, 2 + sizeof(usim_aid));
 		ifpp_tlv_put(fci, 0x84, usim_aid, sizeof(usim_aid));
 	}
-	return answer(&chip->channels[ch], cmd, fci, out);
+	return answer(chip, &chip->channels[ch], cmd, fci, out);
 }
 
 static guint16 drop_run(ChipChannel *channel, guint16 sw)
@@ -340,7 +351,7 @@ static guint16 store_data(Chip *chip, guint ch, const Command *cmd, GByteArray *
 	response = g_byte_array_new();
 	sw = chip_es10(chip, ch, chip_span(run), response);
 	if (sw == SW_OK)
-		return answer(channel, cmd, response, out);
+		return answer(chip, channel, cmd, response, out);
 	ifpp_secret_free(response);
 	return sw;
 }
@@ -349,23 +360,71 @@ static guint16 store_data(Chip *chip, guint ch, const Command *cmd, GByteArray *
 static const guint8 refresh_command[] = { 0xD0, 0x09, 0x81, 0x03, 0x01, 0x01,
 					  0x04, 0x82, 0x02, 0x81, 0x82 };
 
+/* TS 102 223 6.6.14: POLL INTERVAL, 30 s. */
+static const guint8 poll_command[] = { 0xD0, 0x0D, 0x81, 0x03, 0x01, 0x03, 0x00, 0x82,
+				       0x02, 0x81, 0x82, 0x84, 0x02, 0x01, 0x1E };
+
+/* What waits to be fetched; nothing: an empty span. */
+static IfppSpan proactive(const Chip *chip)
+{
+	if (chip->refresh)
+		return IFPP_SPAN(refresh_command);
+	return chip->poll ? IFPP_SPAN(poll_command) : (IfppSpan){ NULL, 0 };
+}
+
 static guint16 fetch(Chip *chip, const Command *cmd, GByteArray *out)
 {
-	if (!chip->refresh)
+	IfppSpan command = proactive(chip);
+
+	if (!command.len)
 		return SW_CONDITIONS;
-	if (cmd->le != sizeof(refresh_command))
-		return 0x6C00 | sizeof(refresh_command);
-	g_byte_array_append(out, refresh_command, sizeof(refresh_command));
+	if (cmd->le != (int)command.len)
+		return 0x6C00 | command.len;
+	g_byte_array_append(out, command.data, command.len);
 	return SW_OK;
+}
+
+static void terminal_response(Chip *chip)
+{
+	if (chip->refresh)
+		chip->refresh = FALSE;
+	else
+		chip->poll = FALSE;
+}
+
+/* A good answer, as it leaves the card: with a proactive command waiting it is 91xx. */
+static guint16 good_sw(Chip *chip, const Command *cmd, gsize response_len)
+{
+	gboolean ours = cmd->ins == 0x12 || cmd->ins == 0x14;
+
+	if (chip->quirks.proactive_every && !ours && (response_len || !chip->quirks.proactive_data) &&
+	    ++chip->good_answers >= chip->quirks.proactive_every) {
+		chip->good_answers = 0;
+		chip->poll = TRUE;
+	}
+	return proactive(chip).len && cmd->ins != 0x12 ? SW_PROACTIVE | proactive(chip).len : SW_OK;
+}
+
+/* TS 102 221 10.1.1, GPCS 11.1.4: interindustry commands and GlobalPlatform's have classes of their own. */
+static guint16 check_cla(const Command *cmd, guint ch)
+{
+	gboolean interindustry = cmd->ins == 0xC0 || cmd->ins == 0x70 || cmd->ins == 0xA4;
+
+	if (((cmd->cla & 0x80) == 0) != interindustry)
+		return SW_WRONG_CLA;
+	return cla_channel(cmd->cla) == (int)ch ? SW_OK : SW_NO_CHANNEL;
 }
 
 static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *out)
 {
 	ChipChannel *channel = &chip->channels[ch];
 	gboolean proprietary = cmd->cla & 0x80;
+	guint16 sw = chip->quirks.strict_cla ? check_cla(cmd, ch) : SW_OK;
 
-	if (cmd->ins == 0xC0)	/* GET RESPONSE, in whatever class */
-		return get_response(channel, cmd, out);
+	if (sw != SW_OK)
+		return sw;
+	if (cmd->ins == 0xC0)	/* GET RESPONSE, in whatever class unless the chip is strict */
+		return get_response(chip, channel, cmd, out);
 	/* Data not fetched at once is gone. */
 	g_clear_pointer(&channel->response, ifpp_secret_free);
 	if (!proprietary) {
@@ -383,7 +442,7 @@ static guint16 dispatch(Chip *chip, guint ch, const Command *cmd, GByteArray *ou
 	case 0x12:
 		return fetch(chip, cmd, out);
 	case 0x14:		/* TERMINAL RESPONSE, whatever it says */
-		chip->refresh = FALSE;
+		terminal_response(chip);
 		return SW_OK;
 	case 0xAA:		/* TERMINAL CAPABILITY */
 	case 0xF2:		/* STATUS */
@@ -430,8 +489,8 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu)
 			return NULL;
 		}
 	}
-	if (sw == SW_OK && chip->refresh && cmd.ins != 0x12)
-		sw = SW_PROACTIVE | sizeof(refresh_command);
+	if (sw == SW_OK)
+		sw = good_sw(chip, &cmd, out->len);
 	add_sw(out, sw);
 	chip->stats.response_bytes += out->len;
 	return out;

@@ -4,6 +4,7 @@
 #define VMODEM_CHIP_H
 
 #include "chipmem.h"
+#include "quirks.h"
 
 #define CHIP_CHANNELS 20	/* logical channels 0 to 19 */
 
@@ -53,6 +54,8 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu);
 const IfppChipMem *chip_memory(const Chip *chip);
 guint chip_channels_open(const Chip *chip);	/* without the basic channel */
 void chip_set_max_channels(Chip *chip, guint max);	/* 1..19 besides the basic one */
+/* Kept across power cycles; its [Chip] half counts here. */
+void chip_set_quirks(Chip *chip, const Quirks *quirks);
 /* Watch, and cut, writes of the memory file. Kept across power cycles. */
 void chip_set_write_hook(Chip *chip, IfppChipMemHook hook, gpointer user);
 

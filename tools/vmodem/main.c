@@ -17,7 +17,7 @@
 #define PROGRAM "ifpp-vmodem"
 
 typedef struct {
-	char *chip, *socket, *functionfs, *gadget, *udc, *control, *link;
+	char *chip, *socket, *functionfs, *gadget, *udc, *control, *link, *quirks;
 	int max_clients, max_channels;
 	gboolean version;
 } Options;
@@ -47,6 +47,8 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		{ "max-channels", 0, 0, G_OPTION_ARG_INT, &o->max_channels, "Logical channels (19)", "N" },
 		{ "link", 0, 0, G_OPTION_ARG_STRING, &o->link,
 		  "Be as slow as a real card: \"default\", or t0, t1, pps=96, clock=4000,...", "MODEL" },
+		{ "quirks", 0, 0, G_OPTION_ARG_FILENAME, &o->quirks,
+		  "Have the character of this file, for ever", "FILE" },
 		{ "version", 0, 0, G_OPTION_ARG_NONE, &o->version, "Print the version", NULL },
 		G_OPTION_ENTRY_NULL
 	};
@@ -85,9 +87,12 @@ static gboolean run(Options *o, GError **error)
 	g_autoptr(Modem) modem = NULL;
 	g_autoptr(Control) control = NULL;
 	g_autoptr(Transport) transport = NULL;
+	Quirks quirks = { 0 };
 	WireModel wire;
 	Chip *chip;
 
+	if (o->quirks && !quirks_load(o->quirks, &quirks, error))
+		return FALSE;
 	if (o->link && !wire_parse(o->link, &wire, error))
 		return FALSE;
 	chip = chip_new(o->chip, error);
@@ -95,6 +100,7 @@ static gboolean run(Options *o, GError **error)
 		return FALSE;
 	chip_set_max_channels(chip, o->max_channels);
 	modem = modem_new(chip);
+	modem_set_quirks(modem, &quirks);
 	modem_set_max_clients(modem, o->max_clients);
 	if (o->link)
 		modem_set_wire(modem, &wire);
@@ -133,6 +139,7 @@ static int modem_main(int argc, char **argv)
 	g_free(o.udc);
 	g_free(o.control);
 	g_free(o.link);
+	g_free(o.quirks);
 	return ok ? IFPP_EXIT_OK : ifpp_error_exit(PROGRAM, error);
 }
 

@@ -6,22 +6,25 @@
 
 static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu, gsize len, guint16 *sw);
 
+#define COMMAND_REFRESH 0x01	/* TS 102 223 9.4 */
+
 /* FETCH and TERMINAL RESPONSE, as the terminal in the modem does them. FALSE: it was no REFRESH. */
 static gboolean take_proactive(Modem *modem)
 {
-	static const guint8 fetch[] = { 0x80, 0x12, 0x00, 0x00, 0x0B };
-	/* command details, terminal to UICC, performed successfully */
-	static const guint8 done[] = { 0x80, 0x14, 0x00, 0x00, 0x0C, 0x81, 0x03, 0x01, 0x01,
-				       0x04, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, 0x00 };
+	guint8 fetch[] = { 0x80, 0x12, 0x00, 0x00, modem->proactive_len };
+	/* command details as fetched, terminal to UICC, performed successfully */
+	guint8 done[] = { 0x80, 0x14, 0x00, 0x00, 0x0C, 0x81, 0x03, 0x01, 0x00,
+			  0x00, 0x82, 0x02, 0x82, 0x81, 0x83, 0x01, 0x00 };
 	g_autoptr(GByteArray) command = NULL;
 	g_autoptr(GByteArray) answer = NULL;
 	guint16 sw;
 
 	command = card_command(modem, 0, fetch, sizeof(fetch), &sw);
-	if (!command || command->len != fetch[4] || command->data[5] != 0x01)
+	if (!command || command->len < 7 || command->len != fetch[4])
 		return FALSE;
+	memcpy(done + 7, command->data + 4, 3);
 	answer = card_command(modem, 0, done, sizeof(done), &sw);
-	return answer != NULL;
+	return answer && command->data[5] == COMMAND_REFRESH;
 }
 
 /* The card asked for a UICC reset: every channel goes, the card comes back as what it is now. */
@@ -50,10 +53,36 @@ static GByteArray *transmit(Modem *modem, int channel, IfppSpan apdu)
 }
 
 /* The card has announced a proactive command: dealt with when the answer is out, before any request. */
-static void refresh_soon(Modem *modem)
+static void refresh_soon(Modem *modem, guint8 len)
 {
+	modem->proactive_len = len;
 	if (!modem->refresh_source)
 		modem->refresh_source = g_idle_add_full(G_PRIORITY_HIGH, do_refresh, modem, NULL);
+}
+
+static guint8 interindustry_cla(guint channel)
+{
+	return channel < 4 ? channel : 0x40 | (channel - 4);
+}
+
+/* What 61xx announces, fetched by the modem; @response is taken. NULL: the chip went dark. */
+static GByteArray *fetch_rest(Modem *modem, int channel, guint8 cla, GByteArray *response)
+{
+	guint8 get[] = { channel < 0 ? cla & 0x7F : interindustry_cla(channel), 0xC0, 0, 0, 0 };
+
+	while (response->data[response->len - 2] == 0x61) {
+		g_autoptr(GByteArray) more = NULL;
+
+		get[4] = response->data[response->len - 1];
+		more = transmit(modem, channel, IFPP_SPAN(get));
+		if (!more) {
+			g_byte_array_unref(response);
+			return NULL;
+		}
+		g_byte_array_set_size(response, response->len - 2);
+		g_byte_array_append(response, more->data, more->len);
+	}
+	return response;
 }
 
 /* A command of the modem's own. @sw 0: the chip went dark. */
@@ -62,13 +91,15 @@ static GByteArray *card_command(Modem *modem, guint channel, const guint8 *apdu,
 	GByteArray *response = transmit(modem, channel, (IfppSpan){ apdu, len });
 
 	*sw = 0;
+	if (response)
+		response = fetch_rest(modem, channel, apdu[0], response);
 	if (!response)
 		return NULL;
 	*sw = response->data[response->len - 2] << 8 | response->data[response->len - 1];
 	g_byte_array_set_size(response, response->len - 2);
 	if (*sw >> 8 == SW_PROACTIVE >> 8) {
+		refresh_soon(modem, *sw);
 		*sw = SW_OK;
-		refresh_soon(modem);
 	}
 	return response;
 }
@@ -116,6 +147,7 @@ static void open_channel(Request *req, IfppSpan aid, guint8 fci)
 	}
 	channel = opened->data[0];
 	if (aid.len) {
+		select[0] = interindustry_cla(channel);
 		select[3] = fci == 0 ? 0x0C : fci == 1 ? 0x04 : 0x00;
 		select[4] = aid.len;
 		memcpy(select + 5, aid.data, aid.len);
@@ -229,11 +261,37 @@ static gboolean apdu_fault(Request *req, FaultKind kind, guint arg, int channel,
 	return FALSE;
 }
 
+/* A command whose data is longer than this modem, or its card, takes. */
+static gboolean too_long(Request *req, const guint8 *apdu, gsize len)
+{
+	const Quirks *quirks = &req->modem->quirks;
+
+	if (!quirks->apdu_limit || len <= 5 || apdu[4] <= quirks->apdu_limit)
+		return FALSE;
+	if (quirks->limit_error)
+		req->error = quirks->limit_error;
+	else
+		answer_apdu(req, (const guint8[]){ SW_WRONG_LENGTH >> 8, SW_WRONG_LENGTH & 0xFF }, 2);
+	return TRUE;
+}
+
+/* Is the card still there? TS 102 221 14.5. */
+static void poll_card(Modem *modem)
+{
+	static const guint8 status[] = { 0x80, 0xF2, 0x00, 0x0C };
+	g_autoptr(GByteArray) response = NULL;
+	guint16 sw;
+
+	response = card_command(modem, 0, status, sizeof(status), &sw);
+}
+
 void modem_uim_send_apdu(Request *req)
 {
 	g_autoptr(GByteArray) response = NULL;
 	g_autofree guint8 *apdu = NULL;
 	IfppSpan value;
+	const Quirks *quirks = &req->modem->quirks;
+	guint64 installed;
 	gsize apdu_len;
 	int channel = -1;
 	FaultKind kind;
@@ -251,19 +309,28 @@ void modem_uim_send_apdu(Request *req)
 	}
 	apdu_len = value.len - 2;
 	apdu = g_memdup2(value.data + 2, apdu_len);	/* a fault may change it on its way */
-	/* The modem knows the channel; what the host wrote into CLA does not count. */
-	if (request_tlv(req, 0x10, &value) && value.len == 1)
+	/* The modem knows the channel; what the host wrote into CLA does not count, unless the modem hands it on. */
+	if (!quirks->forward_cla && request_tlv(req, 0x10, &value) && value.len == 1)
 		channel = value.data[0];
 
 	req->modem->stats.send_apdus++;
 	kind = faults_next(req->modem->faults, FAULT_AT_APDU, &arg);
 	if (kind != FAULT_NONE && !apdu_fault(req, kind, arg, channel, apdu, apdu_len))
 		return;
+	if (too_long(req, apdu, apdu_len))
+		return;
+	installed = chip_stats(req->modem->chip)->installed;
+	if (quirks->status_every && ++req->modem->host_apdus % quirks->status_every == 0)
+		poll_card(req->modem);
 	response = transmit(req->modem, channel, (IfppSpan){ apdu, apdu_len });
+	if (response && quirks->fetch_response)
+		response = fetch_rest(req->modem, channel, apdu[0], response);
 	if (!response) {
 		went_dark(req);
 		return;
 	}
+	if (installed != chip_stats(req->modem->chip)->installed)
+		req->delay += quirks->install_ms;
 	if (kind == FAULT_RESET_AFTER || kind == FAULT_POWER_CUT_AFTER) {
 		req->silent = TRUE;
 		modem_reset(req->modem);
@@ -272,5 +339,5 @@ void modem_uim_send_apdu(Request *req)
 	answer_apdu(req, response->data, response->len);
 	/* The last bytes of the answer: the host has all of it. */
 	if (response->data[response->len - 2] == SW_PROACTIVE >> 8)
-		refresh_soon(req->modem);
+		refresh_soon(req->modem, response->data[response->len - 1]);
 }

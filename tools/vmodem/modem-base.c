@@ -83,6 +83,8 @@ gboolean request_slot_ready(Request *req)
 		req->error = QMI_INVALID_ARGUMENT;
 	else if (req->modem->sim_off)
 		req->error = QMI_NO_SIM;
+	else if (modem_chip_slot(req->modem) != req->modem->slot)
+		req->error = QMI_NO_SIM;
 	else if (!chip_powered(req->modem->chip))
 		req->error = QMI_DEVICE_NOT_READY;
 	return req->error == QMI_OK;
@@ -198,6 +200,16 @@ void modem_forget(Modem *modem)
 	modem->hung = FALSE;
 	modem->sim_off = FALSE;
 	modem->mode = 0;
+}
+
+guint modem_chip_slot(const Modem *modem)
+{
+	return MAX(modem->quirks.slots, 1);
+}
+
+gboolean modem_card_present(const Modem *modem)
+{
+	return chip_powered(modem->chip) && modem->slot == modem_chip_slot(modem);
 }
 
 void modem_chip_on(Modem *modem)

@@ -74,6 +74,9 @@ struct _Modem {
 	Chip *chip;
 	Faults *faults;
 	Wire wire;		/* what all this would take on a real one */
+	Quirks quirks;
+	guint slot;		/* physical one that is active, from 1 */
+	guint host_apdus;	/* since the modem's last STATUS of its own */
 	Service services[N_SERVICES];
 	guint max_clients;
 	GPtrArray *links;
@@ -88,6 +91,7 @@ struct _Modem {
 	GQueue events;		/* ModemEvent, to be told from the main loop */
 	guint event_source;
 	guint refresh_source;
+	guint8 proactive_len;	/* of the command that the card has announced */
 	GPtrArray *late;	/* Late: answers that a fault holds back */
 	ModemStats stats;
 };
@@ -136,6 +140,10 @@ void modem_indicate(Modem *modem, guint16 message, const GByteArray *tlvs,
 void modem_late_init(Modem *modem);
 void modem_late_drop(ModemLink *link);	/* its answers that are held back */
 
+/* The eUICC is in this physical slot, the others are empty. */
+guint modem_chip_slot(const Modem *modem);
+/* The card that QMI talks of is there, and has power. */
+gboolean modem_card_present(const Modem *modem);
 /* RAM of the modem: clients, and whatever it was waiting for. */
 void modem_forget(Modem *modem);
 void modem_chip_on(Modem *modem);

@@ -7,7 +7,7 @@ static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xF
 
 GByteArray *modem_card_status(Modem *modem)
 {
-	const IfppChipMem *mem = chip_memory(modem->chip);
+	const IfppChipMem *mem = modem_card_present(modem) ? chip_memory(modem->chip) : NULL;
 	gboolean usim = mem && ifpp_chipmem_enabled(mem);
 	GByteArray *value = g_byte_array_new();
 
@@ -49,18 +49,22 @@ void modem_put_slot_status(Modem *modem, GByteArray *out)
 	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
 	GByteArray *slot = g_byte_array_new(), *info = g_byte_array_new(), *eid = g_byte_array_new();
 
-	put8(slot, 1);
-	put32(slot, mem ? 2 : 1);	/* present, absent */
-	put32(slot, 1);			/* active */
-	put8(slot, 1);			/* logical slot */
-	put_lv8(slot, profile ? profile->iccid : NULL, profile ? 10 : 0);
-	put8(info, 1);
-	put32(info, 2);			/* UICC */
-	put8(info, profile ? 1 : 0);
-	put_lv8(info, atr, mem ? sizeof(atr) : 0);
-	put8(info, mem != NULL);	/* is an eUICC */
-	put8(eid, 1);
-	put_lv8(eid, mem ? mem->eid : NULL, mem ? 16 : 0);
+	put8(slot, modem_chip_slot(modem));
+	put8(info, modem_chip_slot(modem));
+	put8(eid, modem_chip_slot(modem));
+	for (guint i = 1; i <= modem_chip_slot(modem); i++) {
+		gboolean card = mem && i == modem_chip_slot(modem), ready = card && profile;
+
+		put32(slot, card ? 2 : 1);			/* present, absent */
+		put32(slot, i == modem->slot);			/* active */
+		put8(slot, i == modem->slot ? 1 : 0);		/* logical slot */
+		put_lv8(slot, ready ? profile->iccid : NULL, ready ? 10 : 0);
+		put32(info, 2);			/* UICC */
+		put8(info, ready);
+		put_lv8(info, atr, card ? sizeof(atr) : 0);
+		put8(info, card);		/* is an eUICC */
+		put_lv8(eid, card ? mem->eid : NULL, card ? 16 : 0);
+	}
 	put_tlv_array(out, 0x10, slot);
 	put_tlv_array(out, 0x11, info);
 	put_tlv_array(out, 0x12, eid);

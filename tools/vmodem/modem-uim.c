@@ -53,10 +53,17 @@ static void uim_switch_slot(Request *req)
 	physical = request_argument(req, 0x02, 4);
 	if (!physical)
 		return;
-	if (logical[0] != 1 || physical[0] != 1 || physical[1] || physical[2] || physical[3])
+	if (logical[0] != 1 || !get32(physical) || get32(physical) > modem_chip_slot(req->modem)) {
 		req->error = QMI_INVALID_ARGUMENT;
-	else
+	} else if (get32(physical) == req->modem->slot) {
 		req->error = QMI_NO_EFFECT;
+	} else {
+		/* The old card loses power, the new one starts cold. */
+		req->modem->slot = get32(physical);
+		chip_power_off(req->modem->chip);
+		modem_chip_on(req->modem);
+		modem_indicate_card(req->modem);
+	}
 }
 
 void modem_uim(Request *req)
@@ -99,7 +106,10 @@ void modem_uim(Request *req)
 		uim_switch_slot(req);
 		break;
 	case 0x0047:
-		modem_put_slot_status(req->modem, req->out);
+		if (req->modem->quirks.no_slot_status)
+			req->error = QMI_INVALID_COMMAND;
+		else
+			modem_put_slot_status(req->modem, req->out);
 		break;
 	default:
 		req->error = QMI_INVALID_COMMAND;

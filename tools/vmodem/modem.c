@@ -43,7 +43,10 @@ static void dispatch(Request *req)
 	req->client = &service->clients[req->cid];
 	req->client->link = req->link;
 	service->requests++;
-	service->kind->handle(req);
+	if (req->service == SERVICE_UIM && req->modem->quirks.uim_error)
+		req->error = req->modem->quirks.uim_error;
+	else
+		service->kind->handle(req);
 }
 
 /* Before anything is done. FALSE: the request is dealt with. */
@@ -114,7 +117,7 @@ static void handle_frame(ModemLink *link, const guint8 *frame, gsize len)
 	guint arg = 0;
 
 	/* Not a request to a modem: nobody could match an answer to it. */
-	if (frame[3] != 0 || sdu_len < head || sdu[0] != 0 || modem->hung || link->stale)
+	if (frame[3] != 0 || sdu_len < head || sdu[0] != 0 || modem->hung || modem->quirks.mute || link->stale)
 		return;
 	req.transaction = req.service == SERVICE_CTL ? sdu[1] : get16(sdu + 1);
 	modem->stats.requests++;
@@ -228,6 +231,7 @@ Modem *modem_new(Chip *chip)
 	modem->links = g_ptr_array_new();
 	modem_late_init(modem);
 	modem->plugged = TRUE;
+	modem->slot = 1;
 	g_queue_init(&modem->events);
 	chip_set_write_hook(chip, write_fault, modem);
 	return modem;
@@ -258,6 +262,13 @@ void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user)
 void modem_set_max_clients(Modem *modem, guint max)
 {
 	modem->max_clients = CLAMP(max, 1, N_CLIENTS);
+}
+
+void modem_set_quirks(Modem *modem, const Quirks *quirks)
+{
+	modem->quirks = *quirks;
+	modem->slot = quirks->active_slot ? quirks->active_slot : modem_chip_slot(modem);
+	chip_set_quirks(modem->chip, quirks);
 }
 
 void modem_set_wire(Modem *modem, const WireModel *model)

@@ -26,6 +26,8 @@ void modem_free(Modem *modem);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
 /* Told from the main loop, never from inside a call, so that links may be freed in it. */
 void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user);
+/* The character of modem and chip; none unless set. */
+void modem_set_quirks(Modem *modem, const Quirks *quirks);
 /* Client ids per service, as small as on real modems. Default 16. */
 void modem_set_max_clients(Modem *modem, guint max);
 
