@@ -269,6 +269,32 @@ static void files(void)
 	expect_file(0xB4, 5, "820300ffff8302aabb", "ffffffffffffffff");
 }
 
+static void applications(void)
+{
+	/* usim, csim and isim as TS.48 has them, and an isim whose ADF has no AID */
+	g_autoptr(GBytes) bytes = ifpp_unhex(
+		"b320a21ea11c83027fd0840ca0000000871002ff49ff05898b032f0601c60381010a"
+		"b924a222a12083027fc08410a0000003431002f310ffff89020000ff8b032f0604c60381010a"
+		"b520a21ea11c83027fb0840ca0000000871004ff49ff05898b032f0601c60381010a" "b500" "b508a206a10483027fb0");
+	static const struct {
+		IfppUppKind kind;
+		const char *aid;
+	} want[] = {
+		{ IFPP_UPP_USIM, "a0000000871002ff49ff0589" },
+		{ IFPP_UPP_CSIM, "a0000003431002f310ffff89020000ff" },
+		{ IFPP_UPP_ISIM, "a0000000871004ff49ff0589" },
+	};
+	IfppUppApplication apps[IFPP_UPP_APPLICATIONS];
+
+	g_assert_cmpuint(ifpp_upp_applications(ifpp_span_bytes(bytes), apps), ==, G_N_ELEMENTS(want));
+	for (guint i = 0; i < G_N_ELEMENTS(want); i++) {
+		g_autofree char *aid = ifpp_hex(apps[i].aid);
+
+		g_assert_cmpint(apps[i].kind, ==, want[i].kind);
+		g_assert_cmpstr(aid, ==, want[i].aid);
+	}
+}
+
 static void luhn(void)
 {
 	g_assert_cmpint(profile_luhn("8900012345678901234"), ==, '1');
@@ -298,6 +324,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/upp/personalise", personalise);
 	g_test_add_func("/upp/personalise/refusals", personalise_refusals);
 	g_test_add_func("/upp/files", files);
+	g_test_add_func("/upp/applications", applications);
 	g_test_add_func("/upp/luhn", luhn);
 	g_test_add_func("/upp/metadata", metadata);
 	return g_test_run();

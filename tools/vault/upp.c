@@ -12,9 +12,11 @@
 #define FILL_OFFSET 0x82
 #define FILL_CONTENT 0x83
 #define FCP_SIZE 0x80
+#define FCP_AID 0x84
 #define FCP_INFO 0xA5
 #define INFO_FILL 0xC1
 #define INFO_REPEAT 0xC2
+#define MEMBER_ADF 2	/* of usim, isim and csim */
 #define FILE_MAX 4096	/* bytes a size or an offset may lead to */
 
 #define NO_PLMN "\xFF\xFF\xFF\0\0"
@@ -425,4 +427,19 @@ GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member)
 			return make_file((IfppSpan){ NULL, 0 }, template);
 	}
 	return NULL;
+}
+
+guint ifpp_upp_applications(IfppSpan upp, IfppUppApplication out[IFPP_UPP_APPLICATIONS])
+{
+	static const guint32 kinds[] = { [IFPP_UPP_USIM] = USIM, [IFPP_UPP_ISIM] = ISIM, [IFPP_UPP_CSIM] = CSIM };
+	IfppTlv pe, adf, fcp, aid;
+	guint n = 0;
+
+	while (n < IFPP_UPP_APPLICATIONS && upp.len && ifpp_tlv_next(&upp, &pe, NULL))
+		for (guint i = 0; i < G_N_ELEMENTS(kinds); i++)
+			if (pe.tag == kinds[i] && ifpp_tlv_find(pe.value, 0xA0 | MEMBER_ADF, &adf) &&
+			    ifpp_tlv_find(adf.value, FILE_FCP, &fcp) && ifpp_tlv_find(fcp.value, FCP_AID, &aid) &&
+			    aid.value.len >= 5 && aid.value.len <= 16)
+				out[n++] = (IfppUppApplication){ i, aid.value };
+	return n;
 }

@@ -40,4 +40,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
  */
 GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member);
 
+typedef enum {
+	IFPP_UPP_USIM,
+	IFPP_UPP_ISIM,
+	IFPP_UPP_CSIM,
+} IfppUppKind;
+
+#define IFPP_UPP_APPLICATIONS 8	/* more than any profile that we have seen */
+
+typedef struct {
+	IfppUppKind kind;
+	IfppSpan aid;	/* 5 to 16 bytes, of the package */
+} IfppUppApplication;
+
+/**
+ * ifpp_upp_applications() - the network access applications that a profile brings
+ * @upp: sound, or not
+ * @out: filled, in the order of the package
+ *
+ * Return: how many; those beyond IFPP_UPP_APPLICATIONS are left out
+ */
+guint ifpp_upp_applications(IfppSpan upp, IfppUppApplication out[IFPP_UPP_APPLICATIONS]);
+
 #endif

@@ -10,7 +10,7 @@
 typedef enum {
 	APP_NONE,
 	APP_ISDR,
-	APP_USIM,
+	APP_NAA,	/* of the enabled profile: USIM, ISIM, CSIM */
 } ChipApp;
 
 typedef struct {

@@ -10,7 +10,6 @@
 
 static const guint8 isdr_aid[16] = { 0xA0, 0x00, 0x00, 0x05, 0x59, 0x10, 0x10, 0xFF,
 				     0xFF, 0xFF, 0xFF, 0x89, 0x00, 0x00, 0x01, 0x00 };
-static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02 };
 
 typedef struct {
 	guint8 cla, ins, p1, p2;
@@ -92,6 +91,13 @@ void chip_free(Chip *chip)
 const IfppChipMem *chip_memory(const Chip *chip)
 {
 	return chip->mem;
+}
+
+guint chip_applications(const Chip *chip, IfppUppApplication out[IFPP_UPP_APPLICATIONS])
+{
+	IfppChipProfile *profile = chip->mem ? ifpp_chipmem_enabled(chip->mem) : NULL;
+
+	return profile ? ifpp_upp_applications(ifpp_span_bytes(profile->upp), out) : 0;
 }
 
 guint chip_channels_open(const Chip *chip)
@@ -276,8 +282,21 @@ static void put_isdr_fci(GByteArray *out)
 	g_byte_array_append(out, tail, sizeof(tail));
 }
 
+/* An application whose AID begins so, of the enabled profile; an empty span: none. */
+static IfppSpan find_application(const Chip *chip, IfppSpan start)
+{
+	IfppUppApplication apps[IFPP_UPP_APPLICATIONS];
+	guint n = chip_applications(chip, apps);
+
+	for (guint i = 0; i < n; i++)
+		if (apps[i].aid.len >= start.len && !memcmp(apps[i].aid.data, start.data, start.len))
+			return apps[i].aid;
+	return (IfppSpan){ NULL, 0 };
+}
+
 static guint16 select_aid(Chip *chip, guint ch, const Command *cmd, GByteArray *out)
 {
+	IfppSpan aid = { NULL, 0 };
 	GByteArray *fci;
 	ChipApp app;
 	guint16 sw;
@@ -287,12 +306,10 @@ static guint16 select_aid(Chip *chip, guint ch, const Command *cmd, GByteArray *
 		return SW_WRONG_P1P2;
 	if (cmd->data.len < 5 || cmd->data.len > 16)
 		return SW_NOT_FOUND;
-	if (memcmp(cmd->data.data, isdr_aid, cmd->data.len) == 0)
-		app = APP_ISDR;
-	else if (ifpp_chipmem_enabled(chip->mem) &&
-		 memcmp(cmd->data.data, usim_aid, MIN(cmd->data.len, sizeof(usim_aid))) == 0)
-		app = APP_USIM;
-	else
+	app = memcmp(cmd->data.data, isdr_aid, cmd->data.len) == 0 ? APP_ISDR : APP_NAA;
+	if (app == APP_NAA)
+		aid = find_application(chip, cmd->data);
+	if (app == APP_NAA && !aid.len)
 		return SW_NOT_FOUND;
 
 	sw = leave_application(chip, ch);
@@ -305,8 +322,8 @@ static guint16 select_aid(Chip *chip, guint ch, const Command *cmd, GByteArray *
 	if (app == APP_ISDR) {
 		put_isdr_fci(fci);
 	} else {
-		ifpp_tlv_put_header(fci, 0x62, 2 + sizeof(usim_aid));
-		ifpp_tlv_put(fci, 0x84, usim_aid, sizeof(usim_aid));
+		ifpp_tlv_put_header(fci, 0x62, 2 + aid.len);
+		ifpp_tlv_put_span(fci, 0x84, aid);
 	}
 	return answer(chip, &chip->channels[ch], cmd, fci, out);
 }

@@ -5,6 +5,7 @@
 
 #include "chipmem.h"
 #include "quirks.h"
+#include "upp.h"
 
 #define CHIP_CHANNELS 20	/* logical channels 0 to 19 */
 
@@ -52,6 +53,8 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu);
 
 /* What a modem reads off the card or keeps about it. Only while powered. */
 const IfppChipMem *chip_memory(const Chip *chip);
+/* Applications of the enabled profile; none is enabled: 0. */
+guint chip_applications(const Chip *chip, IfppUppApplication out[IFPP_UPP_APPLICATIONS]);
 guint chip_channels_open(const Chip *chip);	/* without the basic channel */
 void chip_set_max_channels(Chip *chip, guint max);	/* 1..19 besides the basic one */
 /* Kept across power cycles; its [Chip] half counts here. */

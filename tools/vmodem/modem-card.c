@@ -2,41 +2,48 @@
 /* QMI UIM: what the modem says of its card and its slots, asked or not. */
 #include "modem-services.h"
 
-static const guint8 usim_aid[] = { 0xA0, 0x00, 0x00, 0x00, 0x87, 0x10, 0x02, 0xFF,
-				   0xFF, 0xFF, 0xFF, 0x89, 0x03, 0x02, 0x00, 0x00 };
+/* An application of the card: the first USIM is what the modem works with, the others are seen. */
+static void put_application(GByteArray *out, const IfppUppApplication *app, gboolean primary)
+{
+	static const guint8 types[] = { [IFPP_UPP_USIM] = 2, [IFPP_UPP_ISIM] = 5, [IFPP_UPP_CSIM] = 4 };
+
+	put8(out, types[app->kind]);
+	put8(out, primary ? 7 : 1);	/* ready, detected */
+	put8(out, primary ? 2 : 0);	/* personalisation: ready, unknown */
+	put8(out, 0);
+	put8(out, 0);
+	put8(out, 0);
+	put_lv8(out, app->aid.data, app->aid.len);
+	put8(out, 0);			/* UPIN does not replace PIN1 */
+	put8(out, 3);			/* PIN1 disabled, 3 tries, PUK1 10 */
+	put8(out, 3);
+	put8(out, 10);
+	put8(out, 1);			/* PIN2 enabled, not verified */
+	put8(out, 3);
+	put8(out, 10);
+}
 
 GByteArray *modem_card_status(Modem *modem)
 {
-	const IfppChipMem *mem = modem_card_present(modem) ? chip_memory(modem->chip) : NULL;
-	gboolean usim = mem && ifpp_chipmem_enabled(mem);
+	gboolean present = modem_card_present(modem);
+	IfppUppApplication apps[IFPP_UPP_APPLICATIONS];
+	guint n = present ? chip_applications(modem->chip, apps) : 0, primary = 0;
 	GByteArray *value = g_byte_array_new();
 
-	put16(value, usim ? 0 : 0xFFFF);	/* primary GW; the other three: none */
+	while (primary < n && apps[primary].kind != IFPP_UPP_USIM)
+		primary++;
+	put16(value, primary < n ? primary : 0xFFFF);	/* primary GW; the other three: none */
 	for (guint i = 0; i < 3; i++)
 		put16(value, 0xFFFF);
 	put8(value, 1);			/* cards */
-	put8(value, mem ? 1 : 0);	/* present, absent */
+	put8(value, present);
 	put8(value, 0);			/* UPIN: unknown, no retries */
 	put8(value, 0);
 	put8(value, 0);
 	put8(value, 0);			/* no error */
-	put8(value, usim ? 1 : 0);	/* applications */
-	if (usim) {
-		put8(value, 2);		/* USIM */
-		put8(value, 7);		/* ready */
-		put8(value, 2);		/* personalisation: ready */
-		put8(value, 0);
-		put8(value, 0);
-		put8(value, 0);
-		put_lv8(value, usim_aid, sizeof(usim_aid));
-		put8(value, 0);		/* UPIN does not replace PIN1 */
-		put8(value, 3);		/* PIN1 disabled, 3 tries, PUK1 10 */
-		put8(value, 3);
-		put8(value, 10);
-		put8(value, 1);		/* PIN2 enabled, not verified */
-		put8(value, 3);
-		put8(value, 10);
-	}
+	put8(value, n);			/* applications */
+	for (guint i = 0; i < n; i++)
+		put_application(value, &apps[i], i == primary);
 	return value;
 }
 
