@@ -17,12 +17,12 @@ typedef struct {
 	guint uim_error;	/* QMI error of every UIM request; 0: none */
 	guint apdu_limit;	/* longest data of a command; 0: none */
 	guint limit_error;	/* QMI error of a longer one; 0: the card's 6700 */
-	guint status_every;	/* a STATUS of the modem's own before each so manieth APDU; 0: never */
+	guint status_every;	/* a STATUS of the modem's own before every N-th APDU; 0: never */
 	/* [Chip] */
 	gboolean strict_cla;	/* CLA must be of the command's kind, and of the channel */
 	gboolean aid_only;	/* EnableProfile knows profiles by AID only */
 	guint chunk;		/* most bytes in one answer, the rest is 61xx; 0: 256 */
-	guint proactive_every;	/* each so manieth good answer ends with 91xx; 0: never */
+	guint proactive_every;	/* every N-th good answer ends with 91xx; 0: never */
 	gboolean proactive_data;/* only answers with data are counted */
 	guint install_ms;	/* how long the installation of a profile takes */
 } Quirks;
