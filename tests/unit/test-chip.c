@@ -465,6 +465,52 @@ static void test_rules_refused(void)
 	}
 }
 
+/* EF.IMSI and EF.GID1 given as fillPattern are files like any other: their owner's profile is installed. */
+static void test_owner_by_pattern(void)
+{
+	static const struct {
+		const char *owner;
+		guint reason;
+	} cases[] = {
+		{ "b705" "800399f907", 0 },
+		{ "b70f" "800399f907" "8108abcdcdcdcdcdcdcd", 0 },
+		{ "b70f" "800399f907" "8108abcdcdcdcdcdcdce", 13 },
+		{ "b705" "800399f917", 13 },
+	};
+	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(cases));
+	/* opt-usim { header 7, EF.GID1 { Fcp { EFInfo { fillPattern AB CD } } } } */
+	g_autoptr(GBytes) opt = ifpp_unhex("b411" "a0058000810107" "a508" "a106a504c102abcd");
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GByteArray) upp = profile_builtin(800 + i, NULL), metadata = NULL;
+		g_autoptr(GBytes) owner = ifpp_unhex(cases[i].owner);
+		g_autoptr(IfppPir) pir = NULL;
+		guint8 iccid[10], *imsi, *aka;
+		guint16 sw;
+
+		/* as many bytes: the first five of the contents, the last of which goes on */
+		imsi = memmem(upp->data, upp->len, "\xA3\x0B\x83\x09\x08", 5);
+		g_assert_nonnull(imsi);
+		memmove(imsi + 8, imsi + 4, 5);
+		memcpy(imsi + 2, "\xA1\x09\xA5\x07\xC1\x05", 6);
+		aka = memmem(upp->data, upp->len, "\xA4\x35\xA0", 3);
+		g_assert_nonnull(aka);
+		{
+			gsize at = aka - upp->data, n = g_bytes_get_size(opt);
+
+			g_byte_array_set_size(upp, upp->len + n);
+			memmove(upp->data + at + n, upp->data + at, upp->len - n - at);
+			memcpy(upp->data + at, g_bytes_get_data(opt, NULL), n);
+		}
+		profile_builtin_iccid(800 + i, iccid);
+		metadata = profile_metadata(iccid, "Kit", "Test", 2);
+		g_byte_array_append(metadata, g_bytes_get_data(owner, NULL), g_bytes_get_size(owner));
+		metadata->data[2] += g_bytes_get_size(owner);
+		pir = kit_load_next(kit, &(KitSeal){ .upp = upp, .metadata = metadata, .serial = 800 + i }, &sw);
+		kit_check_pir(kit, pir, !cases[i].reason, 5, cases[i].reason);
+	}
+}
+
 /* The room for a profile is its own size and the ISD-P's; EUICCInfo2 tells what is left. */
 static guint64 free_memory(Kit *kit)
 {
@@ -1539,6 +1585,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/tamper/segments", test_tamper_segments);
 	g_test_add_func("/chip/profile-refused", test_profile_refused);
 	g_test_add_func("/chip/rules-refused", test_rules_refused);
+	g_test_add_func("/chip/owner-by-pattern", test_owner_by_pattern);
 	g_test_add_func("/chip/memory", test_memory);
 	g_test_add_func("/chip/iccid-lengths", test_iccid_lengths);
 	g_test_add_func("/chip/chain-refused", test_chain_refused);

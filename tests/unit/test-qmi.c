@@ -234,6 +234,11 @@ static void test_faults(void)
 	talk(bench, GET_EID, "011300800b010202003b000700" "02040001000300");
 	g_assert_cmpuint(faults_armed(modem_faults(bench->modem)), ==, 0);
 
+	control(bench, "fault apdu 1 garble 1", TRUE);	/* INS B7 */
+	talk(bench, GET_EID, "011a00800b010202003b000e00" "02040000000000" "10040002006d00");
+	control(bench, "fault qmi 1 garble 0", TRUE);	/* message 6E */
+	talk(bench, GET_EID, "011300800b010202006e000700" "02040001004700");
+
 	control(bench, "fault qmi 1 delay 30", TRUE);
 	talk(bench, GET_EID, NULL);
 	end = g_get_monotonic_time() + 2000000;
@@ -378,6 +383,9 @@ static void test_files(void)
 	g_assert_true(g_str_has_suffix(last(bench), "02040001005000" "1002006a82"));
 	ask_file(bench, "2000", "0102000000" "020700ad6f04003fff7f" ALL);	/* the template's EF.AD */
 	g_assert_true(g_str_has_suffix(last(bench), "110600" "0400" "00000002"));
+	ask_file(bench, "2f00", "");	/* one application: a USIM, ready, with the profile's own AID */
+	g_assert_nonnull(strstr(last(bench), "0000" "ffffffffffff" "01" "01" "00000000" "01" "0207020000000c"
+				"a0000000871002ff49ff0589"));
 }
 
 /* A write fault: the unit goes dark in the middle of the command, and comes back with what its file says. */
