@@ -5,12 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <gio/gio.h>
@@ -522,6 +524,38 @@ static void seal(Fixture *f, gconstpointer mode)
 		opened_free(o);
 	}
 	g_assert_nonnull(hex);
+}
+
+/* An order is what its profiles are, not where they lie. */
+static void content_is_the_order(Fixture *f, gconstpointer data)
+{
+	make_chips(2, 3);
+	remove_all("profiles");
+	remove_all("moved");
+	g_mkdir("profiles", 0700);
+	write_profile("profiles/a.der", "8949449999999990015", 0);
+	write_profile("profiles/b.der", "8949449999999990023", 0);
+	must(SEAL "--euicc data --upp profiles", smdpf);
+	g_assert_nonnull(strstr(out_text, "2 sealed now, 0 from before"));
+	must("mv profiles moved");
+	must(SEAL "--euicc data --upp moved", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 2 from before"));
+	/* new subscribers where the old ones were */
+	g_mkdir("profiles", 0700);
+	write_profile("profiles/a.der", "8949449999999990031", 0);
+	write_profile("profiles/b.der", "8949449999999990049", 0);
+	must(SEAL "--euicc data --upp profiles", smdpf);
+	g_assert_nonnull(strstr(out_text, "2 sealed now, 0 from before"));
+	g_assert_cmpuint(open_all(f), ==, 4);
+
+	/* one that is broken is named and left out, the rest is sealed */
+	g_assert_true(g_file_set_contents("profiles/0.der", "\xA0\x00", 2, NULL));
+	write_profile("profiles/c.der", "8949449999999990056", 0);
+	write_profile("profiles/d.der", "8949449999999990064", 0);
+	g_assert_cmpint(run(SEAL "--euicc data --upp profiles", smdpf), ==, IFPP_EXIT_INPUT);
+	g_assert_nonnull(strstr(err_text, "profiles/0.der"));
+	g_assert_nonnull(strstr(out_text, "2 sealed now, 0 from before"));
+	g_assert_cmpuint(open_all(f), ==, 6);
 }
 
 /* Tools that know nothing of us open the envelope. */
@@ -1433,6 +1467,82 @@ static void prove_installed(Fixture *f, const char *key_id)
 	g_assert_not_reached();
 }
 
+/* A certificate that has run out seals nothing more; what was loaded while it was good is still reported. */
+static void expired_report(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) names = NULL;
+
+	make_chips(1, 2);
+	must(SEAL "--euicc data", smdpf);
+	names = list("out");
+	report_installed(f, names->pdata[0]);
+	must("%s pki dppb pki --public-key home0/dppb.pub.pem --out old.pem --not-before 2020-01-01T00:00:00Z "
+	     "--not-after 2020-02-01T00:00:00Z",
+	     eum);
+	must("cp old.pem home/dppb.pem");
+	expect(6, "home/dppb.pem", SEAL "--euicc data --order more", smdpf);
+	expect(6, "home/dppb.pem", "%s export --home home --pin-file pin --all --out e.ifppd", smdpf);
+	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
+}
+
+/* Who may ask is lost, or cannot be read: then nobody may. */
+static void requester_fails_closed(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) names = NULL;
+	static const char *const losses[] = { "rm -r home/requesters", "rm home/requesters/*", "rm -r home/requesters;touch home/requesters" };
+
+	make_chips(1, 2);
+	must(SEAL "--euicc data", smdpf);
+	names = list("out");
+	report_installed(f, names->pdata[0]);
+	must("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout r.key -out r.pem -days 365 -subj /CN=r");
+	must("%s requester --home home r.pem", smdpf);
+	expect(6, "is not signed, and this home knows who may ask", "%s verify-report --home home report.json", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(losses); i++) {
+		const char *const argv[] = { "sh", "-c", losses[i], NULL };
+
+		must("%s requester --home home r.pem", smdpf);
+		g_assert_cmpint(run_with(new_session, (char **)argv), ==, 0);
+		expect(4, "name them again with ifpp-smdpf requester", "%s verify-report --home home report.json", smdpf);
+		remove_all("home/requesters");
+	}
+	must("%s requester --home home r.pem", smdpf);
+	must("openssl cms -sign -binary -in report.json -signer r.pem -inkey r.key -outform DER -out r.sig");
+	must("%s verify-report --home home --signature r.sig report.json", smdpf);
+}
+
+/* ^C at the question for the PIN. */
+static void pin_interrupted(Fixture *f, gconstpointer data)
+{
+	struct termios now;
+	char seen[256] = "";
+	gsize len = 0;
+	int master, status;
+	pid_t pid = forkpty(&master, NULL, NULL, NULL);
+
+	g_assert_cmpint(pid, >=, 0);
+	if (pid == 0) {
+		execl(smdpf, smdpf, "init", "--home", "h9", "--key", "pkcs11:token=vault;object=dppb", NULL);
+		_exit(127);
+	}
+	while (!strstr(seen, "PIN of token vault: ") && len < sizeof(seen) - 1) {
+		gssize n = read(master, seen + len, sizeof(seen) - 1 - len);
+
+		g_assert_cmpint(n, >, 0);
+		len += n;
+	}
+	do {
+		g_usleep(10000);
+		g_assert_cmpint(tcgetattr(master, &now), ==, 0);
+	} while (now.c_lflag & ECHO);
+	g_assert_cmpint(write(master, "12\003", 3), ==, 3);
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT);
+	g_assert_cmpint(tcgetattr(master, &now), ==, 0);
+	g_assert_true(now.c_lflag & ECHO);
+	close(master);
+}
+
 /* Two chips with one subscriber: the report of the first is not "foreign", it is an alarm. */
 static void clone_exit_6(Fixture *f, gconstpointer data)
 {
@@ -1767,6 +1877,10 @@ int main(int argc, char **argv)
 	ADD("ledger_migrate", ledger_migrate, NULL);
 	ADD("report", report, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);
+	ADD("expired_report", expired_report, NULL);
+	ADD("requester_fails_closed", requester_fails_closed, NULL);
+	ADD("token/interrupted", pin_interrupted, NULL);
+	ADD("content_is_the_order", content_is_the_order, NULL);
 	ADD("protect", protect, NULL);
 	ADD("protect/imported", protect_imported, NULL);
 	ADD("delivery", delivery, NULL);

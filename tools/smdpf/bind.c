@@ -691,12 +691,11 @@ static gboolean run_batch(Run *run, GPtrArray *chips, GPtrArray *names, GError *
 	return ok;
 }
 
-/* The same profile source, metadata and mode is the same order. */
+/* The same profiles, metadata and mode are the same order, wherever they lie. */
 static gboolean compute_order(Run *run, GError **error)
 {
 	const BindOptions *o = run->options;
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	char **sources = o->protected ? o->protected : o->upp;
 	g_autofree char *text = NULL;
 	guint8 digest[32];
 	gsize len = sizeof(digest);
@@ -704,21 +703,15 @@ static gboolean compute_order(Run *run, GError **error)
 	text = g_strdup_printf("%s\n%s\n%s\n%d\n%d\n", o->order ? o->order : "", o->spn,
 			       o->profile_name ? o->profile_name : "", o->class, o->session_keys);
 	g_checksum_update(sum, (const guint8 *)text, -1);
-	for (guint i = 0; sources && sources[i]; i++) {
-		if (g_file_test(sources[i], G_FILE_TEST_IS_DIR)) {
-			g_autofree char *path = g_canonicalize_filename(sources[i], NULL);
+	for (guint i = 0; run->profiles && i < run->profiles->len; i++) {
+		g_autoptr(GBytes) file = ifpp_file_read(run->profiles->pdata[i], 2 * IFPP_PACKAGE_MAX, error);
+		IfppSpan span;
 
-			g_checksum_update(sum, (const guint8 *)path, -1);
-		} else {
-			g_autoptr(GBytes) file = ifpp_file_read(sources[i], 2 * IFPP_PACKAGE_MAX, error);
-			IfppSpan span;
-
-			if (!file)
-				return FALSE;
-			span = ifpp_span_bytes(file);
-			g_checksum_update(sum, span.data, span.len);
-			gnutls_memset((guint8 *)span.data, 0, span.len);
-		}
+		if (!file)
+			return FALSE;
+		span = ifpp_span_bytes(file);
+		g_checksum_update(sum, span.data, span.len);
+		gnutls_memset((guint8 *)span.data, 0, span.len);
 	}
 	g_checksum_get_digest(sum, digest, &len);
 	memcpy(run->order, digest, sizeof(run->order));

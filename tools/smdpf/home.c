@@ -65,6 +65,7 @@ Home *home_open(const char *dir, GError **error)
 	}
 	home->module = g_key_file_get_string(conf, "Key", "Module", NULL);
 	home->ledger = g_key_file_get_string(conf, "Ledger", "URL", NULL);
+	home->signed_only = g_key_file_get_boolean(conf, "Requesters", "Required", NULL);
 	series = g_key_file_get_integer(conf, "Profiles", "Series", NULL);
 	home->series = CLAMP(series, 0, 99999);
 	return g_steal_pointer(&home);
@@ -116,6 +117,24 @@ Home *home_init(const char *dir, const char *key_url, const char *module, const 
 		return NULL;
 	home_free(g_steal_pointer(&home));
 	return home_open(dir, error);
+}
+
+gboolean home_set_signed_only(const Home *home, GError **error)
+{
+	g_autofree char *path = home_path(home, CONF), *text = NULL;
+	g_autoptr(GBytes) file = ifpp_file_read(path, FILE_MAX, error);
+	g_autoptr(GKeyFile) conf = g_key_file_new();
+	gsize len;
+
+	if (!file)
+		return FALSE;
+	if (!g_key_file_load_from_bytes(conf, file, G_KEY_FILE_KEEP_COMMENTS, NULL)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: damaged", path);
+		return FALSE;
+	}
+	g_key_file_set_boolean(conf, "Requesters", "Required", TRUE);
+	text = g_key_file_to_data(conf, &len, NULL);
+	return ifpp_file_write(path, text, len, 0600, error);
 }
 
 static gboolean gnutls_ok(int ret, const char *what, GError **error)
@@ -317,13 +336,15 @@ gboolean home_load_trust(Home *home, GError **error)
 	if (!home->chain)
 		return FALSE;
 	home->trust = ifpp_trust_new_from_dir(ci, error);
-	if (!home->trust)
-		return FALSE;
-	if (!verify_chain(home->chain, home->trust, error)) {
-		g_prefix_error(error, "%s: ", path);
-		return FALSE;
-	}
-	return TRUE;
+	return home->trust != NULL;
+}
+
+gboolean home_check_chain(const Home *home, GError **error)
+{
+	if (verify_chain(home->chain, home->trust, error))
+		return TRUE;
+	g_prefix_error(error, "%s/" CERTIFICATE ": ", home->dir);
+	return FALSE;
 }
 
 gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error)

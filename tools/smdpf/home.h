@@ -22,6 +22,7 @@ typedef struct {
 	char *key_url;
 	char *module;		/* or NULL */
 	char *ledger;		/* URL of its database, or NULL: DIR/ledger.db */
+	gboolean signed_only;	/* requests and reports must be signed: requesters were named */
 	guint series;		/* 0..99999: makes built-in ICCIDs unique between homes */
 	GPtrArray *chain;	/* GBytes of DER, CERT.DPpb first; NULL before home_load_trust() */
 	IfppTrust *trust;
@@ -54,11 +55,16 @@ gboolean home_store_public_key(Home *home, gnutls_pubkey_t pub, GError **error);
  */
 gboolean home_store_certificate(Home *home, const char *file, char **ci_files, char **crl_files, GError **error);
 
-/* Load chain and trust, prove the chain. IFPP_ERROR_IO before "certificate" was run. */
+/* Load chain and trust. IFPP_ERROR_IO before "certificate" was run. */
 gboolean home_load_trust(Home *home, GError **error);
+/* Prove the chain: only who signs with it needs it to be valid today. IFPP_ERROR_EXPIRED, REVOKED... */
+gboolean home_check_chain(const Home *home, GError **error);
 
 /* Is CERT.DPpb of this key? Else every package would be refused at the gate: IFPP_ERROR_TOKEN. */
 gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error);
+
+/* From now on, for good: it does not hang on files that may get lost. */
+gboolean home_set_signed_only(const Home *home, GError **error);
 
 char *home_path(const Home *home, const char *name);
 /* The ledger's file, NULL when a server keeps it. */

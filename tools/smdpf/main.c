@@ -343,7 +343,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 
 	keep_secrets();
 	home = home_open(dir, error);
-	if (!home || !home_load_trust(home, error))
+	if (!home || !home_load_trust(home, error) || !home_check_chain(home, error))
 		return FALSE;
 	if (request) {
 		euicc = g_new0(char *, 2);
@@ -393,7 +393,7 @@ static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error
 	if (order && !ifpp_bundle_text_valid(order))
 		return ifpp_usage_error(error, "--order: not 1 to 64 bytes of printable UTF-8");
 	home = home_open(dir, error);
-	return home && home_load_trust(home, error) &&
+	return home && home_load_trust(home, error) && home_check_chain(home, error) &&
 	       export_delivery(home, order, out, pin_file, exit_code, error);
 }
 
@@ -422,7 +422,11 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	home = home_open(dir, error);
 	options.signature = signature;
 	options.order = order;
-	return home && home_load_trust(home, error) && report_verify(home, argv[1], &options, exit_code, error);
+	if (!home || !home_load_trust(home, error))
+		return FALSE;
+	/* Chips signed when they were loaded: what has run out since does not undo it. Revocation does. */
+	ifpp_trust_set_time(home->trust, -1);
+	return report_verify(home, argv[1], &options, exit_code, error);
 }
 
 static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error)

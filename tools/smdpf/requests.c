@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "requests.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <gnutls/pkcs7.h>
@@ -81,7 +83,8 @@ gboolean requester_add(const Home *home, const char *file, GError **error)
 
 	if (!crt)
 		return FALSE;
-	ok = is_current(crt, file, error) && ifpp_make_dir(dir, 0700, error);
+	/* The rule first, then the one that it knows. */
+	ok = is_current(crt, file, error) && home_set_signed_only(home, error) && ifpp_make_dir(dir, 0700, error);
 	if (ok && gnutls_x509_crt_export2(crt, GNUTLS_X509_FMT_PEM, &pem) < 0)
 		g_error("out of memory");
 	gnutls_x509_crt_deinit(crt);
@@ -123,14 +126,22 @@ static gboolean parse_signature(gnutls_pkcs7_t cms, GBytes *signature, GError **
 gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char **who, GError **error)
 {
 	g_autofree char *dir = home_path(home, REQUESTERS);
-	g_autoptr(GDir) d = g_dir_open(dir, 0, NULL);
+	g_autoptr(GDir) d = NULL;
 	g_autoptr(GError) why = NULL;
+	struct stat st;
 	gnutls_pkcs7_t cms;
 	gboolean ok = FALSE;
 	guint known = 0;
 	const char *name;
 
 	*who = NULL;
+	d = g_dir_open(dir, 0, NULL);
+	if (!d && (home->signed_only || stat(dir, &st) == 0 || errno != ENOENT)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS,
+			    "not taken: %s cannot be read, and this home knows who may ask; restore it, or name them again with "
+			    "ifpp-smdpf requester", dir);
+		return FALSE;
+	}
 	if (gnutls_pkcs7_init(&cms) < 0)
 		g_error("out of memory");
 	if (signature && !parse_signature(cms, signature, error))
@@ -143,8 +154,12 @@ gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char
 		known++;
 		ok = signature && signed_by(path, cms, text, who, &why);
 	}
-	if (!known && !why)
+	if (!known && !why && !home->signed_only)
 		ok = TRUE;
+	else if (!known && !why)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS,
+			    "not taken: %s is empty, and this home knows who may ask; restore it, or name them again with "
+			    "ifpp-smdpf requester", dir);
 	else if (why)
 		g_propagate_error(error, g_steal_pointer(&why));
 	else if (!ok)

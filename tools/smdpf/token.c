@@ -2,6 +2,7 @@
 #include "token.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -23,10 +24,29 @@ static gboolean have_pin, pin_refused, pin_missing;
 static char *own_module;
 static gboolean opened;		/* a key is in use: the module must stay */
 
+static struct termios shown;	/* the terminal, while it does not show what is typed */
+static int terminal = -1;
+
+/* ^C at the question must not leave a terminal behind that shows nothing. */
+static void show_again(int number)
+{
+	tcsetattr(terminal, TCSAFLUSH, &shown);
+	raise(number);
+}
+
+static void set_signals(void (*handler)(int number))
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_RESETHAND };
+
+	for (guint i = 0; i < G_N_ELEMENTS(numbers); i++)
+		sigaction(numbers[i], &action, NULL);
+}
+
 /* Read a line from the terminal without showing it. */
 static gboolean ask_pin(const char *label)
 {
-	struct termios old, quiet;
+	struct termios quiet;
 	gboolean ok = FALSE;
 	gsize len = 0;
 	int fd;
@@ -34,15 +54,18 @@ static gboolean ask_pin(const char *label)
 	fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	if (fd < 0)
 		return FALSE;
-	if (tcgetattr(fd, &old) == 0) {
-		quiet = old;
+	if (tcgetattr(fd, &shown) == 0) {
+		quiet = shown;
+		terminal = fd;
+		set_signals(show_again);
 		quiet.c_lflag &= ~(ECHO | ECHONL);
 		dprintf(fd, "PIN of token %s: ", label);
 		tcsetattr(fd, TCSAFLUSH, &quiet);
 		while (len < PIN_MAX - 1 && read(fd, pin + len, 1) == 1 && pin[len] != '\n')
 			len++;
 		pin[len] = '\0';
-		tcsetattr(fd, TCSAFLUSH, &old);
+		tcsetattr(fd, TCSAFLUSH, &shown);
+		set_signals(SIG_DFL);
 		dprintf(fd, "\n");
 		ok = len > 0;
 	}
