@@ -37,7 +37,8 @@ void relay_request_free(RelayRequest *request)
 
 static void fail(GError **error, const char *path, const char *what, int err)
 {
-	int code = err == EACCES || err == EPERM ? IFPP_ERROR_ACCESS
+	int code = err == EACCES ? IFPP_ERROR_ACCESS
+		   : err == EPERM ? IFPP_ERROR_CONFINED
 		   : err == ENOENT || err == ENODEV || err == ENXIO || err == ECONNREFUSED
 			   ? IFPP_ERROR_NO_DEVICE
 			   : IFPP_ERROR_IO;

@@ -99,6 +99,7 @@ int verify_errno(const GError *error)
 	case IFPP_ERROR_NO_SPACE:
 		return ENOSPC;
 	case IFPP_ERROR_ACCESS:
+	case IFPP_ERROR_CONFINED:
 		return EACCES;
 	case IFPP_ERROR_IO:
 	case IFPP_ERROR_DISK:

@@ -9,8 +9,10 @@
 #include <gnutls/pkcs7.h>
 #include <linux/ifpp.h>
 
+#include "attempt.h"
 #include "bundle.h"
 #include "chipkit.h"
+#include "eid.h"
 #include "euicc.h"
 #include "file.h"
 #include "package.h"
@@ -114,6 +116,35 @@ static void put_request(TestId *signer, GBytes *data, const char *name, const ch
 		g_error("%s: cannot write", path);
 	put_bytes("request", name, file);
 	unlink(path);
+}
+
+/* Records of the outbox, each with its file's name in front. */
+static void put_attempts(GBytes *pir)
+{
+	static const guint8 key_id[32] = { 0xab }, transaction[] = { 1, 2, 3 };
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(key_id));
+	g_autofree char *proof = g_base64_encode(g_bytes_get_data(pir, NULL), g_bytes_get_size(pir));
+	g_autofree char *old = NULL;
+	guint8 eid[16];
+
+	g_assert_true(ifpp_eid_parse(TEST_EID, eid, NULL));
+	for (guint i = 0; i < 3; i++) {
+		g_autoptr(IfppAttempt) attempt = ifpp_attempt_new(eid, key_id, IFPP_SPAN(transaction));
+		g_autofree char *kind = g_strdup_printf("attempt-%u", i), *name = NULL, *text = NULL, *file = NULL;
+
+		attempt->stored = i < 2;
+		attempt->time = g_strdup("2026-11-28T17:00:00Z");
+		attempt->status = i ? -121 : 0;
+		attempt->pir = i ? NULL : g_bytes_ref(pir);
+		attempt->seq = i ? 0 : 7;
+		name = ifpp_attempt_name(attempt);
+		text = ifpp_attempt_text(attempt);
+		file = g_strdup_printf("%s%s\n%s", name, i < 2 ? IFPP_RESULT_SUFFIX : IFPP_PENDING_SUFFIX, text);
+		put("attempt", kind, file, strlen(file));
+	}
+	old = g_strdup_printf("%s.result\n[Result]\nVersion=1\nEID=%s\nKeyId=%s\nTransactionId=0102\nStatus=0\nReason=0\n"
+			      "Apdus=55\nTime=2026-11-23T00:00:00Z\nPIR=%s\n", key, TEST_EID, key, proof);
+	put("attempt", "version-1", old, strlen(old));
 }
 
 static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 challenge[16], const guint8 otpk[65])
@@ -346,6 +377,7 @@ int main(int argc, char **argv)
 		put_request(pki->dppb, data, "signed", "seed");
 		put_bytes("asked/requesters", "signer.pem", pki->dppb->der);
 		put_report(data, ok, receipt, challenge, otpk);
+		put_attempts(ok);
 	}
 	put_chip();
 	put_bytes("trust", "ci.der", pki->ci->der);

@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* The daemon's parts that need no modem: codec, ledger of reports. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <glib.h>
 
 #include "codec.h"
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
+#include "relay.h"
 #include "verify.h"
 
 static GBytes *hex(const char *text)
@@ -177,6 +182,37 @@ static void test_errno(void)
 	}
 }
 
+/* As a device cgroup does it. */
+static const char *forbidden;
+
+int open(const char *path, int flags, ...)
+{
+	va_list args;
+	int mode;
+
+	if (forbidden && !strcmp(path, forbidden)) {
+		errno = EPERM;
+		return -1;
+	}
+	va_start(args, flags);
+	mode = va_arg(args, int);
+	va_end(args);
+	return syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+/* The relay's node is not this container's: a matter of the container, not of the chip, the machine or of root. */
+static void test_eperm(void)
+{
+	g_autoptr(GError) error = NULL;
+
+	forbidden = "/dev/null";
+	g_assert_null(relay_open(forbidden, &error));
+	forbidden = NULL;
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CONFINED);
+	g_assert_cmpint(ifpp_error_exit("ifppd", error), ==, IFPP_EXIT_ACCESS);
+	g_assert_nonnull(strstr(ifpp_error_hint(error->code), "device cgroup"));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -185,5 +221,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/daemon/es10/results", test_results_list);
 	g_test_add_func("/daemon/verify/progress", test_progress);
 	g_test_add_func("/daemon/verify/errno", test_errno);
+	g_test_add_func("/daemon/eperm_is_not_locked", test_eperm);
 	return g_test_run();
 }

@@ -61,6 +61,7 @@ guint depot_error_http(const GError *error, const char **name, const char **hint
 	case IFPP_ERROR_DISK:
 	case IFPP_ERROR_NO_SPACE:
 	case IFPP_ERROR_ACCESS:
+	case IFPP_ERROR_CONFINED:
 		return 503;
 	case IFPP_ERROR_INTERNAL:
 		return 500;

@@ -4,6 +4,7 @@
 #include "explain.h"
 #include "gateway.h"
 #include "inspect.h"
+#include "outbox.h"
 #include "services.h"
 
 #include <eid.h>
@@ -110,6 +111,17 @@ static void say_gateway(CtlOutput *out, IfppNetlink *nl)
 		ctl_say(out, "%s.", error->message);
 }
 
+/* What the outbox has of a chip that is not as it should be; nothing if it cannot be read by this user. */
+static void outbox_trouble(const guint8 eid[16], guint *quarantine, guint *missing)
+{
+	g_autoptr(GPtrArray) aside = ctl_outbox_quarantine(CTL_OUTBOX, eid);
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = ctl_outbox_attempts(CTL_OUTBOX, eid, damaged, NULL);
+
+	*quarantine = aside->len + damaged->len;
+	*missing = attempts ? ctl_outbox_missing(CTL_OUTBOX, eid, attempts) : 0;
+}
+
 int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = NULL;
@@ -135,15 +147,24 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 		g_autofree char *node = g_strdup_printf("ifpp%u", dev->index);
 		g_autofree char *keys = g_strdup_printf("%u/%u", dev->keys_unspent, dev->keys_unspent +
 							dev->keys_unknown + dev->keys_spent);
+		guint quarantine, missing;
 		char eid[33];
 
 		ctl_show_eid(out, dev->eid, eid);
 		ctl_say(out, "%-8s %-32s  %-8s %14s %10" G_GUINT64_FORMAT " %7" G_GUINT64_FORMAT, node, eid,
 			ifpp_state_name(dev->state), keys, dev->installed, dev->failed);
+		outbox_trouble(dev->eid, &quarantine, &missing);
+		if (quarantine)
+			ctl_say(out, "         %u results in quarantine or not readable: ifppctl report has them with the reasons",
+				quarantine);
+		if (missing)
+			ctl_say(out, "         %u keys spent without a result here: ifppctl report", missing);
 		if (out->json) {
 			JsonBuilder *b = ifpp_json_new("device");
 
 			ctl_json_dev(b, dev);
+			ifpp_json_int(b, "quarantine", quarantine);
+			ifpp_json_int(b, "missing_results", missing);
 			ifpp_json_print(b);
 		}
 	}

@@ -95,6 +95,15 @@ static gboolean wrong(GError **error, const char *what)
 	return FALSE;
 }
 
+/* Nothing that a key file would write in another way than it reads it. */
+static gboolean is_word(const char *text)
+{
+	for (const char *p = text; *p; p++)
+		if (!g_ascii_isgraph(*p) || *p == '\\')
+			return FALSE;
+	return *text && strlen(text) <= 64;
+}
+
 static gboolean read_key(GKeyFile *kf, const char *group, guint8 key_id[32])
 {
 	g_autofree char *text = g_key_file_get_string(kf, group, "KeyId", NULL);
@@ -136,6 +145,11 @@ static gboolean read_pir(GKeyFile *kf, IfppAttempt *a)
 	return TRUE;
 }
 
+static guint32 read_u32(GKeyFile *kf, const char *name)
+{
+	return MIN(g_key_file_get_uint64(kf, "Result", name, NULL), G_MAXUINT32);
+}
+
 static gboolean read_spent(GKeyFile *kf, IfppAttempt *a)
 {
 	g_autofree char *text = g_key_file_get_string(kf, "Result", "Spent", NULL);
@@ -165,9 +179,9 @@ static gboolean read_result(GKeyFile *kf, IfppAttempt *a, GError **error)
 	a->status = g_key_file_get_integer(kf, "Result", "Status", &local);
 	if (local || a->status > 0)
 		return wrong(error, "has no status of a result");
-	a->reason = g_key_file_get_integer(kf, "Result", "Reason", NULL);
-	a->apdus = g_key_file_get_integer(kf, "Result", "Apdus", NULL);
-	a->apdu_bytes = g_key_file_get_integer(kf, "Result", "ApduBytes", NULL);
+	a->reason = read_u32(kf, "Reason");
+	a->apdus = read_u32(kf, "Apdus");
+	a->apdu_bytes = read_u32(kf, "ApduBytes");
 	a->verify_ns = g_key_file_get_uint64(kf, "Result", "VerifyNs", NULL);
 	a->chip_ns = g_key_file_get_uint64(kf, "Result", "ChipNs", NULL);
 	a->modem_ns = MIN(g_key_file_get_uint64(kf, "Result", "ModemNs", NULL), a->chip_ns);
@@ -232,7 +246,7 @@ IfppAttempt *ifpp_attempt_parse(GBytes *text, const guint8 eid[16], const char *
 	a->time = g_key_file_get_string(kf, group, "Time", NULL);
 	if (g_key_file_has_key(kf, group, "ProfileClass", NULL))
 		a->profile_class = g_key_file_get_integer(kf, group, "ProfileClass", NULL);
-	if (!a->time) {
+	if (!a->time || !is_word(a->time)) {
 		wrong(error, "has no time");
 		return NULL;
 	}

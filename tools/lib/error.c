@@ -97,6 +97,9 @@ static const struct {
 	  "Ask its owner for a certificate of the RSP profile (SGP.22 4.5.2), on NIST P-256 with SHA-256" },
 	{ IFPP_ERROR_KEY_MAKER, IFPP_EXIT_REFUSED, "key-maker",
 	  "If this factory ordered from it, name it in /etc/ifpp/key-makers by the ski or subject of its certificate" },
+	{ IFPP_ERROR_CONFINED, IFPP_EXIT_ACCESS, "confined",
+	  "Something forbids it that no rights of root lift: a device cgroup (allow the container or unit this node, as with "
+	  "DeviceAllow=), a security module, or an immutable file" },
 	{ IFPP_ERROR_DISK, IFPP_EXIT_IO, "disk",
 	  "The file system there fails or is mounted read-only; neither the chip nor the modem is at fault. Look at "
 	  "findmnt and journalctl -k, then run this again" },

@@ -24,8 +24,10 @@ gboolean ifpp_file_error(const char *path, const char *doing, GError **error)
 		code = IFPP_ERROR_NO_SPACE;
 		break;
 	case EACCES:
-	case EPERM:
 		code = IFPP_ERROR_ACCESS;
+		break;
+	case EPERM:
+		code = IFPP_ERROR_CONFINED;
 		break;
 	case ENOENT:
 	case ENOTDIR:

@@ -9,7 +9,7 @@
  * ifpp_file_error() - what errno says of a file
  * @path: its name, the first thing in the message
  * @doing: what could not be done, or NULL
- * @error: IFPP_ERROR_NO_SPACE; ACCESS: this user may not; IO: the path is wrong; else DISK, which is
+ * @error: IFPP_ERROR_NO_SPACE; ACCESS: this user may not; CONFINED: nobody may here; IO: the path is wrong; else DISK, which is
  *	nobody's fault who gave the path
  *
  * Return: FALSE
