@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch packages vm
+parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch series packages vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -18,7 +18,7 @@ check:		## every test there is
 check-quick:	## the unit tests without sanitizers, and KUnit: about a minute, while you work
 	@tests/check quick
 
-# check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-model check-fuzz check-faults check-arch check-vm
+# check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-model check-fuzz check-faults check-arch check-series check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
 
@@ -53,6 +53,11 @@ soak-fuzz:	# every parser under its fuzzer
 bench:		## tables of what things cost, and build/bench.json
 	@tests/bench/run
 
+series:		## the driver as patches for the kernel's tree, in DIR (default: build/series/patches)
+	@tests/env/buildroot
+	@tests/env/ksrc >/dev/null
+	@$(enter) tests/series/write $(or $(DIR),build/series/patches)
+
 docs:		## the manual, in build/docs
 	@tests/env/buildroot
 	@tests/env/ksrc >/dev/null
@@ -84,4 +89,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
+.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage series soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
