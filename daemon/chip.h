@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * One chip: what it is, and the jobs on it. One job at a time. After any error the chip is
- * asked what it has before the job ends.
- */
+/* What a chip is: all that this process knows of it. What is done to it is job.h's. */
 #ifndef IFPPD_CHIP_H
 #define IFPPD_CHIP_H
 
@@ -11,64 +8,73 @@
 #include "es10.h"
 #include "outbox.h"
 
-typedef struct _Chip Chip;
+#define CHIP_LOCKED 2		/* the codec's state, IfppFactoryInfo */
 
 /**
- * struct ChipReply - how a job ended
- * @status: 0 or a negative errno
- * @reason: as in struct ifpp_result
- * @report: chip_state(), chip_spent() and chip_keys() are the chip's word
- * @deleted: keys deleted
- * @data: PIR or lock receipt, or NULL
+ * struct Chip - one chip in one modem
+ * @modem: open; not owned
+ * @es10: commands to it
+ * @codec: how its factory functions look as bytes
+ * @trust_dir: CI roots and CRLs
+ * @trust: as last read
+ * @state_dir: where its outbox is
+ * @show_ids: EIDs and ICCIDs in full to the log
+ * @eid: once it was asked
+ * @name: its EID for logs, masked unless asked
+ * @full: its full export, verified; NULL until it has been met (ask.h)
+ * @now: its last word; unsigned
+ * @now_valid: nothing was sent since that could have changed it
+ * @proven: a lock receipt that verifies is in the outbox
+ * @outbox: what it signed, on disk
+ * @disk: why something that it signed could not be stored, the last time it was asked; or NULL
  */
 typedef struct {
-	int status;
-	guint reason;
-	gboolean report;
-	guint deleted;
-	GBytes *data;
-	guint apdus;
-	guint apdu_bytes;
-	guint64 verify_ns;
-	guint64 chip_ns;
-} ChipReply;
-
-void chip_reply_free(ChipReply *reply);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(ChipReply, chip_reply_free)
+	Modem *modem;
+	Es10 *es10;
+	const Codec *codec;
+	char *trust_dir;
+	IfppTrust *trust;
+	char *state_dir;
+	gboolean show_ids;
+	guint8 eid[16];
+	char name[33];
+	IfppFactoryInfo *full;
+	IfppFactoryInfo *now;
+	gboolean now_valid;
+	gboolean proven;
+	Outbox *outbox;
+	GError *disk;
+} Chip;
 
 Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 
-/*
- * Get to know the chip: EID, full export, verified against the CI roots; results that a
- * predecessor did not fetch go to the outbox.
- * NO_EUICC: no ISD-R, or one that does not speak the codec
- */
-void chip_start_async(Chip *chip, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
-gboolean chip_start_finish(Chip *chip, GAsyncResult *res, GError **error);
-
-/**
- * chip_run_async() - do what the kernel asks for
- * @chip: started
- * @type: of the request
- * @data: of the request
- * @timeout_ms: the request's deadline; the answer is ready a little earlier
- */
-void chip_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms,
-		    GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
-/* Never NULL: a job that failed has an answer, too. */
-ChipReply *chip_run_finish(Chip *chip, GAsyncResult *res);
-
 const guint8 *chip_eid(Chip *chip);
-const char *chip_name(Chip *chip);	/* EID for logs, masked unless asked */
+const char *chip_name(Chip *chip);
+void chip_set_eid(Chip *chip, const guint8 eid[16]);
 /* A copy of a message in which the chip's EID is masked unless asked: paths and certificates name it. */
 char *chip_redact(Chip *chip, const char *text);
 guint32 chip_state(Chip *chip);		/* enum ifpp_state */
 guint32 chip_spent(Chip *chip);
-/* struct ifpp_key: the unspent keys, and with @spent those the outbox knows to be spent. */
-GArray *chip_keys(Chip *chip, gboolean spent);
-/* A verified lock receipt is in the outbox. */
+guint chip_unspent(Chip *chip);
+/* struct ifpp_key: the unspent keys; @with_spent: then those known to be spent, at most as many as the chip says it spent. */
+GArray *chip_keys(Chip *chip, gboolean with_spent);
 gboolean chip_proven(Chip *chip);
+
+/* Send one command (taken) of the step machine of @task, which goes to @cb. */
+void chip_send(Chip *chip, GTask *task, const char *what, GBytes *command, gint64 deadline, GAsyncReadyCallback cb);
+
+/**
+ * chip_keep_pir() - bring a verified result into the outbox
+ * @chip: met
+ * @attempt: that it ends; its counters are kept
+ * @bytes: of the result
+ * @pir: the same, parsed
+ * @error: of outbox_store(); the result must stay in the chip then
+ */
+gboolean chip_keep_pir(Chip *chip, IfppAttempt *attempt, GBytes *bytes, IfppPir *pir, GError **error);
+/* Keep a copy of what is not ours, or cannot be read or proven. Told once; it stops nothing, and stays in the chip. */
+void chip_set_aside(Chip *chip, GBytes *bytes, const char *why);
 
 #endif

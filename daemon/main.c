@@ -11,14 +11,15 @@
 #include <string.h>
 #include <glib-unix.h>
 
-#include "chip.h"
 #include "enable.h"
 #include "error.h"
+#include "job.h"
 #include "modem-qmi.h"
 #include "netlink.h"
 #include "notify.h"
 #include "relay.h"
 #include "selftest.h"
+#include "start.h"
 
 #define OPEN_TIME (120 * G_USEC_PER_SEC)
 
@@ -47,11 +48,12 @@ static void app_close(App *app);
 /* End with @error (taken), or in peace; at once when nothing is in hand. */
 static void app_stop(App *app, GError *error)
 {
-	app->stopping = TRUE;
-	if (error && !app->error)
+	/* The first reason counts: who was asked to end does not end with an error. */
+	if (error && !app->stopping)
 		app->error = error;
 	else
 		g_clear_error(&error);
+	app->stopping = TRUE;
 	if (!app->busy)
 		app_close(app);
 }
@@ -80,7 +82,11 @@ static void on_gone(gpointer user)
 
 	/* libqmi is still in the middle of it: what is in hand fails by itself. */
 	g_cancellable_cancel(app->cancellable);
-	app_stop(app, modem_gone_error(app->modem, "serving it"));
+	/* Locked and proven: there was nothing left to do. */
+	if (chip_proven(app->chip) && !app->enable)
+		app_stop(app, NULL);
+	else
+		app_stop(app, modem_gone_error(app->modem, "serving it"));
 }
 
 static gboolean on_signal(gpointer user)
@@ -108,10 +114,8 @@ static gboolean on_linger(gpointer user)
 
 static void status(App *app, const char *doing)
 {
-	g_autoptr(GArray) keys = chip_keys(app->chip, FALSE);
-
 	sd_notifyf(0, "STATUS=%s: %s, %u keys left%s%s", chip_name(app->chip),
-		   ifpp_state_name(chip_state(app->chip)), keys->len, doing ? ", " : "", doing ? doing : "");
+		   ifpp_state_name(chip_state(app->chip)), chip_unspent(app->chip), doing ? ", " : "", doing ? doing : "");
 }
 
 static void maybe_done(App *app);
@@ -164,9 +168,9 @@ static void maybe_done(App *app)
 static void on_reply(GObject *source, GAsyncResult *res, gpointer user)
 {
 	App *app = user;
-	g_autoptr(ChipReply) done = chip_run_finish(app->chip, res);
+	g_autoptr(JobReply) done = job_run_finish(res);
 	g_autoptr(RelayRequest) request = g_steal_pointer(&app->request);
-	g_autoptr(GArray) keys = chip_keys(app->chip, FALSE);
+	g_autoptr(GArray) keys = chip_keys(app->chip, done->claimed);
 	g_autoptr(GError) error = NULL;
 	struct ifpp_reply reply = {
 		.id = request->req.id,
@@ -210,7 +214,7 @@ static void run_request(App *app, RelayRequest *request)
 	app->request = request;
 	app->busy = TRUE;
 	status(app, request->req.type < G_N_ELEMENTS(doing) ? doing[request->req.type] : NULL);
-	chip_run_async(app->chip, request->req.type, request->data, request->req.timeout_ms, app->cancellable,
+	job_run_async(app->chip, request->req.type, request->data, request->req.timeout_ms, app->cancellable,
 		       on_reply, app);
 }
 
@@ -259,7 +263,7 @@ static void on_started(GObject *source, GAsyncResult *res, gpointer user)
 	GError *error = NULL;
 
 	app->busy = FALSE;
-	if (!chip_start_finish(app->chip, res, &error)) {
+	if (!start_finish(res, &error)) {
 		if (app->stopping)
 			g_clear_error(&error);
 		app_stop(app, error);
@@ -306,7 +310,7 @@ static void on_modem(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	sd_notifyf(0, "STATUS=%s: asking the chip", modem_model(app->modem));
 	app->busy = TRUE;
-	chip_start_async(app->chip, app->cancellable, on_started, app);
+	start_async(app->chip, app->cancellable, on_started, app);
 }
 
 /* Whatever is logged, by whomever: no EID in it. */

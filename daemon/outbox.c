@@ -18,6 +18,7 @@
 /* A PIR of IFPP_PIR_MAX in base64 and everything beside it. */
 #define RESERVE (IFPP_PIR_MAX * 2)
 #define RECEIPT_MAX (64 * 1024)
+#define EUICC_DATA_MAX (1024 * 1024)
 
 struct _Outbox {
 	char *dir;
@@ -189,16 +190,6 @@ gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32])
 
 /* ----------------------------------------------------------------- writing */
 
-/* The note of a load that has ended, and its space. */
-static void remove_pending(Outbox *outbox, const char *file)
-{
-	g_autofree char *name = stem(file);
-	g_autofree char *reserve = g_strconcat(name, IFPP_RESERVE_SUFFIX, NULL);
-
-	remove_name(outbox, file);
-	remove_name(outbox, reserve);
-}
-
 IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
 			  GError **error)
 {
@@ -223,13 +214,21 @@ IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan tran
 		g_unlink(reserve);
 		return NULL;
 	}
-	if (begun && !g_str_equal(begun->file, attempt->file))
-		remove_pending(outbox, begun->file);	/* of version 1: it could not be carried over */
 	if (begun)
 		g_ptr_array_remove(outbox->attempts, begun);
 	g_ptr_array_add(outbox->attempts, ifpp_attempt_ref(attempt));
 	ifpp_attempts_sort(outbox->attempts);
 	return attempt;
+}
+
+/* The note of a load that has ended, and its space. */
+static void remove_pending(Outbox *outbox, const char *file)
+{
+	g_autofree char *name = stem(file);
+	g_autofree char *reserve = g_strconcat(name, IFPP_RESERVE_SUFFIX, NULL);
+
+	remove_name(outbox, file);
+	remove_name(outbox, reserve);
 }
 
 void outbox_cancel(Outbox *outbox, IfppAttempt *attempt)
@@ -275,15 +274,11 @@ static void forget_loss(Outbox *outbox, const IfppAttempt *found)
 {
 	for (guint i = outbox->attempts->len; i-- > 0;) {
 		IfppAttempt *attempt = outbox->attempts->pdata[i];
-		g_autofree char *name = NULL, *note = NULL;
 
 		if (attempt == found || !attempt->stored || attempt->pir || attempt->spent == IFPP_SPENT_NO ||
 		    memcmp(attempt->key_id, found->key_id, 32) || !g_bytes_equal(attempt->transaction, found->transaction))
 			continue;
-		name = stem(attempt->file);
-		note = g_strconcat(name, ".delivered", NULL);
 		remove_name(outbox, attempt->file);
-		remove_name(outbox, note);
 		g_ptr_array_remove_index(outbox->attempts, i);
 	}
 }
@@ -420,6 +415,25 @@ static gboolean keep_receipt(Outbox *outbox, const char *path, GError **error)
 	return ifpp_file_write(to, g_bytes_get_data(old, NULL), g_bytes_get_size(old), 0640, error);
 }
 
+gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **error)
+{
+	g_autofree char *path = path_of(outbox, "lock", ".begun");
+	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
+	g_autofree char *when = now_text(), *text = NULL;
+	char digits[33];
+
+	ifpp_eid_format(outbox->eid, digits);
+	text = g_strdup_printf("[Lock]\nVersion=1\nEID=%s\nChallenge=%s\nTime=%s\n", digits, challenge_hex, when);
+	return ifpp_file_write(path, text, strlen(text), 0640, error);
+}
+
+gboolean outbox_lock_begun(Outbox *outbox)
+{
+	g_autofree char *path = path_of(outbox, "lock", ".begun");
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error)
 {
 	g_autofree char *path = path_of(outbox, "lock", ".receipt");
@@ -462,11 +476,11 @@ gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes)
 	return quarantine_has(outbox->dir, bytes);
 }
 
-gboolean outbox_has_euicc_data(Outbox *outbox)
+GBytes *outbox_euicc_data(Outbox *outbox)
 {
 	g_autofree char *path = path_of(outbox, "euicc", ".data");
 
-	return g_file_test(path, G_FILE_TEST_IS_REGULAR);
+	return ifpp_file_read(path, EUICC_DATA_MAX, NULL);
 }
 
 gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error)

@@ -83,12 +83,24 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
 gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error);
 gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes);
 
+/**
+ * outbox_begin_lock() - before the chip is told to lock itself, which is for ever
+ * @outbox: of the chip
+ * @challenge: that its receipt will answer
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK: then nothing that the chip signs could be stored
+ *
+ * Notes durably that the lock was asked for here; the note stays.
+ */
+gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **error);
+gboolean outbox_lock_begun(Outbox *outbox);
+
 /* An earlier receipt stays beside it. */
 gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error);
 /* The stored lock receipt and its challenge; NULL if there is none. */
 GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16]);
 
-gboolean outbox_has_euicc_data(Outbox *outbox);
+/* What is stored of it, whatever it is; NULL: nothing that is a file. */
+GBytes *outbox_euicc_data(Outbox *outbox);
 gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error);
 
 #endif

@@ -6,8 +6,7 @@
 #include "verify.h"
 
 IfppPackage *verify_package(GBytes *file, IfppTrust *trust, const guint8 eid[16], IfppFactoryInfo *full,
-			    IfppFactoryInfo *now, gboolean (*spent)(const guint8 key_id[32], gpointer user),
-			    gpointer user, GError **error)
+			    IfppFactoryInfo *now, gboolean *offered, GError **error)
 {
 	g_autoptr(IfppPackage) package = ifpp_package_open(file, trust, error);
 	const IfppHeader *header;
@@ -17,14 +16,9 @@ IfppPackage *verify_package(GBytes *file, IfppTrust *trust, const guint8 eid[16]
 		return NULL;
 	header = ifpp_package_header(package);
 	otk = ifpp_factory_info_find(full, header->key_id);
-	if (!memcmp(header->eid, eid, 16) && !ifpp_factory_info_find(now, header->key_id)) {
-		if (otk || spent(header->key_id, user)) {
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_SPENT_KEY,
-				    "package: its one-time key is spent already");
-			return NULL;
-		}
-		otk = NULL;
-	}
+	*offered = otk && ifpp_factory_info_find(now, header->key_id);
+	if (!otk && !memcmp(header->eid, eid, sizeof(header->eid)))
+		return g_steal_pointer(&package);
 	if (!ifpp_package_check_chip(package, eid, otk ? otk->point : NULL, error))
 		return NULL;
 	return g_steal_pointer(&package);

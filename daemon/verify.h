@@ -7,18 +7,17 @@
 #include "package.h"
 
 /**
- * verify_package() - everything of design section 5
+ * verify_package() - everything that a package must be before it goes to this chip
  * @file: the sealed package
  * @trust: CI roots and CRLs, up to date: a CRL may have come in
  * @eid: of this chip
  * @full: this chip's verified full export, where the one-time public keys are
  * @now: what the chip has now
- * @spent: the key is known to be spent, from the outbox
- * @error: as ifpp_package_open() and ifpp_package_check_chip(), and IFPP_ERROR_SPENT_KEY
+ * @offered: whether the chip still has the key; if not, the package is genuine and for this chip, and cannot be loaded
+ * @error: as ifpp_package_open() and ifpp_package_check_chip()
  */
 IfppPackage *verify_package(GBytes *file, IfppTrust *trust, const guint8 eid[16], IfppFactoryInfo *full,
-			    IfppFactoryInfo *now, gboolean (*spent)(const guint8 key_id[32], gpointer user),
-			    gpointer user, GError **error);
+			    IfppFactoryInfo *now, gboolean *offered, GError **error);
 
 /**
  * verify_pir() - a ProfileInstallationResult of this chip

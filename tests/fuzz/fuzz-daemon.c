@@ -12,8 +12,9 @@
 #include <glib/gstdio.h>
 #include <gio/gunixsocketaddress.h>
 
-#include "chip.h"
+#include "job.h"
 #include "modem-qmi.h"
+#include "start.h"
 
 enum {
 	SOUND,		/* the answer that is in order; also when the input has come to its end */
@@ -288,13 +289,13 @@ static void on_modem_closed(GObject *source, GAsyncResult *res, gpointer user)
 
 static void on_started(GObject *source, GAsyncResult *res, gpointer user)
 {
-	bench->ok = chip_start_finish(user, res, NULL);
+	bench->ok = start_finish(res, NULL);
 	bench->done = TRUE;
 }
 
 static void on_load(GObject *source, GAsyncResult *res, gpointer user)
 {
-	g_autoptr(ChipReply) reply = chip_run_finish(user, res);
+	g_autoptr(JobReply) reply = job_run_finish(res);
 
 	if (reply->status == 0)
 		g_assert_true(g_bytes_equal(reply->data, pir));
@@ -303,7 +304,7 @@ static void on_load(GObject *source, GAsyncResult *res, gpointer user)
 
 static void on_lock(GObject *source, GAsyncResult *res, gpointer user)
 {
-	g_autoptr(ChipReply) reply = chip_run_finish(user, res);
+	g_autoptr(JobReply) reply = job_run_finish(res);
 
 	if (reply->status == 0)
 		g_assert_true(g_bytes_equal(reply->data, receipt));
@@ -373,13 +374,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	wait_done();
 	if (this.ok) {
 		chip = chip_new(modem, &codec1, trust, dir, FALSE);
-		chip_start_async(chip, NULL, on_started, chip);
+		start_async(chip, NULL, on_started, chip);
 		wait_done();
 	}
 	if (chip && this.ok) {
-		chip_run_async(chip, IFPP_REQ_LOAD, package, 2000, NULL, on_load, chip);
+		job_run_async(chip, IFPP_REQ_LOAD, package, 2000, NULL, on_load, chip);
 		wait_done();
-		chip_run_async(chip, IFPP_REQ_LOCK, lock, 2000, NULL, on_lock, chip);
+		job_run_async(chip, IFPP_REQ_LOCK, lock, 2000, NULL, on_lock, chip);
 		wait_done();
 	}
 	modem_close_async(modem, on_modem_closed, NULL);

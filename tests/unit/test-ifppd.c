@@ -12,84 +12,14 @@
 #include <unistd.h>
 #include <glib.h>
 #include <glib/gstdio.h>
-#include <json-glib/json-glib.h>
 
 #include "chipmem.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
-#include "station.h"
+#include "steps.h"
 
 static World *world;
-
-static void assert_result(RelaySimResult *result, int status, guint reason)
-{
-	if (result->reply.reason != reason)
-		g_test_message("reason: %s", ifpp_error_name(result->reply.reason));
-	g_assert_cmpint(result->status, ==, status);
-	g_assert_cmpuint(result->reply.reason, ==, reason);
-	g_assert_cmpuint(result->reply.flags, ==, IFPP_REPLY_REPORT);
-}
-
-static void assert_pir(RelaySimResult *result, gboolean success)
-{
-	g_autoptr(GError) error = NULL;
-	g_autoptr(IfppPir) pir = ifpp_pir_parse(result->data, &error);
-
-	g_assert_no_error(error);
-	g_assert_cmpint(pir->success, ==, success);
-}
-
-/* Nothing of ours may be left in the modem when no daemon runs. */
-static void assert_clean(Station *station)
-{
-	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
-	g_assert_cmpint(station_stat(station, "clients"), ==, 0);
-	g_assert_cmpuint(station->sim->tampers, ==, 0);
-}
-
-static void end(Station *station)
-{
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
-}
-
-/* One request that is answered so, of which nothing else is looked at. */
-static void asks(Station *station, enum ifpp_req_type type, GBytes *data, int status, guint reason)
-{
-	RelaySimResult result;
-
-	station_request(station, type, data, &result);
-	assert_result(&result, status, reason);
-	relay_sim_result_clear(&result);
-}
-
-/* Past the driver's checks, straight to the daemon. */
-static int force(Station *station, GBytes *package, RelaySimResult *result)
-{
-	struct ifpp_record saved = station->sim->rec;
-	guint8 header[IFPP_PKG_HDR_LEN];
-	int status;
-
-	memcpy(header, g_bytes_get_data(package, NULL), sizeof(header));
-	relay_sim_force(station->sim, package, 60000);
-	g_assert_cmpint(relay_sim_wait(station->sim, result, 60000), ==, 0);
-	status = result->reply.status;
-	g_assert_cmpuint(station->sim->rec.spent_count, ==, saved.spent_count);
-	return status;
-}
-
-static GBytes *flipped(GBytes *package, gsize at, guint8 bits)
-{
-	gsize len;
-	const guint8 *data = g_bytes_get_data(package, &len);
-	guint8 *copy = g_memdup2(data, len);
-
-	g_assert_cmpuint(at, <, len);
-	copy[at] ^= bits;
-	return g_bytes_new_take(copy, len);
-}
 
 static void test_way(void)
 {
@@ -106,8 +36,8 @@ static void test_way(void)
 	for (guint i = 0; i < 3; i++) {
 		before = station_stat(station, "apdus");
 		station_request(station, IFPP_REQ_LOAD, packages->pdata[i], &result);
-		assert_result(&result, 0, 0);
-		assert_pir(&result, TRUE);
+		steps_result(&result, 0, 0);
+		steps_pir(&result, TRUE);
 		g_assert_cmpuint(result.reply.n_keys, ==, 2 - i);
 		g_assert_cmpuint(result.reply.apdus, >, 5);
 		g_assert_cmpint(station_stat(station, "apdus") - before, >=, result.reply.apdus);
@@ -132,21 +62,21 @@ static void test_way(void)
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==,
 			-EKEYEXPIRED);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(force(station, packages->pdata[0], &result), ==, -EKEYEXPIRED);
-	assert_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
+	g_assert_cmpint(steps_force(station, packages->pdata[0], &result), ==, -EKEYEXPIRED);
+	steps_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 
 	/* A new daemon tells the driver which keys were spent. */
 	station_daemon_up(station);
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
 	g_assert_cmpuint(station->sim->rec.spent, ==, 3);
-	g_assert_cmpint(force(station, packages->pdata[2], &result), ==, -EKEYEXPIRED);
+	g_assert_cmpint(steps_force(station, packages->pdata[2], &result), ==, -EKEYEXPIRED);
 	relay_sim_result_clear(&result);
-	end(station);
+	steps_end(station);
 }
 
 static void test_tampered(void)
@@ -161,9 +91,9 @@ static void test_tampered(void)
 
 	before = station_stat(station, "apdus");
 	for (gsize at = 0; at < len; at += at < 128 ? 1 : 23) {
-		g_autoptr(GBytes) bad = flipped(good, at, 1 << at % 8);
+		g_autoptr(GBytes) bad = steps_flipped(good, at, 1 << at % 8);
 
-		g_assert_cmpint(force(station, bad, &result), <, 0);
+		g_assert_cmpint(steps_force(station, bad, &result), <, 0);
 		g_assert_cmpuint(result.reply.reason, >=, IFPP_ERROR_HEADER);
 		g_assert_cmpuint(result.reply.flags, ==, IFPP_REPLY_REPORT);
 		g_assert_cmpuint(result.reply.n_keys, ==, 1);
@@ -176,7 +106,7 @@ static void test_tampered(void)
 
 		if (g_bytes_get_size(bad) <= IFPP_PKG_HDR_LEN)
 			break;
-		g_assert_cmpint(force(station, bad, &result), <, 0);
+		g_assert_cmpint(steps_force(station, bad, &result), <, 0);
 		relay_sim_result_clear(&result);
 		tried++;
 	}
@@ -184,8 +114,8 @@ static void test_tampered(void)
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
 	g_test_message("%u broken packages refused", tried);
-	asks(station, IFPP_REQ_LOAD, good, 0, 0);
-	end(station);
+	steps_ask(station, IFPP_REQ_LOAD, good, 0, 0);
+	steps_end(station);
 }
 
 static void test_foreign(void)
@@ -202,12 +132,12 @@ static void test_foreign(void)
 	/* A clone is found by the driver from the header, and by the daemon without it. */
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result), ==, -EXDEV);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(force(station, packages->pdata[0], &result), ==, -EXDEV);
-	assert_result(&result, -EXDEV, IFPP_ERROR_WRONG_EID);
+	g_assert_cmpint(steps_force(station, packages->pdata[0], &result), ==, -EXDEV);
+	steps_result(&result, -EXDEV, IFPP_ERROR_WRONG_EID);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 	station_free(other);
 	station_free(station);
 }
@@ -218,7 +148,7 @@ static void refused_at_once(Station *station, GBytes *package, guint reason)
 	RelaySimResult result;
 
 	station_request(station, IFPP_REQ_LOAD, package, &result);
-	assert_result(&result, -EKEYREJECTED, reason);
+	steps_result(&result, -EKEYREJECTED, reason);
 	g_assert_cmpuint(result.reply.n_keys, ==, 1);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
@@ -251,8 +181,8 @@ static void test_trust(void)
 		0);
 	refused_at_once(station, packages->pdata[0], IFPP_ERROR_REVOKED);
 	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--out", crl, NULL), ==, 0);
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
-	end(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_end(station);
 	world_free(fake);
 }
 
@@ -266,7 +196,7 @@ static void test_wrong_trust(void)
 	station_modem_start(station);
 	station_daemon_start(station);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_REFUSED);
-	assert_clean(station);
+	steps_clean(station);
 	station_free(station);
 	world_free(fake);
 }
@@ -277,30 +207,22 @@ static void test_delete(void)
 	Station *station = station_begin(world, 3, 1, &packages);
 	RelaySimResult result;
 
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.deleted, ==, 2);
 	g_assert_cmpuint(result.reply.n_keys, ==, 0);
 	relay_sim_result_clear(&result);
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
 	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.deleted, ==, 0);
 	relay_sim_result_clear(&result);
 	station_request(station, IFPP_REQ_REFRESH, NULL, &result);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.state, ==, IFPP_STATE_DRAINED);
 	relay_sim_result_clear(&result);
-	end(station);
-}
-
-static GBytes *challenge(guint8 fill)
-{
-	guint8 bytes[IFPP_CHALLENGE_LEN];
-
-	memset(bytes, fill, sizeof(bytes));
-	return g_bytes_new(bytes, sizeof(bytes));
+	steps_end(station);
 }
 
 /* What the chip's memory says of its only profile. */
@@ -326,13 +248,13 @@ static void test_enable(void)
 	g_autoptr(GPtrArray) packages = station_seal(station, 1);
 	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
 	g_autofree char *name = NULL, *text = NULL;
-	g_autoptr(GBytes) one = challenge(1);
+	g_autoptr(GBytes) one = steps_challenge(1);
 
 	station->policy = policy;
 	station_modem_start(station);
 	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
 	station_daemon_up(station);
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	g_assert_false(is_enabled(station, &name));
 
@@ -340,7 +262,7 @@ static void test_enable(void)
 	g_assert_true(g_file_set_contents(policy, "[Target]\nEnable=Nobody\n", -1, NULL));
 	station_daemon_up(station);
 	g_assert_false(is_enabled(station, NULL));
-	asks(station, IFPP_REQ_LOCK, one, 0, 0);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 	g_assert_false(is_enabled(station, NULL));
 
@@ -351,7 +273,7 @@ static void test_enable(void)
 		station_daemon_up(station);
 		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 		g_assert_true(is_enabled(station, NULL));
-		assert_clean(station);
+		steps_clean(station);
 	}
 
 	/* A policy that is not there is an error before anything is done. */
@@ -367,20 +289,20 @@ static void test_enable_late(void)
 	Station *station = station_new(world, 2);
 	g_autoptr(GPtrArray) packages = station_seal(station, 1);
 	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL), *name = NULL, *text = NULL;
-	g_autoptr(GBytes) one = challenge(1);
+	g_autoptr(GBytes) one = steps_challenge(1);
 
 	station->policy = policy;
 	station_modem_start(station);
 	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
 	station_daemon_up(station);
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	g_assert_false(is_enabled(station, &name));
 
 	station_daemon_up(station);
 	text = g_strdup_printf("[Target]\nLock=unit\nEnable=%s\n", name);
 	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
-	asks(station, IFPP_REQ_LOCK, one, 0, 0);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 	g_assert_true(is_enabled(station, NULL));
 
@@ -394,7 +316,7 @@ static void test_enable_late(void)
 static void test_lock(void)
 {
 	Station *station = station_new(world, 2);
-	g_autoptr(GBytes) one = challenge(1);
+	g_autoptr(GBytes) one = steps_challenge(1);
 	g_autofree char *receipt =
 		g_build_filename(station->state, "outbox", station->eid, "lock.receipt", NULL);
 	RelaySimResult result;
@@ -402,7 +324,7 @@ static void test_lock(void)
 	station_modem_start(station);
 	station_daemon_up(station);
 	station_request(station, IFPP_REQ_LOCK, one, &result);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.state, ==, IFPP_STATE_LOCKED);
 	g_assert_cmpuint(g_bytes_get_size(result.data), >, 64);
 	relay_sim_result_clear(&result);
@@ -410,7 +332,7 @@ static void test_lock(void)
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 	/* Its work is done. */
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 
 	/* At the next boot it attaches, so that the driver knows, and ends. */
 	station_daemon_up(station);
@@ -427,7 +349,7 @@ static void test_lock(void)
 	g_assert_true(g_file_set_contents(receipt, "[Receipt]\nChallenge=00\nReceipt=MAA=\n", -1, NULL));
 	station_daemon_up(station);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 	station_free(station);
 }
 
@@ -464,7 +386,7 @@ static void test_killed(void)
 		if (station->sim->rec.unspent) {
 			/* Nothing happened: it can be done again. */
 			g_assert_cmpuint(station_outbox(station, ".result"), ==, 0);
-			asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+			steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 			untouched++;
 		} else if (station_stat(station, "installed")) {
 			installed++;
@@ -475,7 +397,7 @@ static void test_killed(void)
 		g_assert_cmpint(station_stat(station, "loads"), ==, 1);
 		g_assert_cmpint(station_daemon_stop(station), ==, 0);
 		g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
-		assert_clean(station);
+		steps_clean(station);
 		station_free(station);
 	}
 	g_test_message("key untouched %u times, load cut off %u times, profile installed %u times", untouched,
@@ -499,7 +421,7 @@ static void test_no_leak(void)
 	station_daemon_kill(station);
 	station_daemon_up(station);
 	g_assert_cmpint(station_stat(station, "clients"), ==, clients);
-	end(station);
+	steps_end(station);
 }
 
 static void test_unplugged(void)
@@ -511,8 +433,8 @@ static void test_unplugged(void)
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
 	g_free(station_control(station, "plug"));
 	station_daemon_up(station);
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
-	end(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_end(station);
 }
 
 /* SIGTERM in the middle of a load: it is finished first. */
@@ -532,11 +454,11 @@ static void test_term(void)
 		g_usleep(2000);
 	kill(station->daemon, SIGTERM);
 	g_assert_cmpint(relay_sim_wait(station->sim, &result, 20000), ==, 0);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
-	assert_clean(station);
+	steps_clean(station);
 	station_free(station);
 }
 
@@ -565,15 +487,15 @@ static void test_full_disk(void)
 		;
 	fclose(file);
 	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, -ENOSPC, IFPP_ERROR_NO_SPACE);
+	steps_result(&result, -ENOSPC, IFPP_ERROR_NO_SPACE);
 	g_assert_cmpuint(result.reply.n_keys, ==, 1);
 	relay_sim_result_clear(&result);
 	g_assert_cmpint(station_stat(station, "apdus"), ==, before);
 	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
 	g_unlink(ballast);
-	asks(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 	g_assert_cmpint(umount(station->state), ==, 0);
 	station_free(station);
 }
@@ -637,7 +559,7 @@ static void test_block_size_recovers(void)
 	g_assert_cmpuint(remembered(station, "BlockSize=255"), ==, 1);
 	g_assert_cmpint(station_load(station, packages->pdata[5], &reason, &apdus), ==, 0);
 	g_assert_cmpuint(apdus, ==, plain);
-	end(station);
+	steps_end(station);
 }
 
 /* A card without ISD-R, no card, and an eUICC that does not speak the codec. */
@@ -653,7 +575,7 @@ static void test_no_euicc(void)
 		g_free(station_control(station, faults[i]));
 		station_daemon_start(station);
 		g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
-		assert_clean(station);
+		steps_clean(station);
 		station_free(station);
 	}
 }
@@ -713,7 +635,7 @@ static void test_masked(void)
 	station_modem_start(station);
 	station_daemon_up(station);
 	station_request(station, IFPP_REQ_LOAD, packages->pdata[0], &result);
-	assert_result(&result, 0, 0);
+	steps_result(&result, 0, 0);
 	pir = ifpp_pir_parse(result.data, NULL);
 	ifpp_iccid_format(pir->iccid.data, iccid);
 	relay_sim_result_clear(&result);
@@ -739,268 +661,10 @@ static void test_no_modem(void)
 	station_modem_start(station);
 	station_daemon_start(station);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
-	assert_clean(station);
+	steps_clean(station);
 	g_unlink(station->relay);
 	station_daemon_start(station);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
-	station_free(station);
-}
-
-/* ---------------------------------------------------------------- selftest */
-
-typedef struct {
-	int exit;
-	GHashTable *result;	/* check: JsonObject of its line */
-	gint64 passed, failed;
-	char *text;
-} Verdicts;
-
-static void verdicts_free(Verdicts *verdicts)
-{
-	g_hash_table_unref(verdicts->result);
-	g_free(verdicts->text);
-	g_free(verdicts);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(Verdicts, verdicts_free)
-
-/* As an integrator calls it, through ifppctl. */
-static Verdicts *selftest(Station *station, gboolean json)
-{
-	g_autofree char *ifppctl = station_program("ifppctl");
-	g_autofree char *ifppd = station_program("ifppd");
-	const char *argv[] = { ifppctl, "selftest", "--ifppd", ifppd, "--device", station->socket, "--trust",
-			       station->trust, json ? "--json" : NULL, NULL };
-	g_autoptr(GError) error = NULL;
-	g_autofree char *err = NULL;
-	g_auto(GStrv) lines = NULL;
-	Verdicts *verdicts = g_new0(Verdicts, 1);
-	int status;
-
-	g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &verdicts->text, &err, &status,
-		     &error);
-	g_assert_no_error(error);
-	g_assert_true(WIFEXITED(status));
-	verdicts->exit = WEXITSTATUS(status);
-	verdicts->result =
-		g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)json_object_unref);
-	g_test_message("exit %d: %s%s", verdicts->exit, verdicts->text, err);
-	lines = g_strsplit(verdicts->text, "\n", -1);
-	for (guint i = 0; json && *lines[i]; i++) {
-		g_autoptr(JsonNode) node = json_from_string(lines[i], &error);
-		JsonObject *object;
-
-		g_assert_no_error(error);
-		object = json_node_get_object(node);
-		if (json_object_has_member(object, "check")) {
-			g_hash_table_insert(verdicts->result,
-					    g_strdup(json_object_get_string_member(object, "check")),
-					    json_object_ref(object));
-		} else {
-			verdicts->passed = json_object_get_int_member(object, "ok");
-			verdicts->failed = json_object_get_int_member(object, "failed");
-		}
-	}
-	/* Why it failed is told on standard error too, in one line. */
-	g_assert_cmpint(verdicts->exit != 0, ==, strstr(err, "ifppd: selftest: ") != NULL);
-	return verdicts;
-}
-
-static gint64 assert_verdict(Verdicts *verdicts, const char *check, const char *result)
-{
-	JsonObject *object = g_hash_table_lookup(verdicts->result, check);
-
-	g_assert_nonnull(object);
-	g_assert_cmpstr(json_object_get_string_member(object, "result"), ==, result);
-	g_assert_cmpuint(strlen(json_object_get_string_member(object, "detail")), >, 3);
-	/* What to do is said wherever something is to be done. */
-	g_assert_cmpint(!json_object_get_null_member(object, "hint"), ==,
-			!strcmp(result, "failed") || !strcmp(result, "warning"));
-	return json_object_get_null_member(object, "value") ? -1 : json_object_get_int_member(object, "value");
-}
-
-static void test_selftest(void)
-{
-	Station *station = station_new(world, 3);
-	g_autoptr(Verdicts) good = NULL;
-	g_autoptr(Verdicts) spoken = NULL;
-	g_autoptr(Verdicts) smaller = NULL;
-
-	station_modem_start(station);
-	good = selftest(station, TRUE);
-	g_assert_cmpint(good->exit, ==, 0);
-	g_assert_cmpint(good->passed, ==, 9);
-	g_assert_cmpint(good->failed, ==, 0);
-	assert_verdict(good, "port", "ok");
-	assert_verdict(good, "qmi", "ok");
-	assert_verdict(good, "slots", "ok");
-	g_assert_cmpint(assert_verdict(good, "channels", "ok"), ==, 1);
-	assert_verdict(good, "isd-r", "ok");
-	g_assert_cmpint(assert_verdict(good, "block", "ok"), ==, 255);
-	g_assert_cmpint(assert_verdict(good, "codec", "ok"), ==, 1);
-	g_assert_cmpint(assert_verdict(good, "keys", "ok"), ==, 3);
-	g_assert_cmpint(assert_verdict(good, "timing", "ok"), >, 0);
-	assert_clean(station);
-
-	/* The EID is for terminals and programs, not for logs. */
-	g_assert_nonnull(strstr(good->text, station->eid));
-	spoken = selftest(station, FALSE);
-	g_assert_cmpint(spoken->exit, ==, 0);
-	g_assert_nonnull(strstr(spoken->text, "can be provisioned"));
-	g_assert_null(strstr(spoken->text, station->eid));
-
-	/* The second APDU is the long one: its first two sizes are refused. */
-	g_free(station_control(station, "fault apdu 2 sw 6700"));
-	g_free(station_control(station, "fault apdu 3 sw 6700"));
-	smaller = selftest(station, TRUE);
-	g_assert_cmpint(smaller->exit, ==, 0);
-	g_assert_cmpint(assert_verdict(smaller, "block", "ok"), ==, 120);
-	assert_clean(station);
-
-	/* It has changed nothing: the daemon finds everything as it was. */
-	station_daemon_up(station);
-	g_assert_cmpuint(station->sim->rec.unspent, ==, 3);
-	end(station);
-}
-
-/* A channel that somebody else has open stays theirs: the test takes the next one. */
-static void test_selftest_guest(void)
-{
-	Station *station = station_begin(world, 1, 0, NULL);
-	g_autoptr(GPtrArray) packages = station_seal(station, 1);
-	g_autoptr(Verdicts) verdicts = NULL;
-	gsize len;
-	const void *data = g_bytes_get_data(packages->pdata[0], &len);
-	gint64 before = station_stat(station, "send_apdus");
-
-	station_fault(station, "apdu 3 delay 1500");
-	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
-	for (guint n = 0; station_stat(station, "send_apdus") < before + 3; n++) {
-		g_assert_cmpuint(n, <, 2000);
-		g_usleep(2000);
-	}
-	station_daemon_kill(station);
-	verdicts = selftest(station, TRUE);
-	g_assert_cmpint(assert_verdict(verdicts, "channels", "ok"), ==, 2);
-
-	/* The daemon is no guest. */
-	station_daemon_up(station);
-	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
-	station_free(station);
-}
-
-/* No ISD-R, no factory provisioning, roots of somebody else: each is told where it belongs. */
-static void test_selftest_no_euicc(void)
-{
-	static const struct {
-		const char *fault, *check;
-		int exit;
-	} cases[] = {
-		{ "fault qmi 11 error 80", "isd-r", IFPP_EXIT_NO_DEVICE },
-		{ "fault apdu 4 sw 6D00", "codec", IFPP_EXIT_NO_DEVICE },
-		{ "fault apdu 1 sw 6985", "isd-r", IFPP_EXIT_CHIP },
-	};
-	World *fake = world_new();
-	Station *station = station_new(world, 1);
-
-	station_modem_start(station);
-	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-		g_autoptr(Verdicts) verdicts = NULL;
-
-		g_free(station_control(station, cases[i].fault));
-		verdicts = selftest(station, TRUE);
-		g_assert_cmpint(verdicts->exit, ==, cases[i].exit);
-		g_assert_cmpint(verdicts->failed, ==, 1);
-		assert_verdict(verdicts, cases[i].check, "failed");
-		assert_verdict(verdicts, "slots", "ok");
-		assert_verdict(verdicts, "keys", "skipped");
-		assert_clean(station);
-	}
-	station->trust = fake->trust;
-	{
-		g_autoptr(Verdicts) verdicts = selftest(station, TRUE);
-
-		g_assert_cmpint(verdicts->exit, ==, IFPP_EXIT_REFUSED);
-		assert_verdict(verdicts, "codec", "ok");
-		assert_verdict(verdicts, "keys", "failed");
-		assert_verdict(verdicts, "timing", "ok");
-	}
-	assert_clean(station);
-	station_free(station);
-	world_free(fake);
-}
-
-/* Whatever one message meets, every check has its line, and what failed says what to do. */
-static void test_selftest_broken(void)
-{
-	static const char *const checks[] = { "port", "qmi",   "slots", "channels", "isd-r",
-					      "block", "codec", "keys",	 "timing" };
-	static const guint errors[] = { 3, 48, 71 };
-	Station *station = station_new(world, 1);
-	g_autoptr(Verdicts) good = NULL;
-	g_autoptr(Verdicts) slow = NULL;
-	g_autofree char *fault = NULL;
-	guint seen[G_N_ELEMENTS(checks)] = { 0 };
-	gint64 requests, apdus;
-
-	station_modem_start(station);
-	good = selftest(station, TRUE);
-	requests = station_stat(station, "requests");
-	apdus = station_stat(station, "send_apdus");
-	for (gint64 n = 1; n <= requests; n++) {
-		g_autofree char *line = g_strdup_printf("fault qmi %d error %u", (int)n,
-							errors[n % G_N_ELEMENTS(errors)]);
-		g_autoptr(Verdicts) verdicts = NULL;
-
-		g_free(station_control(station, line));
-		verdicts = selftest(station, TRUE);
-		g_free(station_control(station, "fault clear"));
-		g_assert_cmpint(verdicts->exit != 0, ==, verdicts->failed > 0);
-		for (guint i = 0; i < G_N_ELEMENTS(checks); i++) {
-			JsonObject *object = g_hash_table_lookup(verdicts->result, checks[i]);
-			const char *result;
-
-			g_assert_nonnull(object);
-			result = json_object_get_string_member(object, "result");
-			assert_verdict(verdicts, checks[i], result);
-			seen[i] += strcmp(result, "ok") != 0;
-		}
-		/* an error at the release of a client or channel may leave it: the modem forgets at reset */
-		g_free(station_control(station, "reset"));
-	}
-	for (guint i = 1; i < G_N_ELEMENTS(checks); i++)	/* the port opens without a message */
-		g_assert_cmpuint(seen[i], >, 0);
-
-	/* The last round trip takes too long. */
-	fault = g_strdup_printf("fault apdu %d delay 700", (int)apdus);
-	g_free(station_control(station, fault));
-	slow = selftest(station, TRUE);
-	g_assert_cmpint(slow->exit, ==, 0);
-	assert_verdict(slow, "timing", "warning");
-	station_free(station);
-
-	/* Nothing left to load with is no fault of the modem. */
-	station = station_new(world, 0);
-	station_modem_start(station);
-	{
-		g_autoptr(Verdicts) drained = selftest(station, TRUE);
-
-		g_assert_cmpint(drained->exit, ==, 0);
-		g_assert_cmpint(assert_verdict(drained, "keys", "warning"), ==, 0);
-		assert_verdict(drained, "codec", "ok");
-	}
-	station_free(station);
-}
-
-static void test_selftest_no_modem(void)
-{
-	Station *station = station_new(world, 1);
-	g_autoptr(Verdicts) verdicts = selftest(station, TRUE);
-
-	g_assert_cmpint(verdicts->exit, ==, IFPP_EXIT_NO_DEVICE);
-	g_assert_cmpint(verdicts->passed, ==, 0);
-	assert_verdict(verdicts, "port", "failed");
-	assert_verdict(verdicts, "timing", "skipped");
 	station_free(station);
 }
 
@@ -1029,11 +693,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/notify", test_notify);
 	g_test_add_func("/ifppd/masked", test_masked);
 	g_test_add_func("/ifppd/no-modem", test_no_modem);
-	g_test_add_func("/ifppd/selftest", test_selftest);
-	g_test_add_func("/ifppd/selftest/leaves-others", test_selftest_guest);
-	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
-	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
-	g_test_add_func("/ifppd/selftest-no-modem", test_selftest_no_modem);
 	code = g_test_run();
 	world_free(world);
 	return code;

@@ -194,7 +194,7 @@ static void test_outbox(void)
 	guint8 challenge[16], got[16];
 	g_autoptr(GBytes) pir = hex("bf3700");
 	g_autoptr(GBytes) receipt = hex("3000"), second = hex("3001ff");
-	g_autoptr(GBytes) read = NULL;
+	g_autoptr(GBytes) read = NULL, data = NULL;
 	g_autoptr(GError) error = NULL;
 	g_autoptr(Outbox) outbox = open_outbox(state);
 	IfppAttempt *attempt;
@@ -253,9 +253,15 @@ static void test_outbox(void)
 	g_assert_cmpmem(got, 16, challenge, 16);
 	g_assert_cmpuint(count_files(state, ".receipt"), ==, 2);
 
-	g_assert_false(outbox_has_euicc_data(outbox));
+	g_assert_null(outbox_euicc_data(outbox));
 	g_assert_true(outbox_store_euicc_data(outbox, pir, &error));
-	g_assert_true(outbox_has_euicc_data(outbox));
+	data = outbox_euicc_data(outbox);
+	g_assert_true(g_bytes_equal(data, pir));
+
+	/* The note of a lock stays, and is written before anything else. */
+	g_assert_false(outbox_lock_begun(outbox));
+	g_assert_true(outbox_begin_lock(outbox, challenge, &error));
+	g_assert_true(outbox_lock_begun(outbox));
 	remove_tree(state);
 }
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -34,21 +33,14 @@ void ctl_say(CtlOutput *out, const char *format, ...)
 
 void ctl_progress(CtlOutput *out, const char *format, ...)
 {
-	g_autofree char *text = NULL;
-	struct winsize size = { 0 };
 	va_list args;
 
 	if (out->json || !out->terminal)
 		return;
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	/* A line that wraps could not be overwritten. */
-	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	if (size.ws_col && g_utf8_validate(text, -1, NULL) && g_utf8_strlen(text, -1) >= size.ws_col)
-		*g_utf8_offset_to_pointer(text, size.ws_col - 1) = '\0';
 	fputs("\r\033[K", stdout);
-	fputs(text, stdout);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
 	fflush(stdout);
 	out->progress = TRUE;
 }
