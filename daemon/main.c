@@ -239,8 +239,7 @@ static void on_event(const IfppNlEvent *event, gpointer user)
 	if (event->command == IFPP_CMD_DEV_CHANGE_NTF && event->dev.index == app->index && !app->request)
 		sd_notifyf(0, "STATUS=%s: %s, %u keys left", chip_name(app->chip),
 			   ifpp_state_name(event->dev.state), event->dev.keys_unspent);
-	else if (event->command == IFPP_CMD_TAMPER_NTF &&
-		 !memcmp(event->tamper.eid, chip_eid(app->chip), IFPP_EID_LEN))
+	else if (event->command == IFPP_CMD_TAMPER_NTF && event->tamper.index == app->index)
 		g_warning("%s: the kernel suspects tampering", chip_name(app->chip));
 }
 

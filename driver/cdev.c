@@ -5,11 +5,16 @@
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "ifpp.h"
+
+static unsigned int ifpp_pkg_max = 256 * 1024;
+module_param_named(pkg_max, ifpp_pkg_max, uint, 0444);
+MODULE_PARM_DESC(pkg_max, "Largest package accepted, bytes");
 
 static int ifpp_front_open(struct inode *inode, struct file *filp)
 {
@@ -106,13 +111,15 @@ static ssize_t ifpp_front_write(struct file *filp, const char __user *buf, size_
 	while ((err = ifpp_front_try(file, &hdr, req, &changes)) == -EAGAIN) {
 		if (filp->f_flags & O_NONBLOCK)
 			break;
-		err = wait_event_interruptible(dev->wait, !READ_ONCE(dev->req) ||
-					       READ_ONCE(dev->changes) != changes);
+		err = wait_event_interruptible_exclusive(dev->slot, !READ_ONCE(dev->req) ||
+							 READ_ONCE(dev->changes) != changes);
 		if (err)
 			break;
 	}
 	if (!err)
 		return count;
+	/* The slot may have been offered to this one. */
+	wake_up(&dev->slot);
 put:
 	ifpp_request_put(req);
 	return err;
@@ -155,7 +162,7 @@ static void ifpp_front_taken(struct ifpp_file *file, struct ifpp_request *req, b
 		ifpp_request_put(req);
 	}
 	mutex_unlock(&dev->chip->lock);
-	ifpp_wake(dev);
+	ifpp_wake_done(dev);
 }
 
 static ssize_t ifpp_front_read(struct file *filp, char __user *buf, size_t count, loff_t *pos)
@@ -272,6 +279,10 @@ static long ifpp_ioc_keys(struct ifpp_file *file, void __user *arg)
 	return err;
 }
 
+/* Only a deadly signal ends it, and a machine that goes to sleep does not wait for it. */
+#define ifpp_wait_event(wait, condition) \
+	wait_event_state(wait, condition, (TASK_KILLABLE | TASK_FREEZABLE))
+
 /*
  * Put a request of @file's own into the slot and wait for its end. Unlike a load
  * there is no later read() to fetch the outcome, so only a deadly signal ends the
@@ -286,25 +297,18 @@ static int ifpp_front_do(struct ifpp_file *file, struct ifpp_request *req)
 	for (;;) {
 		mutex_lock(&chip->lock);
 		/* A chip may begin to be locked while somebody waits to delete its keys. */
-		if (req->type == IFPP_REQ_DELETE_KEYS &&
-		    (chip->rec.state >= IFPP_STATE_LOCKING ||
-		     ifpp_host_state() != IFPP_STATE_FACTORY))
-			err = -EPERM;
-		else
-			err = ifpp_queue_put(dev, req);
+		err = ifpp_queue_open(dev, req->type) ?: ifpp_queue_put(dev, req);
 		mutex_unlock(&chip->lock);
 		if (err != -EAGAIN)
 			break;
-		err = wait_event_killable(dev->wait,
-					  !READ_ONCE(dev->req) || READ_ONCE(dev->gone));
+		err = ifpp_wait_event(dev->slot, !READ_ONCE(dev->req) || READ_ONCE(dev->gone));
 		if (err)
 			return err;
 	}
 	if (err)
 		return err;
 	/* Pairs with ifpp_finish(). */
-	return wait_event_killable(dev->wait, smp_load_acquire(&req->done)) ?:
-	       req->result.status;
+	return ifpp_wait_event(dev->wait, smp_load_acquire(&req->done)) ?: req->result.status;
 }
 
 static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)

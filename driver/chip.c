@@ -9,35 +9,18 @@
 #include <linux/jhash.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
-#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "ifpp.h"
-#include "trace.h"
 
 DEFINE_MUTEX(ifpp_chips_mutex);		/* who is attached, and the table of chips */
 DEFINE_XARRAY_ALLOC(ifpp_devs);		/* by index, NULL if reserved; under ifpp_chips_mutex */
 static DEFINE_HASHTABLE(ifpp_chips, 10);	/* by EID; under ifpp_chips_mutex */
+static LIST_HEAD(ifpp_absent);		/* chips without device, who went first; likewise */
+unsigned int ifpp_devs_seq = 1;		/* counts changes of ifpp_devs; likewise */
 static dev_t ifpp_first;
-static unsigned long ifpp_pinned;
-
-/**
- * ifpp_pin() - keep the module for ever
- *
- * A lock that an rmmod undoes is none.
- *
- * Return: false if the module is on its way out already.
- */
-bool ifpp_pin(void)
-{
-	if (test_bit(0, &ifpp_pinned))
-		return true;
-	if (!try_module_get(THIS_MODULE))
-		return false;
-	if (test_and_set_bit(0, &ifpp_pinned))
-		module_put(THIS_MODULE);
-	return true;
-}
+static const struct class *ifpp_chip_class;
+static const struct file_operations *ifpp_chip_fops;
 
 static u32 ifpp_eid_hash(const u8 *eid)
 {
@@ -64,6 +47,8 @@ static struct ifpp_chip *ifpp_chip_new(const u8 *eid, const struct ifpp_report *
 	chip = kzalloc(struct_size(chip, keys, room), GFP_KERNEL_ACCOUNT);
 	if (!chip)
 		return NULL;
+	kref_init(&chip->ref);
+	INIT_LIST_HEAD(&chip->absent);
 	mutex_init(&chip->lock);
 	memcpy(chip->rec.eid, eid, IFPP_EID_LEN);
 	chip->rec.keys = chip->keys;
@@ -71,85 +56,67 @@ static struct ifpp_chip *ifpp_chip_new(const u8 *eid, const struct ifpp_report *
 	return chip;
 }
 
-/**
- * ifpp_chips_count() - count the chips on record
- * @chips: all of them, attached or not
- * @locked: those that are LOCKED
- */
-void ifpp_chips_count(u32 *chips, u32 *locked)
+static void ifpp_chip_release(struct kref *ref)
 {
-	struct ifpp_chip *chip;
-	int i;
-
-	*chips = 0;
-	*locked = 0;
-	mutex_lock(&ifpp_chips_mutex);
-	hash_for_each(ifpp_chips, i, chip, node) {
-		mutex_lock(&chip->lock);
-		++*chips;
-		*locked += chip->rec.state == IFPP_STATE_LOCKED;
-		mutex_unlock(&chip->lock);
-	}
-	mutex_unlock(&ifpp_chips_mutex);
+	kfree(container_of(ref, struct ifpp_chip, ref));
 }
 
-/**
- * ifpp_changed() - announce what changed in a chip's record
- * @dev: its device
- *
- * Called under chip->lock after anything that may have changed it.
- */
-void ifpp_changed(struct ifpp_dev *dev)
+static void ifpp_chip_drop(struct ifpp_chip *chip)
 {
-	const struct ifpp_record *rec = &dev->chip->rec;
-	bool state;
+	hash_del(&chip->node);
+	list_del(&chip->absent);
+	atomic_dec(&ifpp_chips_known);
+	if (chip->counted)
+		atomic_dec(&ifpp_chips_locked);
+	kref_put(&chip->ref, ifpp_chip_release);
+}
 
-	lockdep_assert_held(&dev->chip->lock);
-	state = dev->ev_state != rec->state;
-	if (!state && dev->ev_unspent == rec->unspent && dev->ev_unknown == rec->unknown)
-		return;
+/*
+ * Room for one more record: the chip that went first makes it, if nobody has it open any more and
+ * it can tell all of it again. That is not so for one that is to be locked, or has a key in doubt.
+ */
+static bool ifpp_chips_room(void)
+{
+	struct ifpp_chip *chip;
 
-	if (state)
-		trace_ifpp_state(dev->index, dev->ev_state, rec->state);
-	if (rec->state >= IFPP_STATE_LOCKING)
-		ifpp_pin();
-	WRITE_ONCE(dev->ev_state, rec->state);
-	WRITE_ONCE(dev->ev_unspent, rec->unspent);
-	dev->ev_unknown = rec->unknown;
-	WRITE_ONCE(dev->changes, dev->changes + 1);
-	wake_up_poll(&dev->watch, EPOLLPRI);
-
-	/* Once gone, the kobject may be on its way out. */
-	if (dev->gone)
-		return;
-	ifpp_netlink_dev(dev, IFPP_CMD_DEV_CHANGE_NTF);
-	/* udev need not know that a load has begun, but what became of its key. */
-	if (state || (!rec->unknown && dev->ev_keys != rec->unspent)) {
-		dev->ev_keys = rec->unspent;
-		kobject_uevent(&dev->dev.kobj, KOBJ_CHANGE);
+	if (atomic_read(&ifpp_chips_known) < IFPP_RECORDS_MAX)
+		return true;
+	list_for_each_entry(chip, &ifpp_absent, absent) {
+		if (kref_read(&chip->ref) > 1 || chip->rec.state == IFPP_STATE_LOCKING ||
+		    chip->rec.unknown)
+			continue;
+		ifpp_chip_drop(chip);
+		return true;
 	}
+	return false;
 }
 
 static void ifpp_dev_release(struct device *d)
 {
-	kfree(container_of(d, struct ifpp_dev, dev));
+	struct ifpp_dev *dev = container_of(d, struct ifpp_dev, dev);
+
+	kref_put(&dev->chip->ref, ifpp_chip_release);
+	kfree(dev);
 }
 
-static struct ifpp_dev *ifpp_dev_new(struct ifpp_chip *chip, u32 index)
+static struct ifpp_dev *ifpp_dev_new(struct ifpp_chip *chip, u32 index,
+				     wait_queue_head_t *relay_wait)
 {
 	struct ifpp_dev *dev;
 
 	dev = kzalloc(sizeof(*dev), GFP_KERNEL);
 	if (!dev)
 		return NULL;
+	kref_get(&chip->ref);
 	dev->chip = chip;
 	dev->index = index;
+	dev->relay_wait = relay_wait;
 	ifpp_queue_init(dev);
 	device_initialize(&dev->dev);
-	dev->dev.class = &ifpp_class;
+	dev->dev.class = ifpp_chip_class;
 	dev->dev.devt = ifpp_first + index;
 	dev->dev.release = ifpp_dev_release;
-	cdev_init(&dev->cdev, &ifpp_front_fops);
+	cdev_init(&dev->cdev, ifpp_chip_fops);
 	dev->cdev.owner = THIS_MODULE;
 	if (dev_set_name(&dev->dev, "ifpp%u", index)) {
 		put_device(&dev->dev);
@@ -171,23 +138,18 @@ static void ifpp_dev_end(struct ifpp_dev *dev)
 }
 
 /* The record takes the report; a chip that ought to be locked begins to be. */
-static int ifpp_take_report(struct ifpp_chip *chip, const struct ifpp_report *rep)
+static int ifpp_take_report(struct ifpp_chip *chip, const struct ifpp_report *rep, u32 index)
 {
 	enum ifpp_tamper_kind kind;
 	int err;
 
 	err = ifpp_core_report(&chip->rec, rep, &kind);
-	if (err == -EBADE) {
-		trace_ifpp_tamper(chip->rec.eid, kind);
-		pr_warn("a relay's report contradicts a chip's record (%d)\n", kind);
-		ifpp_netlink_tamper(chip->rec.eid, kind);
-	}
+	if (err == -EBADE)
+		ifpp_announce_tamper(index, chip->rec.eid, kind);
 	if (err)
 		return err;
-	if (ifpp_host_state() == IFPP_STATE_LOCKED)
+	if (ifpp_host_sweeps())
 		ifpp_core_lock(&chip->rec);
-	if (chip->rec.state >= IFPP_STATE_LOCKING)
-		ifpp_pin();
 	return 0;
 }
 
@@ -196,11 +158,14 @@ static int ifpp_take_report(struct ifpp_chip *chip, const struct ifpp_report *re
  * @eid: of the chip
  * @rep: the chip's word
  * @index: reserved in ifpp_devs
+ * @relay_wait: where the relay waits for requests, until ifpp_detach()
  *
  * Return: the chip's device, registered; ifpp_detach() ends it. ERR_PTR(-EBUSY)
- * if another relay serves the chip, -EBADE if the report contradicts its record.
+ * if another relay serves the chip, -EBADE if the report contradicts its record,
+ * -ENOSPC if there is no room for one more record.
  */
-struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 index)
+struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 index,
+			     wait_queue_head_t *relay_wait)
 {
 	struct ifpp_chip *chip;
 	struct ifpp_dev *dev;
@@ -214,6 +179,9 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 	mutex_lock(&ifpp_chips_mutex);
 	chip = ifpp_chip_find(eid);
 	new = !chip;
+	err = -ENOSPC;
+	if (new && !ifpp_chips_room())
+		goto out;
 	if (new)
 		chip = ifpp_chip_new(eid, rep);
 	err = -ENOMEM;
@@ -223,25 +191,29 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 	if (chip->dev)
 		goto out;
 	err = -ENOMEM;
-	dev = ifpp_dev_new(chip, index);
+	dev = ifpp_dev_new(chip, index, relay_wait);
 	if (!dev)
-		goto free;
+		goto drop;
 
 	mutex_lock(&chip->lock);
-	err = ifpp_take_report(chip, rep);
+	err = ifpp_take_report(chip, rep, index);
 	if (err) {
 		mutex_unlock(&chip->lock);
 		goto put;
 	}
 	chip->rec.online = true;
+	ifpp_host_track(chip);
 	dev->ev_state = chip->rec.state;
 	dev->ev_unspent = chip->rec.unspent;
 	dev->ev_unknown = chip->rec.unknown;
 	dev->ev_keys = chip->rec.unspent;
 	mutex_unlock(&chip->lock);
-	if (new)
+	if (new) {
 		hash_add(ifpp_chips, &chip->node, ifpp_eid_hash(eid));
+		atomic_inc(&ifpp_chips_known);
+	}
 	new = false;
+	list_del_init(&chip->absent);
 
 	err = cdev_device_add(&dev->cdev, &dev->dev);
 	if (err) {
@@ -249,14 +221,16 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 		ifpp_dev_end(dev);
 		mutex_unlock(&chip->lock);
 		ifpp_queue_stop(dev);
+		list_add_tail(&chip->absent, &ifpp_absent);
 		goto put;
 	}
 	/* Cannot fail, the index is reserved. */
 	xa_store(&ifpp_devs, index, dev, GFP_KERNEL);
+	ifpp_devs_seq++;
 
 	mutex_lock(&chip->lock);
 	chip->dev = dev;
-	ifpp_netlink_dev(dev, IFPP_CMD_DEV_ADD_NTF);
+	ifpp_announce_dev(dev, IFPP_CMD_DEV_ADD_NTF);
 	ifpp_queue_kick(dev);
 	mutex_unlock(&chip->lock);
 	mutex_unlock(&ifpp_chips_mutex);
@@ -264,9 +238,9 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 
 put:
 	put_device(&dev->dev);
-free:
+drop:
 	if (new)
-		kfree(chip);
+		kref_put(&chip->ref, ifpp_chip_release);
 out:
 	mutex_unlock(&ifpp_chips_mutex);
 	return ERR_PTR(err);
@@ -286,18 +260,29 @@ void ifpp_detach(struct ifpp_dev *dev)
 	mutex_lock(&ifpp_chips_mutex);
 	mutex_lock(&chip->lock);
 	ifpp_dev_end(dev);
-	ifpp_netlink_dev(dev, IFPP_CMD_DEV_DEL_NTF);
+	ifpp_announce_dev(dev, IFPP_CMD_DEV_DEL_NTF);
 	mutex_unlock(&chip->lock);
 
 	cdev_device_del(&dev->cdev, &dev->dev);
 	ifpp_queue_stop(dev);
 	xa_erase(&ifpp_devs, dev->index);
+	ifpp_devs_seq++;
+	list_add_tail(&chip->absent, &ifpp_absent);
 	mutex_unlock(&ifpp_chips_mutex);
 	put_device(&dev->dev);
 }
 
-int __init ifpp_chips_init(void)
+/**
+ * ifpp_chips_init() - before anything is attached
+ * @class: of the devices
+ * @fops: of their nodes
+ *
+ * Return: 0 or an error.
+ */
+int __init ifpp_chips_init(const struct class *class, const struct file_operations *fops)
 {
+	ifpp_chip_class = class;
+	ifpp_chip_fops = fops;
 	return alloc_chrdev_region(&ifpp_first, 0, IFPP_CHIPS_MAX, "ifpp");
 }
 
@@ -307,10 +292,8 @@ void ifpp_chips_exit(void)
 	struct ifpp_chip *chip;
 	int i;
 
-	hash_for_each_safe(ifpp_chips, i, next, chip, node) {
-		hash_del(&chip->node);
-		kfree(chip);
-	}
+	hash_for_each_safe(ifpp_chips, i, next, chip, node)
+		ifpp_chip_drop(chip);
 	xa_destroy(&ifpp_devs);
 	unregister_chrdev_region(ifpp_first, IFPP_CHIPS_MAX);
 }

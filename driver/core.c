@@ -224,6 +224,23 @@ int ifpp_core_report(struct ifpp_record *rec, const struct ifpp_report *rep,
 }
 
 /**
+ * ifpp_core_open() - may a key of the chip be used
+ * @rec: the chip's record
+ * @host_state: enum ifpp_state of the machine
+ *
+ * Return: 0; -EPERM if the chip or the machine is locked, or about to be; -ENOMEDIUM if nobody
+ * knows, since the machine's anchor cannot be read or is not ours.
+ */
+int ifpp_core_open(const struct ifpp_record *rec, __u32 host_state)
+{
+	if (rec->state >= IFPP_STATE_LOCKING)
+		return -EPERM;
+	if (host_state == IFPP_STATE_FACTORY)
+		return 0;
+	return host_state == IFPP_STATE_CLOSED ? -ENOMEDIUM : -EPERM;
+}
+
+/**
  * ifpp_core_submit() - may a package be loaded
  * @rec: the chip's record
  * @host_state: enum ifpp_state of the machine
@@ -235,9 +252,10 @@ int ifpp_core_submit(const struct ifpp_record *rec, __u32 host_state,
 		     const struct ifpp_pkg_hdr *hdr)
 {
 	const struct ifpp_key *key;
+	int err = ifpp_core_open(rec, host_state);
 
-	if (host_state != IFPP_STATE_FACTORY || rec->state >= IFPP_STATE_LOCKING)
-		return -EPERM;
+	if (err)
+		return err;
 	if (!rec->online)
 		return -ENODEV;
 	if (memcmp(hdr->eid, rec->eid, IFPP_EID_LEN))
@@ -284,8 +302,9 @@ int ifpp_core_dispatch(struct ifpp_record *rec, __u32 host_state, __u32 type,
 		ifpp_count(rec);
 		return 0;
 	case IFPP_REQ_DELETE_KEYS:
-		if (rec->state >= IFPP_STATE_LOCKING)
-			return -EPERM;
+		err = ifpp_core_open(rec, host_state);
+		if (err)
+			return err;
 		ifpp_move_keys(rec, IFPP_KEY_UNSPENT, IFPP_KEY_UNKNOWN);
 		return 0;
 	case IFPP_REQ_LOCK:

@@ -65,6 +65,7 @@ int ifpp_core_report_shape(const struct ifpp_report *rep);
 __u32 ifpp_core_room(const struct ifpp_report *rep);
 int ifpp_core_report(struct ifpp_record *rec, const struct ifpp_report *rep,
 		     enum ifpp_tamper_kind *kind);
+int ifpp_core_open(const struct ifpp_record *rec, __u32 host_state);
 int ifpp_core_submit(const struct ifpp_record *rec, __u32 host_state,
 		     const struct ifpp_pkg_hdr *hdr);
 int ifpp_core_dispatch(struct ifpp_record *rec, __u32 host_state, __u32 type,

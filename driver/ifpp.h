@@ -2,13 +2,12 @@
 /*
  * What the parts of the driver share.
  *
- * A chip (struct ifpp_chip) is a record keyed by EID that lives as long as the
- * module. While a relay serves it, it has a device (struct ifpp_dev): the node
+ * A chip (struct ifpp_chip) is a record keyed by EID that outlives its relay. While a relay serves it, it has a device (struct ifpp_dev): the node
  * /dev/ifppN and one slot for the request that the relay works on.
  *
  * Locks, outermost first: ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody
  * waits for a relay, or for user memory, with one of them held. Around them is a relay
- * file's own lock, which its attach holds; inside the first is that of the anchor's cell.
+ * file's own lock, which its attach holds; inside the first is that of the anchors.
  */
 #ifndef _IFPP_H
 #define _IFPP_H
@@ -24,15 +23,20 @@
 
 #include "core.h"
 
+struct device_node;
+struct genl_family;
 struct nvmem_cell;
 struct sk_buff;
 
 #define IFPP_CHIPS_MAX		256	/* attached at the same time */
-#define IFPP_EID_HEX_LEN	(2 * IFPP_EID_LEN + 1)
+#define IFPP_RECORDS_MAX	1024	/* on record */
+#define IFPP_FUSE_MAX		32	/* bytes of an anchor */
 
 /**
  * struct ifpp_chip - one chip, attached or not
  * @node:	in the table of chips, under ifpp_chips_mutex
+ * @absent:	among those without device, in the order in which they went; likewise
+ * @ref:	the table, and every device it has or had that somebody still holds
  * @dev:	its device while a relay serves it; changed under ifpp_chips_mutex and @lock
  * @lock:	guards everything below, and the slot of @dev
  * @rec:	what is known of the chip
@@ -40,10 +44,14 @@ struct sk_buff;
  * @installed:	loads that ended with status 0
  * @failed:	loads that ended otherwise
  * @refused:	packages refused before the relay saw them
+ * @pins:	it keeps the module loaded
+ * @counted:	among the LOCKED ones
  * @keys:	storage of @rec.keys
  */
 struct ifpp_chip {
 	struct hlist_node node;
+	struct list_head absent;
+	struct kref ref;
 	struct ifpp_dev *dev;
 	struct mutex lock; /* record, counters and slot */
 	struct ifpp_record rec;
@@ -51,6 +59,8 @@ struct ifpp_chip {
 	u64 installed;
 	u64 failed;
 	u64 refused;
+	bool pins;
+	bool counted;
 	struct ifpp_key keys[];
 };
 
@@ -66,9 +76,10 @@ struct ifpp_chip {
  * @req:	the slot: the request in work, of any client or of the kernel
  * @pending:	the request in the slot waits for the relay to read it
  * @changes:	counts changes of state, keys or relay, for POLLPRI
- * @wait:	clients: the slot is free, a request is done, a lock, the end
+ * @slot:	clients that want the slot: it is free, a lock, the end
+ * @wait:	clients that want a result: a request is done, the end
  * @watch:	clients in poll(): all of that, and any other change
- * @relay_wait:	the relay: a request is in the slot
+ * @relay_wait:	the relay's own: a request is in the slot; gone with the relay
  * @deadline:	ends the request in the slot when its time is over
  * @alarm:	jiffies for which @deadline was last set
  * @ev_state:	what was last announced; uevents read it without the lock
@@ -87,9 +98,10 @@ struct ifpp_dev {
 	struct ifpp_request *req;
 	bool pending;
 	unsigned int changes;
+	wait_queue_head_t slot;
 	wait_queue_head_t wait;
 	wait_queue_head_t watch;
-	wait_queue_head_t relay_wait;
+	wait_queue_head_t *relay_wait;
 	struct delayed_work deadline;
 	unsigned long alarm;
 	u32 ev_state;
@@ -104,6 +116,7 @@ struct ifpp_dev {
  * @id:		as the relay sees it
  * @type:	enum ifpp_req_type
  * @dispatched:	the relay has begun to read it
+ * @copying:	the relay is at it
  * @read:	the relay has all of it and may reply
  * @done:	over; the outcome below is final
  * @expires:	jiffies
@@ -113,13 +126,14 @@ struct ifpp_dev {
  * @deleted:	outcome of DELETE_KEYS
  * @answer:	PIR or lock receipt, @result.pir_len bytes
  * @len:	bytes at @data
- * @data:	what the relay reads after struct ifpp_req
+ * @data:	what the relay reads after struct ifpp_req; NULL once it is over
  */
 struct ifpp_request {
 	struct kref ref;
 	u64 id;
 	u32 type;
 	bool dispatched;
+	bool copying;
 	bool read;
 	bool done;
 	unsigned long expires;
@@ -129,7 +143,7 @@ struct ifpp_request {
 	u32 deleted;
 	void *answer;
 	u32 len;
-	u8 data[];
+	u8 *data;
 };
 
 /**
@@ -146,27 +160,74 @@ struct ifpp_file {
 	unsigned int changes;
 };
 
-/* main.c */
-extern unsigned int ifpp_timeout_ms;
-extern unsigned int ifpp_pkg_max;
-extern const struct class ifpp_class;
+/**
+ * struct ifpp_fuse - one anchor
+ * @node:	in the list of them
+ * @name:	as messages call it
+ * @provider:	name of an nvmem device, with @offset and @len; NULL: by device tree
+ * @offset:	there, bytes
+ * @len:	bytes
+ * @np:		or the node of the device tree that names a cell
+ * @cell:	the cell; NULL while its provider is away
+ * @state:	enum ifpp_anchor, as last read; BURNT stays
+ * @err:	why it cannot be read
+ * @proven:	what it holds is there because somebody asked for the host lock
+ */
+struct ifpp_fuse {
+	struct list_head node;
+	const char *name;
+	const char *provider;
+	u32 offset;
+	u32 len;
+	struct device_node *np;
+	struct nvmem_cell *cell;
+	u32 state;
+	int err;
+	bool proven;
+};
 
-/* chip.c */
-extern struct mutex ifpp_chips_mutex;
-extern struct xarray ifpp_devs;
-int ifpp_chips_init(void);
-void ifpp_chips_exit(void);
-void ifpp_chips_count(u32 *chips, u32 *locked);
-struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 index);
-void ifpp_detach(struct ifpp_dev *dev);
-void ifpp_changed(struct ifpp_dev *dev);
-bool ifpp_pin(void);
+/* Each file calls those below it, and itself. */
+
+/* host.c */
+extern atomic_t ifpp_chips_known;
+extern atomic_t ifpp_chips_locked;
+const char *ifpp_state_name(u32 state);
+const char *ifpp_anchor_name(u32 anchor);
+u32 ifpp_host_state(void);
+u32 ifpp_host_anchor(void);
+bool ifpp_host_sweeps(void);
+bool ifpp_host_set(u32 state, u32 anchor, bool sweep);
+void ifpp_host_stale(bool stale);
+bool ifpp_host_pin(void);
+void ifpp_host_track(struct ifpp_chip *chip);
+
+/* announce.c */
+void ifpp_announce_family(const struct genl_family *family);
+void ifpp_announce_speaker(struct device *dev);
+int ifpp_fill_dev(struct sk_buff *skb, void *hdr, struct ifpp_dev *dev);
+int ifpp_fill_host(struct sk_buff *skb, void *hdr);
+void ifpp_announce_dev(struct ifpp_dev *dev, u8 cmd);
+void ifpp_announce_host(void);
+void ifpp_announce_load(struct ifpp_dev *dev, const struct ifpp_result *result);
+void ifpp_announce_tamper(u32 index, const u8 *eid, enum ifpp_tamper_kind kind);
+void ifpp_announce_change(struct ifpp_dev *dev);
+
+/* anchor.c */
+u32 ifpp_fuse_look(struct ifpp_fuse *fuse);
+int ifpp_fuse_burn(struct ifpp_fuse *fuse);
+u32 ifpp_anchor_look(bool *proven);
+int ifpp_anchor_burn(const char **name);
+int ifpp_anchor_init(void (*changed)(void));
+void ifpp_anchor_exit(void);
 
 /* queue.c */
+extern unsigned int ifpp_timeout_ms;
 void ifpp_queue_init(struct ifpp_dev *dev);
+void ifpp_wake_done(struct ifpp_dev *dev);
 void ifpp_wake(struct ifpp_dev *dev);
 struct ifpp_request *ifpp_request_new(u32 type, u32 len);
 void ifpp_request_put(struct ifpp_request *req);
+int ifpp_queue_open(struct ifpp_dev *dev, u32 type);
 int ifpp_queue_may(struct ifpp_dev *dev, const struct ifpp_pkg_hdr *hdr);
 int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req);
 void ifpp_queue_kick(struct ifpp_dev *dev);
@@ -177,62 +238,36 @@ int ifpp_queue_reply(struct ifpp_dev *dev, const struct ifpp_reply *reply,
 void ifpp_queue_abort(struct ifpp_dev *dev, int status);
 void ifpp_queue_stop(struct ifpp_dev *dev);
 
+/* chip.c */
+extern struct mutex ifpp_chips_mutex;
+extern struct xarray ifpp_devs;
+extern unsigned int ifpp_devs_seq;
+struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 index,
+			     wait_queue_head_t *relay_wait);
+void ifpp_detach(struct ifpp_dev *dev);
+int ifpp_chips_init(const struct class *class, const struct file_operations *fops);
+void ifpp_chips_exit(void);
+
+/* lock.c */
+void ifpp_unit_lock(struct ifpp_dev *dev);
+void ifpp_host_look(void);
+int ifpp_host_lock(const char **name);
+void ifpp_host_speaker(struct device *dev);
+int ifpp_host_init(void);
+void ifpp_host_exit(void);
+
 /* cdev.c */
 extern const struct file_operations ifpp_front_fops;
 
 /* relay.c */
 int ifpp_relay_init(void);
 void ifpp_relay_exit(void);
-struct device *ifpp_relay_device(void);
-
-/* anchor.c */
-/**
- * struct ifpp_fuse - what the anchor is burnt into
- * @provider:	name of an nvmem device, with @offset
- * @offset:	of one byte there
- * @cell:	or an nvmem cell
- */
-struct ifpp_fuse {
-	const char *provider;
-	unsigned int offset;
-	struct nvmem_cell *cell;
-};
-
-int ifpp_fuse_read(const struct ifpp_fuse *fuse);
-int ifpp_fuse_burn(const struct ifpp_fuse *fuse);
-bool ifpp_anchor_configured(void);
-int ifpp_anchor_init(void);
-void ifpp_anchor_exit(void);
-
-/* lock.c */
-u32 ifpp_host_state(void);
-u32 ifpp_host_anchor(void);
-bool ifpp_host_settled(void);
-int ifpp_host_lock(void);
-void ifpp_host_settle(const struct ifpp_fuse *fuse);
-int ifpp_host_init(void);
-void ifpp_host_exit(void);
-void ifpp_unit_lock(struct ifpp_dev *dev);
 
 /* netlink.c */
 int ifpp_netlink_init(void);
 void ifpp_netlink_exit(void);
-void ifpp_netlink_dev(struct ifpp_dev *dev, u8 cmd);
-void ifpp_netlink_host(void);
-void ifpp_netlink_load(struct ifpp_dev *dev, const struct ifpp_result *result);
-void ifpp_netlink_tamper(const u8 *eid, enum ifpp_tamper_kind kind);
-
-#if IS_ENABLED(CONFIG_KUNIT)
-int ifpp_fill_dev(struct sk_buff *skb, struct ifpp_dev *dev, u32 portid, u32 seq, int flags,
-		  u8 cmd);
-int ifpp_fill_host(struct sk_buff *skb, u32 portid, u32 seq, u8 cmd);
-#endif
 
 /* sysfs.c */
-extern const struct attribute_group *ifpp_dev_groups[];
-extern const struct attribute_group *ifpp_class_groups[];
-extern const char * const ifpp_anchor_names[];
-const char *ifpp_state_name(u32 state);
-void ifpp_eid_hex(char *hex, const u8 *eid);
+extern const struct class ifpp_class;
 
 #endif /* _IFPP_H */

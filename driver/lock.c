@@ -1,73 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The production lock. UNIT: one chip. HOST: this machine, with every chip it has
- * or will ever get. Both only go forward, and fail closed at every step.
+ * or will ever get. Both only go forward, and fail closed at every step; but what is
+ * closed on a guess opens again, so a guess locks no chip.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/module.h>
+#include <linux/of.h>
+#include <linux/slab.h>
+#include <linux/suspend.h>
 
 #include "ifpp.h"
 
-static bool ifpp_cmdline_locked;
-module_param_named(locked, ifpp_cmdline_locked, bool, 0444);
-MODULE_PARM_DESC(locked, "This machine is locked, whatever its anchor says");
+/* Who says it once cannot be overruled by who says otherwise. */
+static int ifpp_locked_set(const char *val, const struct kernel_param *kp)
+{
+	bool on = true;
+	int err = val ? kstrtobool(val, &on) : 0;
+
+	if (!err && on)
+		*(bool *)kp->arg = true;
+	return err;
+}
+
+static const struct kernel_param_ops ifpp_locked_ops = {
+	.flags	= KERNEL_PARAM_OPS_FL_NOARG,
+	.set	= ifpp_locked_set,
+	.get	= param_get_bool,
+};
+
+static bool ifpp_locked;
+module_param_cb(locked, &ifpp_locked_ops, &ifpp_locked, 0444);
+__MODULE_PARM_TYPE(locked, "bool");
+MODULE_PARM_DESC(locked, "This machine is locked, whatever its anchors say");
 
 static DEFINE_MUTEX(ifpp_host_mutex);	/* every change of the machine's state */
 
-/*
- * @state:	enum ifpp_state: FACTORY, LOCKING or LOCKED
- * @anchor:	enum ifpp_anchor
- * @settled:	the anchor has been read, or there is none
- * @fuse:	what the anchor is burnt into, NULL if there is none
- */
-static struct {
-	u32 state;
-	u32 anchor;
-	bool settled;
-	const struct ifpp_fuse *fuse;
-} ifpp_host;
-
-/**
- * ifpp_host_state() - is this machine locked
- *
- * Return: enum ifpp_state: FACTORY, LOCKING or LOCKED.
- */
-u32 ifpp_host_state(void)
-{
-	return READ_ONCE(ifpp_host.state);
-}
-
-/**
- * ifpp_host_anchor() - what keeps the lock across a reboot
- *
- * Return: enum ifpp_anchor.
- */
-u32 ifpp_host_anchor(void)
-{
-	return READ_ONCE(ifpp_host.anchor);
-}
-
-/**
- * ifpp_host_settled() - is it known whether the machine is locked
- *
- * Return: false until the anchor has been read.
- */
-bool ifpp_host_settled(void)
-{
-	/* Pairs with ifpp_host_settle(): who sees it sees the state as well. */
-	return smp_load_acquire(&ifpp_host.settled);
-}
-
-/* Refuse what has not left for the relay yet, and wake who waits to submit. */
+/* Refuse what a relay has not read whole, and wake who waits to submit. */
 static void ifpp_refuse_queued(struct ifpp_dev *dev)
 {
 	struct ifpp_request *req = dev->req;
+	int err;
 
 	lockdep_assert_held(&dev->chip->lock);
-	if (req && !req->dispatched &&
-	    (req->type == IFPP_REQ_LOAD || req->type == IFPP_REQ_DELETE_KEYS))
-		ifpp_queue_abort(dev, -EPERM);
+	err = req && !req->read ? ifpp_queue_open(dev, req->type) : 0;
+	if (err)
+		ifpp_queue_abort(dev, err);
 	WRITE_ONCE(dev->changes, dev->changes + 1);
 	ifpp_wake(dev);
 }
@@ -83,51 +62,11 @@ void ifpp_unit_lock(struct ifpp_dev *dev)
 {
 	ifpp_core_lock(&dev->chip->rec);
 	ifpp_refuse_queued(dev);
-	ifpp_changed(dev);
+	ifpp_announce_change(dev);
 }
 
-static void ifpp_host_set(u32 state, u32 anchor)
-{
-	if (state == ifpp_host.state && anchor == ifpp_host.anchor)
-		return;
-	WRITE_ONCE(ifpp_host.state, state);
-	WRITE_ONCE(ifpp_host.anchor, anchor);
-	pr_info("this machine is %s, its anchor %s\n", ifpp_state_name(state),
-		ifpp_anchor_names[anchor]);
-}
-
-static void ifpp_host_announce(void)
-{
-	char state[32];
-	char *env[2] = { state };
-
-	ifpp_netlink_host();
-	snprintf(state, sizeof(state), "IFPP_HOST_STATE=%s", ifpp_state_name(ifpp_host.state));
-	kobject_uevent_env(&ifpp_relay_device()->kobj, KOBJ_CHANGE, env);
-}
-
-/* Burn and read back. A machine without anchor has nothing to burn. */
-static int ifpp_host_burn(void)
-{
-	int err;
-
-	if (!ifpp_host.settled)
-		return -EAGAIN;
-	if (!ifpp_host.fuse)
-		return 0;
-	err = ifpp_fuse_burn(ifpp_host.fuse);
-	if (err) {
-		int val = ifpp_fuse_read(ifpp_host.fuse);
-
-		ifpp_host_set(IFPP_STATE_LOCKING,
-			      val ? IFPP_ANCHOR_UNREADABLE : IFPP_ANCHOR_CLEAN);
-		pr_err("the anchor could not be burnt: %d\n", err);
-	}
-	return err;
-}
-
-/* Take every attached chip through LOCKING, or as far as step one: refuse loads. */
-static void ifpp_host_chips(bool lock)
+/* Every attached chip is refused loads, and locked where that was asked for. */
+static void ifpp_host_chips(void)
 {
 	struct ifpp_dev *dev;
 	unsigned long index;
@@ -135,10 +74,11 @@ static void ifpp_host_chips(bool lock)
 	mutex_lock(&ifpp_chips_mutex);
 	xa_for_each(&ifpp_devs, index, dev) {
 		mutex_lock(&dev->chip->lock);
-		if (lock) {
+		if (ifpp_host_sweeps()) {
 			ifpp_unit_lock(dev);
-			/* Ask again where an earlier LOCK failed. */
-			dev->lock_sent = false;
+			/* Ask again where an earlier LOCK failed, not where one is on its way. */
+			if (!dev->req || dev->req->type != IFPP_REQ_LOCK)
+				dev->lock_sent = false;
 			ifpp_queue_kick(dev);
 		} else {
 			ifpp_refuse_queued(dev);
@@ -148,87 +88,160 @@ static void ifpp_host_chips(bool lock)
 	mutex_unlock(&ifpp_chips_mutex);
 }
 
+static bool ifpp_host_become(u32 state, u32 anchor, bool sweep)
+{
+	if (!ifpp_host_set(state, anchor, sweep))
+		return false;
+	ifpp_host_chips();
+	ifpp_announce_host();
+	return true;
+}
+
+/* Where a module can see the kernel command line, which may be signed, modprobe or not. */
+static bool ifpp_bootargs_locked(void)
+{
+	struct device_node *chosen = of_find_node_by_path("/chosen");
+	const char *bootargs;
+	char *copy, *args, *param, *val;
+	bool locked = false;
+
+	if (chosen && !of_property_read_string(chosen, "bootargs", &bootargs)) {
+		copy = kstrdup(bootargs, GFP_KERNEL);
+		/* Without memory nobody knows, so it is. */
+		locked = !copy;
+		for (args = copy; args && *skip_spaces(args);) {
+			bool on = true;
+
+			args = next_arg(skip_spaces(args), &param, &val);
+			if (!strcmp(param, KBUILD_MODNAME ".locked") &&
+			    (!val || !kstrtobool(val, &on)))
+				locked |= on;
+		}
+		kfree(copy);
+	}
+	of_node_put(chosen);
+	return locked;
+}
+
+static bool ifpp_cmdline_locked;
+
+static u32 ifpp_anchor_of(bool *proven)
+{
+	u32 anchor = ifpp_anchor_look(proven);
+
+	if (anchor == IFPP_ANCHOR_BURNT)
+		return anchor;
+	if (ifpp_cmdline_locked)
+		return IFPP_ANCHOR_CMDLINE;
+	return ifpp_locked ? IFPP_ANCHOR_PARAMETER : anchor;
+}
+
+/**
+ * ifpp_host_look() - read the anchors again
+ *
+ * A burnt one locks the machine. One that cannot be read, or is not ours, closes it until it can.
+ */
+void ifpp_host_look(void)
+{
+	bool proven = false;
+	u32 anchor, state;
+
+	mutex_lock(&ifpp_host_mutex);
+	anchor = ifpp_anchor_of(&proven);
+	state = ifpp_host_state();
+	if (anchor == IFPP_ANCHOR_BURNT || ifpp_locked || ifpp_cmdline_locked)
+		state = IFPP_STATE_LOCKED;
+	else if (state == IFPP_STATE_FACTORY || state == IFPP_STATE_CLOSED)
+		state = anchor == IFPP_ANCHOR_UNREADABLE || anchor == IFPP_ANCHOR_UNUSABLE ?
+			IFPP_STATE_CLOSED : IFPP_STATE_FACTORY;
+	if (state == IFPP_STATE_LOCKED)
+		ifpp_host_pin();
+	ifpp_host_become(state, anchor, proven);
+	ifpp_host_stale(false);
+	mutex_unlock(&ifpp_host_mutex);
+}
+
 /**
  * ifpp_host_lock() - lock this machine for ever, or finish to
+ * @name: the anchor that could not be burnt, if it is that; else unchanged
  *
- * Return: 0 once the machine is LOCKED; its chips follow. After an error it stays
- * LOCKING, and every load refused.
+ * Return: 0 once the machine is LOCKED and every anchor burnt; its chips follow. After an error it
+ * stays LOCKING, and every load refused.
  */
-int ifpp_host_lock(void)
+int ifpp_host_lock(const char **name)
 {
-	int err = 0;
+	bool proven = false;
+	int err;
 
-	if (!ifpp_pin())
+	if (!ifpp_host_pin())
 		return -ENODEV;
 
 	mutex_lock(&ifpp_host_mutex);
-	if (ifpp_host.state == IFPP_STATE_FACTORY) {
-		ifpp_host_set(IFPP_STATE_LOCKING, ifpp_host.anchor);
-		ifpp_host_chips(false);
-		ifpp_host_announce();
-	}
-	if (ifpp_host.state == IFPP_STATE_LOCKING) {
-		err = ifpp_host_burn();
-		if (!err)
-			ifpp_host_set(IFPP_STATE_LOCKED,
-				      ifpp_host.fuse ? IFPP_ANCHOR_BURNT : IFPP_ANCHOR_NONE);
-		ifpp_host_announce();
-	}
-	if (!err)
-		ifpp_host_chips(true);
+	if (ifpp_host_state() != IFPP_STATE_LOCKED)
+		ifpp_host_become(IFPP_STATE_LOCKING, ifpp_host_anchor(), false);
+	err = ifpp_anchor_burn(name);
+	/* Repeated, it asks again where a LOCK failed. */
+	if (!ifpp_host_become(err ? ifpp_host_state() : IFPP_STATE_LOCKED,
+			      ifpp_anchor_of(&proven), !err) && !err)
+		ifpp_host_chips();
 	mutex_unlock(&ifpp_host_mutex);
 	return err;
 }
 
 /**
- * ifpp_host_settle() - the anchor can be read now
- * @fuse: what it is burnt into; stays valid for as long as the module
+ * ifpp_host_speaker() - who tells udev of the machine
+ * @dev: a device, or NULL before it goes
  */
-void ifpp_host_settle(const struct ifpp_fuse *fuse)
+void ifpp_host_speaker(struct device *dev)
 {
-	int val;
-
 	mutex_lock(&ifpp_host_mutex);
-	if (ifpp_host.settled)
-		goto unlock;
-	ifpp_host.fuse = fuse;
-	val = ifpp_fuse_read(fuse);
-	if (!val) {
-		ifpp_host_set(ifpp_host.state, IFPP_ANCHOR_CLEAN);
-	} else {
-		ifpp_pin();
-		ifpp_host_set(IFPP_STATE_LOCKED,
-			      val < 0 ? IFPP_ANCHOR_UNREADABLE : IFPP_ANCHOR_BURNT);
-	}
-	/* Pairs with ifpp_host_settled(). */
-	smp_store_release(&ifpp_host.settled, true);
-	ifpp_host_announce();
-unlock:
+	ifpp_announce_speaker(dev);
+	if (dev)
+		ifpp_announce_host();
 	mutex_unlock(&ifpp_host_mutex);
 }
 
+/*
+ * What was burnt after the image was written is not in the image: from before it is written until
+ * the anchor has been read again nothing is loaded. The same while the machine sleeps.
+ */
+static int ifpp_pm_notify(struct notifier_block *nb, unsigned long event, void *data)
+{
+	switch (event) {
+	case PM_HIBERNATION_PREPARE:
+	case PM_SUSPEND_PREPARE:
+		ifpp_host_stale(ifpp_host_anchor() != IFPP_ANCHOR_NONE);
+		break;
+	case PM_POST_HIBERNATION:
+	case PM_POST_SUSPEND:
+		ifpp_host_look();
+		break;
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block ifpp_pm_nb = { .notifier_call = ifpp_pm_notify };
+
 int __init ifpp_host_init(void)
 {
-	bool anchor = !ifpp_cmdline_locked && ifpp_anchor_configured();
+	int err;
 
-	/* The nodes and netlink are there already: a HOST lock may have begun. */
-	mutex_lock(&ifpp_host_mutex);
-	if (ifpp_cmdline_locked) {
-		ifpp_pin();
-		ifpp_host_set(IFPP_STATE_LOCKED, IFPP_ANCHOR_CMDLINE);
-	} else if (anchor) {
-		/* Configured but not read yet counts as unreadable, and no chip can attach. */
-		ifpp_host_set(ifpp_host.state, IFPP_ANCHOR_UNREADABLE);
+	/* What is built in has its parameters from nowhere else. */
+	ifpp_cmdline_locked = ifpp_bootargs_locked() || (IS_BUILTIN(CONFIG_IFPP) && ifpp_locked);
+	err = ifpp_anchor_init(ifpp_host_look);
+	if (err)
+		return err;
+	err = register_pm_notifier(&ifpp_pm_nb);
+	if (err) {
+		ifpp_anchor_exit();
+		return err;
 	}
-	if (!anchor) {
-		/* Pairs with ifpp_host_settled(). */
-		smp_store_release(&ifpp_host.settled, true);
-	}
-	mutex_unlock(&ifpp_host_mutex);
-	return anchor ? ifpp_anchor_init() : 0;
+	ifpp_host_look();
+	return 0;
 }
 
 void ifpp_host_exit(void)
 {
+	unregister_pm_notifier(&ifpp_pm_nb);
 	ifpp_anchor_exit();
 }

@@ -37,7 +37,7 @@ static const struct genl_split_ops ifpp_nl_ops[] = {
 	{
 		.cmd	= IFPP_CMD_HOST_LOCK,
 		.doit	= ifpp_nl_host_lock_doit,
-		.flags	= GENL_ADMIN_PERM | GENL_CMD_CAP_DO,
+		.flags	= GENL_CMD_CAP_DO,
 	},
 };
 

@@ -19,7 +19,6 @@ static int nl_init(struct kunit *test)
 	if (!b)
 		return -ENOMEM;
 	mutex_init(&b->chip.lock);
-	memset(b->chip.rec.eid, 0x89, sizeof(b->chip.rec.eid));
 	b->chip.rec.state = IFPP_STATE_LOCKING;
 	b->chip.rec.unspent = 4;
 	b->chip.rec.unknown = 5;
@@ -40,7 +39,8 @@ static int fill(struct bench *b, struct sk_buff *skb)
 	int err;
 
 	mutex_lock(&b->chip.lock);
-	err = ifpp_fill_dev(skb, &b->dev, 1, 2, 0, IFPP_CMD_DEV_GET);
+	err = ifpp_fill_dev(skb, genlmsg_put(skb, 1, 2, &ifpp_nl_family, 0, IFPP_CMD_DEV_GET),
+			    &b->dev);
 	mutex_unlock(&b->chip.lock);
 	return err;
 }
@@ -68,8 +68,6 @@ static void test_fill_dev(struct kunit *test)
 	for (i = 1; i <= IFPP_A_DEV_MAX; i++)
 		KUNIT_ASSERT_NOT_NULL_MSG(test, tb[i], "attribute %d", i);
 	KUNIT_EXPECT_EQ(test, nla_get_u32(tb[IFPP_A_DEV_INDEX]), 255);
-	KUNIT_EXPECT_EQ(test, nla_len(tb[IFPP_A_DEV_EID]), IFPP_EID_LEN);
-	KUNIT_EXPECT_MEMEQ(test, nla_data(tb[IFPP_A_DEV_EID]), b->chip.rec.eid, IFPP_EID_LEN);
 	KUNIT_EXPECT_EQ(test, nla_get_u32(tb[IFPP_A_DEV_STATE]), IFPP_STATE_LOCKING);
 	KUNIT_EXPECT_EQ(test, nla_get_u32(tb[IFPP_A_DEV_KEYS_UNSPENT]), 4);
 	KUNIT_EXPECT_EQ(test, nla_get_u32(tb[IFPP_A_DEV_KEYS_UNKNOWN]), 5);
@@ -109,6 +107,11 @@ static void test_fill_full(struct kunit *test)
 	nlmsg_free(skb);
 }
 
+static int fill_host(struct sk_buff *skb)
+{
+	return ifpp_fill_host(skb, genlmsg_put(skb, 1, 2, &ifpp_nl_family, 0, IFPP_CMD_HOST_GET));
+}
+
 static void test_fill_host(struct kunit *test)
 {
 	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -116,9 +119,11 @@ static void test_fill_host(struct kunit *test)
 	unsigned int pad, len;
 
 	KUNIT_ASSERT_NOT_NULL(test, skb);
-	KUNIT_ASSERT_EQ(test, ifpp_fill_host(skb, 1, 2, IFPP_CMD_HOST_GET), 0);
+	KUNIT_ASSERT_EQ(test, fill_host(skb), 0);
 	KUNIT_ASSERT_EQ(test, nlmsg_parse(nlmsg_hdr(skb), GENL_HDRLEN, tb, IFPP_A_HOST_MAX,
 					  NULL, NULL), 0);
+	KUNIT_ASSERT_NOT_NULL(test, tb[IFPP_A_HOST_VERSION]);
+	KUNIT_EXPECT_EQ(test, nla_get_u16(tb[IFPP_A_HOST_VERSION]), IFPP_ABI_VERSION);
 	KUNIT_ASSERT_NOT_NULL(test, tb[IFPP_A_HOST_STATE]);
 	KUNIT_EXPECT_EQ(test, nla_get_u32(tb[IFPP_A_HOST_STATE]), IFPP_STATE_FACTORY);
 	KUNIT_ASSERT_NOT_NULL(test, tb[IFPP_A_HOST_ANCHOR]);
@@ -130,7 +135,7 @@ static void test_fill_host(struct kunit *test)
 	for (pad = 0; pad < len; pad += 4) {
 		skb_trim(skb, 0);
 		skb_put_zero(skb, skb_tailroom(skb) - pad);
-		KUNIT_EXPECT_EQ(test, ifpp_fill_host(skb, 1, 2, IFPP_CMD_HOST_GET), -EMSGSIZE);
+		KUNIT_EXPECT_EQ(test, fill_host(skb), -EMSGSIZE);
 	}
 	nlmsg_free(skb);
 }

@@ -12,11 +12,16 @@
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
 
 #include "ifpp.h"
 #include "trace.h"
+
+unsigned int ifpp_timeout_ms = 180000;
+module_param_named(timeout_ms, ifpp_timeout_ms, uint, 0644);
+MODULE_PARM_DESC(timeout_ms, "A relay's deadline for one request, ms");
 
 static atomic64_t ifpp_last_id;
 
@@ -34,11 +39,15 @@ struct ifpp_request *ifpp_request_new(u32 type, u32 len)
 {
 	struct ifpp_request *req;
 
-	/* The data is about to be written over, do not clear 256 KiB for nothing. */
-	req = kvmalloc(struct_size(req, data, len), GFP_KERNEL_ACCOUNT);
+	req = kzalloc(sizeof(*req), GFP_KERNEL_ACCOUNT);
 	if (!req)
 		return NULL;
-	memset(req, 0, sizeof(*req));
+	/* The data is about to be written over, do not clear 256 KiB for nothing. */
+	req->data = len ? kvmalloc(len, GFP_KERNEL_ACCOUNT) : NULL;
+	if (len && !req->data) {
+		kfree(req);
+		return NULL;
+	}
 	kref_init(&req->ref);
 	req->type = type;
 	req->len = len;
@@ -46,12 +55,20 @@ struct ifpp_request *ifpp_request_new(u32 type, u32 len)
 	return req;
 }
 
+/* Nobody reads it any more: a result that is not fetched does not keep its package. */
+static void ifpp_request_forget(struct ifpp_request *req)
+{
+	kvfree(req->data);
+	req->data = NULL;
+}
+
 static void ifpp_request_release(struct kref *ref)
 {
 	struct ifpp_request *req = container_of(ref, struct ifpp_request, ref);
 
 	kvfree(req->answer);
-	kvfree(req);
+	kvfree(req->data);
+	kfree(req);
 }
 
 /**
@@ -69,16 +86,40 @@ static const struct ifpp_pkg_hdr *ifpp_request_hdr(const struct ifpp_request *re
 }
 
 /**
- * ifpp_wake() - wake the clients of a device
+ * ifpp_wake_done() - wake who waits for a result
  * @dev: the device
- *
- * For what ends a wait: the slot is free, a request is done, a lock, the end of the
- * relay. A change of the record alone concerns poll() only, see ifpp_changed().
  */
-void ifpp_wake(struct ifpp_dev *dev)
+void ifpp_wake_done(struct ifpp_dev *dev)
 {
 	wake_up_all(&dev->wait);
 	wake_up_all(&dev->watch);
+}
+
+/**
+ * ifpp_wake() - wake all clients of a device
+ * @dev: the device
+ *
+ * For a lock, or the end of the relay. A change of the record alone concerns poll() only,
+ * see ifpp_announce_change().
+ */
+void ifpp_wake(struct ifpp_dev *dev)
+{
+	wake_up_all(&dev->slot);
+	ifpp_wake_done(dev);
+}
+
+/**
+ * ifpp_queue_open() - may a request of this type leave for the relay
+ * @dev: the device
+ * @type: enum ifpp_req_type
+ *
+ * Return: 0, or why nothing that uses a key may.
+ */
+int ifpp_queue_open(struct ifpp_dev *dev, u32 type)
+{
+	if (type != IFPP_REQ_LOAD && type != IFPP_REQ_DELETE_KEYS)
+		return 0;
+	return ifpp_core_open(&dev->chip->rec, ifpp_host_state());
 }
 
 static void ifpp_finish(struct ifpp_dev *dev, int status)
@@ -100,7 +141,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 			chip->installed++;
 		else if (req->dispatched)
 			chip->failed++;
-		ifpp_netlink_load(dev, result);
+		ifpp_announce_load(dev, result);
 	}
 
 	/* Do not leave a key in doubt. Ask once, not a dead relay for ever. */
@@ -111,10 +152,15 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 	smp_store_release(&req->done, true);
 	WRITE_ONCE(dev->req, NULL);
 	WRITE_ONCE(dev->pending, false);
+	if (!req->copying)
+		ifpp_request_forget(req);
 	ifpp_request_put(req);
-	ifpp_changed(dev);
+	ifpp_announce_change(dev);
 	ifpp_queue_kick(dev);
-	ifpp_wake(dev);
+	/* The slot is for one: who is woken and does not take it passes it on. */
+	if (!dev->req)
+		wake_up(&dev->slot);
+	ifpp_wake_done(dev);
 }
 
 /**
@@ -150,7 +196,7 @@ static void ifpp_queue_alarm(struct ifpp_dev *dev, unsigned long when)
 	unsigned long now = jiffies;
 
 	dev->alarm = when;
-	mod_delayed_work(system_wq, &dev->deadline, time_after(when, now) ? when - now : 0);
+	mod_delayed_work(system_freezable_wq, &dev->deadline, time_after(when, now) ? when - now : 0);
 }
 
 /**
@@ -182,7 +228,7 @@ int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req)
 	if (!delayed_work_pending(&dev->deadline) || time_before(req->expires, dev->alarm))
 		ifpp_queue_alarm(dev, req->expires);
 	trace_ifpp_submit(dev->index, req->id, req->type, req->len);
-	wake_up_all(&dev->relay_wait);
+	wake_up_all(dev->relay_wait);
 	return 0;
 }
 
@@ -235,20 +281,23 @@ struct ifpp_request *ifpp_queue_take(struct ifpp_dev *dev)
 	lockdep_assert_held(&chip->lock);
 	while (dev->pending) {
 		req = dev->req;
+		/* A read() may have failed meanwhile, and this be the next. */
+		err = req->dispatched ? ifpp_queue_open(dev, req->type) :
+					ifpp_core_dispatch(&chip->rec, ifpp_host_state(), req->type,
+							   ifpp_request_hdr(req));
+		if (err) {
+			ifpp_finish(dev, err);
+			continue;
+		}
 		if (!req->dispatched) {
-			err = ifpp_core_dispatch(&chip->rec, ifpp_host_state(), req->type,
-						 ifpp_request_hdr(req));
-			if (err) {
-				ifpp_finish(dev, err);
-				continue;
-			}
 			req->dispatched = true;
 			req->left = ktime_get_ns();
 			if (req->type == IFPP_REQ_LOAD)
 				chip->loads++;
 			trace_ifpp_dispatch(dev->index, req->id, req->type);
-			ifpp_changed(dev);
+			ifpp_announce_change(dev);
 		}
+		req->copying = true;
 		WRITE_ONCE(dev->pending, false);
 		kref_get(&req->ref);
 		return req;
@@ -270,11 +319,13 @@ int ifpp_queue_taken(struct ifpp_dev *dev, struct ifpp_request *req, int err)
 
 	lockdep_assert_held(&dev->chip->lock);
 	req->read = !err;
+	req->copying = false;
 	if (req->done) {
+		ifpp_request_forget(req);
 		ret = -ESTALE;
 	} else if (err) {
 		WRITE_ONCE(dev->pending, true);
-		wake_up_all(&dev->relay_wait);
+		wake_up_all(dev->relay_wait);
 	}
 	ifpp_request_put(req);
 	return ret;
@@ -318,12 +369,8 @@ int ifpp_queue_reply(struct ifpp_dev *dev, const struct ifpp_reply *reply,
 			      reply->flags & IFPP_REPLY_REPORT ? &rep : NULL, &kind);
 	if (err == -EINVAL)
 		return err;
-	if (err == -EBADE) {
-		trace_ifpp_tamper(chip->rec.eid, kind);
-		dev_warn(&dev->dev, "the relay's report contradicts the chip's record (%d)\n",
-			 kind);
-		ifpp_netlink_tamper(chip->rec.eid, kind);
-	}
+	if (err == -EBADE)
+		ifpp_announce_tamper(dev->index, chip->rec.eid, kind);
 
 	req->result.reason = reply->reason;
 	req->result.apdus = reply->apdus;
@@ -374,9 +421,9 @@ static void ifpp_deadline(struct work_struct *work)
  */
 void ifpp_queue_init(struct ifpp_dev *dev)
 {
+	init_waitqueue_head(&dev->slot);
 	init_waitqueue_head(&dev->wait);
 	init_waitqueue_head(&dev->watch);
-	init_waitqueue_head(&dev->relay_wait);
 	INIT_DELAYED_WORK(&dev->deadline, ifpp_deadline);
 }
 

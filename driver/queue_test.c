@@ -14,6 +14,7 @@ struct bench {
 	u8 eid[IFPP_EID_LEN];
 	struct ifpp_key keys[3];
 	struct ifpp_report rep;
+	wait_queue_head_t wait;
 	unsigned int timeout;
 };
 
@@ -25,7 +26,7 @@ static int bench_attach(struct bench *b)
 	err = xa_alloc(&ifpp_devs, &b->index, NULL, XA_LIMIT(0, IFPP_CHIPS_MAX - 1), GFP_KERNEL);
 	if (err)
 		return err;
-	dev = ifpp_attach(b->eid, &b->rep, b->index);
+	dev = ifpp_attach(b->eid, &b->rep, b->index, &b->wait);
 	if (IS_ERR(dev)) {
 		xa_erase(&ifpp_devs, b->index);
 		return PTR_ERR(dev);
@@ -49,6 +50,7 @@ static int bench_init(struct kunit *test)
 
 	if (!b)
 		return -ENOMEM;
+	init_waitqueue_head(&b->wait);
 	get_random_bytes(b->eid, sizeof(b->eid));
 	for (i = 0; i < 3; i++)
 		memset(b->keys[i].id, i + 1, sizeof(b->keys[i].id));
@@ -340,7 +342,7 @@ static void test_attach_twice(struct kunit *test)
 	u32 index;
 
 	KUNIT_ASSERT_EQ(test, xa_alloc(&ifpp_devs, &index, NULL, XA_LIMIT(0, 255), GFP_KERNEL), 0);
-	dev = ifpp_attach(b->eid, &b->rep, index);
+	dev = ifpp_attach(b->eid, &b->rep, index, &b->wait);
 	KUNIT_EXPECT_PTR_EQ(test, dev, ERR_PTR(-EBUSY));
 	xa_erase(&ifpp_devs, index);
 }

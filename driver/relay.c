@@ -16,10 +16,12 @@
 /**
  * struct ifpp_relay - one open file
  * @lock:	serialises IFPP_RELAY_ATTACH
+ * @wait:	the file's, so that poll() can wait for the attach as well
  * @dev:	the chip's device once attached
  */
 struct ifpp_relay {
 	struct mutex lock; /* attach */
+	wait_queue_head_t wait;
 	struct ifpp_dev *dev;
 };
 
@@ -40,6 +42,7 @@ static int ifpp_relay_open(struct inode *inode, struct file *filp)
 	if (!relay)
 		return -ENOMEM;
 	mutex_init(&relay->lock);
+	init_waitqueue_head(&relay->wait);
 	filp->private_data = relay;
 	return stream_open(inode, filp);
 }
@@ -82,13 +85,11 @@ static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __use
 	if (IS_ERR(keys))
 		return PTR_ERR(keys);
 
+	/* Its anchor may have been burnt since. */
+	ifpp_host_look();
 	mutex_lock(&relay->lock);
 	err = -EBUSY;
 	if (relay->dev)
-		goto unlock;
-	/* Until it has been read, the anchor might say that this machine is locked. */
-	err = -EAGAIN;
-	if (!ifpp_host_settled())
 		goto unlock;
 	err = xa_alloc(&ifpp_devs, &index, NULL, XA_LIMIT(0, IFPP_CHIPS_MAX - 1), GFP_KERNEL);
 	if (err) {
@@ -104,12 +105,13 @@ static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __use
 	rep.spent_count = att.spent_count;
 	rep.n_keys = att.n_keys;
 	rep.keys = keys;
-	dev = ifpp_attach(att.eid, &rep, index);
+	dev = ifpp_attach(att.eid, &rep, index, &relay->wait);
 	err = PTR_ERR_OR_ZERO(dev);
 	if (err)
 		goto erase;
 	/* Pairs with ifpp_relay_dev(). */
 	smp_store_release(&relay->dev, dev);
+	wake_up_all(&relay->wait);
 	goto unlock;
 
 erase:
@@ -167,7 +169,7 @@ static ssize_t ifpp_relay_read(struct file *filp, char __user *buf, size_t count
 		if (!req) {
 			if (filp->f_flags & O_NONBLOCK)
 				return -EAGAIN;
-			err = wait_event_interruptible(dev->relay_wait, READ_ONCE(dev->pending));
+			err = wait_event_interruptible(*dev->relay_wait, READ_ONCE(dev->pending));
 			if (err)
 				return err;
 			continue;
@@ -236,11 +238,13 @@ free:
 
 static __poll_t ifpp_relay_poll(struct file *filp, poll_table *wait)
 {
-	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+	struct ifpp_relay *relay = filp->private_data;
+	struct ifpp_dev *dev;
 
+	poll_wait(filp, &relay->wait, wait);
+	dev = ifpp_relay_dev(filp);
 	if (!dev)
-		return EPOLLERR | EPOLLHUP;
-	poll_wait(filp, &dev->relay_wait, wait);
+		return 0;
 	if (READ_ONCE(dev->pending))
 		return EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
 	return EPOLLOUT | EPOLLWRNORM;
@@ -271,22 +275,17 @@ static struct miscdevice ifpp_relay_misc = {
 	.fops	= &ifpp_relay_fops,
 };
 
-/**
- * ifpp_relay_device() - the device that speaks for the machine in uevents
- *
- * Return: the misc device's.
- */
-struct device *ifpp_relay_device(void)
-{
-	return ifpp_relay_misc.this_device;
-}
-
 int __init ifpp_relay_init(void)
 {
-	return misc_register(&ifpp_relay_misc);
+	int err = misc_register(&ifpp_relay_misc);
+
+	if (!err)
+		ifpp_host_speaker(ifpp_relay_misc.this_device);
+	return err;
 }
 
 void ifpp_relay_exit(void)
 {
+	ifpp_host_speaker(NULL);
 	misc_deregister(&ifpp_relay_misc);
 }

@@ -1,62 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /sys/class/ifpp, see Documentation/ABI/testing/sysfs-class-ifpp. Read only: no
- * file here can change anything.
+ * file here can change anything, and none tells an EID: the node does, to those who may open it.
  */
-#include <linux/hex.h>
 #include <linux/sysfs.h>
 
 #include "ifpp.h"
-
-static const char * const ifpp_state_names[] = {
-	[IFPP_STATE_FACTORY]	= "FACTORY",
-	[IFPP_STATE_DRAINED]	= "DRAINED",
-	[IFPP_STATE_LOCKING]	= "LOCKING",
-	[IFPP_STATE_LOCKED]	= "LOCKED",
-};
-
-const char * const ifpp_anchor_names[] = {
-	[IFPP_ANCHOR_NONE]		= "none",
-	[IFPP_ANCHOR_CLEAN]		= "clean",
-	[IFPP_ANCHOR_BURNT]		= "burnt",
-	[IFPP_ANCHOR_UNREADABLE]	= "unreadable",
-	[IFPP_ANCHOR_CMDLINE]		= "cmdline",
-};
-
-/**
- * ifpp_state_name() - name of a state, as userspace sees it
- * @state: enum ifpp_state
- *
- * Return: the name.
- */
-const char *ifpp_state_name(u32 state)
-{
-	return ifpp_state_names[state];
-}
-
-/**
- * ifpp_eid_hex() - the 32 digits of an EID
- * @hex: IFPP_EID_HEX_LEN bytes
- * @eid: the EID
- */
-void ifpp_eid_hex(char *hex, const u8 *eid)
-{
-	*bin2hex(hex, eid, IFPP_EID_LEN) = '\0';
-}
 
 static struct ifpp_chip *ifpp_chip_of(struct device *d)
 {
 	return container_of(d, struct ifpp_dev, dev)->chip;
 }
-
-static ssize_t eid_show(struct device *d, struct device_attribute *attr, char *buf)
-{
-	char hex[IFPP_EID_HEX_LEN];
-
-	ifpp_eid_hex(hex, ifpp_chip_of(d)->rec.eid);
-	return sysfs_emit(buf, "%s\n", hex);
-}
-static DEVICE_ATTR_RO(eid);
 
 static ssize_t state_show(struct device *d, struct device_attribute *attr, char *buf)
 {
@@ -92,7 +46,6 @@ IFPP_COUNT_ATTR(failed, failed);
 IFPP_COUNT_ATTR(refused, refused);
 
 static struct attribute *ifpp_dev_attrs[] = {
-	&dev_attr_eid.attr,
 	&dev_attr_state.attr,
 	&dev_attr_keys_unspent.attr,
 	&dev_attr_keys_unknown.attr,
@@ -106,7 +59,7 @@ static struct attribute *ifpp_dev_attrs[] = {
 
 static const struct attribute_group ifpp_dev_group = { .attrs = ifpp_dev_attrs };
 
-const struct attribute_group *ifpp_dev_groups[] = { &ifpp_dev_group, NULL };
+static const struct attribute_group *ifpp_dev_groups[] = { &ifpp_dev_group, NULL };
 
 static ssize_t host_state_show(const struct class *class, const struct class_attribute *attr,
 			       char *buf)
@@ -118,7 +71,7 @@ static CLASS_ATTR_RO(host_state);
 static ssize_t anchor_show(const struct class *class, const struct class_attribute *attr,
 			   char *buf)
 {
-	return sysfs_emit(buf, "%s\n", ifpp_anchor_names[ifpp_host_anchor()]);
+	return sysfs_emit(buf, "%s\n", ifpp_anchor_name(ifpp_host_anchor()));
 }
 static CLASS_ATTR_RO(anchor);
 
@@ -130,4 +83,28 @@ static struct attribute *ifpp_class_attrs[] = {
 
 static const struct attribute_group ifpp_class_group = { .attrs = ifpp_class_attrs };
 
-const struct attribute_group *ifpp_class_groups[] = { &ifpp_class_group, NULL };
+static const struct attribute_group *ifpp_class_groups[] = { &ifpp_class_group, NULL };
+
+static char *ifpp_devnode(const struct device *d, umode_t *mode)
+{
+	if (mode)
+		*mode = 0660;
+	return NULL;
+}
+
+/* May run with chip->lock held, so it reads what was announced last. */
+static int ifpp_dev_uevent(const struct device *d, struct kobj_uevent_env *env)
+{
+	const struct ifpp_dev *dev = container_of(d, struct ifpp_dev, dev);
+
+	return add_uevent_var(env, "IFPP_STATE=%s", ifpp_state_name(READ_ONCE(dev->ev_state))) ?:
+	       add_uevent_var(env, "IFPP_KEYS=%u", READ_ONCE(dev->ev_unspent));
+}
+
+const struct class ifpp_class = {
+	.name		= "ifpp",
+	.class_groups	= ifpp_class_groups,
+	.dev_groups	= ifpp_dev_groups,
+	.dev_uevent	= ifpp_dev_uevent,
+	.devnode	= ifpp_devnode,
+};

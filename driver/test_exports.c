@@ -3,11 +3,13 @@
 #include <linux/export.h>
 
 #include "ifpp.h"
+#include "netlink_gen.h"
 
 EXPORT_SYMBOL_GPL(ifpp_core_header);
 EXPORT_SYMBOL_GPL(ifpp_core_report_shape);
 EXPORT_SYMBOL_GPL(ifpp_core_room);
 EXPORT_SYMBOL_GPL(ifpp_core_report);
+EXPORT_SYMBOL_GPL(ifpp_core_open);
 EXPORT_SYMBOL_GPL(ifpp_core_submit);
 EXPORT_SYMBOL_GPL(ifpp_core_dispatch);
 EXPORT_SYMBOL_GPL(ifpp_core_reply);
@@ -24,7 +26,8 @@ EXPORT_SYMBOL_GPL(ifpp_queue_take);
 EXPORT_SYMBOL_GPL(ifpp_queue_taken);
 EXPORT_SYMBOL_GPL(ifpp_queue_reply);
 EXPORT_SYMBOL_GPL(ifpp_unit_lock);
-EXPORT_SYMBOL_GPL(ifpp_fuse_read);
+EXPORT_SYMBOL_GPL(ifpp_fuse_look);
 EXPORT_SYMBOL_GPL(ifpp_fuse_burn);
 EXPORT_SYMBOL_GPL(ifpp_fill_dev);
 EXPORT_SYMBOL_GPL(ifpp_fill_host);
+EXPORT_SYMBOL_GPL(ifpp_nl_family);

@@ -198,7 +198,7 @@ def main():
     expect(ctl("lock", "--host", "--if-finished"), 0, "This machine: LOCKED", "lock --host again")
     nobody = subprocess.run([CTL, "--yes", "lock", "--host"], capture_output=True, text=True, user=65534,
                             stdin=subprocess.DEVNULL)
-    expect(nobody, 4, "CAP_NET_ADMIN", "lock --host without rights")
+    expect(nobody, 4, "CAP_SYS_ADMIN", "lock --host without rights")
     nobody = subprocess.run([CTL, "info", "-d", six.node], capture_output=True, text=True, user=65534, group=65534,
                             extra_groups=[], stdin=subprocess.DEVNULL)
     expect(nobody, 4, "group ifpp", "info without rights")

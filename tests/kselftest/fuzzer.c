@@ -244,13 +244,13 @@ static void *client_thread(void *arg)
 /* What sysfs shows of a chip, which may go meanwhile. */
 static void look(struct rng *r)
 {
-	static const char * const names[] = { "eid", "state", "keys_unspent", "keys_unknown",
+	static const char * const names[] = { "state", "keys_unspent", "keys_unknown",
 					      "keys_spent", "loads", "refused", "uevent" };
 	char path[64], buf[256];
 	int fd;
 
 	snprintf(path, sizeof(path), "/sys/class/ifpp/ifpp%d/%s", (int)(rnd(r) % EIDS),
-		 names[rnd(r) % 8]);
+		 names[rnd(r) % 7]);
 	fd = open(path, O_RDONLY);
 	if (note(fd) < 0)
 		return;

@@ -3,6 +3,14 @@
  * The generic netlink family and the HOST lock. Run it last: afterwards this
  * machine is locked until it boots again.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
 #include "ifpp_nl.h"
 
 FIXTURE(nl) {
@@ -57,8 +65,8 @@ TEST_F(nl, dev_get)
 	ASSERT_EQ(0, nl_next(self->fd, &self->in, &self->a));
 	EXPECT_EQ(IFPP_CMD_DEV_GET, self->a.cmd);
 	EXPECT_EQ(index, u32_of(&self->a, IFPP_A_DEV_INDEX));
-	EXPECT_EQ(IFPP_EID_LEN, self->a.len[IFPP_A_DEV_EID]);
-	EXPECT_EQ(0, memcmp(self->a.val[IFPP_A_DEV_EID], self->chip.eid, IFPP_EID_LEN));
+	/* The EID is for those who may open the node. */
+	EXPECT_EQ(NULL, memmem(&self->a.m, self->a.m.n.nlmsg_len, self->chip.eid, IFPP_EID_LEN));
 	EXPECT_EQ(IFPP_STATE_FACTORY, u32_of(&self->a, IFPP_A_DEV_STATE));
 	EXPECT_EQ(3, u32_of(&self->a, IFPP_A_DEV_KEYS_UNSPENT));
 	EXPECT_EQ(0, u32_of(&self->a, IFPP_A_DEV_KEYS_UNKNOWN));
@@ -156,7 +164,8 @@ TEST_F(nl, events)
 	EXPECT_ERR(EBADE, relay_attach(self->relay, &lie));
 	EXPECT_EVENT(IFPP_CMD_TAMPER_NTF);
 	EXPECT_EQ(IFPP_TAMPER_KIND_SPENT_COUNT_LOWERED, u32_of(&self->a, IFPP_A_TAMPER_KIND));
-	EXPECT_EQ(0, memcmp(self->a.val[IFPP_A_TAMPER_EID], self->chip.eid, IFPP_EID_LEN));
+	EXPECT_EQ(self->index, (int)u32_of(&self->a, IFPP_A_TAMPER_INDEX));
+	EXPECT_EQ(NULL, memmem(&self->a.m, self->a.m.n.nlmsg_len, self->chip.eid, IFPP_EID_LEN));
 }
 
 TEST_F(nl, host_get)
@@ -165,26 +174,62 @@ TEST_F(nl, host_get)
 	ASSERT_EQ(0, nl_next(self->fd, &self->in, &self->a));
 	EXPECT_EQ(IFPP_CMD_HOST_GET, self->a.cmd);
 	EXPECT_EQ(IFPP_STATE_FACTORY, u32_of(&self->a, IFPP_A_HOST_STATE));
+	EXPECT_EQ(IFPP_ABI_VERSION, *(__u16 *)self->a.val[IFPP_A_HOST_VERSION]);
 	EXPECT_LE(1, u32_of(&self->a, IFPP_A_HOST_CHIPS));
 }
 
-TEST_F(nl, host_lock_needs_admin)
+/* Become @uid with one capability, or none. */
+static int become(int uid, int cap)
+{
+	struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+
+	if (prctl(PR_SET_KEEPCAPS, 1) || setgid(uid) || setuid(uid))
+		return -1;
+	if (cap >= 0)
+		data[cap / 32].effective = data[cap / 32].permitted = 1u << cap % 32;
+	return syscall(SYS_capset, &hdr, data);
+}
+
+/* @netns: from a network namespace of its own. The error that a child with this right gets. */
+static int host_lock_as(int uid, int cap, int netns, int family)
 {
 	pid_t pid = fork();
 	int status;
 
 	if (!pid) {
-		if (setgid(65534) || setuid(65534))
-			_exit(2);
+		struct nl_in in = {};
+		struct attrs a = {};
+		int fd;
+
+		if ((netns && unshare(CLONE_NEWNET)) || (uid && become(uid, cap)))
+			_exit(200);
 		/* The socket is the caller's own: the right is checked on both. */
-		self->fd = nl_open();
-		if (nl_send(self->fd, self->family, 0, IFPP_CMD_HOST_LOCK, 0, NULL, 0) ||
-		    nl_next(self->fd, &self->in, &self->a))
-			_exit(3);
-		_exit(self->a.err == -EPERM ? 0 : 4);
+		fd = nl_open();
+		if (nl_send(fd, family, 0, IFPP_CMD_HOST_LOCK, 0, NULL, 0) || nl_next(fd, &in, &a))
+			_exit(201);
+		_exit(-a.err);
 	}
-	ASSERT_EQ(pid, waitpid(pid, &status, 0));
-	EXPECT_EQ(0, status);
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+TEST_F(nl, host_lock_needs_admin)
+{
+	EXPECT_EQ(EPERM, host_lock_as(65534, -1, 0, self->family));
+	EXPECT_EQ(EPERM, host_lock_as(65534, CAP_NET_ADMIN, 0, self->family));
+	EXPECT_EQ(EPERM, host_lock_as(65534, CAP_DAC_OVERRIDE, 0, self->family));
+	ASSERT_EQ(0, info(self->front, &self->info_state));
+	EXPECT_EQ(IFPP_STATE_FACTORY, self->info_state.host_state);
+}
+
+/* A container's network has no such family, whoever asks there. */
+TEST_F(nl, host_lock_netns)
+{
+	EXPECT_EQ(ENOENT, host_lock_as(0, -1, 1, self->family));
+	EXPECT_EQ(ENOENT, host_lock_as(65534, CAP_NET_ADMIN, 1, self->family));
+	EXPECT_EQ(ENOENT, host_lock_as(65534, CAP_SYS_ADMIN, 1, self->family));
 	ASSERT_EQ(0, info(self->front, &self->info_state));
 	EXPECT_EQ(IFPP_STATE_FACTORY, self->info_state.host_state);
 }
@@ -280,9 +325,6 @@ TEST_F(nl, zz_nothing_reopens)
 			} while (!self->a.done);
 		}
 	}
-	/* The module is there already: nobody reads these. */
-	system("modprobe ifpp locked=0 anchor_nvmem= 2>/dev/null");
-
 	EXPECT_ERR(EPERM, submit(self->front, &self->chip, self->chip.keys[0].id));
 	fd = open("/sys/class/ifpp/host_state", O_WRONLY);
 	if (fd >= 0)

@@ -3,6 +3,10 @@
 #ifndef IFPP_NL_H
 #define IFPP_NL_H
 
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <linux/genetlink.h>
 #include <linux/ifpp_netlink.h>
 #include <linux/netlink.h>

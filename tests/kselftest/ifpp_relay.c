@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* /dev/ifpp-relay: attach, requests, replies, with good, bad and hostile arguments. */
+#include <sys/epoll.h>
 #include <sys/mount.h>
 
 #include "ifpp_test.h"
@@ -13,7 +14,7 @@ TEST(no_attach_no_service)
 	ASSERT_LE(0, fd);
 	EXPECT_ERR(ENOTCONN, read(fd, buf, sizeof(buf)));
 	EXPECT_ERR(ENOTCONN, write(fd, &r, sizeof(r)));
-	EXPECT_TRUE(poll_now(fd) & POLLHUP);
+	EXPECT_EQ(0, poll_now(fd));
 	EXPECT_ERR(ENOTTY, ioctl(fd, IFPP_IOC_INFO, buf));
 	EXPECT_ERR(ENOTTY, ioctl(fd, 0, 0));
 	EXPECT_ERR(ESPIPE, lseek(fd, 0, SEEK_SET));
@@ -523,6 +524,75 @@ TEST_F(ifpp, tracepoints)
 	EXPECT_EQ(0, system(cmd));
 	snprintf(cmd, sizeof(cmd), "grep -q 'ifpp_result: .* LOAD status=-%d ' " TRACING "/trace", ENODEV);
 	EXPECT_EQ(0, system(cmd));
+}
+
+/* A relay that was being watched before it attached its chip hears of the first request. */
+TEST(epoll_before_attach)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	int fd = relay_open(), ep = epoll_create1(EPOLL_CLOEXEC), front;
+	struct ifpp_req req;
+	struct chip c;
+
+	ASSERT_EQ(0, epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+	EXPECT_EQ(0, epoll_wait(ep, &ev, 1, 0));
+	chip_new(&c, 1);
+	front = front_open(relay_attach(fd, &c), O_NONBLOCK);
+	ASSERT_LE(0, front);
+	while (epoll_wait(ep, &ev, 1, 0) == 1)
+		EXPECT_FALSE(ev.events & EPOLLIN);
+	ASSERT_LT(0, submit(front, &c, c.keys[0].id));
+	ASSERT_EQ(1, epoll_wait(ep, &ev, 1, 5000));
+	EXPECT_TRUE(ev.events & EPOLLIN);
+	EXPECT_EQ(IFPP_REQ_LOAD, relay_next(fd, &req));
+	close(front);
+	close(fd);
+	close(ep);
+}
+
+/*
+ * More chips than there is room for records: of the oldest that are gone each new one takes the
+ * place of one, but not of one that has a key in doubt, or that somebody has open.
+ */
+TEST_F_TIMEOUT(many, records_bounded, 180)
+{
+	struct chip doubt, open, c;
+	struct ifpp_info info_open;
+	int fd, front, held, i;
+	struct ifpp_req req;
+
+	chip_new(&doubt, 2);
+	fd = relay_open();
+	front = front_open(relay_attach(fd, &doubt), O_NONBLOCK);
+	ASSERT_LT(0, submit(front, &doubt, doubt.keys[0].id));
+	ASSERT_EQ(IFPP_REQ_LOAD, relay_next(fd, &req));
+	close(fd);
+	close(front);
+
+	chip_new(&open, 2);
+	fd = relay_open();
+	held = front_open(relay_attach(fd, &open), O_NONBLOCK);
+	close(fd);
+
+	for (i = 0; i < 1100; i++) {
+		fd = relay_open();
+		chip_new(&c, 1);
+		ASSERT_LE(0, relay_attach(fd, &c));
+		close(fd);
+	}
+	/* What the key's fate was is not forgotten: a report that adds one is still a lie. */
+	fd = relay_open();
+	memset(doubt.keys[doubt.n++].id, 0xad, IFPP_KEY_ID_LEN);
+	EXPECT_ERR(EBADE, relay_attach(fd, &doubt));
+	memset(open.keys[open.n++].id, 0xad, IFPP_KEY_ID_LEN);
+	EXPECT_ERR(EBADE, relay_attach(fd, &open));
+	ASSERT_EQ(0, info(held, &info_open));
+	EXPECT_EQ(2, info_open.keys_unspent);
+	/* Of the last the record is there, with its key. */
+	memset(c.keys[c.n++].id, 0xad, IFPP_KEY_ID_LEN);
+	EXPECT_ERR(EBADE, relay_attach(fd, &c));
+	close(fd);
+	close(held);
 }
 
 TEST_HARNESS_MAIN

@@ -8,7 +8,6 @@
 
 #include "netlink.h"
 
-static const guint8 eid[IFPP_EID_LEN] = { 0x89, 0x04, 0x90, 0x32 };
 static const guint8 key_id[IFPP_KEY_ID_LEN] = { 0xAB, 1, 2, 3 };
 
 typedef struct nl_msg Msg;
@@ -27,7 +26,6 @@ static Msg *dev(int command)
 	Msg *msg = begin(command);
 
 	nla_put_u32(msg, IFPP_A_DEV_INDEX, 7);
-	nla_put(msg, IFPP_A_DEV_EID, sizeof(eid), eid);
 	nla_put_u32(msg, IFPP_A_DEV_STATE, IFPP_STATE_LOCKING);
 	nla_put_u32(msg, IFPP_A_DEV_KEYS_UNSPENT, 1);
 	nla_put_u32(msg, IFPP_A_DEV_KEYS_UNKNOWN, 2);
@@ -49,7 +47,6 @@ static void test_dev(void)
 		g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(msg), &event));
 		g_assert_cmpuint(event.command, ==, commands[i]);
 		g_assert_cmpuint(event.dev.index, ==, 7);
-		g_assert_cmpmem(event.dev.eid, 16, eid, 16);
 		g_assert_cmpuint(event.dev.state, ==, IFPP_STATE_LOCKING);
 		g_assert_cmpuint(event.dev.keys_unspent, ==, 1);
 		g_assert_cmpuint(event.dev.keys_unknown, ==, 2);
@@ -69,6 +66,7 @@ static void test_others(void)
 	g_autoptr(Msg) tamper = begin(IFPP_CMD_TAMPER_NTF);
 	IfppNlEvent event;
 
+	nla_put_u16(host, IFPP_A_HOST_VERSION, IFPP_ABI_VERSION);
 	nla_put_u32(host, IFPP_A_HOST_STATE, IFPP_STATE_LOCKED);
 	nla_put_u32(host, IFPP_A_HOST_ANCHOR, IFPP_ANCHOR_BURNT);
 	nla_put_u32(host, IFPP_A_HOST_CHIPS, 3);
@@ -80,7 +78,6 @@ static void test_others(void)
 	g_assert_cmpuint(event.host.chips_locked, ==, 2);
 
 	nla_put_u32(load, IFPP_A_LOAD_INDEX, 5);
-	nla_put(load, IFPP_A_LOAD_EID, sizeof(eid), eid);
 	nla_put(load, IFPP_A_LOAD_KEY_ID, sizeof(key_id), key_id);
 	nla_put_s32(load, IFPP_A_LOAD_STATUS, -121);
 	nla_put_u32(load, IFPP_A_LOAD_REASON, 8);
@@ -97,16 +94,19 @@ static void test_others(void)
 	g_assert_cmpuint(event.load.verify_ns, ==, 0);
 	g_assert_cmpuint(event.load.chip_ns, ==, 5000000000u);
 
-	nla_put(tamper, IFPP_A_TAMPER_EID, sizeof(eid), eid);
+	nla_put_u32(tamper, IFPP_A_TAMPER_INDEX, 6);
 	nla_put_u32(tamper, IFPP_A_TAMPER_KIND, IFPP_TAMPER_KIND_KEY_LOST);
 	g_assert_true(ifpp_netlink_parse_event(nlmsg_hdr(tamper), &event));
+	g_assert_cmpuint(event.tamper.index, ==, 6);
 	g_assert_cmpuint(event.tamper.kind, ==, IFPP_TAMPER_KIND_KEY_LOST);
 }
 
 static void test_unsound(void)
 {
-	static const int lengths[] = { 0, 4, 15, 17 };
-	g_autoptr(Msg) no_eid = begin(IFPP_CMD_DEV_ADD_NTF);
+	static const int lengths[] = { 0, 1, 3 };
+	g_autoptr(Msg) no_index = begin(IFPP_CMD_DEV_ADD_NTF);
+	g_autoptr(Msg) version_1 = begin(IFPP_CMD_HOST_CHANGE_NTF);
+	g_autoptr(Msg) version_3 = begin(IFPP_CMD_HOST_CHANGE_NTF);
 	g_autoptr(Msg) no_status = begin(IFPP_CMD_LOAD_DONE_NTF);
 	g_autoptr(Msg) request = dev(IFPP_CMD_DEV_GET);
 	g_autoptr(Msg) other = dev(200);
@@ -116,10 +116,16 @@ static void test_unsound(void)
 	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(request), &event));
 	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(other), &event));
 
-	nla_put_u32(no_eid, IFPP_A_DEV_INDEX, 0);
-	nla_put_u32(no_eid, IFPP_A_DEV_STATE, 0);
-	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(no_eid), &event));
-	nla_put(no_status, IFPP_A_LOAD_EID, sizeof(eid), eid);
+	nla_put_u32(no_index, IFPP_A_DEV_STATE, 0);
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(no_index), &event));
+	/* The host's state was the first attribute. */
+	nla_put_u32(version_1, 1, IFPP_STATE_LOCKING);
+	nla_put_u32(version_1, 2, IFPP_ANCHOR_CLEAN);
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(version_1), &event));
+	nla_put_u16(version_3, IFPP_A_HOST_VERSION, 3);
+	nla_put_u32(version_3, IFPP_A_HOST_STATE, 0);
+	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(version_3), &event));
+	nla_put_u32(no_status, IFPP_A_LOAD_INDEX, 0);
 	nla_put(no_status, IFPP_A_LOAD_KEY_ID, sizeof(key_id), key_id);
 	g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(no_status), &event));
 
@@ -127,7 +133,7 @@ static void test_unsound(void)
 		g_autoptr(Msg) msg = begin(IFPP_CMD_TAMPER_NTF);
 		guint8 wrong[32] = { 0 };
 
-		nla_put(msg, IFPP_A_TAMPER_EID, lengths[i], wrong);
+		nla_put(msg, IFPP_A_TAMPER_INDEX, lengths[i], wrong);
 		g_assert_false(ifpp_netlink_parse_event(nlmsg_hdr(msg), &event));
 	}
 
@@ -146,7 +152,8 @@ static void test_names(void)
 	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_DRAINED), ==, "DRAINED");
 	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_LOCKING), ==, "LOCKING");
 	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_LOCKED), ==, "LOCKED");
-	g_assert_cmpstr(ifpp_state_name(4), ==, "UNKNOWN");
+	g_assert_cmpstr(ifpp_state_name(IFPP_STATE_CLOSED), ==, "CLOSED");
+	g_assert_cmpstr(ifpp_state_name(5), ==, "UNKNOWN");
 }
 
 int main(int argc, char **argv)

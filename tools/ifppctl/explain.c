@@ -17,6 +17,8 @@ static const struct {
 } table[] = {
 	{ EPERM, IFPP_EXIT_LOCKED, TRUE, "the chip or this machine is locked, for ever",
 	  "Nothing more can be loaded; ifppctl list shows which of the two it is" },
+	{ ENOMEDIUM, IFPP_EXIT_ACCESS, TRUE, "this machine's anchor cannot be read or is not its own, so it may be locked",
+	  "ifppctl list and dmesg say what to mend; nothing has been locked" },
 	{ EXDEV, IFPP_EXIT_REFUSED, FALSE, "sealed for another chip",
 	  "Take the package that carries this chip's EID, shown by ifppctl info" },
 	{ ENOKEY, IFPP_EXIT_REFUSED, TRUE, "the chip has no one-time key left",

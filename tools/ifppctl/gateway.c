@@ -121,6 +121,12 @@ gboolean ctl_gateway_finished(const char *path, IfppNetlink *nl, GError **error)
 
 	if (!ifpp_netlink_host_get(nl, &host, error))
 		return FALSE;
+	/* A guess is no reason to lock a machine for life. */
+	if (host.state == IFPP_STATE_CLOSED) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "host lock: this machine's anchor cannot be read or is not its own. "
+			    "ifppctl list says what to mend");
+		return FALSE;
+	}
 	if (host.state != IFPP_STATE_FACTORY)
 		return TRUE;
 	if (!path) {

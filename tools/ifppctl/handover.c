@@ -18,7 +18,7 @@ static gboolean is_due(IfppNetlink *nl, GError **error)
 
 	if (!ifpp_netlink_host_get(nl, &host, error))
 		return FALSE;
-	if (host.state == IFPP_STATE_FACTORY)
+	if (host.state == IFPP_STATE_FACTORY || host.state == IFPP_STATE_CLOSED)
 		return ctl_gateway_finished(ctl_gateway_file(), nl, error);
 	/* Locked before: a chip that is broken or gone by now keeps no modem from the field, one that is still open does. */
 	if (host.chips_locked == host.chips)

@@ -38,7 +38,13 @@ static const char *anchor_means(guint32 anchor)
 	case IFPP_ANCHOR_BURNT:
 		return "anchor burnt: locked across reboots";
 	case IFPP_ANCHOR_UNREADABLE:
-		return "anchor unreadable, which counts as burnt";
+		return "its anchor cannot be read, so nothing is loaded and nothing is locked. dmesg names it: check its "
+		       "driver, and anchor_nvmem, anchor_offset and anchor_len in /etc/modprobe.d";
+	case IFPP_ANCHOR_UNUSABLE:
+		return "its anchor holds what is not ours, or cannot be burnt, so nothing is loaded and nothing is locked. "
+		       "dmesg names it: clear that place if it is yours, else name another";
+	case IFPP_ANCHOR_PARAMETER:
+		return "locked by a parameter of the module";
 	case IFPP_ANCHOR_CMDLINE:
 		return "locked by the kernel command line";
 	default:
@@ -48,7 +54,8 @@ static const char *anchor_means(guint32 anchor)
 
 const char *ctl_anchor_name(guint32 anchor)
 {
-	static const char *const names[] = { "none", "clean", "burnt", "unreadable", "cmdline" };
+	static const char *const names[] = { "none", "clean", "burnt", "unreadable", "cmdline", "unusable",
+					     "parameter" };
 
 	return anchor < G_N_ELEMENTS(names) ? names[anchor] : "unknown";
 }

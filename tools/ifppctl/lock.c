@@ -204,7 +204,7 @@ static int lock_host(Ctl *ctl, gboolean if_finished, const char *gateway, GError
 	if ((gateway || if_finished) && !ctl_gateway_finished(gateway, nl, error))
 		return 0;
 	what = describe_host(ctl, nl, &host);
-	if (host.state == IFPP_STATE_FACTORY && !ctl_confirm(ctl, what, error))
+	if (host.state != IFPP_STATE_LOCKING && host.state != IFPP_STATE_LOCKED && !ctl_confirm(ctl, what, error))
 		return 0;
 	return ctl_lock_host(ctl, error);
 }

@@ -73,7 +73,8 @@ char *ctl_event_json(const IfppNlEvent *event)
 		ifpp_json_int(b, "chip_ns", event->load.chip_ns);
 		break;
 	case IFPP_CMD_TAMPER_NTF:
-		ifpp_json_eid(b, event->tamper.eid);
+		node = g_strdup_printf("ifpp%u", event->tamper.index);
+		ifpp_json_string(b, "device", node);
 		ifpp_json_string(b, "kind", tamper_name(event->tamper.kind));
 		break;
 	}
@@ -105,9 +106,8 @@ char *ctl_event_line(CtlOutput *out, const IfppNlEvent *event)
 		text = ctl_load_text(event);
 		return g_strdup_printf("ifpp%u: %s", event->load.index, text);
 	case IFPP_CMD_TAMPER_NTF:
-		ctl_show_eid(out, event->tamper.eid, eid);
-		return g_strdup_printf("EID %s: TAMPERING: its relay's report was refused: %s", eid,
-				       tamper_name(event->tamper.kind));
+		return g_strdup_printf("ifpp%u: TAMPERING: its relay's report was refused: %s. journalctl -u 'ifppd@*' "
+				       "names the chip", event->tamper.index, tamper_name(event->tamper.kind));
 	default:
 		return g_strdup("an event this program does not know");
 	}

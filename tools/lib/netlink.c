@@ -3,12 +3,15 @@
 #include "error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <linux/netlink.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* Room for the events of a full station between two turns of a busy main loop. */
 #define EVENT_BUFFER (256 * 1024)
@@ -17,6 +20,7 @@ struct _IfppNetlink {
 	struct nl_sock *request;
 	struct nl_sock *events;		/* NULL until watched */
 	int family;
+	GHashTable *eids;		/* by index of the node, as last seen */
 	GSource *source;
 	IfppNlEventFunc func;
 	gpointer user;
@@ -27,7 +31,6 @@ struct _IfppNetlink {
 
 static struct nla_policy dev_policy[IFPP_A_DEV_MAX + 1] = {
 	[IFPP_A_DEV_INDEX] = { .type = NLA_U32 },
-	[IFPP_A_DEV_EID] = { .minlen = IFPP_EID_LEN, .maxlen = IFPP_EID_LEN },
 	[IFPP_A_DEV_STATE] = { .type = NLA_U32 },
 	[IFPP_A_DEV_KEYS_UNSPENT] = { .type = NLA_U32 },
 	[IFPP_A_DEV_KEYS_UNKNOWN] = { .type = NLA_U32 },
@@ -40,6 +43,7 @@ static struct nla_policy dev_policy[IFPP_A_DEV_MAX + 1] = {
 };
 
 static struct nla_policy host_policy[IFPP_A_HOST_MAX + 1] = {
+	[IFPP_A_HOST_VERSION] = { .type = NLA_U16, .maxlen = sizeof(guint16) },
 	[IFPP_A_HOST_STATE] = { .type = NLA_U32 },
 	[IFPP_A_HOST_ANCHOR] = { .type = NLA_U32 },
 	[IFPP_A_HOST_CHIPS] = { .type = NLA_U32 },
@@ -48,7 +52,6 @@ static struct nla_policy host_policy[IFPP_A_HOST_MAX + 1] = {
 
 static struct nla_policy load_policy[IFPP_A_LOAD_MAX + 1] = {
 	[IFPP_A_LOAD_INDEX] = { .type = NLA_U32 },
-	[IFPP_A_LOAD_EID] = { .minlen = IFPP_EID_LEN, .maxlen = IFPP_EID_LEN },
 	[IFPP_A_LOAD_KEY_ID] = { .minlen = IFPP_KEY_ID_LEN, .maxlen = IFPP_KEY_ID_LEN },
 	[IFPP_A_LOAD_STATUS] = { .type = NLA_S32 },
 	[IFPP_A_LOAD_REASON] = { .type = NLA_U32 },
@@ -60,7 +63,7 @@ static struct nla_policy load_policy[IFPP_A_LOAD_MAX + 1] = {
 };
 
 static struct nla_policy tamper_policy[IFPP_A_TAMPER_MAX + 1] = {
-	[IFPP_A_TAMPER_EID] = { .minlen = IFPP_EID_LEN, .maxlen = IFPP_EID_LEN },
+	[IFPP_A_TAMPER_INDEX] = { .type = NLA_U32 },
 	[IFPP_A_TAMPER_KIND] = { .type = NLA_U32 },
 };
 
@@ -87,10 +90,9 @@ static gboolean parse_dev(struct nlmsghdr *hdr, IfppNlDev *dev)
 	struct nlattr *a[IFPP_A_DEV_MAX + 1];
 
 	if (genlmsg_parse(hdr, 0, a, IFPP_A_DEV_MAX, dev_policy) < 0 || !a[IFPP_A_DEV_INDEX] ||
-	    !a[IFPP_A_DEV_EID] || !a[IFPP_A_DEV_STATE])
+	    !a[IFPP_A_DEV_STATE])
 		return FALSE;
 	dev->index = get_u32(a[IFPP_A_DEV_INDEX]);
-	memcpy(dev->eid, nla_data(a[IFPP_A_DEV_EID]), sizeof(dev->eid));
 	dev->state = get_u32(a[IFPP_A_DEV_STATE]);
 	dev->keys_unspent = get_u32(a[IFPP_A_DEV_KEYS_UNSPENT]);
 	dev->keys_unknown = get_u32(a[IFPP_A_DEV_KEYS_UNKNOWN]);
@@ -107,7 +109,8 @@ static gboolean parse_host(struct nlmsghdr *hdr, IfppNlHost *host)
 {
 	struct nlattr *a[IFPP_A_HOST_MAX + 1];
 
-	if (genlmsg_parse(hdr, 0, a, IFPP_A_HOST_MAX, host_policy) < 0 || !a[IFPP_A_HOST_STATE])
+	if (genlmsg_parse(hdr, 0, a, IFPP_A_HOST_MAX, host_policy) < 0 || !a[IFPP_A_HOST_STATE] ||
+	    !a[IFPP_A_HOST_VERSION] || nla_get_u16(a[IFPP_A_HOST_VERSION]) != IFPP_ABI_VERSION)
 		return FALSE;
 	host->state = get_u32(a[IFPP_A_HOST_STATE]);
 	host->anchor = get_u32(a[IFPP_A_HOST_ANCHOR]);
@@ -120,11 +123,10 @@ static gboolean parse_load(struct nlmsghdr *hdr, IfppNlEvent *event)
 {
 	struct nlattr *a[IFPP_A_LOAD_MAX + 1];
 
-	if (genlmsg_parse(hdr, 0, a, IFPP_A_LOAD_MAX, load_policy) < 0 || !a[IFPP_A_LOAD_EID] ||
+	if (genlmsg_parse(hdr, 0, a, IFPP_A_LOAD_MAX, load_policy) < 0 || !a[IFPP_A_LOAD_INDEX] ||
 	    !a[IFPP_A_LOAD_KEY_ID] || !a[IFPP_A_LOAD_STATUS])
 		return FALSE;
 	event->load.index = get_u32(a[IFPP_A_LOAD_INDEX]);
-	memcpy(event->load.eid, nla_data(a[IFPP_A_LOAD_EID]), IFPP_EID_LEN);
 	memcpy(event->load.key_id, nla_data(a[IFPP_A_LOAD_KEY_ID]), IFPP_KEY_ID_LEN);
 	event->load.status = nla_get_s32(a[IFPP_A_LOAD_STATUS]);
 	event->load.reason = get_u32(a[IFPP_A_LOAD_REASON]);
@@ -140,9 +142,9 @@ static gboolean parse_tamper(struct nlmsghdr *hdr, IfppNlEvent *event)
 {
 	struct nlattr *a[IFPP_A_TAMPER_MAX + 1];
 
-	if (genlmsg_parse(hdr, 0, a, IFPP_A_TAMPER_MAX, tamper_policy) < 0 || !a[IFPP_A_TAMPER_EID])
+	if (genlmsg_parse(hdr, 0, a, IFPP_A_TAMPER_MAX, tamper_policy) < 0 || !a[IFPP_A_TAMPER_INDEX])
 		return FALSE;
-	memcpy(event->tamper.eid, nla_data(a[IFPP_A_TAMPER_EID]), IFPP_EID_LEN);
+	event->tamper.index = get_u32(a[IFPP_A_TAMPER_INDEX]);
 	event->tamper.kind = get_u32(a[IFPP_A_TAMPER_KIND]);
 	return TRUE;
 }
@@ -229,7 +231,7 @@ static gboolean request(IfppNetlink *nl, int command, int flags, nl_recvmsg_msg_
 
 	if (nl->error == EPERM || nl->error == EACCES) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS,
-			    "the ifpp driver: this operation needs the capability CAP_NET_ADMIN");
+			    "the ifpp driver: this operation needs the capability CAP_SYS_ADMIN, outside of containers");
 	} else if (nl->error == ENOENT || nl->error == EOPNOTSUPP) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the ifpp driver: it was unloaded meanwhile");
 	} else if (nl->error) {
@@ -258,6 +260,7 @@ IfppNetlink *ifpp_netlink_new(GError **error)
 	g_autoptr(IfppNetlink) nl = g_new0(IfppNetlink, 1);
 	int on = 1;
 
+	nl->eids = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	nl->request = connect_socket();
 	if (!nl->request) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "generic netlink: no socket: %s",
@@ -283,25 +286,72 @@ void ifpp_netlink_free(IfppNetlink *nl)
 	}
 	g_clear_pointer(&nl->events, nl_socket_free);
 	g_clear_pointer(&nl->request, nl_socket_free);
+	g_clear_pointer(&nl->eids, g_hash_table_unref);
 	g_free(nl->reason);
 	g_free(nl);
 }
 
+/*
+ * The kernel tells an EID to whoever may open the chip's node, and to nobody else. What is told of
+ * a node later is of the chip that it had @first, even if the node has gone, or is another's by now.
+ */
+static void fill_eid(IfppNetlink *nl, guint32 index, gboolean first, guint8 eid[IFPP_EID_LEN])
+{
+	g_autofree char *node = g_strdup_printf("/dev/ifpp%u", index);
+	struct ifpp_info info = { 0 };
+	const guint8 *known;
+	int fd = -1;
+
+	if (first)
+		g_hash_table_remove(nl->eids, GUINT_TO_POINTER(index));
+	if (!g_hash_table_contains(nl->eids, GUINT_TO_POINTER(index)))
+		fd = open(node, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (fd >= 0 && !ioctl(fd, IFPP_IOC_INFO, &info))
+		g_hash_table_insert(nl->eids, GUINT_TO_POINTER(index), g_memdup2(info.eid, IFPP_EID_LEN));
+	if (fd >= 0)
+		close(fd);
+	known = g_hash_table_lookup(nl->eids, GUINT_TO_POINTER(index));
+	if (known)
+		memcpy(eid, known, IFPP_EID_LEN);
+}
+
+static void other_version(GError **error)
+{
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "the ifpp driver: the one that is loaded is of another release than "
+		    "this program. Install both of one release, then: modprobe -r ifpp; modprobe ifpp");
+}
+
+typedef struct {
+	IfppNetlink *nl;
+	GArray *devs;
+	gboolean unsound;
+} Dump;
+
 static int on_dump(struct nl_msg *msg, void *user)
 {
+	Dump *dump = user;
 	IfppNlDev dev = { 0 };
 
-	if (parse_dev(nlmsg_hdr(msg), &dev))
-		g_array_append_val((GArray *)user, dev);
+	if (parse_dev(nlmsg_hdr(msg), &dev)) {
+		fill_eid(dump->nl, dev.index, TRUE, dev.eid);
+		g_array_append_val(dump->devs, dev);
+	} else {
+		dump->unsound = TRUE;
+	}
 	return NL_OK;
 }
 
 GArray *ifpp_netlink_dump(IfppNetlink *nl, GError **error)
 {
 	g_autoptr(GArray) devs = g_array_new(FALSE, FALSE, sizeof(IfppNlDev));
+	Dump dump = { nl, devs, FALSE };
 
-	if (!request(nl, IFPP_CMD_DEV_GET, NLM_F_DUMP, on_dump, devs, error))
+	if (!request(nl, IFPP_CMD_DEV_GET, NLM_F_DUMP, on_dump, &dump, error))
 		return NULL;
+	if (dump.unsound) {
+		other_version(error);
+		return NULL;
+	}
 	return g_steal_pointer(&devs);
 }
 
@@ -326,7 +376,7 @@ static gboolean host_request(IfppNetlink *nl, int command, IfppNlHost *out, GErr
 	if (!request(nl, command, NLM_F_ACK, on_host, &answer, error))
 		return FALSE;
 	if (!answer.seen)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "the ifpp driver: it did not tell the host's state");
+		other_version(error);
 	return answer.seen;
 }
 
@@ -345,8 +395,13 @@ static int on_event(struct nl_msg *msg, void *user)
 	IfppNetlink *nl = user;
 	IfppNlEvent event;
 
-	if (ifpp_netlink_parse_event(nlmsg_hdr(msg), &event))
-		nl->func(&event, nl->user);
+	if (!ifpp_netlink_parse_event(nlmsg_hdr(msg), &event))
+		return NL_OK;
+	if (event.command == IFPP_CMD_LOAD_DONE_NTF)
+		fill_eid(nl, event.load.index, FALSE, event.load.eid);
+	else if (event.command != IFPP_CMD_HOST_CHANGE_NTF && event.command != IFPP_CMD_TAMPER_NTF)
+		fill_eid(nl, event.dev.index, event.command == IFPP_CMD_DEV_ADD_NTF, event.dev.eid);
+	nl->func(&event, nl->user);
 	return NL_OK;
 }
 
@@ -401,7 +456,7 @@ gboolean ifpp_netlink_watch(IfppNetlink *nl, IfppNlEventFunc func, gpointer user
 
 const char *ifpp_state_name(guint32 state)
 {
-	static const char *const names[] = { "FACTORY", "DRAINED", "LOCKING", "LOCKED" };
+	static const char *const names[] = { "FACTORY", "DRAINED", "LOCKING", "LOCKED", "CLOSED" };
 
 	return state < G_N_ELEMENTS(names) ? names[state] : "UNKNOWN";
 }

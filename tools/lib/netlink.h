@@ -9,7 +9,7 @@
 
 typedef struct {
 	guint32 index;
-	guint8 eid[IFPP_EID_LEN];
+	guint8 eid[IFPP_EID_LEN];	/* zeroes where the caller may not open the node */
 	guint32 state;			/* enum ifpp_state */
 	guint32 keys_unspent, keys_unknown, keys_spent;
 	gboolean online;
@@ -37,7 +37,7 @@ typedef struct {
 			guint64 queue_ns, verify_ns, chip_ns;	/* parts of it */
 		} load;
 		struct {
-			guint8 eid[IFPP_EID_LEN];
+			guint32 index;	/* of the node that the chip has, or was to get */
 			guint32 kind;	/* enum ifpp_tamper_kind */
 		} tamper;
 	};
@@ -54,7 +54,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppNetlink, ifpp_netlink_free)
 
 GArray *ifpp_netlink_dump(IfppNetlink *nl, GError **error);	/* of IfppNlDev */
 gboolean ifpp_netlink_host_get(IfppNetlink *nl, IfppNlHost *out, GError **error);
-gboolean ifpp_netlink_host_lock(IfppNetlink *nl, IfppNlHost *out, GError **error);	/* ACCESS without CAP_NET_ADMIN */
+gboolean ifpp_netlink_host_lock(IfppNetlink *nl, IfppNlHost *out, GError **error);	/* ACCESS without CAP_SYS_ADMIN */
 /* Subscribe to the group "events"; @func runs from the thread-default main context until free. */
 gboolean ifpp_netlink_watch(IfppNetlink *nl, IfppNlEventFunc func, gpointer user, GError **error);
 
@@ -67,6 +67,6 @@ gboolean ifpp_netlink_watch(IfppNetlink *nl, IfppNlEventFunc func, gpointer user
  */
 gboolean ifpp_netlink_parse_event(struct nlmsghdr *hdr, IfppNlEvent *event);
 
-const char *ifpp_state_name(guint32 state);	/* "FACTORY", "DRAINED", "LOCKING", "LOCKED" */
+const char *ifpp_state_name(guint32 state);	/* "FACTORY", "DRAINED", "LOCKING", "LOCKED", "CLOSED" */
 
 #endif

@@ -16,6 +16,8 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+#define IFPP_ABI_VERSION	2	/* of this header and of netlink */
+
 #define IFPP_EID_LEN		16	/* as in tag 5A, high nibble first */
 #define IFPP_KEY_ID_LEN		32	/* SHA-256 of the uncompressed otPK */
 #define IFPP_CHALLENGE_LEN	16
@@ -49,17 +51,20 @@ struct ifpp_pkg_hdr {
 };
 
 /**
- * enum ifpp_state - a chip's state and the host's; it only ever grows
+ * enum ifpp_state - a chip's state and the host's; up to LOCKED it only ever grows
  * @IFPP_STATE_FACTORY:	one-time keys left, loads accepted
  * @IFPP_STATE_DRAINED:	no one-time key left, not locked
  * @IFPP_STATE_LOCKING:	irrevocable, chip or anchor not yet proven
  * @IFPP_STATE_LOCKED:	for ever
+ * @IFPP_STATE_CLOSED:	the host only: its anchor cannot be read or is not its own, so that loads
+ *			are refused until it is mended; no lock
  */
 enum ifpp_state {
 	IFPP_STATE_FACTORY	= 0,
 	IFPP_STATE_DRAINED	= 1,
 	IFPP_STATE_LOCKING	= 2,
 	IFPP_STATE_LOCKED	= 3,
+	IFPP_STATE_CLOSED	= 4,
 };
 
 /**
@@ -97,7 +102,7 @@ struct ifpp_key {
  *
  * @status:	0: the chip installed the profile; else a negative errno
  * @reason:	0; 1..127: the chip's SGP.22 errorReason; 256 and up: the daemon's
- *		refusal (tools/lib/error.h)
+ *		refusal
  * @key_id:	of the package
  * @keys_left:	unspent one-time keys afterwards
  * @apdus:	command APDUs the daemon sent to the chip for this package
@@ -130,7 +135,7 @@ struct ifpp_result {
  * @index:	out: N of /dev/ifppN
  * @eid:	out: of the chip
  * @state:	out: enum ifpp_state of the chip
- * @host_state:	out: enum ifpp_state of this machine: FACTORY, LOCKING or LOCKED
+ * @host_state:	out: enum ifpp_state of this machine: FACTORY, CLOSED, LOCKING or LOCKED
  * @keys_unspent: out: keys that can be used
  * @keys_unknown: out: keys whose fate is unknown until the chip says
  * @keys_spent:	out: keys that are gone
@@ -218,7 +223,7 @@ struct ifpp_lock {
  * @keys:	user pointer
  *
  * EBUSY: another relay serves this chip, or this file is attached already.
- * EAGAIN: the host's anchor could not be read yet. ENOSPC: 256 chips are attached.
+ * ENOSPC: 256 chips are attached, or 1024 on record of which none can be forgotten.
  * EBADE: the report contradicts the chip's record; announced as tampering.
  */
 struct ifpp_attach {

@@ -15,8 +15,13 @@
  *   again.
  * @IFPP_ANCHOR_CLEAN: Configured, readable, not burnt.
  * @IFPP_ANCHOR_BURNT: Burnt and read back.
- * @IFPP_ANCHOR_UNREADABLE: Configured but not readable, which counts as burnt.
+ * @IFPP_ANCHOR_UNREADABLE: Configured but not readable. Loads are refused
+ *   until it is.
  * @IFPP_ANCHOR_CMDLINE: Locked by the kernel command line.
+ * @IFPP_ANCHOR_UNUSABLE: Readable, but it holds what is neither clean nor a
+ *   lock, or is not of whole words. Loads are refused until it is mended.
+ * @IFPP_ANCHOR_PARAMETER: Locked by a module parameter, which the next load
+ *   may lack.
  */
 enum ifpp_anchor {
 	IFPP_ANCHOR_NONE,
@@ -24,6 +29,8 @@ enum ifpp_anchor {
 	IFPP_ANCHOR_BURNT,
 	IFPP_ANCHOR_UNREADABLE,
 	IFPP_ANCHOR_CMDLINE,
+	IFPP_ANCHOR_UNUSABLE,
+	IFPP_ANCHOR_PARAMETER,
 };
 
 /**
@@ -45,7 +52,6 @@ enum ifpp_tamper_kind {
 
 enum {
 	IFPP_A_DEV_INDEX = 1,
-	IFPP_A_DEV_EID,
 	IFPP_A_DEV_STATE,
 	IFPP_A_DEV_KEYS_UNSPENT,
 	IFPP_A_DEV_KEYS_UNKNOWN,
@@ -61,7 +67,8 @@ enum {
 };
 
 enum {
-	IFPP_A_HOST_STATE = 1,
+	IFPP_A_HOST_VERSION = 1,
+	IFPP_A_HOST_STATE,
 	IFPP_A_HOST_ANCHOR,
 	IFPP_A_HOST_CHIPS,
 	IFPP_A_HOST_CHIPS_LOCKED,
@@ -72,7 +79,6 @@ enum {
 
 enum {
 	IFPP_A_LOAD_INDEX = 1,
-	IFPP_A_LOAD_EID,
 	IFPP_A_LOAD_KEY_ID,
 	IFPP_A_LOAD_STATUS,
 	IFPP_A_LOAD_REASON,
@@ -87,7 +93,7 @@ enum {
 };
 
 enum {
-	IFPP_A_TAMPER_EID = 1,
+	IFPP_A_TAMPER_INDEX = 1,
 	IFPP_A_TAMPER_KIND,
 
 	__IFPP_A_TAMPER_MAX,

@@ -20,6 +20,14 @@ module_param(read_fails, bool, 0644);
 static bool write_fails;
 module_param(write_fails, bool, 0644);
 
+static int write_fails_at = -1;
+module_param(write_fails_at, int, 0644);
+MODULE_PARM_DESC(write_fails_at, "Only there");
+
+static bool words;
+module_param(words, bool, 0444);
+MODULE_PARM_DESC(words, "Reads and writes of whole words only, as most controllers of fuses want them");
+
 static bool deaf;
 module_param(deaf, bool, 0644);
 MODULE_PARM_DESC(deaf, "Writes succeed and burn nothing");
@@ -28,6 +36,8 @@ static int otp_read(void *priv, unsigned int offset, void *val, size_t bytes)
 {
 	if (read_fails)
 		return -EIO;
+	if (words && (offset | bytes) % 4)
+		return -EINVAL;
 	memcpy(val, fuses + offset, bytes);
 	return 0;
 }
@@ -36,8 +46,10 @@ static int otp_write(void *priv, unsigned int offset, void *val, size_t bytes)
 {
 	size_t i;
 
-	if (write_fails)
+	if (write_fails || offset == write_fails_at)
 		return -EIO;
+	if (words && (offset | bytes) % 4)
+		return -EINVAL;
 	for (i = 0; i < bytes && !deaf; i++)
 		fuses[offset + i] |= ((u8 *)val)[i];
 	return 0;
