@@ -256,7 +256,7 @@ GPtrArray *station_seal(Station *station, guint count)
 	g_setenv("SOFTHSM2_CONF", station->world->conf, TRUE);
 	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", station->world->home, "--pin-file",
 				    station->world->pin, "--euicc", station->data, "--count", n, "--out",
-				    station->packages, upp ? "--upp" : NULL, upp, NULL), ==, 0);
+				    station->packages, upp ? "--class" : NULL, "test", "--upp", upp, NULL), ==, 0);
 	dir = g_dir_open(station->packages, 0, NULL);
 	g_assert_nonnull(dir);
 	while ((name = g_dir_read_name(dir))) {

@@ -400,7 +400,8 @@ static guint open_all(Fixture *f)
 /* A profile of several segments with a chosen ICCID. */
 static void write_profile(const char *path, const char *iccid, gsize padding)
 {
-	const ProfileRecord record = { .iccid = iccid };
+	static const guint8 ki[16] = "made for a test", opc[16] = "made for another";
+	const ProfileRecord record = { .iccid = iccid, .ki = ki, .opc = opc };
 	GByteArray *small = profile_builtin(0, NULL), *upp;
 	g_autoptr(GByteArray) big = g_byte_array_new();
 	g_autofree guint8 *zero = g_malloc0(padding);
@@ -647,11 +648,27 @@ static void profile_build(Fixture *f, gconstpointer data)
 	} bad[] = {
 		{ "ICCID,IMSI\n8949449999999990024,001010000000001\n", "check digit 3" },
 		{ "ICCID,IMSI\n8949449999999990023,00101\n", "line 2: IMSI 00101" },
+		{ "ICCID,IMSI\n8949449999999990023,\n", "line 2: column IMSI is empty" },
+		{ "ICCID\n894944999999999002\n", "the check digit 3 is missing, or say --no-check-digit" },
+		{ "ICCID\n8949449999999990023\n89000123456789012341\n", "line 3: ICCID 89000123456789012341 has 20 digits, the first one 19" },
+		{ "ICCID\n8.9494E+18\n", "8.9494E+18 is not 18 to 20 digits (a spreadsheet must take the column for text)" },
+		{ "ICCID,Ki\n8949449999999990023,000102030405060708090a0b0c0d0e0f\n", "this Ki is published" },
+		{ "ICCID,Ki\n8949449999999990023,00000000000000000000000000000000\n", "this Ki is published, or no key at all" },
+		{ "ICCID,Ki,OPc\n8949449999999990015,101112131415161718191a1b1c1d1e1f,ffeeddccbbaa99887766554433221100\n"
+		  "8949449999999990023,101112131415161718191A1B1C1D1E1F,ffeeddccbbaa99887766554433221100\n",
+		  "line 3: the same Ki as on a line before" },
+		{ "ICCID,Ki,OP,OPc\n8949449999999990023,101112131415161718191a1b1c1d1e1f,00,00\n", "OP goes with Ki, and not with OPc" },
+		{ "ICCID,PIN1\n8949449999999990023,12\n", "PIN1 is not 4 to 8 digits" },
+		{ "ICCID,PUK1\n8949449999999990023,1234567\n", "PUK1 is not 8 digits" },
+		{ "ICCID,SPN\n8949449999999990023,12345678901234567\n", "SPN 12345678901234567 is not" },
+		{ "ICCID,MSISDN\n8949449999999990023,49x\n", "number 49x" },
+		{ "ICCID\n\"8949449999999990023\n", "ends within quotes" },
+		{ "ICCID\n8949\"449999999990023\n", "line 2: the quotes are wrong" },
 		{ "ICCID\n8949449999999990023\n8949449999999990023\n", "line 3: ICCID 8949449999999990023 is there twice" },
-		{ "ICCID,IMSI\n894944999999999002,1234567\n894944999999999003,1234567\n", "IMSI 1234567 is there twice" },
+		{ "ICCID,IMSI\n8949449999999990023,001010000000001\n8949449999999990015,001010000000001\n", "IMSI 001010000000001 is there twice" },
 		{ "ICCID,Ki\n8949449999999990023,00\n", "Ki is not 32 hex digits" },
 		{ "ICCID,Ki\n8949449999999990023\n", "1 fields instead of 2" },
-		{ "ICCID\n8949449999999990023,1\n", "more than 1 fields" },
+		{ "ICCID\n8949449999999990023,1\n", "2 fields instead of 1" },
 		{ "ICCID,ICCID\n1,1\n", "there twice" },
 		{ "IMSI\n1\n", "no column ICCID" },
 		{ "ICCID,PIN\n1,1\n", "PIN: not a column" },
@@ -659,9 +676,13 @@ static void profile_build(Fixture *f, gconstpointer data)
 		{ "ICCID\n", "no record" },
 		{ "", "no record" },
 	};
-	static const char good[] = "# of the test order\r\nICCID, IMSI, Ki, OPc\r\n"
-				   "89000123456789012341,001010123456063,00112233445566778899aabbccddeeff,"
-				   "ffeeddccbbaa99887766554433221100\r\n\r\n8949449999999990023,,,\n894944999999999002,1234567,,";
+	static const char good[] = "# of the \"test\" order\r\nICCID, IMSI, Ki, OPc\r\n"
+				   "8949449999999990015,001010123456063,101112131415161718191a1b1c1d1e1f,"
+				   "ffeeddccbbaa99887766554433221100\r\n\r\n"
+				   "8949449999999990023,001010123456064,202122232425262728292a2b2c2d2e2f,"
+				   "ffeeddccbbaa99887766554433221100\n"
+				   "8949449999999990031,001010123456065,303132333435363738393a3b3c3d3e3f,"
+				   "ffeeddccbbaa99887766554433221100";
 	g_autoptr(GBytes) upp = NULL;
 
 	remove_all("built");
@@ -671,18 +692,176 @@ static void profile_build(Fixture *f, gconstpointer data)
 		expect(2, bad[i].says, BUILD, smdpf);
 		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
 	}
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,PIN2\n8949449999999990023,1234\n", -1, NULL));
+	expect(5, "line 2: profile: no PIN 2 of the right length", BUILD, smdpf);
 	g_assert_true(g_file_set_contents("records.csv", good, -1, NULL));
 	expect(5, "pin", "%s profile build --template pin --records records.csv --out built", smdpf);
 	must(BUILD, smdpf);
 	g_assert_cmpuint(count_files("built"), ==, 3);
-	upp = read_file("built/89000123456789012341.der");
+	upp = read_file("built/8949449999999990015.der");
 	g_assert_nonnull(memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp),
-				"\x00\x11\x22\x33\x44\x55\x66\x77\x88\x99\xaa\xbb\xcc\xdd\xee\xff", 16));
+				"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f", 16));
 
 	/* and what was built can be sealed, each profile once */
 	make_chips(3, 1);
 	must(SEAL "--euicc data --upp built", smdpf);
 	g_assert_cmpuint(open_all(f), ==, 3);
+}
+
+/* One profile is built of these records, and has all of these bytes. */
+static void built_has(const char *csv, gsize len, const char *iccid, const char *const *hex)
+{
+	g_autofree char *path = g_strdup_printf("built/%s.der", iccid);
+	g_autoptr(GBytes) upp = NULL;
+
+	remove_all("built");
+	g_assert_true(g_file_set_contents("records.csv", csv, len, NULL));
+	must(BUILD, smdpf);
+	upp = read_file(path);
+	for (guint i = 0; hex[i]; i++) {
+		g_autoptr(GBytes) want = ifpp_unhex(hex[i]);
+
+		if (!memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp), g_bytes_get_data(want, NULL),
+			    g_bytes_get_size(want)))
+			g_error("%s is not in the profile of %s", hex[i], csv);
+	}
+}
+
+/* As spreadsheets write it: byte order mark, semicolons, tabs, quotes, CRLF, names in another case. */
+static void csv_dialects(Fixture *f, gconstpointer data)
+{
+	static const char *const files[] = {
+		"ICCID,IMSI,Ki,OPc\n8949449999999990023,001010000000001,%s,%s\n",
+		"\xEF\xBB\xBF" "ICCID,IMSI,Ki,OPc\r\n8949449999999990023,001010000000001,%s,%s\r\n",
+		"ICCID;IMSI;Ki;OPc\r\n8949449999999990023;001010000000001;%s;%s",
+		"iccid\timsi\tk\topc\n8949449999999990023\t001010000000001\t%s\t%s\n",
+		"\xEF\xBB\xBF\"ICCID\";\"IMSI\";\"Ki\";\"OPc\"\r\n\"8949449999999990023\";\"001010000000001\";\"%s\";\"%s\"\r\n\r\n",
+		" ICCID , IMSI , Ki , OPc \n 8949449999999990023 , 001010000000001 , %s , %s \n",
+	};
+	static const char *const has[] = {
+		"101112131415161718191a1b1c1d1e1f", "ffeeddccbbaa99887766554433221100", "080910100000000010", NULL
+	};
+
+	write_profile("template.der", "8949449999999990015", 0);
+	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
+		g_auto(GStrv) parts = g_strsplit(files[i], "%s", -1);
+		g_autofree char *csv = g_strconcat(parts[0], has[0], parts[1], has[1], parts[2], NULL);
+
+		built_has(csv, strlen(csv), "8949449999999990023", has);
+	}
+}
+
+static void imsi_lost_zeros(Fixture *f, gconstpointer data)
+{
+	write_profile("template.der", "8949449999999990015", 0);
+	remove_all("built");
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,IMSI\n8949449999999990023,1010000000001\n", -1, NULL));
+	expect(2, "IMSI 1010000000001 has 13 digits instead of 15: were zeros", BUILD, smdpf);
+	g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	must(BUILD " --short-imsi", smdpf);
+	/* nor is a wrong line in many: line and column, and nothing is made */
+	{
+		g_autoptr(GString) csv = g_string_new("ICCID,IMSI\n");
+
+		for (guint i = 0; i < 2000; i++) {
+			g_autofree char *body = g_strdup_printf("894944%012u", i);
+
+			g_string_append_printf(csv, "%s%c,%s00101%08u\n", body, profile_luhn(body), i == 1234 ? "" : "00", i);
+		}
+		remove_all("built");
+		g_assert_true(g_file_set_contents("records.csv", csv->str, csv->len, NULL));
+		expect(2, "line 1236: IMSI 0010100001234 has 13 digits", BUILD, smdpf);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+}
+
+/* The built-in profile with an ISIM as TS.48 has it, and files that grow. */
+static void put_text_file(GByteArray *out, guint32 member, const char *fcp, const char *text)
+{
+	g_autoptr(GBytes) descriptor = ifpp_unhex(fcp);
+	g_autoptr(GByteArray) content = g_byte_array_new(), file = g_byte_array_new();
+
+	ifpp_tlv_put(file, 0xA1, g_bytes_get_data(descriptor, NULL), g_bytes_get_size(descriptor));
+	if (text) {
+		ifpp_tlv_put(content, 0x80, text, strlen(text));
+		ifpp_tlv_put(file, 0x83, content->data, content->len);
+	}
+	ifpp_tlv_put(out, member, file->data, file->len);
+}
+
+static void write_ims_template(const char *path)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new(), isim = g_byte_array_new(), opt = g_byte_array_new();
+	GByteArray *small = profile_builtin(0, NULL);
+
+	g_byte_array_append(isim, (const guint8 *)"\xA0\x05\x80\x00\x81\x01\x20\x81\x06\x67\x81\x0f\x01\x02\x05", 15);
+	put_text_file(isim, 0xA3, "8202412183026f028b036f0601800120a500", "001010123456789@test.3gpp.com");
+	put_text_file(isim, 0xA4, "82044221004083026f048b036f06018001c0a500", "sip:001010123456789@ims.mnc001.mcc001.3gppnetwork.org");
+	put_text_file(isim, 0xA5, "8202412183026f038b036f0601800120a500", "test.3gpp.com");
+	g_byte_array_append(opt, (const guint8 *)"\xA0\x05\x80\x00\x81\x01\x21\x81\x06\x67\x81\x0f\x01\x02\x06", 15);
+	put_text_file(opt, 0xA7, "82044221001c83026f408b036f06048001388800a500", NULL);
+	g_byte_array_append(out, small->data, small->len - 9);
+	ifpp_tlv_put(out, 0xB5, isim->data, isim->len);
+	ifpp_tlv_put(out, 0xB4, opt->data, opt->len);
+	g_byte_array_append(out, small->data + small->len - 9, 9);
+	g_assert_true(g_file_set_contents(path, (const char *)out->data, out->len, NULL));
+	ifpp_secret_free(small);
+}
+
+/* IMPI, IMPU and domain follow the IMSI unless they are given; nothing of the template's subscriber is left. */
+static void isim_follows_imsi(Fixture *f, gconstpointer data)
+{
+	static const char csv[] = "ICCID,IMSI,Ki,OP,MSISDN,SPN,PIN1,PUK1,ADM,ACC\n8949449999999990023,262011234567890,"
+				  "465b5ce8b199b49faa5f0a2ee238a6bd,cdc202d5123e20f62b6d676ac72cb318,+491701234567,Telco,4711,"
+				  "12345678,0123456789abcdef,8001\n";
+	static const char given[] = "ICCID,IMSI,Ki,OPc,IMPI,IMPU,DOMAIN\n8949449999999990023,262011234567890,"
+				    "465b5ce8b199b49faa5f0a2ee238a6bd,cdc202d5123e20f62b6d676ac72cb318,me@telco,sip:me@telco,telco\n";
+	g_autofree char *domain = g_strdup("696d732e6d6e633030312e6d63633236322e336770706e6574776f726b2e6f7267");
+	g_autofree char *impi = g_strdup_printf("803132363230313132333435363738393040%s", domain);
+	g_autofree char *impu = g_strdup_printf("80357369703a32363230313132333435363738393040%s", domain);
+	const char *has[] = { domain, impi, impu, "8001", "0791947110325476", "0054656c636fff", "34373131ffffffff",
+			      "3132333435363738", "0123456789abcdef", "8210465b5ce8b199b49faa5f0a2ee238a6bd", "800101", NULL };
+	static const char *const has_given[] = { "80086d654074656c636f", "800c7369703a6d654074656c636f", "800574656c636f", NULL };
+	/* TS 35.208, 4.3 */
+	g_autoptr(GBytes) k = ifpp_unhex("465b5ce8b199b49faa5f0a2ee238a6bc"), op = ifpp_unhex("cdc202d5123e20f62b6d676ac72cb318");
+	g_autoptr(GBytes) want = ifpp_unhex("cd63cb71954a9f4e48a5994e37a02baf"), upp = NULL;
+	guint8 opc[16];
+
+	g_assert_true(profile_opc(g_bytes_get_data(k, NULL), g_bytes_get_data(op, NULL), opc));
+	g_assert_cmpmem(opc, 16, g_bytes_get_data(want, NULL), 16);
+	write_ims_template("template.der");
+	built_has(csv, strlen(csv), "8949449999999990023", has);
+	upp = read_file("built/8949449999999990023.der");
+	g_assert_null(memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp), "001010123456789@", 16));
+	/* what was built is sound, and goes into a chip */
+	make_chips(1, 1);
+	must(SEAL "--euicc data --upp built", smdpf);
+	built_has(given, strlen(given), "8949449999999990023", has_given);
+}
+
+/* What everybody knows the key of is no operational profile. */
+static void published_keys_refused(Fixture *f, gconstpointer data)
+{
+	make_chips(1, 2);
+	must("%s profile minimal --out test.der", smdpf);
+	expect(5, "test.der: profile: has the test algorithm", SEAL "--euicc data --upp test.der", smdpf);
+	g_assert_nonnull(strstr(err_text, "--class test"));
+	expect(5, "has the test algorithm", "%s protect --home home --pin-file pin --upp test.der --out ppp9", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	must(SEAL "--euicc data --upp test.der --class test", smdpf);
+
+	must("cp test.der template.der");
+	remove_all("built");
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,Ki\n8949449999999990023,101112131415161718191a1b1c1d1e1f\n", -1,
+					  NULL));
+	/* a real Ki for the test algorithm would never log in */
+	expect(5, "has the test algorithm", BUILD, smdpf);
+	must(BUILD " --class test", smdpf);
+	g_assert_true(g_file_set_contents("records.csv",
+					  "ICCID,Ki,OPc\n8949449999999990023,101112131415161718191a1b1c1d1e1f,"
+					  "ffeeddccbbaa99887766554433221100\n", -1, NULL));
+	must(BUILD, smdpf);
+	must(SEAL "--euicc data --upp built", smdpf);
 }
 
 static void bad_input(Fixture *f, gconstpointer data)
@@ -1864,6 +2043,10 @@ int main(int argc, char **argv)
 	ADD("profile/one-chip", one_profile_one_chip, NULL);
 	ADD("profile/test", test_profile_many_chips, NULL);
 	ADD("profile/build", profile_build, NULL);
+	ADD("csv_dialects", csv_dialects, NULL);
+	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
+	ADD("isim_follows_imsi", isim_follows_imsi, NULL);
+	ADD("published_keys_refused", published_keys_refused, NULL);
 	ADD("bad-input", bad_input, NULL);
 	ADD("eligibility", eligibility, NULL);
 	ADD("full-disk", full_disk, NULL);

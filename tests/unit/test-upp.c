@@ -168,7 +168,7 @@ static void personalise(void)
 	IfppSpan span = { template->data, template->len };
 
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
-		const ProfileRecord record = { cases[i].iccid, cases[i].imsi, ki, opc };
+		const ProfileRecord record = { .iccid = cases[i].iccid, .imsi = cases[i].imsi, .ki = ki, .opc = opc };
 		g_autoptr(GError) error = NULL;
 		GByteArray *out = profile_personalise(span, &record, &error);
 		g_autoptr(IfppUpp) parsed = NULL;

@@ -257,7 +257,7 @@ static gboolean iccid_free(Run *run, Item *item, gboolean *free, GError **error)
 	return TRUE;
 }
 
-static gboolean load_protected(Item *item, const char *path, GError **error)
+static gboolean load_protected(Item *item, const char *path, ProfileClass class, GError **error)
 {
 	item->protected = protected_read(path, error);
 	if (!item->protected)
@@ -267,7 +267,7 @@ static gboolean load_protected(Item *item, const char *path, GError **error)
 	return TRUE;
 }
 
-static gboolean load_clear(Item *item, const char *path, GError **error)
+static gboolean load_clear(Item *item, const char *path, ProfileClass class, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
 	g_autoptr(IfppUpp) upp = NULL;
@@ -286,6 +286,10 @@ static gboolean load_clear(Item *item, const char *path, GError **error)
 	gnutls_memset((guint8 *)span.data, 0, span.len);
 	memcpy(item->entry.iccid, upp->iccid, 10);
 	item->upp_name = g_steal_pointer(&upp->profile_type);
+	if (class == PROFILE_OPERATIONAL && !profile_check_keys((IfppSpan){ item->upp->data, item->upp->len }, error)) {
+		g_prefix_error(error, "%s: ", path);
+		return FALSE;
+	}
 	return TRUE;
 }
 
@@ -342,7 +346,7 @@ static gboolean choose_profile(Run *run, Item *item, GError **error)
 		gboolean free;
 
 		run->next_profile += run->pool;
-		if (!(run->options->protected ? load_protected : load_clear)(item, path, &why)) {
+		if (!(run->options->protected ? load_protected : load_clear)(item, path, run->options->class, &why)) {
 			if (!run->pool) {
 				g_propagate_error(error, why);
 				return FALSE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "generate.h"
 
+#include <csv.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -15,23 +16,34 @@
 
 #define CSV_MAX (256 * 1024 * 1024)
 #define KEY_LEN 16
+#define CODE_LEN 8
+#define COLUMNS_MAX 32
 
-enum { ICCID, IMSI, KI, OPC, N_COLUMNS };
+enum { ICCID, IMSI, KI, OPC, OP, ACC, MSISDN, IMPI, IMPU, DOMAIN, SMSC, SPN, PIN1, PIN2, PUK1, PUK2, ADM, N_COLUMNS };
 
-static const char *const column_names[N_COLUMNS] = { "ICCID", "IMSI", "Ki", "OPc" };
+/* The first is ours, the others are those of pySim's tools. */
+static const char *const column_names[N_COLUMNS][3] = {
+	[ICCID] = { "ICCID" }, [IMSI] = { "IMSI" }, [KI] = { "Ki", "K" }, [OPC] = { "OPc" }, [OP] = { "OP" },
+	[ACC] = { "ACC" }, [MSISDN] = { "MSISDN" }, [IMPI] = { "IMPI" }, [IMPU] = { "IMPU" },
+	[DOMAIN] = { "DOMAIN", "IMS_DOMAIN" }, [SMSC] = { "SMSC", "SMSP", "SMSP-TP-SC-ADDR" }, [SPN] = { "SPN" },
+	[PIN1] = { "PIN1" }, [PIN2] = { "PIN2" }, [PUK1] = { "PUK1" }, [PUK2] = { "PUK2" }, [ADM] = { "ADM", "ADM1" },
+};
 
 typedef struct {
 	IfppSpan template;
-	const char *path;	/* of the records, for messages */
-	int columns[16];	/* meaning of each, in the order of the file */
+	const GenerateOptions *options;
+	int columns[COLUMNS_MAX];	/* meaning of each, in the order of the file */
 	guint n_columns;
-	GHashTable *seen;	/* ICCIDs and IMSIs */
-	const char *out;	/* NULL: only check */
+	gsize iccid_len;		/* of the first record: spreadsheets cut digits off */
+	GHashTable *seen;		/* ICCIDs, IMSIs, keys */
+	gboolean writing;		/* else: only check */
 	guint line, count;
+	GPtrArray *fields;		/* of the row at hand */
+	GError *error;
 } Generate;
 
-static gboolean refuse(Generate *g, GError **error, const char *format, ...) G_GNUC_PRINTF(3, 4);
-static gboolean refuse(Generate *g, GError **error, const char *format, ...)
+static gboolean refuse(Generate *g, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static gboolean refuse(Generate *g, const char *format, ...)
 {
 	g_autofree char *text = NULL;
 	va_list args;
@@ -39,167 +51,318 @@ static gboolean refuse(Generate *g, GError **error, const char *format, ...)
 	va_start(args, format);
 	text = g_strdup_vprintf(format, args);
 	va_end(args);
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: line %u: %s", g->path, g->line, text);
+	g_set_error(&g->error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: line %u: %s", g->options->records, g->line, text);
 	return FALSE;
 }
 
-static gboolean read_header(Generate *g, char *line, GError **error)
+/* ------------------------------------------------------------ one record */
+
+static int column_of(const char *word)
+{
+	for (int i = 0; i < N_COLUMNS; i++)
+		for (guint j = 0; j < 3 && column_names[i][j]; j++)
+			if (!g_ascii_strcasecmp(word, column_names[i][j]))
+				return i;
+	return N_COLUMNS;
+}
+
+static gboolean read_header(Generate *g)
 {
 	gboolean have[N_COLUMNS] = {};
-	char *word;
 
-	while ((word = strsep(&line, ","))) {
-		int i;
+	if (g->fields->len > COLUMNS_MAX)
+		return refuse(g, "more than %d columns", COLUMNS_MAX);
+	for (guint k = 0; k < g->fields->len; k++) {
+		const char *word = g->fields->pdata[k];
+		int i = column_of(word);
 
-		g_strstrip(word);
-		for (i = 0; i < N_COLUMNS && g_ascii_strcasecmp(word, column_names[i]); i++)
-			;
 		if (i == N_COLUMNS || have[i])
-			return refuse(g, error, "%s: not a column's name, or there twice (ICCID,IMSI,Ki,OPc)", word);
+			return refuse(g, "%s: not a column's name, or there twice (ifpp-smdpf(1) lists them)", word);
 		have[i] = TRUE;
 		g->columns[g->n_columns++] = i;
 	}
-	return have[ICCID] || refuse(g, error, "no column ICCID");
+	return have[ICCID] || refuse(g, "no column ICCID");
 }
 
-static gboolean parse_key(Generate *g, const char *text, guint8 key[KEY_LEN], const char *name, GError **error)
+static gboolean parse_hex(Generate *g, const char *text, guint8 *out, gsize len, const char *name)
 {
-	gsize len = strlen(text);
-
-	if (len != 2 * KEY_LEN || strspn(text, "0123456789abcdefABCDEF") != len)
-		return refuse(g, error, "%s is not 32 hex digits", name);
-	for (guint i = 0; i < KEY_LEN; i++)
-		key[i] = g_ascii_xdigit_value(text[2 * i]) << 4 | g_ascii_xdigit_value(text[2 * i + 1]);
-	return TRUE;
+	return ifpp_unhex_into(text, out, len) || refuse(g, "%s is not %zu hex digits", name, 2 * len);
 }
 
-static gboolean unique(Generate *g, const char *name, const char *value, GError **error)
+static gboolean unique(Generate *g, const char *name, const char *value)
 {
-	return g_hash_table_add(g->seen, g_strdup_printf("%s %s", name, value)) ||
-	       refuse(g, error, "%s %s is there twice", name, value);
+	g_autofree char *lower = g_ascii_strdown(value, -1);
+
+	/* a key is not kept for this, nor told */
+	if (!strcmp(name, "Ki")) {
+		g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, lower, -1);
+
+		gnutls_memset(lower, 0, strlen(lower));
+		return g_hash_table_add(g->seen, g_strdup(sum)) || refuse(g, "the same Ki as on a line before");
+	}
+	return g_hash_table_add(g->seen, g_strdup_printf("%s %s", name, lower)) || refuse(g, "%s %s is there twice", name, value);
 }
 
-static gboolean check_iccid(Generate *g, const char *iccid, GError **error)
+static gboolean check_iccid(Generate *g, const char *iccid)
 {
 	gsize len = strlen(iccid);
 	g_autofree char *body = NULL;
 
 	if (len < 18 || len > 20 || strspn(iccid, "0123456789") != len)
-		return refuse(g, error, "ICCID %s is not 18 to 20 digits", iccid);
+		return refuse(g, "ICCID %s is not 18 to 20 digits (a spreadsheet must take the column for text)", iccid);
+	if (len == 18 && !g->options->no_check_digit)
+		return refuse(g, "ICCID %s has 18 digits: the check digit %c is missing, or say --no-check-digit", iccid,
+			      profile_luhn(iccid));
+	g->iccid_len = g->iccid_len ? g->iccid_len : len;
 	if (len == 18)
-		return TRUE; /* without check digit */
+		return TRUE;
 	body = g_strndup(iccid, len - 1);
 	return profile_luhn(body) == iccid[len - 1] ||
-	       refuse(g, error, "ICCID %s should end with the check digit %c", iccid, profile_luhn(body));
+	       refuse(g, "ICCID %s should end with the check digit %c", iccid, profile_luhn(body));
 }
 
-static gboolean write_profile(Generate *g, const char *iccid, GByteArray *upp, GError **error)
+/* A column of numbers loses its zeros in a spreadsheet, without a word. */
+static gboolean check_imsi(Generate *g, const char *imsi)
 {
-	g_autofree char *path = g_strdup_printf("%s/%s.der", g->out, iccid);
+	gsize len = strlen(imsi);
 
-	return ifpp_file_write(path, upp->data, upp->len, 0600, error);
+	if (strspn(imsi, "0123456789") != len || len < 6 || len > 15)
+		return refuse(g, "IMSI %s is not 15 digits", imsi);
+	return len == 15 || g->options->short_imsi ||
+	       refuse(g, "IMSI %s has %zu digits instead of 15: were zeros before it lost in a spreadsheet? If it is really "
+		      "so short, say --short-imsi", imsi, len);
 }
 
-static gboolean read_record(Generate *g, char *line, GError **error)
+static gboolean parse_code(Generate *g, const char *text, guint8 out[CODE_LEN], guint min, const char *name)
 {
-	const char *fields[N_COLUMNS] = {};
-	guint8 ki[KEY_LEN], opc[KEY_LEN];
-	ProfileRecord record = {};
-	GByteArray *upp = NULL;
-	gboolean ok = TRUE;
-	guint n = 0;
-	char *word;
+	gsize len = strlen(text);
 
-	while ((word = strsep(&line, ","))) {
-		g_strstrip(word);
-		if (n == g->n_columns)
-			return refuse(g, error, "more than %u fields", n);
-		fields[g->columns[n++]] = *word ? word : NULL;
-	}
-	if (n < g->n_columns)
-		return refuse(g, error, "%u fields instead of %u", n, g->n_columns);
-	if (!fields[ICCID])
-		return refuse(g, error, "no ICCID");
-	if (!check_iccid(g, fields[ICCID], error) ||
-	    (!g->out && (!unique(g, "ICCID", fields[ICCID], error) ||
-			 (fields[IMSI] && !unique(g, "IMSI", fields[IMSI], error)))))
+	if (min == 0 && len == 2 * CODE_LEN)
+		return parse_hex(g, text, out, CODE_LEN, name);
+	if (len > CODE_LEN || len < MAX(min, 4) || strspn(text, "0123456789") != len)
+		return refuse(g, "%s is not %s digits", name, min == CODE_LEN ? "8" : min ? "4 to 8" : "4 to 8 digits or 16 hex");
+	memset(out, 0xFF, CODE_LEN);
+	memcpy(out, text, len);
+	return TRUE;
+}
+
+typedef struct {
+	guint8 ki[KEY_LEN], opc[KEY_LEN], op[KEY_LEN], acc[2];
+	guint8 codes[5][CODE_LEN];
+	ProfileRecord record;
+} Subscriber;
+
+static gboolean parse_keys(Generate *g, const char *const *fields, Subscriber *s)
+{
+	ProfileRecord *r = &s->record;
+
+	if (fields[OP] && (fields[OPC] || !fields[KI]))
+		return refuse(g, "OP goes with Ki, and not with OPc");
+	if ((fields[KI] && !parse_hex(g, fields[KI], s->ki, KEY_LEN, "Ki")) ||
+	    (fields[OPC] && !parse_hex(g, fields[OPC], s->opc, KEY_LEN, "OPc")) ||
+	    (fields[OP] && !parse_hex(g, fields[OP], s->op, KEY_LEN, "OP")))
 		return FALSE;
+	if (fields[KI] && !g->options->test && profile_key_is_weak(s->ki))
+		return refuse(g, "this Ki is published, or no key at all (--class test takes it)");
+	if (fields[OP] && !profile_opc(s->ki, s->op, s->opc))
+		return refuse(g, "OPc cannot be computed");
+	r->ki = fields[KI] ? s->ki : NULL;
+	r->opc = fields[OPC] || fields[OP] ? s->opc : NULL;
+	return TRUE;
+}
 
-	record.iccid = fields[ICCID];
-	record.imsi = fields[IMSI];
-	if (fields[KI])
-		ok = parse_key(g, fields[KI], ki, "Ki", error);
-	if (ok && fields[OPC])
-		ok = parse_key(g, fields[OPC], opc, "OPc", error);
-	record.ki = fields[KI] ? ki : NULL;
-	record.opc = fields[OPC] ? opc : NULL;
-	if (ok) {
-		upp = profile_personalise(g->template, &record, error);
-		if (!upp)
-			g_prefix_error(error, "%s: line %u: ", g->path, g->line);
-		ok = upp && (!g->out || write_profile(g, record.iccid, upp, error));
+static gboolean parse_codes(Generate *g, const char *const *fields, Subscriber *s)
+{
+	static const struct {
+		int column;
+		guint min;
+		gsize offset;
+	} codes[] = {
+		{ PIN1, 4, G_STRUCT_OFFSET(ProfileRecord, pin1) }, { PIN2, 4, G_STRUCT_OFFSET(ProfileRecord, pin2) },
+		{ PUK1, CODE_LEN, G_STRUCT_OFFSET(ProfileRecord, puk1) }, { PUK2, CODE_LEN, G_STRUCT_OFFSET(ProfileRecord, puk2) },
+		{ ADM, 0, G_STRUCT_OFFSET(ProfileRecord, adm) },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(codes); i++) {
+		const char *text = fields[codes[i].column];
+
+		if (!text)
+			continue;
+		if (!parse_code(g, text, s->codes[i], codes[i].min, column_names[codes[i].column][0]))
+			return FALSE;
+		G_STRUCT_MEMBER(const guint8 *, &s->record, codes[i].offset) = s->codes[i];
 	}
+	if (fields[ACC] && !parse_hex(g, fields[ACC], s->acc, 2, "ACC"))
+		return FALSE;
+	s->record.acc = fields[ACC] ? s->acc : NULL;
+	return TRUE;
+}
+
+static gboolean write_profile(Generate *g, const char *iccid, GByteArray *upp)
+{
+	g_autofree char *path = g_strdup_printf("%s/%s.der", g->options->out, iccid);
+
+	return ifpp_file_write(path, upp->data, upp->len, 0600, &g->error);
+}
+
+static gboolean make_profile(Generate *g, Subscriber *s)
+{
+	GByteArray *upp = profile_personalise(g->template, &s->record, &g->error);
+	gboolean ok = upp && (g->options->test || profile_check_keys((IfppSpan){ upp->data, upp->len }, &g->error));
+
+	if (!ok)
+		g_prefix_error(&g->error, "%s: line %u: ", g->options->records, g->line);
+	ok = ok && (!g->writing || write_profile(g, s->record.iccid, upp));
 	ifpp_secret_free(upp);
-	gnutls_memset(ki, 0, sizeof(ki));
-	gnutls_memset(opc, 0, sizeof(opc));
 	g->count += ok;
 	return ok;
 }
 
-/* One walk through the file. Blank lines and lines that begin with # do not count. */
-static gboolean walk(Generate *g, const char *text, gsize len, GError **error)
+static gboolean read_record(Generate *g)
 {
-	const char *end = text + len;
-	gboolean ok = TRUE, header = FALSE;
+	const char *fields[N_COLUMNS] = {};
+	Subscriber s = {};
+	gboolean ok;
 
-	g->line = g->count = g->n_columns = 0;
-	while (ok && text < end) {
-		const char *nl = memchr(text, '\n', end - text);
-		gsize n = (nl ? nl : end) - text;
-		char *line = g_strndup(text, n);
+	if (g->fields->len != g->n_columns)
+		return refuse(g, "%u fields instead of %u", g->fields->len, g->n_columns);
+	for (guint i = 0; i < g->n_columns; i++) {
+		const char *field = g->fields->pdata[i];
 
-		g->line++;
-		text += n + 1;
-		g_strchomp(line);
-		if (*line && *line != '#') {
-			ok = header ? read_record(g, line, error) : read_header(g, line, error);
-			header = TRUE;
-		}
-		gnutls_memset(line, 0, n); /* it held a Ki */
-		g_free(line);
+		if (!*field)
+			return refuse(g, "column %s is empty: what would be in it would be the template's, for everybody",
+				      column_names[g->columns[i]][0]);
+		fields[g->columns[i]] = field;
 	}
-	if (ok && !g->count)
-		return refuse(g, error, "no record");
+	if (!check_iccid(g, fields[ICCID]) || (fields[IMSI] && !check_imsi(g, fields[IMSI])))
+		return FALSE;
+	if (strlen(fields[ICCID]) != g->iccid_len)
+		return refuse(g, "ICCID %s has %zu digits, the first one %zu", fields[ICCID], strlen(fields[ICCID]), g->iccid_len);
+	if (!g->writing && (!unique(g, "ICCID", fields[ICCID]) || (fields[IMSI] && !unique(g, "IMSI", fields[IMSI])) ||
+			    (fields[KI] && !g->options->test && !unique(g, "Ki", fields[KI]))))
+		return FALSE;
+	if (fields[SPN] && (strlen(fields[SPN]) > 16 || !g_str_is_ascii(fields[SPN])))
+		return refuse(g, "SPN %s is not 1 to 16 letters of ASCII", fields[SPN]);
+	s.record.iccid = fields[ICCID];
+	s.record.imsi = fields[IMSI];
+	s.record.msisdn = fields[MSISDN];
+	s.record.smsc = fields[SMSC];
+	s.record.spn = fields[SPN];
+	s.record.impi = fields[IMPI];
+	s.record.impu = fields[IMPU];
+	s.record.domain = fields[DOMAIN];
+	ok = parse_keys(g, fields, &s) && parse_codes(g, fields, &s) && make_profile(g, &s);
+	gnutls_memset(&s, 0, sizeof(s));
 	return ok;
 }
 
-gboolean generate_profiles(const char *template, const char *records, const char *out, guint *count, GError **error)
+/* ------------------------------------------------------------ the file */
+
+static void field_free(gpointer field)
 {
-	g_autoptr(GBytes) upp = ifpp_file_read(template, IFPP_PACKAGE_MAX, error);
-	g_autoptr(GBytes) csv = upp ? ifpp_file_read(records, CSV_MAX, error) : NULL;
+	gnutls_memset(field, 0, strlen(field)); /* it may be a key */
+	g_free(field);
+}
+
+static void end_field(void *data, gsize len, void *user)
+{
+	Generate *g = user;
+
+	g_ptr_array_add(g->fields, g_strstrip(g_strndup(data ? data : "", data ? len : 0)));
+}
+
+static void end_row(int c, void *user)
+{
+	Generate *g = user;
+	const char *first = g->fields->len ? g->fields->pdata[0] : "";
+
+	if (!g->error && *first != '#' && (g->fields->len > 1 || *first)) {
+		if (g->n_columns)
+			read_record(g);
+		else
+			read_header(g);
+	}
+	g_ptr_array_set_size(g->fields, 0);
+}
+
+/* What stands between the names of the columns. */
+static char delimiter(const char *text, gsize len)
+{
+	const char *end = text + len;
+
+	while (text < end && (*text == '#' || *text == '\r' || *text == '\n')) {
+		const char *nl = memchr(text, '\n', end - text);
+
+		text = nl ? nl + 1 : end;
+	}
+	for (; text < end && *text != '\n'; text++)
+		if (*text == ',' || *text == ';' || *text == '\t')
+			return *text;
+	return ',';
+}
+
+/* One walk through the file. Blank lines and lines that begin with # do not count. */
+static gboolean walk(Generate *g, const char *text, gsize len)
+{
+	const char *end = text + len;
+	struct csv_parser parser;
+
+	g->line = g->count = g->n_columns = g->iccid_len = 0;
+	if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) < 0)
+		g_error("out of memory");
+	csv_set_delim(&parser, delimiter(text, len));
+	/* no field grows beyond it, so that no copy of a key is left behind */
+	csv_set_blk_size(&parser, 4096);
+	while (!g->error && text < end) {
+		const char *nl = memchr(text, '\n', end - text);
+		gsize n = (nl ? nl + 1 : end) - text;
+
+		g->line++;
+		/* a remark has no quotes to be closed */
+		if (*text != '#' && csv_parse(&parser, text, n, end_field, end_row, g) != n && !g->error)
+			refuse(g, "the quotes are wrong");
+		text += n;
+	}
+	if (!g->error && csv_fini(&parser, end_field, end_row, g) < 0)
+		refuse(g, "ends within quotes");
+	if (parser.entry_buf)
+		gnutls_memset(parser.entry_buf, 0, parser.entry_size);
+	csv_free(&parser);
+	g_ptr_array_set_size(g->fields, 0);
+	return g->error ? FALSE : g->count || refuse(g, "no record");
+}
+
+gboolean generate_profiles(const GenerateOptions *options, guint *count, GError **error)
+{
+	g_autoptr(GBytes) upp = ifpp_file_read(options->template, IFPP_PACKAGE_MAX, error);
+	g_autoptr(GBytes) csv = upp ? ifpp_file_read(options->records, CSV_MAX, error) : NULL;
 	g_autoptr(IfppUpp) parsed = NULL;
-	Generate g = { .path = records };
+	Generate g = { .options = options };
 	const char *text;
 	gboolean ok;
-	gsize len;
+	gsize len, bom;
 
 	if (!csv)
 		return FALSE;
 	g.template = ifpp_span_bytes(upp);
 	parsed = ifpp_upp_parse(g.template, error);
 	if (!parsed) {
-		g_prefix_error(error, "%s: ", template);
+		g_prefix_error(error, "%s: ", options->template);
 		return FALSE;
 	}
 	g.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g.fields = g_ptr_array_new_with_free_func(field_free);
 	text = g_bytes_get_data(csv, &len);
-	ok = walk(&g, text, len, error);
-	ok = ok && ifpp_make_dir(out, 0700, error);
-	g.out = out;
-	ok = ok && walk(&g, text, len, error);
+	bom = len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
+	ok = walk(&g, text + bom, len - bom) && ifpp_make_dir(options->out, 0700, &g.error);
+	g.writing = TRUE;
+	ok = ok && walk(&g, text + bom, len - bom);
 	*count = g.count;
 	g_hash_table_unref(g.seen);
+	g_ptr_array_unref(g.fields);
 	if (len)
 		gnutls_memset((char *)text, 0, len);
+	if (!ok)
+		g_propagate_error(error, g.error);
 	return ok;
 }

@@ -5,16 +5,24 @@
 
 #include <glib.h>
 
+typedef struct {
+	const char *template;	/* UPP in DER */
+	const char *records;	/* CSV; its first line names the columns */
+	const char *out;	/* directory, made if absent */
+	gboolean test;		/* published keys and the test algorithm are fine */
+	gboolean short_imsi;	/* IMSIs may have less than 15 digits */
+	gboolean no_check_digit;	/* ICCIDs of 18 digits are whole */
+} GenerateOptions;
+
 /**
  * generate_profiles() - write OUT/ICCID.der for each record
- * @template: UPP in DER
- * @records: CSV; its first line names the columns: ICCID (needed), IMSI, Ki, OPc
- * @out: directory, made if absent
+ * @options: from what
  * @count: profiles written
- * @error: IFPP_ERROR_USAGE, ICCID with the line; IFPP_ERROR_UPP of the template; IO, NO_SPACE
+ * @error: IFPP_ERROR_USAGE, ICCID with line and column; IFPP_ERROR_UPP of the template; IO, NO_SPACE
  *
- * Every record is checked before the first profile is written.
+ * Every record is checked before the first profile is written. The file is as spreadsheets write it: commas,
+ * semicolons or tabs, quotes or none, with a byte order mark or without.
  */
-gboolean generate_profiles(const char *template, const char *records, const char *out, guint *count, GError **error);
+gboolean generate_profiles(const GenerateOptions *options, guint *count, GError **error);
 
 #endif

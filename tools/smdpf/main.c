@@ -148,16 +148,35 @@ static gboolean profile_minimal(int argc, char **argv, GError **error)
 	return ok;
 }
 
+static gboolean parse_word(const char *text, const char *const *words, const char *what, int *out, GError **error)
+{
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(text, words[i])) {
+			*out = i;
+			return TRUE;
+		}
+	}
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s %s: not known", what, text);
+	return FALSE;
+}
+
 static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *template = NULL, *records = NULL, *out = NULL;
+	static const char *const classes[] = { "operational", "test", NULL };
+	g_autofree char *template = NULL, *records = NULL, *out = NULL, *class = NULL;
+	GenerateOptions options = {};
 	GOptionEntry entries[] = {
 		{ "template", 0, 0, G_OPTION_ARG_FILENAME, &template, "Clear profile in DER to start from", "FILE" },
-		{ "records", 0, 0, G_OPTION_ARG_FILENAME, &records, "CSV: columns ICCID, IMSI, Ki, OPc", "FILE" },
+		{ "records", 0, 0, G_OPTION_ARG_FILENAME, &records, "CSV: columns ICCID, IMSI, Ki, OPc and more", "FILE" },
+		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, or test: published keys are fine (operational)",
+		  "CLASS" },
+		{ "short-imsi", 0, 0, G_OPTION_ARG_NONE, &options.short_imsi, "IMSIs may have less than 15 digits", NULL },
+		{ "no-check-digit", 0, 0, G_OPTION_ARG_NONE, &options.no_check_digit, "ICCIDs of 18 digits are whole", NULL },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the profiles go", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	guint count;
+	int word = 0;
 
 	if (argc < 2 || (strcmp(argv[1], "build") && strcmp(argv[1], "minimal")))
 		return ifpp_usage_error(error, "profile: say profile build or profile minimal");
@@ -174,8 +193,14 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 		return FALSE;
 	if (!template || !records || !out)
 		return ifpp_usage_error(error, "--template, --records and --out are needed");
+	if (class && !parse_word(class, classes, "--class", &word, error))
+		return FALSE;
 	keep_secrets();
-	if (!generate_profiles(template, records, out, &count, error))
+	options.template = template;
+	options.records = records;
+	options.out = out;
+	options.test = word;
+	if (!generate_profiles(&options, &count, error))
 		return FALSE;
 	printf("%u profiles in %s\n", count, out);
 	return TRUE;
@@ -183,14 +208,18 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 
 static gboolean cmd_protect(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *dir = NULL, *pin_file = NULL, *out = NULL;
+	static const char *const classes[] = { "operational", "test", NULL };
+	g_autofree char *dir = NULL, *pin_file = NULL, *out = NULL, *class = NULL;
 	g_auto(GStrv) upp = NULL;
+	int word = 0;
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
 		{ "upp", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &upp, "Clear profile in DER, or a directory of *.der",
 		  "FILE" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the protected profiles go", "DIR" },
+		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, or test: published keys are fine (operational)",
+		  "CLASS" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Home) home = NULL;
@@ -203,24 +232,14 @@ static gboolean cmd_protect(int argc, char **argv, int *exit_code, GError **erro
 		return FALSE;
 	if (!dir || !upp || !out)
 		return ifpp_usage_error(error, "--home, --upp and --out are needed");
+	if (class && !parse_word(class, classes, "--class", &word, error))
+		return FALSE;
 	keep_secrets();
 	home = home_open(dir, error);
-	if (!home || !protect_profiles(home, pin_file, upp, out, &count, error))
+	if (!home || !protect_profiles(home, pin_file, upp, out, word, &count, error))
 		return FALSE;
 	printf("%u protected profiles in %s\n", count, out);
 	return TRUE;
-}
-
-static gboolean parse_word(const char *text, const char *const *words, const char *what, int *out, GError **error)
-{
-	for (int i = 0; words[i]; i++) {
-		if (!strcmp(text, words[i])) {
-			*out = i;
-			return TRUE;
-		}
-	}
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s %s: not known", what, text);
-	return FALSE;
 }
 
 static gboolean cmd_requester(int argc, char **argv, int *exit_code, GError **error)

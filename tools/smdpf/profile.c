@@ -3,10 +3,7 @@
 
 #include <string.h>
 
-#include "bsp.h"
 #include "eid.h"
-#include "error.h"
-#include "upp.h"
 
 /* One line of comment per profile element. */
 static const char builtin[] =
@@ -47,120 +44,6 @@ char profile_luhn(const char *digits)
 		sum += twice ? d * 2 / 10 + d * 2 % 10 : d;
 	}
 	return '0' + (10 - sum % 10) % 10;
-}
-
-static gboolean no_place(GError **error, const char *what)
-{
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: no %s of the right length to fill in", what);
-	return FALSE;
-}
-
-/* Overwrite a value that @tlv found inside a copy of ours. */
-static void overwrite(const IfppTlv *tlv, const void *data)
-{
-	memcpy((guint8 *)tlv->value.data, data, tlv->value.len);
-}
-
-/* First fillFileContent of a File, when it has @len bytes. */
-static gboolean find_content(IfppSpan pe, guint32 file, gsize len, IfppTlv *out)
-{
-	IfppTlv members;
-
-	return ifpp_tlv_find(pe, file, &members) && ifpp_tlv_find(members.value, 0x83, out) &&
-	       out->value.len == len;
-}
-
-static gboolean put_iccid(IfppSpan upp, const char *digits, GError **error)
-{
-	guint8 swapped[IFPP_ICCID_BYTES], straight[IFPP_ICCID_BYTES];
-	gboolean header_done = FALSE, file_done = FALSE;
-	IfppTlv pe, tlv;
-
-	if (!ifpp_iccid_parse(digits, swapped, error))
-		return FALSE;
-	memcpy(straight, swapped, sizeof(straight));
-	ifpp_nibble_swap(straight, sizeof(straight));
-	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
-		if (pe.tag == 0xA0 && ifpp_tlv_find(pe.value, 0x83, &tlv)) {
-			overwrite(&tlv, straight);
-			header_done = TRUE;
-		} else if (pe.tag == 0xB0 && find_content(pe.value, 0xA4, IFPP_ICCID_BYTES, &tlv)) {
-			overwrite(&tlv, swapped);
-			file_done = TRUE;
-		}
-	}
-	return (header_done && file_done) || no_place(error, "EF.ICCID");
-}
-
-/* EF.IMSI (TS 31.102 4.2.2) and the access class that belongs to it. */
-static gboolean put_imsi(IfppSpan upp, const char *digits, GError **error)
-{
-	gsize n = strlen(digits);
-	gboolean done = FALSE;
-	guint8 imsi[9];
-	guint16 class;
-	IfppTlv pe, tlv;
-
-	if (n < 6 || n > 15 || strspn(digits, "0123456789") != n) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "IMSI %s: not 6 to 15 digits", digits);
-		return FALSE;
-	}
-	memset(imsi, 0xFF, sizeof(imsi));
-	imsi[0] = n / 2 + 1;
-	imsi[1] = (digits[0] - '0') << 4 | (n % 2 ? 9 : 1);
-	for (gsize i = 1; i < n; i++) {
-		guint8 *byte = &imsi[1 + (i + 1) / 2], d = digits[i] - '0';
-
-		*byte = i % 2 ? (*byte & 0xF0) | d : (*byte & 0x0F) | d << 4;
-	}
-	class = GUINT16_TO_BE(1 << (digits[n - 1] - '0'));
-
-	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
-		if (pe.tag != 0xB3 || !find_content(pe.value, 0xA3, sizeof(imsi), &tlv))
-			continue;
-		overwrite(&tlv, imsi);
-		done = TRUE;
-		if (find_content(pe.value, 0xB2, sizeof(class), &tlv))
-			overwrite(&tlv, &class);
-	}
-	return done || no_place(error, "EF.IMSI");
-}
-
-static gboolean put_key(IfppSpan upp, guint32 tag, const guint8 key[16], const char *what, GError **error)
-{
-	gboolean done = FALSE;
-	IfppTlv pe, choice, algorithm, tlv;
-
-	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
-		if (pe.tag != 0xA4 || !ifpp_tlv_find(pe.value, 0xA1, &choice) ||
-		    !ifpp_tlv_find(choice.value, 0xA1, &algorithm) ||
-		    !ifpp_tlv_find(algorithm.value, tag, &tlv) || tlv.value.len != 16)
-			continue;
-		overwrite(&tlv, key);
-		done = TRUE;
-	}
-	return done || no_place(error, what);
-}
-
-GByteArray *profile_personalise(IfppSpan template, const ProfileRecord *record, GError **error)
-{
-	g_autoptr(IfppUpp) check = ifpp_upp_parse(template, error);
-	GByteArray *out;
-	IfppSpan upp;
-
-	if (!check)
-		return NULL;
-	out = g_byte_array_sized_new(template.len);
-	g_byte_array_append(out, template.data, template.len);
-	upp = (IfppSpan){ out->data, out->len };
-	if ((record->iccid && !put_iccid(upp, record->iccid, error)) ||
-	    (record->imsi && !put_imsi(upp, record->imsi, error)) ||
-	    (record->ki && !put_key(upp, 0x82, record->ki, "AKA key", error)) ||
-	    (record->opc && !put_key(upp, 0x83, record->opc, "AKA OPc", error))) {
-		ifpp_secret_free(out);
-		return NULL;
-	}
-	return out;
 }
 
 static char *builtin_digits(guint64 serial)

@@ -10,8 +10,22 @@ typedef struct {
 	const char *iccid;	/* 18 to 20 digits */
 	const char *imsi;	/* 6 to 15 digits */
 	const guint8 *ki;	/* 16 bytes, into every AKA element */
-	const guint8 *opc;	/* 16 bytes, likewise */
+	const guint8 *opc;	/* 16 bytes, likewise; with a Ki the algorithm is Milenage */
+	const char *impi, *impu, *domain;	/* of the ISIM; from the IMSI if not given (TS 23.003 13) */
+	const char *msisdn, *smsc;		/* digits, + before them: international */
+	const char *spn;			/* of EF.SPN, up to 16 bytes */
+	const guint8 *pin1, *pin2, *puk1, *puk2, *adm;	/* 8 bytes each, PINs filled up with FF */
+	const guint8 *acc;	/* access classes, 2 bytes; from the IMSI if not given */
 } ProfileRecord;
+
+/* OPc of an OP (TS 35.206 4.1). */
+gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16]);
+
+/* Published, or all bytes alike. */
+gboolean profile_key_is_weak(const guint8 key[16]);
+
+/* May this be an operational profile? IFPP_ERROR_UPP when everybody knows its key. */
+gboolean profile_check_keys(IfppSpan upp, GError **error);
 
 /**
  * profile_personalise() - a copy of a template with a subscriber's data in it
@@ -19,7 +33,7 @@ typedef struct {
  * @record: what to put in
  * @error: IFPP_ERROR_UPP: the template is not sound or has no place for it, ICCID, USAGE
  *
- * ICCID goes into header and EF.ICCID, IMSI into EF.IMSI and EF.ACC. Lengths stay the same.
+ * ICCID goes into header and EF.ICCID, IMSI into EF.IMSI, EF.ACC and the identities of an ISIM.
  *
  * Return: the profile; free it with ifpp_secret_free().
  */

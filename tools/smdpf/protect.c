@@ -14,6 +14,7 @@
 #include "error.h"
 #include "file.h"
 #include "package.h"
+#include "profile.h"
 #include "token.h"
 #include "upp.h"
 
@@ -145,7 +146,7 @@ static gboolean protect(const IfppUpp *upp, IfppSpan clear, gnutls_pubkey_t pub,
 	return TRUE;
 }
 
-static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t pub, GError **error)
+static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t pub, gboolean test, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
 	g_autoptr(GByteArray) result = g_byte_array_new();
@@ -159,7 +160,7 @@ static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t 
 		return FALSE;
 	clear = ifpp_span_bytes(file);
 	upp = ifpp_upp_parse(clear, error);
-	ok = upp && protect(upp, clear, pub, result, error);
+	ok = upp && (test || profile_check_keys(clear, error)) && protect(upp, clear, pub, result, error);
 	gnutls_memset((guint8 *)clear.data, 0, clear.len);
 	if (!ok) {
 		g_prefix_error(error, "%s: ", path);
@@ -170,7 +171,7 @@ static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t 
 	return ifpp_file_write(name, result->data, result->len, 0600, error);
 }
 
-gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, guint *count,
+gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, gboolean test, guint *count,
 			  GError **error)
 {
 	g_autoptr(GPtrArray) files = bind_files(upp, ".der", ".upp", error);
@@ -179,7 +180,7 @@ gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const ch
 
 	ok = ok && ifpp_make_dir(out, 0700, error);
 	for (guint i = 0; ok && i < files->len; i++)
-		ok = protect_file(files->pdata[i], out, pub, error);
+		ok = protect_file(files->pdata[i], out, pub, test, error);
 	if (pub)
 		gnutls_pubkey_deinit(pub);
 	*count = ok ? files->len : 0;

@@ -33,10 +33,11 @@ typedef struct {
  * @pin_file: as token_init(); the token is needed on first use only
  * @upp: clear profiles, or directories of *.der and *.upp
  * @out: directory, gets ICCID.ppp for each
+ * @test: test profiles: their keys may be published
  * @count: their number
  * @error: IFPP_ERROR_UPP, IO, ACCESS, NO_SPACE; as token_open()
  */
-gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, guint *count,
+gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, gboolean test, guint *count,
 			  GError **error);
 
 /* The private half, which stays in the token. */
