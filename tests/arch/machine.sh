@@ -10,8 +10,10 @@
 #   kernel busybox        files
 #   bin programs          directory, and names of programs in it
 #   out       directory for logs and the initramfs
+#   extra     directory whose files go into the initramfs, or nothing
+#   again     array: -no-reboot, or empty for a machine that may start again
 
-passed=0 failed=0
+passed=0 failed=0 extra='' again=(-no-reboot)
 bad() { echo "not ok $what: $*"; failed=$((failed + 1)); }
 
 # The machine counts the host's cycles, and would take a wrong measure of them on a busy host.
@@ -37,6 +39,7 @@ initramfs() {
 	# shellcheck disable=SC2086 # names
 	(cd "$bin" && cp $programs "$root/")
 	cp "$ko" "$root/ifpp.ko"
+	[ ! "$extra" ] || cp -a "$extra/." "$root/"
 	printf '%s\n' "$@" >"$root/commands"
 	(cd "$root" && find . | cpio -o -H newc -R 0:0 --quiet) >"$out/initrd"
 	rm -rf "$root"
@@ -49,7 +52,7 @@ machine() {
 	initramfs "$@"
 	# A file that "cp" has not cut off has a log of the run before.
 	rm -f "$out/$name".{log,console}
-	timeout --foreground "$limit" "${qemu[@]}" -nodefaults -display none -no-user-config -no-reboot \
+	timeout --foreground "$limit" "${qemu[@]}" -nodefaults -display none -no-user-config "${again[@]}" \
 		-kernel "$kernel" -initrd "$out/initrd" -append "$append panic=-1 ${IFPP_KARGS:-}" \
 		-serial "file:$out/$name.console" \
 		-chardev "stdio,id=tests,signal=on" "${port[@]}" </dev/null | tr -d '\r' >"$out/$name.log" || true
