@@ -121,4 +121,23 @@ TEST_F(ifpp, end_wakes_idle_poll)
 	EXPECT_TRUE(call_end(&call) & POLLHUP);
 }
 
+/* Somebody waits until the relay may be written to, which it may once it has a chip. */
+TEST(attach_wakes_poll)
+{
+	int relay = relay_open(), status;
+	struct chip chip;
+	pid_t pid;
+
+	ASSERT_LE(0, relay);
+	pid = fork();
+	if (!pid)
+		_exit(!(poll_for(relay, POLLOUT) & POLLOUT));
+	usleep(200000);
+	chip_new(&chip, 1);
+	ASSERT_LE(0, relay_attach(relay, &chip));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	close(relay);
+}
+
 TEST_HARNESS_MAIN
