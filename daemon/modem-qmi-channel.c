@@ -129,7 +129,7 @@ void qmi_modem_sweep_async(QmiModem *modem, guint last, guint timeout, gint64 de
 	sweep->timeout = timeout;
 	sweep->deadline = deadline;
 	sweep->next = 1;
-	sweep->last = last;
+	sweep->last = modem->base.guest ? 0 : last;
 	modem->base.channel = 0;
 	sweep_step(ifppd_task_new(sweep, g_free, cancellable, cb, user));
 }

@@ -19,6 +19,7 @@ void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, 
 	modem->want_slot = options->slot;
 	modem->timeout = options->timeout;
 	modem->proxy = options->proxy;
+	modem->guest = options->guest;
 	modem->gone_func = gone;
 	modem->gone_user = user;
 }

@@ -21,6 +21,7 @@ typedef void (*ModemGoneFunc)(gpointer user);
  * @slot: physical slot, 0: the first active one with a card
  * @timeout: seconds for one message
  * @proxy: share the port through qmi-proxy
+ * @guest: close no channel that is not our own; else what a predecessor left open is closed
  */
 typedef struct {
 	const char *device;
@@ -29,6 +30,7 @@ typedef struct {
 	guint slot;
 	guint timeout;
 	gboolean proxy;
+	gboolean guest;
 } ModemOptions;
 
 /* Each is NULL if the modem does not tell it. */
@@ -72,6 +74,7 @@ struct _Modem {
 	guint want_slot;
 	guint timeout;
 	gboolean proxy;
+	gboolean guest;
 	ModemGoneFunc gone_func;
 	gpointer gone_user;
 

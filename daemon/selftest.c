@@ -449,6 +449,7 @@ int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 	}
 	own.state_dir = dir;
 	own.run_dir = NULL;
+	own.guest = TRUE;
 	signals[0] = g_unix_signal_add(SIGTERM, on_signal, &test);
 	signals[1] = g_unix_signal_add(SIGINT, on_signal, &test);
 	test.cancellable = g_cancellable_new();

@@ -123,6 +123,33 @@ static void test_selftest(void)
 	steps_end(station);
 }
 
+/* A channel that somebody else has open stays theirs: the test takes the next one. */
+static void test_selftest_guest(void)
+{
+	Station *station = station_begin(world, 1, 0, NULL);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autoptr(Verdicts) verdicts = NULL;
+	gsize len;
+	const void *data = g_bytes_get_data(packages->pdata[0], &len);
+	gint64 before = station_stat(station, "send_apdus");
+
+	station_fault(station, "apdu 3 delay 1500");
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
+	for (guint n = 0; station_stat(station, "send_apdus") < before + 3; n++) {
+		g_assert_cmpuint(n, <, 2000);
+		g_usleep(2000);
+	}
+	station_daemon_kill(station);
+	verdicts = selftest(station, TRUE);
+	g_assert_cmpint(assert_verdict(verdicts, "channels", "ok"), ==, 2);
+
+	/* The daemon is no guest. */
+	station_daemon_up(station);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	assert_clean(station);
+	station_free(station);
+}
+
 /* No ISD-R, no factory provisioning, roots of somebody else: each is told where it belongs. */
 static void test_selftest_no_euicc(void)
 {
@@ -245,6 +272,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	world = world_new();
 	g_test_add_func("/ifppd/selftest", test_selftest);
+	g_test_add_func("/ifppd/selftest/leaves-others", test_selftest_guest);
 	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
 	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
 	g_test_add_func("/ifppd/selftest-no-modem", test_selftest_no_modem);

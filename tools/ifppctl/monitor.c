@@ -5,12 +5,15 @@
 #include "explain.h"
 #include "inspect.h"
 #include "outbox.h"
+#include "services.h"
 
 #include <eid.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+
+#define SERVICES_US (2 * G_USEC_PER_SEC)
 
 static const char *const tamper_names[] = {
 	"state-lowered", "key-resurrected", "spent-count-lowered", "key-added", "key-lost",
@@ -119,20 +122,37 @@ typedef struct {
 	GMainLoop *loop;
 	gboolean table;
 	gint64 begin;
+	GPtrArray *services;	/* that failed, as of @asked */
+	gint64 asked;
 	int left;		/* events still to tell; below 0: no bound */
 } Monitor;
 
 static gboolean redraw(gpointer user)
 {
 	Monitor *m = user;
+	gint64 now = g_get_monotonic_time();
 	struct winsize size = { 0 };
 	g_autofree char *text = NULL;
 
+	/* Not for each of many events. */
+	if (!m->services || now - m->asked > SERVICES_US) {
+		g_clear_pointer(&m->services, g_ptr_array_unref);
+		m->services = ctl_services(FALSE);
+		m->asked = now;
+	}
 	ioctl(1, TIOCGWINSZ, &size);
-	/* the hint and the cursor's line */
-	text = ctl_board_text(m->board, (g_get_monotonic_time() - m->begin) / 1e6,
-			      size.ws_row ? MAX(size.ws_row - 3, 1) : 0);
-	printf("\033[H\033[J%s\nCtrl-C ends this.\n", text);
+	/* what failed, the hint and the cursor's line */
+	text = ctl_board_text(m->board, (now - m->begin) / 1e6,
+			      size.ws_row ? MAX(size.ws_row - 3 - (int)m->services->len, 1) : 0);
+	printf("\033[H\033[J%s", text);
+	for (guint i = 0; i < m->services->len; i++) {
+		g_autofree char *line = ctl_service_line(&m->ctl->out, m->services->pdata[i]);
+
+		if (size.ws_col && g_utf8_strlen(line, -1) > size.ws_col)
+			*g_utf8_offset_to_pointer(line, size.ws_col) = '\0';
+		puts(line);
+	}
+	puts("\nCtrl-C ends this.");
 	fflush(stdout);
 	return G_SOURCE_CONTINUE;
 }
@@ -228,5 +248,6 @@ int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error)
 		ctl_say_host(&ctl->out, &host);
 	}
 	g_main_loop_run(loop);
+	g_clear_pointer(&m.services, g_ptr_array_unref);
 	return IFPP_EXIT_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -33,14 +34,21 @@ void ctl_say(CtlOutput *out, const char *format, ...)
 
 void ctl_progress(CtlOutput *out, const char *format, ...)
 {
+	g_autofree char *text = NULL;
+	struct winsize size = { 0 };
 	va_list args;
 
 	if (out->json || !out->terminal)
 		return;
-	fputs("\r\033[K", stdout);
 	va_start(args, format);
-	vprintf(format, args);
+	text = g_strdup_vprintf(format, args);
 	va_end(args);
+	/* A line that wraps could not be overwritten. */
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	if (size.ws_col && g_utf8_validate(text, -1, NULL) && g_utf8_strlen(text, -1) >= size.ws_col)
+		*g_utf8_offset_to_pointer(text, size.ws_col - 1) = '\0';
+	fputs("\r\033[K", stdout);
+	fputs(text, stdout);
 	fflush(stdout);
 	out->progress = TRUE;
 }

@@ -48,7 +48,8 @@ int ctl_cmd_selftest(Ctl *ctl, int argc, char **argv, GError **error)
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Tell whether this modem and its chip can be provisioned, and if not, why and what to do.\n"
-		       "Here --device is the modem's QMI port, such as /dev/cdc-wdm0. Nothing is changed.",
+		       "Here --device is the modem's QMI port, such as /dev/cdc-wdm0. It takes a client of the modem's and one logical "
+		       "channel of the card, and gives both back; channels and clients of others are left alone.",
 		       error))
 		return 0;
 	if (argc > 1) {

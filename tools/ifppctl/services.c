@@ -146,6 +146,10 @@ char *ctl_service_line(CtlOutput *out, const CtlService *service)
 
 	if (!out->terminal && !out->show_ids)
 		ctl_mask(line);
+	/* Whatever a program said is shown on a terminal, as characters. */
+	for (char *p = line; *p; p++)
+		if (g_ascii_iscntrl(*p))
+			*p = ' ';
 	return line;
 }
 
