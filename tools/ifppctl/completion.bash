@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info request import load provision keys lock monitor fetch deliver report selftest help'
+	local commands='list info request import load provision keys lock handover retry monitor fetch deliver report selftest help'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -69,6 +69,8 @@ _ifppctl()
 	provision) word="$common --source --lock --policy --gateway --handover --station --outbox --trust --cache --keep --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --if-finished --gateway --outbox" ;;
+	handover) word="$common --check" ;;
+	retry) word="$common --packages --source --settle" ;;
 	monitor) word="$common --lines --count --seconds --outbox" ;;
 	fetch) word="$common --source --to --cert --key --ca" ;;
 	deliver) word="$common --to --outbox --cache --keep --cert --key --ca" ;;
