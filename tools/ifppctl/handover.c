@@ -14,12 +14,18 @@
 /* Is this machine one of the field? Its chips and its anchor say so, not a file. */
 static gboolean is_due(IfppNetlink *nl, GError **error)
 {
+	const char *file = ctl_gateway_file();
 	IfppNlHost host;
 
 	if (!ifpp_netlink_host_get(nl, &host, error))
 		return FALSE;
-	if (host.state == IFPP_STATE_FACTORY || host.state == IFPP_STATE_CLOSED)
-		return ctl_gateway_finished(ctl_gateway_file(), nl, error);
+	if (host.state == IFPP_STATE_FACTORY && !file) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "handover: nothing to do, this machine is a station: there is no "
+			    CTL_GATEWAY_ETC);
+		return FALSE;
+	}
+	if (host.state != IFPP_STATE_LOCKED)
+		return ctl_gateway_finished(file, nl, error);
 	/* Locked before: a chip that is broken or gone by now keeps no modem from the field, one that is still open does. */
 	if (host.chips_locked == host.chips)
 		return TRUE;
