@@ -73,7 +73,7 @@ ynl:		## generate the netlink code from Documentation/netlink/specs
 DESTDIR ?=
 install:	## install the userspace and the module's source for DKMS
 	meson setup build/install --prefix=/usr --sysconfdir=/etc --localstatedir=/var \
-		--libexecdir=libexec $(if $(wildcard build/install/build.ninja),--reconfigure)
+		--libexecdir=libexec -Dsocket-relay=false $(if $(wildcard build/install/build.ninja),--reconfigure)
 	DESTDIR="$(abspath $(DESTDIR))" meson install -C build/install
 	tests/env/install-source "$(DESTDIR)"
 

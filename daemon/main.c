@@ -391,7 +391,7 @@ int main(int argc, char **argv)
 		{ "state-dir", 0, 0, G_OPTION_ARG_FILENAME, &state_dir,
 		  "Outbox and memory (default /var/lib/ifpp)", "DIR" },
 		{ "relay", 0, 0, G_OPTION_ARG_FILENAME, &relay,
-		  "The driver's relay, or a socket that speaks like it (default /dev/ifpp-relay)", "PATH" },
+		  "The driver's relay (default /dev/ifpp-relay)", "PATH" },
 		{ "timeout", 0, 0, G_OPTION_ARG_INT, &timeout, "Wait this long for the modem (default 10)",
 		  "SECONDS" },
 		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger,

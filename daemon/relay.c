@@ -3,21 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include <glib-unix.h>
 
 #include "error.h"
 #include "relay.h"
+#include "relay-socket.h"
 
-#define ERRNO_MAX 4095		/* of the kernel */
-#define ATTACH_TIMEOUT_MS 10000
 
 struct _Relay {
 	char *path;
@@ -48,33 +43,14 @@ static void fail(GError **error, const char *path, const char *what, int err)
 
 Relay *relay_open(const char *path, GError **error)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	g_autoptr(Relay) relay = g_new0(Relay, 1);
-	struct stat st;
 
 	relay->path = g_strdup(path);
 	relay->fd = -1;
 	relay->buf = g_malloc(IFPP_REQ_BUF_MAX);
-	if (stat(path, &st)) {
-		fail(error, path, "", errno);
-		return NULL;
-	}
-	relay->socket = S_ISSOCK(st.st_mode);
-	if (!relay->socket) {
-		relay->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
-		if (relay->fd < 0) {
-			fail(error, path, "", errno);
-			return NULL;
-		}
-		return g_steal_pointer(&relay);
-	}
-	if (strlen(path) >= sizeof(addr.sun_path)) {
-		fail(error, path, "", ENAMETOOLONG);
-		return NULL;
-	}
-	strcpy(addr.sun_path, path);
-	relay->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	if (relay->fd < 0 || connect(relay->fd, (struct sockaddr *)&addr, sizeof(addr))) {
+	relay->socket = relay_socket_is(path);
+	relay->fd = relay->socket ? relay_socket_open(path) : open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	if (relay->fd < 0) {
 		fail(error, path, "", errno);
 		return NULL;
 	}
@@ -92,34 +68,12 @@ void relay_free(Relay *relay)
 	g_free(relay);
 }
 
-/* The same call over a socket: 0 or an errno. */
-static int socket_attach(Relay *relay, struct ifpp_attach *attach, const struct ifpp_key *keys)
-{
-	struct { gint32 status; guint32 index; } answer;
-	struct pollfd pfd = { .fd = relay->fd, .events = POLLIN };
-	g_autoptr(GByteArray) msg = g_byte_array_new();
-
-	g_byte_array_append(msg, (const guint8 *)attach, sizeof(*attach));
-	if (attach->n_keys)
-		g_byte_array_append(msg, (const guint8 *)keys, attach->n_keys * sizeof(*keys));
-	if (send(relay->fd, msg->data, msg->len, MSG_NOSIGNAL) != (ssize_t)msg->len)
-		return errno;
-	if (poll(&pfd, 1, ATTACH_TIMEOUT_MS) != 1)
-		return ETIMEDOUT;
-	if (recv(relay->fd, &answer, sizeof(answer), 0) != sizeof(answer) || answer.status > 0 ||
-	    answer.status < -ERRNO_MAX)
-		return EIO;
-	attach->index = answer.index;
-	return -answer.status;
-}
-
 gboolean relay_attach(Relay *relay, struct ifpp_attach *attach, const struct ifpp_key *keys, GError **error)
 {
 	int err = 0;
 
 	if (relay->socket) {
-		err = socket_attach(relay, attach, keys);
-		fcntl(relay->fd, F_SETFL, fcntl(relay->fd, F_GETFL) | O_NONBLOCK);
+		err = relay_socket_attach(relay->fd, attach, keys);
 	} else {
 		attach->keys = (uintptr_t)keys;
 		if (ioctl(relay->fd, IFPP_RELAY_ATTACH, attach))
@@ -196,8 +150,7 @@ gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_k
 	if (reply->len)
 		g_byte_array_append(msg, g_bytes_get_data(data, NULL), reply->len);
 	do {
-		n = relay->socket ? send(relay->fd, msg->data, msg->len, MSG_NOSIGNAL) :
-				    write(relay->fd, msg->data, msg->len);
+		n = relay->socket ? relay_socket_send(relay->fd, msg) : write(relay->fd, msg->data, msg->len);
 	} while (n < 0 && errno == EINTR);
 	resume(relay);
 	if (n == (ssize_t)msg->len)

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/*
- * The relay: /dev/ifpp-relay, or a Unix SEQPACKET socket that speaks the same records. Over the
- * socket the first message is struct ifpp_attach with its keys behind it, answered by an s32
- * status and a u32 index.
- */
+/* The relay: /dev/ifpp-relay, one open file for one chip. */
 #ifndef IFPPD_RELAY_H
 #define IFPPD_RELAY_H
 

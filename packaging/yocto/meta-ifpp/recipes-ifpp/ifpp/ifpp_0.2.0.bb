@@ -13,7 +13,7 @@ PACKAGECONFIG ?= "${@bb.utils.filter('DISTRO_FEATURES', 'systemd', d)}"
 PACKAGECONFIG[systemd] = "-Dsystemd=enabled,-Dsystemd=disabled,systemd"
 PACKAGECONFIG[depot-client] = "-Ddepot-client=enabled,-Ddepot-client=disabled,curl"
 
-EXTRA_OEMESON = "-Ddepot=disabled -Dkeymaker=disabled -Dvirtual=disabled --libexecdir=${libexecdir}"
+EXTRA_OEMESON = "-Dsocket-relay=false -Ddepot=disabled -Dkeymaker=disabled -Dvirtual=disabled --libexecdir=${libexecdir}"
 
 USERADD_PACKAGES = "${PN}"
 USERADD_PARAM:${PN} = "--system --home-dir /var/lib/ifpp --shell /sbin/nologin ifpp"
