@@ -146,7 +146,7 @@ static void test_selftest_guest(void)
 	/* The daemon is no guest. */
 	station_daemon_up(station);
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
-	assert_clean(station);
+	steps_clean(station);
 	station_free(station);
 }
 
