@@ -190,6 +190,16 @@ gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32])
 
 /* ----------------------------------------------------------------- writing */
 
+/* The note of a load that has ended, and its space. */
+static void remove_pending(Outbox *outbox, const char *file)
+{
+	g_autofree char *name = stem(file);
+	g_autofree char *reserve = g_strconcat(name, IFPP_RESERVE_SUFFIX, NULL);
+
+	remove_name(outbox, file);
+	remove_name(outbox, reserve);
+}
+
 IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
 			  GError **error)
 {
@@ -214,21 +224,13 @@ IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan tran
 		g_unlink(reserve);
 		return NULL;
 	}
+	if (begun && !g_str_equal(begun->file, attempt->file))
+		remove_pending(outbox, begun->file);	/* of version 1: it could not be carried over */
 	if (begun)
 		g_ptr_array_remove(outbox->attempts, begun);
 	g_ptr_array_add(outbox->attempts, ifpp_attempt_ref(attempt));
 	ifpp_attempts_sort(outbox->attempts);
 	return attempt;
-}
-
-/* The note of a load that has ended, and its space. */
-static void remove_pending(Outbox *outbox, const char *file)
-{
-	g_autofree char *name = stem(file);
-	g_autofree char *reserve = g_strconcat(name, IFPP_RESERVE_SUFFIX, NULL);
-
-	remove_name(outbox, file);
-	remove_name(outbox, reserve);
 }
 
 void outbox_cancel(Outbox *outbox, IfppAttempt *attempt)
@@ -274,11 +276,15 @@ static void forget_loss(Outbox *outbox, const IfppAttempt *found)
 {
 	for (guint i = outbox->attempts->len; i-- > 0;) {
 		IfppAttempt *attempt = outbox->attempts->pdata[i];
+		g_autofree char *name = NULL, *note = NULL;
 
 		if (attempt == found || !attempt->stored || attempt->pir || attempt->spent == IFPP_SPENT_NO ||
 		    memcmp(attempt->key_id, found->key_id, 32) || !g_bytes_equal(attempt->transaction, found->transaction))
 			continue;
+		name = stem(attempt->file);
+		note = g_strconcat(name, ".delivered", NULL);
 		remove_name(outbox, attempt->file);
+		remove_name(outbox, note);
 		g_ptr_array_remove_index(outbox->attempts, i);
 	}
 }

@@ -157,7 +157,7 @@ static void test_selftest_no_euicc(void)
 		const char *fault, *check;
 		int exit;
 	} cases[] = {
-		{ "fault qmi 11 error 80", "isd-r", IFPP_EXIT_NO_DEVICE },
+		{ "fault qmi 8 error 80", "isd-r", IFPP_EXIT_NO_DEVICE },
 		{ "fault apdu 4 sw 6D00", "codec", IFPP_EXIT_NO_DEVICE },
 		{ "fault apdu 1 sw 6985", "isd-r", IFPP_EXIT_CHIP },
 	};
