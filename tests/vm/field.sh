@@ -73,7 +73,7 @@ plain() { sed 's/\x1b\[[0-9;]*m//g'; }
 handed_over() {
 	chapter "The modem is handed to the field"
 	holds "the gateway locks itself, now that the daemon's work is done, and is marked as a machine of the field" \
-		await 60 test -e /etc/ifpp/field
+		await 60 test -e /run/ifpp-field/handed-over
 	holds "ModemManager takes the modem, whose card has no SIM enabled: sim-missing" \
 		await 90 sh -c 'mmcli -m any | grep -q sim-missing'
 	show "$( (mmcli -L; mmcli -m any | sed -n '/Hardware/,/current:/p; /Status/,/power/p') | plain)"
