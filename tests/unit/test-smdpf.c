@@ -1722,6 +1722,109 @@ static void pin_interrupted(Fixture *f, gconstpointer data)
 	close(master);
 }
 
+/* ------------------------------------------------------------ an HSM on a bad day */
+
+/* The home's key behind the module with these faults. */
+static void bad_hsm(const char *faults)
+{
+	const char *build = g_getenv("IFPP_BUILD");
+	g_autofree char *conf = NULL, *with = NULL, *module = g_build_filename(build, "tests/unit/p11-faults.so", NULL);
+
+	g_unlink("p11.log");
+	g_assert_true(g_file_get_contents("home0/smdpf.conf", &conf, NULL, NULL));
+	with = g_strdup_printf("%s\n[Key]\nModule=%s\n", conf, module);
+	g_assert_true(g_file_set_contents("home/smdpf.conf", with, -1, NULL));
+	g_setenv("IFPP_P11_FAULTS", faults, TRUE);
+	g_setenv("IFPP_P11_LOG", "p11.log", TRUE);
+}
+
+/* Logins since bad_hsm(); no session was left open. */
+static guint good_hsm(void)
+{
+	g_autofree char *log = NULL;
+	g_auto(GStrv) lines = NULL;
+	guint logins = 0;
+
+	g_unsetenv("IFPP_P11_FAULTS");
+	g_unsetenv("IFPP_P11_LOG");
+	g_assert_true(g_file_get_contents("p11.log", &log, NULL, NULL));
+	lines = g_strsplit(g_strchomp(log), "\n", -1);
+	for (guint i = 0; lines[i]; i++) {
+		g_auto(GStrv) w = g_strsplit(lines[i], " ", -1);
+
+		g_assert_cmpstr(w[0], ==, "0");
+		logins = atoi(w[1]);
+	}
+	return logins;
+}
+
+static void sealed_whatever(Fixture *f, const char *faults, guint chips)
+{
+	guint n;
+
+	make_chips(chips, 1);
+	bad_hsm(faults);
+	must(SEAL "--euicc data", smdpf);
+	n = good_hsm();
+	g_test_message("%s: %u logins", faults, n);
+	g_assert_cmpuint(open_all(f), ==, chips);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+}
+
+/* The session ends after seven signatures, and only to begin from the start helps. */
+static void hsm_session_dropped(Fixture *f, gconstpointer data)
+{
+	g_autofree char *says = NULL;
+
+	sealed_whatever(f, "drop=7", 20);
+	says = g_strdup_printf("is sound: 20 keys bound");
+	g_assert_nonnull(strstr(out_text, says));
+	/* no ICCID of the series was lost to a key that was tried again */
+	sql("home/ledger.db", "SELECT value FROM ledger WHERE name = 'serial'");
+	g_assert_cmpstr(out_text, ==, "20\n");
+}
+
+static void hsm_one_session(Fixture *f, gconstpointer data)
+{
+	sealed_whatever(f, "sessions=1", 3);
+	write_profile("one.der", "89000123456789012341", 0);
+	bad_hsm("sessions=1");
+	must("%s protect --home home --pin-file pin --upp one.der --out ppp1", smdpf);
+	must("%s export --home home --pin-file pin --all --out d.ifppd", smdpf);
+	g_assert_cmpuint(good_hsm(), >, 0);
+	remove_all("ppp1");
+}
+
+static void hsm_slow(Fixture *f, gconstpointer data)
+{
+	sealed_whatever(f, "sign_ms=20", 8);
+}
+
+static void hsm_device_error(Fixture *f, gconstpointer data)
+{
+	sealed_whatever(f, "error=5", 10);
+}
+
+static void hsm_away_and_back(Fixture *f, gconstpointer data)
+{
+	sealed_whatever(f, "away=9", 10);
+}
+
+/* The PIN is refused in the middle: it is not tried again, and what was signed is kept. */
+static void hsm_pin_refused(Fixture *f, gconstpointer data)
+{
+	make_chips(20, 1);
+	bad_hsm("drop=7 pin=2");
+	expect(10, "wrong PIN", SEAL "--euicc data", smdpf);
+	g_assert_cmpuint(good_hsm(), ==, 2);
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	g_assert_cmpuint(count_stored(), ==, 3);
+	must(SEAL "--euicc data", smdpf);
+	g_assert_nonnull(strstr(out_text, "17 sealed now, 3 from before"));
+	g_assert_cmpuint(open_all(f), ==, 20);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+}
+
 /* Two chips with one subscriber: the report of the first is not "foreign", it is an alarm. */
 static void clone_exit_6(Fixture *f, gconstpointer data)
 {
@@ -2059,6 +2162,12 @@ int main(int argc, char **argv)
 	ADD("ledger_truncated", ledger_truncated, NULL);
 	ADD("ledger_migrate", ledger_migrate, NULL);
 	ADD("report", report, NULL);
+	ADD("hsm_session_dropped", hsm_session_dropped, NULL);
+	ADD("hsm_one_session", hsm_one_session, NULL);
+	ADD("hsm_slow", hsm_slow, NULL);
+	ADD("hsm_device_error", hsm_device_error, NULL);
+	ADD("hsm_away_and_back", hsm_away_and_back, NULL);
+	ADD("hsm_pin_refused", hsm_pin_refused, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);
 	ADD("expired_report", expired_report, NULL);
 	ADD("requester_fails_closed", requester_fails_closed, NULL);

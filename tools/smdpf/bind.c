@@ -21,6 +21,7 @@
 #include "rules.h"
 #include "seal.h"
 #include "store.h"
+#include "token.h"
 #include "upp.h"
 
 #define BATCH 64		/* packages between two visits to the ledger */
@@ -580,6 +581,10 @@ static gboolean seal_batch(Run *run, GPtrArray *items, GError **error)
 			ledger_renew(run->ledger, &why);
 			renewed = g_get_monotonic_time();
 		}
+	}
+	if (why && why->code == IFPP_ERROR_TOKEN && token_reason()) {
+		g_clear_error(&why);
+		why = g_error_copy(token_reason());
 	}
 	if (!bind_sealed(run, items, why ? NULL : error)) {
 		/* none may leave */

@@ -8,12 +8,16 @@
 #include "error.h"
 
 #define TRIES 8
+#define PATIENCE_US (10 * G_USEC_PER_SEC)
 #define SLOTS_MAX 64
 
 static CK_FUNCTION_LIST **modules;	/* those of p11-kit */
 static CK_FUNCTION_LIST *own;		/* or the one that was named */
 static CK_FUNCTION_LIST *at;		/* of the session */
 static CK_SESSION_HANDLE session;
+static guint generation;
+static gboolean used;			/* something worked: the token is the right one, and may come back */
+static CK_RV last;
 static gboolean refused;		/* the PIN: tokens lock, never try it again */
 
 static CK_RV start(const char *module)
@@ -84,9 +88,12 @@ static CK_RV log_in(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
 {
 	CK_RV rv = f->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
 
-	if (rv != CKR_OK)
+	if (rv != CKR_OK) {
+		session = 0;
 		return rv;
+	}
 	at = f;
+	generation++;
 	rv = f->C_Login(session, CKU_USER, (CK_UTF8CHAR *)pin, strlen(pin));
 	return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
 }
@@ -112,27 +119,66 @@ static gboolean is_pin(CK_RV rv)
 	       rv == CKR_PIN_EXPIRED;
 }
 
+guint cryptoki_generation(void)
+{
+	return generation;
+}
+
+CK_RV cryptoki_last(void)
+{
+	return last;
+}
+
+/* Has it been away for too long? A token that once worked is given more time: it may be plugged in again. */
+static gboolean give_up(gint64 since, int try)
+{
+	gint64 waited = g_get_monotonic_time() - since;
+
+	if (refused)
+		return TRUE;
+	return (used && last != CKR_OBJECT_HANDLE_INVALID) || last == CKR_SESSION_COUNT ? waited > PATIENCE_US : try >= TRIES;
+}
+
+static void refuse(const char *token, GError **error)
+{
+	if (refused)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: %s", token,
+			    last == CKR_PIN_LOCKED ? "PIN is locked" : "wrong PIN");
+	else if (last == CKR_TOKEN_NOT_PRESENT)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", token);
+	else if (last == CKR_SESSION_COUNT)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN,
+			    "token %s: has no session left; end the programs that have them, or wait until it drops those of dead ones",
+			    token);
+	else
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: %s", token, p11_kit_strerror(last));
+}
+
 gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
 		      CryptokiOp op, gpointer user, GError **error)
 {
+	gint64 since = g_get_monotonic_time();
 	const char *secret = pin(token, error);
-	CK_RV rv = CKR_OK;
 
 	if (!secret)
 		return FALSE;
-	for (int i = 0; i < TRIES && !refused; i++) {
-		rv = open_session(module, token, secret);
-		refused = is_pin(rv);
-		if (rv == CKR_OK)
-			rv = op(at, session, user);
-		if (rv == CKR_OK)
+	for (int try = 1; !refused; try++) {
+		last = open_session(module, token, secret);
+		refused = is_pin(last);
+		if (last == CKR_OK)
+			last = op(at, session, user);
+		used |= last == CKR_OK;
+		if (last == CKR_OK)
 			return TRUE;
-		/* A token that dropped the session, or is rewritten by another's login, is there again in a moment. */
+		/*
+		 * The token dropped the session, or is away, or is rewritten by another's login: only to begin from the start
+		 * helps for some.
+		 */
 		cryptoki_close();
-		if (!refused)
-			g_usleep(g_random_int_range(10000, 50000) << MIN(i, 4));
+		if (give_up(since, try))
+			break;
+		g_usleep(g_random_int_range(10000, 50000));
 	}
-	g_set_error(error, IFPP_ERROR, refused ? IFPP_ERROR_PIN : IFPP_ERROR_TOKEN, "token %s: %s", token,
-		    refused ? "wrong PIN" : p11_kit_strerror(rv));
+	refuse(token, error);
 	return FALSE;
 }

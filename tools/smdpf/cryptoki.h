@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* PKCS#11 itself, where GnuTLS has no function: one logged-in session with a token. */
+/*
+ * PKCS#11 itself: one logged-in session with a token, for signatures, keys and the ledger's head alike. GnuTLS
+ * would take several, and does not open one anew that the token has closed.
+ */
 #ifndef SMDPF_CRYPTOKI_H
 #define SMDPF_CRYPTOKI_H
 
@@ -20,5 +23,10 @@ typedef CK_RV (*CryptokiOp)(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpoi
 gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
 		      CryptokiOp op, gpointer user, GError **error);
 void cryptoki_close(void);
+
+/* Counts sessions: handles of an earlier one are void. */
+guint cryptoki_generation(void);
+/* What the last cryptoki_run() ended with. */
+CK_RV cryptoki_last(void);
 
 #endif

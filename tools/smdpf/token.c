@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <gnutls/crypto.h>
-#include <gnutls/pkcs11.h>
 
 #include "cryptoki.h"
 #include "error.h"
@@ -17,12 +16,12 @@
 
 #define PIN_MAX 256
 #define WRAP_BITS 3072
-#define TRIES 8
+#define ATTRIBUTE_MAX 1024
 
 static char pin[PIN_MAX];
-static gboolean have_pin, pin_refused, pin_missing;
+static gboolean have_pin;
 static char *own_module;
-static gboolean opened;		/* a key is in use: the module must stay */
+static GError *reason;		/* of the last thing that GnuTLS was told to have failed */
 
 static struct termios shown;	/* the terminal, while it does not show what is typed */
 static int terminal = -1;
@@ -73,28 +72,6 @@ static gboolean ask_pin(const char *label)
 	return ok;
 }
 
-static int pin_callback(void *user, int attempt, const char *url, const char *label, unsigned int flags, char *out,
-			size_t out_max)
-{
-	/* A second question means that the first answer was wrong. Tokens lock: never repeat it. */
-	if (attempt > 0 || (have_pin && flags & GNUTLS_PIN_WRONG)) {
-		pin_refused = TRUE;
-		return -1;
-	}
-	if (!have_pin)
-		have_pin = ask_pin(label);
-	if (!have_pin) {
-		pin_missing = TRUE;
-		return -1;
-	}
-	if (strlen(pin) >= out_max) {
-		pin_refused = TRUE;
-		return -1;
-	}
-	strcpy(out, pin);
-	return 0;
-}
-
 static gboolean load_pin(const char *file, GError **error)
 {
 	char *env = getenv("IFPP_PIN");
@@ -133,55 +110,20 @@ static gboolean load_pin(const char *file, GError **error)
 	return have_pin;
 }
 
-static int start(void)
-{
-	int ret = gnutls_pkcs11_init(own_module ? GNUTLS_PKCS11_FLAG_MANUAL : GNUTLS_PKCS11_FLAG_AUTO, NULL);
-
-	if (ret >= 0 && own_module)
-		ret = gnutls_pkcs11_add_provider(own_module, NULL);
-	gnutls_pkcs11_set_pin_function(pin_callback, NULL);
-	return ret;
-}
-
 gboolean token_init(const char *module, const char *pin_file, GError **error)
 {
-	int ret;
-
 	if (!load_pin(pin_file, error))
 		return FALSE;
 	own_module = g_strdup(module);
-	ret = start();
-	if (ret < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "%s: %s", module ? module : "PKCS#11",
-			    gnutls_strerror(ret));
-		return FALSE;
-	}
-	return TRUE;
-}
-
-/*
- * SoftHSM empties and rewrites a token's file at every login. Who opens the token in that moment is told that
- * token or key are not there, or that the token has no user: look again, but never with a PIN that was refused.
- */
-static gboolean once_more(int try)
-{
-	if (pin_refused || pin_missing || try >= TRIES)
-		return FALSE;
-	g_usleep(g_random_int_range(10000, 50000));
-	if (!opened) {
-		gnutls_pkcs11_deinit();
-		start();
-	}
 	return TRUE;
 }
 
 void token_deinit(void)
 {
-	gnutls_memset(pin, 0, sizeof(pin));
-	have_pin = opened = FALSE;
 	cryptoki_close();
+	gnutls_memset(pin, 0, sizeof(pin));
+	have_pin = FALSE;
 	g_clear_pointer(&own_module, g_free);
-	gnutls_pkcs11_deinit();
 }
 
 /* Value of one attribute of a pkcs11: URL, unescaped. */
@@ -208,10 +150,10 @@ const char *token_pin(const char *label, GError **error)
 {
 	if (!have_pin)
 		have_pin = ask_pin(label);
-	if (have_pin && !pin_refused)
+	if (have_pin)
 		return pin;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: %s", label,
-		    pin_refused ? "wrong PIN" : "no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)");
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
+		    "token %s: no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)", label);
 	return NULL;
 }
 
@@ -245,160 +187,326 @@ gboolean token_check_url(const char *url, GError **error)
 	return TRUE;
 }
 
-/* GnuTLS has one code for a token without the object, another for no such token. */
-static gboolean not_found(int ret)
+/* ------------------------------------------------------------ keys */
+
+/* A key in the token. Its handles hold as long as the session does. */
+typedef struct {
+	char *label;		/* of the token */
+	char *object;		/* of the key */
+	CK_OBJECT_HANDLE handle;
+	guint generation;	/* of the session that the handle is of */
+	gboolean found, sensitive, kept, rsa;
+	GByteArray *point;	/* DER or plain, from the public half */
+	GByteArray *modulus, *exponent;
+	const gnutls_datum_t *in;	/* to be signed or decrypted */
+	GByteArray *out;
+} Key;
+
+static void key_free(Key *key)
 {
-	return ret == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE || ret == GNUTLS_E_PKCS11_REQUESTED_OBJECT_NOT_AVAILBLE;
+	g_free(key->label);
+	g_free(key->object);
+	g_byte_array_unref(key->point);
+	g_byte_array_unref(key->modulus);
+	g_byte_array_unref(key->exponent);
+	g_byte_array_unref(key->out);
+	g_free(key);
 }
 
-static gboolean token_present(const char *label)
+static Key *key_new(const char *url)
 {
-	gboolean found = FALSE;
-	char *url;
+	Key *key = g_new0(Key, 1);
 
-	for (unsigned int i = 0; !found && gnutls_pkcs11_token_get_url(i, 0, &url) >= 0; i++) {
-		g_autofree char *name = url_attribute(url, "token");
-
-		found = !g_strcmp0(name, label);
-		gnutls_free(url);
-	}
-	return found;
+	key->label = url_attribute(url, "token");
+	key->object = url_attribute(url, "object");
+	key->point = g_byte_array_new();
+	key->modulus = g_byte_array_new();
+	key->exponent = g_byte_array_new();
+	key->out = g_byte_array_new();
+	return key;
 }
 
-/* One sentence for the ways in which a token refuses. */
-static void refuse(int ret, const char *url, GError **error)
+static gboolean with_session(Key *key, CryptokiOp op, GError **error)
 {
-	g_autofree char *token = url_attribute(url, "token");
-	g_autofree char *object = url_attribute(url, "object");
+	return cryptoki_run(own_module, key->label, token_pin, op, key, error);
+}
 
-	if (pin_missing) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
-			    "token %s: no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)", token);
-		return;
+static CK_RV find_object(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class, const char *label,
+			 CK_OBJECT_HANDLE *object, gboolean *found)
+{
+	CK_ATTRIBUTE template[] = {
+		{ CKA_CLASS, &class, sizeof(class) },
+		{ CKA_LABEL, (void *)label, strlen(label) },
+	};
+	CK_ULONG n = 0;
+	CK_RV rv = f->C_FindObjectsInit(session, template, G_N_ELEMENTS(template));
+
+	if (rv != CKR_OK)
+		return rv;
+	rv = f->C_FindObjects(session, object, 1, &n);
+	f->C_FindObjectsFinal(session);
+	*found = rv == CKR_OK && n == 1;
+	return rv;
+}
+
+/* An attribute that a token may have for this object, or not. */
+static void get_bytes(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIBUTE_TYPE type,
+		      GByteArray *out)
+{
+	guint8 value[ATTRIBUTE_MAX];
+	CK_ATTRIBUTE get = { type, value, sizeof(value) };
+
+	if (!out->len && f->C_GetAttributeValue(session, object, &get, 1) == CKR_OK && get.ulValueLen <= sizeof(value))
+		g_byte_array_append(out, value, get.ulValueLen);
+}
+
+static CK_RV find_private(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Key *key)
+{
+	CK_RV rv = CKR_OK;
+
+	if (key->handle && key->generation == cryptoki_generation())
+		return CKR_OK;
+	key->handle = 0;
+	rv = find_object(f, session, CKO_PRIVATE_KEY, key->object, &key->handle, &key->found);
+	key->generation = cryptoki_generation();
+	if (rv == CKR_OK && !key->found)
+		key->handle = 0;
+	return rv;
+}
+
+static CK_RV look(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
+{
+	CK_KEY_TYPE type = CKK_EC;
+	CK_BBOOL sensitive = CK_FALSE, never = CK_FALSE;
+	CK_ATTRIBUTE get[] = {
+		{ CKA_KEY_TYPE, &type, sizeof(type) },
+		{ CKA_SENSITIVE, &sensitive, sizeof(sensitive) },
+		{ CKA_NEVER_EXTRACTABLE, &never, sizeof(never) },
+	};
+	CK_OBJECT_HANDLE public;
+	gboolean has_public = FALSE;
+	Key *key = user;
+	CK_RV rv;
+
+	key->handle = 0;
+	rv = find_private(f, session, key);
+	if (rv != CKR_OK)
+		return rv;
+	/* SoftHSM rewrites its files at every login of anybody: what is not there may be there in a moment. */
+	if (!key->found)
+		return CKR_OBJECT_HANDLE_INVALID;
+	rv = f->C_GetAttributeValue(session, key->handle, get, G_N_ELEMENTS(get));
+	if (rv != CKR_OK)
+		return rv;
+	key->sensitive = sensitive;
+	key->kept = never;
+	key->rsa = type == CKK_RSA;
+	rv = find_object(f, session, CKO_PUBLIC_KEY, key->object, &public, &has_public);
+	if (rv == CKR_OK && has_public) {
+		get_bytes(f, session, public, CKA_EC_POINT, key->point);
+		get_bytes(f, session, public, CKA_MODULUS, key->modulus);
+		get_bytes(f, session, public, CKA_PUBLIC_EXPONENT, key->exponent);
 	}
-	if (pin_refused || ret == GNUTLS_E_PKCS11_PIN_ERROR) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: wrong PIN", token);
-		return;
+	get_bytes(f, session, key->handle, CKA_EC_POINT, key->point);
+	get_bytes(f, session, key->handle, CKA_MODULUS, key->modulus);
+	get_bytes(f, session, key->handle, CKA_PUBLIC_EXPONENT, key->exponent);
+	return rv;
+}
+
+static CK_RV do_sign(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
+{
+	CK_MECHANISM mechanism = { CKM_ECDSA, NULL, 0 };
+	guint8 sig[64];
+	CK_ULONG len = sizeof(sig);
+	Key *key = user;
+	CK_RV rv = find_private(f, session, key);
+
+	if (rv == CKR_OK && !key->handle)
+		rv = CKR_KEY_HANDLE_INVALID;
+	if (rv == CKR_OK)
+		rv = f->C_SignInit(session, &mechanism, key->handle);
+	if (rv == CKR_OK)
+		rv = f->C_Sign(session, key->in->data, key->in->size, sig, &len);
+	if (rv == CKR_OK && len != sizeof(sig))
+		return CKR_GENERAL_ERROR;
+	g_byte_array_set_size(key->out, 0);
+	if (rv == CKR_OK)
+		g_byte_array_append(key->out, sig, sizeof(sig));
+	return rv;
+}
+
+static CK_RV do_decrypt(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
+{
+	CK_MECHANISM mechanism = { CKM_RSA_PKCS, NULL, 0 };
+	guint8 clear[ATTRIBUTE_MAX];
+	CK_ULONG len = sizeof(clear);
+	Key *key = user;
+	CK_RV rv = find_private(f, session, key);
+
+	if (rv == CKR_OK && !key->handle)
+		rv = CKR_KEY_HANDLE_INVALID;
+	if (rv == CKR_OK)
+		rv = f->C_DecryptInit(session, &mechanism, key->handle);
+	if (rv == CKR_OK)
+		rv = f->C_Decrypt(session, key->in->data, key->in->size, clear, &len);
+	g_byte_array_set_size(key->out, 0);
+	if (rv == CKR_OK)
+		g_byte_array_append(key->out, clear, len);
+	gnutls_memset(clear, 0, sizeof(clear));
+	/* What was altered is no reason to log in again. */
+	return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE || rv == CKR_DATA_INVALID ? CKR_OK : rv;
+}
+
+/* Why the token did not do it: GnuTLS has but a number for it. */
+static void keep_reason(GError *why)
+{
+	g_clear_pointer(&reason, g_error_free);
+	reason = why;
+}
+
+const GError *token_reason(void)
+{
+	return reason;
+}
+
+static int sign_hash(gnutls_privkey_t priv, gnutls_sign_algorithm_t algorithm, void *user, unsigned int flags,
+		     const gnutls_datum_t *hash, gnutls_datum_t *sig)
+{
+	gnutls_datum_t r, s;
+	GError *why = NULL;
+	Key *key = user;
+
+	key->in = hash;
+	if (!with_session(key, do_sign, &why)) {
+		keep_reason(why);
+		return GNUTLS_E_PK_SIGN_FAILED;
 	}
-	if (ret == GNUTLS_E_PKCS11_PIN_LOCKED) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: PIN is locked", token);
-		return;
-	}
-	if (!token_present(token))
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", token);
-	else if (not_found(ret))
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: has no private key %s", token, object);
-	else
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: %s", token, gnutls_strerror(ret));
+	r = (gnutls_datum_t){ key->out->data, 32 };
+	s = (gnutls_datum_t){ key->out->data + 32, 32 };
+	return gnutls_encode_rs_value(sig, &r, &s);
+}
+
+static int decrypt(gnutls_privkey_t priv, void *user, const gnutls_datum_t *in, gnutls_datum_t *out)
+{
+	GError *why = NULL;
+	Key *key = user;
+	gboolean ok;
+
+	key->in = in;
+	ok = with_session(key, do_decrypt, &why);
+	if (!ok)
+		keep_reason(why);
+	if (!ok || !key->out->len)
+		return GNUTLS_E_DECRYPTION_FAILED;
+	out->data = gnutls_malloc(key->out->len);
+	if (!out->data)
+		return GNUTLS_E_MEMORY_ERROR;
+	memcpy(out->data, key->out->data, key->out->len);
+	out->size = key->out->len;
+	gnutls_memset(key->out->data, 0, key->out->len);
+	return 0;
+}
+
+static int info(gnutls_privkey_t priv, unsigned int flags, void *user)
+{
+	const Key *key = user;
+
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO)
+		return key->rsa ? GNUTLS_PK_RSA : GNUTLS_PK_ECDSA;
+	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO_BITS)
+		return key->rsa ? (int)key->modulus->len * 8 : 256;
+	if (flags & GNUTLS_PRIVKEY_INFO_HAVE_SIGN_ALGO)
+		return !key->rsa && GNUTLS_FLAGS_TO_SIGN_ALGO(flags) == GNUTLS_SIGN_ECDSA_SHA256;
+	return -1;
+}
+
+static void deinit(gnutls_privkey_t priv, void *user)
+{
+	key_free(user);
+}
+
+static gboolean import_public(const Key *key, gnutls_pubkey_t pub)
+{
+	const guint8 *point = key->point->data;
+	gnutls_datum_t m = { key->modulus->data, key->modulus->len }, e = { key->exponent->data, key->exponent->len };
+	gnutls_datum_t x, y;
+
+	if (key->rsa)
+		return m.size && e.size && gnutls_pubkey_import_rsa_raw(pub, &m, &e) >= 0;
+	/* an OCTET STRING of it, as the standard says, or as it is */
+	if (key->point->len == 67 && point[0] == 0x04 && point[1] == 65)
+		point += 2;
+	else if (key->point->len != 65)
+		return FALSE;
+	x = (gnutls_datum_t){ (guint8 *)point + 1, 32 };
+	y = (gnutls_datum_t){ (guint8 *)point + 33, 32 };
+	return point[0] == 0x04 && gnutls_pubkey_import_ecc_raw(pub, GNUTLS_ECC_CURVE_SECP256R1, &x, &y) >= 0;
 }
 
 /* The whole point of a token: the key must be unable to leave it. */
-static gboolean check_kept(const char *url, GError **error)
+static gboolean check_key(const Key *key, const char *url, gboolean rsa, const char *wrong, GError **error)
 {
-	g_autofree char *private_url = g_strdup_printf("%s;type=private", url);
-	gnutls_pkcs11_obj_t obj;
-	unsigned int flags = 0;
-	gboolean sensitive;
-	int ret;
-
-	ret = gnutls_pkcs11_obj_init(&obj);
-	if (ret >= 0) {
-		ret = gnutls_pkcs11_obj_import_url(obj, strstr(url, "type=") ? url : private_url,
-						   GNUTLS_PKCS11_OBJ_FLAG_LOGIN);
-		if (ret >= 0)
-			ret = gnutls_pkcs11_obj_get_flags(obj, &flags);
-		gnutls_pkcs11_obj_deinit(obj);
-	}
-	if (ret < 0) {
-		refuse(ret, url, error);
+	if (key->rsa != rsa || (rsa && key->modulus->len * 8 < WRAP_BITS)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s", url, wrong);
 		return FALSE;
 	}
-	sensitive = flags & GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE;
-	if (!sensitive || !(flags & GNUTLS_PKCS11_OBJ_FLAG_NEVER_EXTRACTABLE)) {
+	if (!key->sensitive || !key->kept) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s; have the token generate one", url,
-			    sensitive ? "is or was extractable from the token" : "is readable in the token");
+			    key->sensitive ? "is or was extractable from the token" : "is readable in the token");
 		return FALSE;
 	}
 	return TRUE;
 }
 
-static gboolean is_p256(gnutls_pubkey_t pub)
+static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean rsa, const char *wrong, GError **error)
 {
-	gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
-
-	return gnutls_pubkey_export_ecc_raw2(pub, &curve, NULL, NULL, 0) >= 0 && curve == GNUTLS_ECC_CURVE_SECP256R1;
-}
-
-static gboolean is_wrap(gnutls_pubkey_t pub)
-{
-	unsigned int bits = 0;
-
-	return gnutls_pubkey_get_pk_algorithm(pub, &bits) == GNUTLS_PK_RSA && bits >= WRAP_BITS;
-}
-
-static gnutls_privkey_t try_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
-				const char *wrong, GError **error)
-{
-	gnutls_privkey_t key = NULL;
-	int ret;
+	gnutls_privkey_t priv = NULL;
+	GError *why = NULL;
+	Key *key;
 
 	*pub = NULL;
-	ret = gnutls_privkey_init(&key);
-	if (ret >= 0)
-		ret = gnutls_privkey_import_url(key, url, 0);
-	if (ret >= 0)
-		ret = gnutls_pubkey_init(pub);
-	if (ret >= 0)
-		ret = gnutls_pubkey_import_privkey(*pub, key, 0, 0);
-	if (ret < 0) {
-		refuse(ret, url, error);
+	if (!token_check_url(url, error))
+		return NULL;
+	key = key_new(url);
+	if (!with_session(key, look, &why)) {
+		if (why->code == IFPP_ERROR_TOKEN && cryptoki_last() == CKR_OBJECT_HANDLE_INVALID) {
+			g_clear_error(&why);
+			g_set_error(&why, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: has no private key %s", key->label, key->object);
+		}
+		g_propagate_error(error, why);
 		goto fail;
 	}
-	if (!right(*pub)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s", url, wrong);
+	if (!check_key(key, url, rsa, wrong, error))
+		goto fail;
+	if (gnutls_pubkey_init(pub) < 0 || gnutls_privkey_init(&priv) < 0)
+		g_error("out of memory");
+	if (!import_public(key, *pub)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s, or its public half is not in the token", url, wrong);
 		goto fail;
 	}
-	if (!check_kept(url, error))
-		goto fail;
-	return key;
+	if (gnutls_privkey_import_ext4(priv, key, NULL, sign_hash, decrypt, deinit, info, 0) >= 0)
+		return priv;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "key %s: GnuTLS does not take it", url);
 
 fail:
 	if (*pub)
 		gnutls_pubkey_deinit(*pub);
 	*pub = NULL;
-	if (key)
-		gnutls_privkey_deinit(key);
+	if (priv)
+		gnutls_privkey_deinit(priv);
+	key_free(key);
 	return NULL;
-}
-
-static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean (*right)(gnutls_pubkey_t pub),
-				 const char *wrong, GError **error)
-{
-	if (!token_check_url(url, error))
-		return NULL;
-	for (int try = 1;; try++) {
-		g_autoptr(GError) why = NULL;
-		gnutls_privkey_t key = try_key(url, pub, right, wrong, &why);
-
-		opened |= key != NULL;
-		if (key)
-			return key;
-		if (!once_more(try)) {
-			g_propagate_error(error, g_steal_pointer(&why));
-			return NULL;
-		}
-	}
 }
 
 gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
 {
-	return open_key(url, pub, is_p256, "is not an ECDSA key on P-256", error);
+	return open_key(url, pub, FALSE, "is not an ECDSA key on P-256", error);
 }
 
 gnutls_privkey_t token_open_wrap(const char *url, gnutls_pubkey_t *pub, GError **error)
 {
 	gnutls_pubkey_t own = NULL;
-	gnutls_privkey_t key = open_key(url, &own, is_wrap, "is not an RSA key of 3072 bits or more", error);
+	gnutls_privkey_t key = open_key(url, &own, TRUE, "is not an RSA key of 3072 bits or more", error);
 
 	if (pub)
 		*pub = own;
@@ -415,59 +523,89 @@ char *token_wrap_url(const char *url)
 	return g_strdup_printf("pkcs11:token=%s;object=%s-ppk", t, o);
 }
 
-static gboolean generate(const char *url, gnutls_pk_algorithm_t algorithm, unsigned int bits, unsigned int usage,
-			 gboolean *created, GError **error)
+/* ------------------------------------------------------------ making them */
+
+static CK_RV generate_pair(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, const Key *key)
 {
-	g_autofree char *label = NULL;
+	static const guint8 p256[] = { 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07 };
+	static const guint8 f4[] = { 0x01, 0x00, 0x01 };
+	CK_MECHANISM mechanism = { key->rsa ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0 };
+	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+	CK_ULONG bits = WRAP_BITS;
 	guint8 id[8];
-	gnutls_datum_t cid = { id, sizeof(id) };
-	int ret, try = 0;
+	CK_ATTRIBUTE public[] = {
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_PRIVATE, &no, sizeof(no) },
+		{ CKA_LABEL, key->object, strlen(key->object) },
+		{ CKA_ID, id, sizeof(id) },
+		{ key->rsa ? CKA_ENCRYPT : CKA_VERIFY, &yes, sizeof(yes) },
+		{ key->rsa ? CKA_MODULUS_BITS : CKA_EC_PARAMS, key->rsa ? (void *)&bits : (void *)p256,
+		  key->rsa ? sizeof(bits) : sizeof(p256) },
+		{ CKA_PUBLIC_EXPONENT, (void *)f4, sizeof(f4) },
+	};
+	CK_ATTRIBUTE private[] = {
+		{ CKA_TOKEN, &yes, sizeof(yes) },
+		{ CKA_PRIVATE, &yes, sizeof(yes) },
+		{ CKA_SENSITIVE, &yes, sizeof(yes) },
+		{ CKA_EXTRACTABLE, &no, sizeof(no) },
+		{ CKA_LABEL, key->object, strlen(key->object) },
+		{ CKA_ID, id, sizeof(id) },
+		{ key->rsa ? CKA_DECRYPT : CKA_SIGN, &yes, sizeof(yes) },
+	};
+	CK_OBJECT_HANDLE a, b;
+
+	if (gnutls_rnd(GNUTLS_RND_NONCE, id, sizeof(id)) < 0)
+		return CKR_RANDOM_NO_RNG;
+	return f->C_GenerateKeyPair(session, &mechanism, public, G_N_ELEMENTS(public) - !key->rsa, private,
+				    G_N_ELEMENTS(private), &a, &b);
+}
+
+typedef struct {
+	Key *key;
+	guint missed;		/* times that it was not there */
+	gboolean created;
+} Generate;
+
+/* A second key of one name would be worse than to look once more: SoftHSM rewrites its files now and then. */
+static CK_RV find_or_generate(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
+{
+	Generate *generate = user;
+	CK_RV rv;
+
+	generate->key->handle = 0;
+	rv = find_private(f, session, generate->key);
+	if (rv != CKR_OK || generate->key->found)
+		return rv;
+	if (++generate->missed < 4)
+		return CKR_OBJECT_HANDLE_INVALID;
+	rv = generate_pair(f, session, generate->key);
+	generate->created = rv == CKR_OK;
+	return rv;
+}
+
+static gboolean generate_key(const char *url, gboolean rsa, gboolean *created, GError **error)
+{
+	Generate generate = {};
+	gboolean ok;
 
 	if (!token_check_url(url, error))
 		return FALSE;
-	*created = FALSE;
-	/* A second key of one name would be worse than to wait a moment. */
-	do {
-		gnutls_privkey_t key;
-
-		ret = gnutls_privkey_init(&key);
-		if (ret >= 0) {
-			ret = gnutls_privkey_import_url(key, url, 0);
-			gnutls_privkey_deinit(key);
-		}
-		if (ret >= 0)
-			return TRUE;
-	} while (once_more(++try));
-	if (!not_found(ret) || pin_refused || pin_missing) {
-		refuse(ret, url, error);
-		return FALSE;
-	}
-	label = url_attribute(url, "object");
-	ret = gnutls_rnd(GNUTLS_RND_NONCE, id, sizeof(id));
-	if (ret >= 0)
-		ret = gnutls_pkcs11_privkey_generate3(url, algorithm, bits, label, &cid, 0, NULL, usage,
-						      GNUTLS_PKCS11_OBJ_FLAG_LOGIN |
-							      GNUTLS_PKCS11_OBJ_FLAG_MARK_PRIVATE |
-							      GNUTLS_PKCS11_OBJ_FLAG_MARK_SENSITIVE);
-	if (ret < 0) {
-		refuse(ret, url, error);
-		return FALSE;
-	}
-	*created = TRUE;
-	return TRUE;
+	generate.key = key_new(url);
+	generate.key->rsa = rsa;
+	ok = cryptoki_run(own_module, generate.key->label, token_pin, find_or_generate, &generate, error);
+	*created = generate.created;
+	key_free(generate.key);
+	return ok;
 }
 
 gboolean token_generate(const char *url, gboolean *created, GError **error)
 {
-	return generate(url, GNUTLS_PK_ECDSA, GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1),
-			GNUTLS_KEY_DIGITAL_SIGNATURE, created, error);
+	return generate_key(url, FALSE, created, error);
 }
 
 gboolean token_generate_wrap(const char *url, GError **error)
 {
 	gboolean created;
 
-	/* for GnuTLS these two are CKA_ENCRYPT and CKA_DECRYPT */
-	return generate(url, GNUTLS_PK_RSA, WRAP_BITS, GNUTLS_KEY_DECIPHER_ONLY | GNUTLS_KEY_ENCIPHER_ONLY,
-			&created, error);
+	return generate_key(url, TRUE, &created, error);
 }

@@ -24,6 +24,9 @@ char *token_object(const char *url);
 /* Refuse a URL without object name, or with a PIN in it: IFPP_ERROR_USAGE. */
 gboolean token_check_url(const char *url, GError **error);
 
+/* Why the token could not sign or decrypt last, or NULL. */
+const GError *token_reason(void);
+
 /**
  * token_open() - SK.DPpb: one session for every signature to come
  * @url: pkcs11: URL

@@ -246,7 +246,7 @@ gboolean ifpp_ecdsa_sign(gnutls_privkey_t key, const IfppSpan *parts, gsize n_pa
 		ok = fixed32(&r, sig) && fixed32(&s, sig + 32);
 	if (!ok)
 		g_set_error(error, IFPP_ERROR,
-			    gnutls_privkey_get_type(key) == GNUTLS_PRIVKEY_PKCS11 ? IFPP_ERROR_TOKEN :
+			    gnutls_privkey_get_type(key) == GNUTLS_PRIVKEY_EXT ? IFPP_ERROR_TOKEN :
 										    IFPP_ERROR_INTERNAL,
 			    "signing key: %s", ret < 0 ? gnutls_strerror(ret) : "not a P-256 signature");
 	gnutls_free(der.data);
