@@ -124,7 +124,7 @@ static gboolean meet(Ask *ask, GError **error)
 	guint8 challenge[16];
 	IfppReceipt fields;
 
-	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error) ||
+	if (!chip_read_trust(chip, error) ||
 	    !ifpp_factory_info_verify(ask->full, chip->eid, chip->trust, error))
 		return FALSE;
 	outbox = outbox_open(chip->state_dir, chip->eid, error);

@@ -8,6 +8,21 @@
 #include "eid.h"
 #include "error.h"
 
+gboolean chip_read_trust(Chip *chip, GError **error)
+{
+	const IfppTrust *before = chip->trust;
+	GPtrArray *problems;
+
+	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error))
+		return FALSE;
+	if (chip->trust == before)
+		return TRUE;
+	problems = ifpp_trust_problems(chip->trust);
+	for (guint i = 0; i < problems->len; i++)
+		g_message("not used: %s", (char *)problems->pdata[i]);
+	return TRUE;
+}
+
 Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids)
 {
 	Chip *chip = g_new0(Chip, 1);

@@ -46,6 +46,12 @@ typedef struct {
 	GError *disk;
 } Chip;
 
+/*
+ * Read the CI roots, CRLs and the list of Key Makers again if they have changed; a file that is not used is named in
+ * the log, once. As ifpp_trust_reload().
+ */
+gboolean chip_read_trust(Chip *chip, GError **error);
+
 Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)

@@ -43,7 +43,7 @@ IfppPackage *load_check(Chip *chip, GBytes *file, AskClaim *claim, GError **erro
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
 		return NULL;
 	}
-	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error))
+	if (!chip_read_trust(chip, error))
 		return NULL;
 	package = verify_package(file, chip->trust, chip->eid, chip->full, chip->now, &offered, error);
 	if (!package || (!offered && !make_claim(chip, package, claim, error)))

@@ -23,11 +23,11 @@
 #define PROFILE_BYTES 13000	/* TS.48's, as a measure */
 #define PROFILE_SEGMENTS 15
 
-typedef enum { PORT, QMI, SLOTS, CHANNELS, ISD_R, BLOCK, CODEC, KEYS, TIMING, N_CHECKS } Check;
+typedef enum { TRUST, PORT, QMI, SLOTS, CHANNELS, ISD_R, BLOCK, CODEC, KEYS, TIMING, N_CHECKS } Check;
 typedef enum { PASSED, WARNED, FAILED, SKIPPED, N_VERDICTS } Verdict;
 
-static const char *const check_names[N_CHECKS] = { "port",  "qmi",   "slots", "channels", "isd-r",
-						   "block", "codec", "keys",  "timing" };
+static const char *const check_names[N_CHECKS] = { "trust", "port",  "qmi",   "slots", "channels",
+						   "isd-r", "block", "codec", "keys",  "timing" };
 static const char *const verdict_names[N_VERDICTS] = { "ok", "warning", "failed", "skipped" };
 
 typedef struct {
@@ -40,6 +40,7 @@ typedef struct {
 	guint8 eid[16];
 	guint count[N_VERDICTS];
 	gboolean said[N_CHECKS];
+	IfppTrust *trust;	/* NULL: there is none to be had */
 	GError *error;		/* of the first check that failed */
 } Selftest;
 
@@ -341,7 +342,6 @@ static void check_codec(Selftest *test)
 	GError *error = NULL;
 	g_autoptr(GBytes) response = ask(test, "GetFactoryInfo", codec1.get_info(TRUE), &error);
 	g_autoptr(IfppFactoryInfo) info = response ? codec1.parse_info(response, &error) : NULL;
-	g_autoptr(IfppTrust) trust = NULL;
 
 	if (!response && es10_sw(test->es10)) {
 		g_error_free(error);
@@ -357,23 +357,36 @@ static void check_codec(Selftest *test)
 	}
 	pass(test, CODEC, info->version, "%s, the chip is %s", codec1.name,
 	     info->state < G_N_ELEMENTS(states) ? states[info->state] : "in an unknown state");
-	if (info->state == 2) {
-		tell(test, KEYS, WARNED, 0, "Take an unlocked unit to test loading",
-		     "none: the chip is locked for life");
+	if (info->state == 2 || !info->keys->len) {
+		tell(test, KEYS, WARNED, 0, "Take a unit with one-time keys, not locked, to test loading",
+		     info->state == 2 ? "none: the chip is locked for life" : "none is left: nothing more can be loaded");
 		return;
 	}
-	if (!info->keys->len) {
-		tell(test, KEYS, WARNED, 0, "Take a unit with one-time keys to test loading",
-		     "none is left: nothing more can be loaded");
+	if (!test->trust)
 		return;
-	}
-	trust = ifpp_trust_new_from_dir(test->options->trust_dir, &error);
-	if (!trust || !ifpp_factory_info_verify(info, test->eid, trust, &error)) {
+	if (ifpp_factory_info_verify(info, test->eid, test->trust, &error))
+		pass(test, KEYS, info->keys->len, "%u one-time keys left, each attested under a root in %s",
+		     info->keys->len, test->options->trust_dir);
+	else
 		fail(test, KEYS, error);
+}
+
+static void check_trust(Selftest *test)
+{
+	GError *error = NULL;
+	g_autofree char *text = NULL;
+
+	test->trust = ifpp_trust_new_from_dir(test->options->trust_dir, &error);
+	if (!test->trust) {
+		fail(test, TRUST, error);
 		return;
 	}
-	pass(test, KEYS, info->keys->len, "%u one-time keys left, each attested under a root in %s",
-	     info->keys->len, test->options->trust_dir);
+	text = ifpp_trust_summary(test->trust);
+	if (ifpp_trust_problems(test->trust)->len)
+		tell(test, TRUST, WARNED, ifpp_trust_problems(test->trust)->len,
+		     "Replace or remove these files: what depends on them is refused, the rest is not", text);
+	else
+		pass(test, TRUST, ifpp_trust_key_makers(test->trust), "%s", text);
 }
 
 static void check_timing(Selftest *test)
@@ -408,6 +421,7 @@ static void check_timing(Selftest *test)
 
 static void run_checks(Selftest *test)
 {
+	check_trust(test);
 	if (!check_modem(test) || !check_channels(test) || !check_isd_r(test))
 		return;
 	check_block(test);
@@ -419,9 +433,8 @@ static void remove_memory(const char *path)
 {
 	g_autofree char *sub = g_build_filename(path, "modem", NULL);
 	g_autoptr(GDir) dir = g_dir_open(sub, 0, NULL);
-	const char *name;
 
-	while (dir && (name = g_dir_read_name(dir))) {
+	for (const char *name; dir && (name = g_dir_read_name(dir));) {
 		g_autofree char *file = g_build_filename(sub, name, NULL);
 
 		g_unlink(file);
@@ -456,10 +469,9 @@ int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 	test.port = modem_qmi_new(&own, on_gone, &test);
 	test.es10 = es10_new(test.port);
 	run_checks(&test);
-	for (guint i = 0; i < N_CHECKS; i++) {
+	for (guint i = 0; i < N_CHECKS; i++)
 		if (!test.said[i])
 			tell(&test, i, SKIPPED, -1, NULL, "needs what failed above");
-	}
 	modem_close_async(test.port, on_answer, &test);
 	res = answer(&test);
 	modem_close_finish(res);
@@ -477,10 +489,10 @@ int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 	fflush(stdout);
 	if (test.error)
 		code = ifpp_error_exit("ifppd: selftest", test.error);
-
 	es10_free(test.es10);
 	modem_free(test.port);
 	g_clear_error(&test.error);
+	g_clear_pointer(&test.trust, ifpp_trust_free);
 	remove_memory(dir);
 	g_object_unref(test.cancellable);
 	for (guint i = 0; i < G_N_ELEMENTS(signals); i++)

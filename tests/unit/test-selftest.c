@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* ifppd --selftest, as an integrator calls it through ifppctl. */
 #include <string.h>
+
+#include <glib/gstdio.h>
 #include <sys/wait.h>
 #include <json-glib/json-glib.h>
 
@@ -89,7 +91,8 @@ static void test_selftest(void)
 	station_modem_start(station);
 	good = selftest(station, TRUE);
 	g_assert_cmpint(good->exit, ==, 0);
-	g_assert_cmpint(good->passed, ==, 9);
+	g_assert_cmpint(good->passed, ==, 10);
+	assert_verdict(good, "trust", "ok");
 	g_assert_cmpint(good->failed, ==, 0);
 	assert_verdict(good, "port", "ok");
 	assert_verdict(good, "qmi", "ok");
@@ -253,13 +256,30 @@ static void test_selftest_broken(void)
 	station_free(station);
 }
 
+/* One bad file in the directory of roots is named, and the modem is tested all the same. */
+static void test_selftest_trust(void)
+{
+	Station *station = station_new(world, 1);
+	g_autofree char *bad = g_build_filename(world->trust, "bad.crl", NULL);
+	g_autoptr(Verdicts) verdicts = NULL;
+
+	station_modem_start(station);
+	g_assert_true(g_file_set_contents(bad, "no CRL", -1, NULL));
+	verdicts = selftest(station, TRUE);
+	g_assert_cmpint(assert_verdict(verdicts, "trust", "warning"), ==, 1);
+	g_assert_nonnull(strstr(verdicts->text, "bad.crl"));
+	assert_verdict(verdicts, "block", "ok");
+	g_assert_cmpint(g_unlink(bad), ==, 0);
+	station_free(station);
+}
+
 static void test_selftest_no_modem(void)
 {
 	Station *station = station_new(world, 1);
 	g_autoptr(Verdicts) verdicts = selftest(station, TRUE);
 
 	g_assert_cmpint(verdicts->exit, ==, IFPP_EXIT_NO_DEVICE);
-	g_assert_cmpint(verdicts->passed, ==, 0);
+	g_assert_cmpint(verdicts->passed, ==, 1);	/* the roots */
 	assert_verdict(verdicts, "port", "failed");
 	assert_verdict(verdicts, "timing", "skipped");
 	station_free(station);
@@ -275,6 +295,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/selftest/leaves-others", test_selftest_guest);
 	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
 	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
+	g_test_add_func("/ifppd/selftest-trust", test_selftest_trust);
 	g_test_add_func("/ifppd/selftest-no-modem", test_selftest_no_modem);
 	code = g_test_run();
 	world_free(world);

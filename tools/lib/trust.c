@@ -329,6 +329,24 @@ guint ifpp_trust_key_makers(IfppTrust *trust)
 	return trust->key_makers ? key_makers_count(trust->key_makers) : 0;
 }
 
+char *ifpp_trust_summary(IfppTrust *trust)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+	guint makers = ifpp_trust_key_makers(trust);
+
+	for (guint i = 0; i < trust->problems->len; i++)
+		g_string_append_printf(text, "%s%s", i ? "; " : "", (char *)trust->problems->pdata[i]);
+	if (text->len)
+		return g_string_free(g_steal_pointer(&text), FALSE);
+	g_string_printf(text, "%u CI root%s, %u CRL%s, ", trust->roots->len, trust->roots->len == 1 ? "" : "s",
+			trust->crls->len, trust->crls->len == 1 ? "" : "s");
+	if (makers)
+		g_string_append_printf(text, "%u Key Maker%s named", makers, makers == 1 ? "" : "s");
+	else
+		g_string_append(text, "no Key Maker named: any under these roots is taken");
+	return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
 static gboolean check_key_maker(IfppTrust *trust, Cert *dppb, GError **error)
 {
 	if (trust->no_key_makers) {

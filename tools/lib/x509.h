@@ -39,6 +39,8 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
 /* What of the directory is not used, and why: array of "PATH: why", owned by @trust. To be told at start. */
 GPtrArray *ifpp_trust_problems(IfppTrust *trust);
+/* The same in one line; without problems, what there is: roots, CRLs, Key Makers. */
+char *ifpp_trust_summary(IfppTrust *trust);
 /*
  * How many Key Makers the file "key-makers" beside the directory names; 0: any under the CI is taken. A leaf of role
  * DP_PB that it does not name is refused with IFPP_ERROR_KEY_MAKER, and each of them if it cannot be read.
