@@ -1361,8 +1361,10 @@ static GBytes *make_receipt(IfppChipMem *chip, const guint8 challenge[16], guint
 typedef struct {
 	const char *key_id;	/* hex */
 	GBytes *pir;		/* or NULL */
-	int status;
+	int status;		/* KEPT: the factory says that the key is unspent */
 } Result;
+
+#define KEPT (-EREMOTEIO)
 
 static char *base64(GBytes *bytes)
 {
@@ -1379,8 +1381,9 @@ static void write_report(const char *eid, GBytes *euicc, const Result *results, 
 		g_autofree char *pir = results[i].pir ? base64(results[i].pir) : g_strdup("");
 
 		g_string_append_printf(json,
-				       "%s{\"key_id\":\"%s\",\"status\":%d,\"reason_name\":\"why\",\"pir\":\"%s\"}",
-				       i ? "," : "", results[i].key_id, results[i].status, pir);
+				       "%s{\"key_id\":\"%s\",\"status\":%d,\"reason_name\":\"why\",\"spent\":\"%s\",\"pir\":\"%s\"}",
+				       i ? "," : "", results[i].key_id, results[i].status,
+				       results[i].status == KEPT ? "no" : "unknown", pir);
 	}
 	g_string_append(json, "],\"lock\":");
 	if (receipt) {
@@ -1443,7 +1446,7 @@ static void report(Fixture *f, gconstpointer data)
 	static const guint8 challenge[16];
 	g_autoptr(IfppChipMem) chip = NULL;
 	g_autoptr(GBytes) euicc = NULL, good = NULL, bad = NULL, other = NULL, receipt = NULL, wrong_receipt = NULL;
-	g_autoptr(GBytes) refused = NULL, both_spent = NULL;
+	g_autoptr(GBytes) refused = NULL, early = NULL, both_spent = NULL;
 	g_autofree char *id0 = NULL, *id1 = NULL;
 	g_autoptr(GPtrArray) names = NULL;
 	char foreign[65];
@@ -1476,6 +1479,7 @@ static void report(Fixture *f, gconstpointer data)
 	bad = make_pir(chip, b->transaction, iccid1, 8);
 	other = make_pir(chip, b->transaction, iccid0, 0);
 	refused = make_pir(chip, a->transaction, iccid0, 2);
+	early = make_pir(chip, b->transaction, iccid1, 4);
 	receipt = make_receipt(chip, challenge, 1);
 	both_spent = make_receipt(chip, challenge, 2);
 	wrong_receipt = make_receipt(chip, (const guint8 *)"0123456789abcdef", 1);
@@ -1521,26 +1525,30 @@ static void report(Fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(out_text, "the chip has spent 1 keys, and 0 results are known"));
 
 	/* attempts_both_kept: refused with its key unspent, which ends nothing, then loaded */
-	REPORT(NULL, { id0, refused, -121 });
+	REPORT(NULL, { id0, refused, KEPT });
 	EXPECT_REPORT(IFPP_EXIT_OK, "refused", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 0);
 	g_assert_cmpint(run("%s verify-report --home home --complete report.json", smdpf), ==, IFPP_EXIT_FAILED);
 	g_assert_cmpint(run(SEAL "--euicc data --upp one.der --order again", smdpf), !=, IFPP_EXIT_OK);
-	REPORT(receipt, { id0, refused, -121 });
+	REPORT(receipt, { id0, refused, KEPT });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_short", 1);
-	REPORT(NULL, { id0, refused, -121 }, { id0, refused, -121 });
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "unknown", 1);
+	REPORT(NULL, { id0, refused, KEPT }, { id0, refused, KEPT });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "duplicate", 1);
 	REPORT(NULL, { foreign, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "foreign", 1);
 
 	REPORT(receipt, { id0, good, 0 }, { id0, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "duplicate", 1);
-	REPORT(receipt, { id0, refused, -121 }, { id0, good, 0 });
+	REPORT(receipt, { id0, refused, KEPT }, { id0, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "refused", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "duplicate", 0);
 	REPORT(both_spent, { id0, good, 0 });
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "chips_short", 1);
+	/* a locked chip, whose spent keys are all accounted for, will never load it */
+	REPORT(receipt, { id0, good, 0 }, { id1, early, KEPT });
+	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 1);
 	REPORT(both_spent, { id0, good, 0 }, { id1, bad, -5 });
 	EXPECT_REPORT(IFPP_EXIT_OK, "installed", 1);
 	EXPECT_REPORT(IFPP_EXIT_OK, "failed", 1);

@@ -63,6 +63,7 @@ typedef struct {
 	gboolean locked;	/* its receipt is proven */
 	guint64 spent;		/* keys, as the receipt says */
 	guint known;		/* of them, by results here and in earlier reports */
+	GHashTable *late;	/* key ids of results that the chip has signed after it had spent the key; if locked */
 } Unit;
 
 /* One line for a package, whatever became of it. */
@@ -215,6 +216,25 @@ static void check_unsigned(Check *check, Unit *unit, JsonObject *result, const c
 	}
 }
 
+/* The chip refused the package before it spent the key: what may have become of it since? TRUE: nothing, it has failed. */
+static gboolean check_early(Check *check, Unit *unit, const char *key_hex, const LedgerEntry *entry, guint reason)
+{
+	gboolean later = unit->late && g_hash_table_contains(unit->late, key_hex);
+
+	/* Locked, and every key that it has spent is accounted for: it can never be loaded again. */
+	if (unit->locked && !is_short(unit) && !later && !g_hash_table_contains(check->ended, key_hex))
+		return TRUE;
+	if (is_short(unit) && !later) {
+		tell(check, UNKNOWN, unit->eid_text, key_hex, entry, "refused once, and the chip has spent a key that nobody "
+		     "tells of: it may be installed");
+		return FALSE;
+	}
+	if (!g_hash_table_contains(check->ended, key_hex))
+		g_hash_table_add(check->refused, g_strdup(key_hex));
+	tell(check, REFUSED, unit->eid_text, key_hex, entry, ifpp_pir_reason_name(reason));
+	return FALSE;
+}
+
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
@@ -258,12 +278,8 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		return;
 	}
 	/* The key is as it was: nothing has ended, and the ICCID stays bound. */
-	if (ifpp_pir_reason_is_early(reason)) {
-		if (!g_hash_table_contains(check->ended, key_hex))
-			g_hash_table_add(check->refused, g_strdup(key_hex));
-		tell(check, REFUSED, unit->eid_text, key_hex, entry, ifpp_pir_reason_name(reason));
+	if (ifpp_pir_reason_is_early(reason) && !check_early(check, unit, key_hex, entry, reason))
 		return;
-	}
 	if (!g_hash_table_add(check->ended, g_strdup(key_hex))) {
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "a second result for this key");
 		return;
@@ -344,19 +360,28 @@ static guint known_before(Check *check, const Unit *unit, GHashTable *here)
 	return before.n;
 }
 
-/* How many spent keys the results account for. What of them is forged is told with each, and refused by itself. */
+/*
+ * How many spent keys the results account for. What of them is forged is told with each, and refused by itself. A
+ * refusal before the key was spent counts unless the factory says that the key is unspent: chips differ in that.
+ */
 static void count_known(Check *check, Unit *unit, JsonArray *results)
 {
 	g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 
+	unit->late = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	for (guint i = 0; results && i < json_array_get_length(results); i++) {
 		JsonObject *result = ifpp_json_get_element(results, i);
 		const char *key = result ? ifpp_json_get_string(result, "key_id") : NULL;
 		g_autoptr(GBytes) bytes = result ? ifpp_json_get_base64(result, "pir", PROOF_MAX) : NULL;
 		g_autoptr(IfppPir) pir = bytes ? ifpp_pir_parse(bytes, NULL) : NULL;
 
-		if (key && pir && !ifpp_pir_reason_is_early(pir->reason))
-			g_hash_table_add(keys, g_ascii_strdown(key, -1));
+		if (!key || !pir)
+			continue;
+		if (!ifpp_pir_reason_is_early(pir->reason))
+			g_hash_table_add(unit->late, g_ascii_strdown(key, -1));
+		else if (!g_strcmp0(ifpp_json_get_string(result, "spent"), "no"))
+			continue;
+		g_hash_table_add(keys, g_ascii_strdown(key, -1));
 	}
 	unit->known = g_hash_table_size(keys) + known_before(check, unit, keys);
 }
@@ -494,6 +519,7 @@ static void check_unit(Check *check, JsonObject *object)
 	if (unit.info || lock)
 		tell_lock(check, &unit, lock, bad_lock);
 	g_clear_pointer(&unit.info, ifpp_factory_info_free);
+	g_clear_pointer(&unit.late, g_hash_table_unref);
 }
 
 /* What the report says of itself, beside what is in it: a line that was cut out shows here. */
