@@ -14,6 +14,8 @@
 #include "error.h"
 #include "file.h"
 
+#define HOLD_TRIES 100
+
 static void remove_dir(const char *path)
 {
 	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
@@ -117,6 +119,44 @@ static gboolean start_body(Db *db, gpointer user, GError **error)
 	       ledger_bury_dead(ledger, error);
 }
 
+/* Another one that sweeps may have it for a moment, or have taken it for a dead one's before it was locked. */
+static gboolean hold_dir(Ledger *ledger)
+{
+	for (guint i = 0; i < HOLD_TRIES; i++) {
+		int fd;
+
+		if (g_mkdir(ledger->run_dir, 0700) < 0 && errno != EEXIST)
+			return FALSE;
+		fd = open(ledger->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && g_file_test(ledger->run_dir, G_FILE_TEST_IS_DIR)) {
+			ledger->run_fd = fd;
+			return TRUE;
+		}
+		if (fd >= 0)
+			close(fd);
+		g_usleep(1000);
+	}
+	return FALSE;
+}
+
+/* Directories of those who died before the database knew of them. */
+static void sweep(Ledger *ledger)
+{
+	g_autoptr(GDir) dir = g_dir_open(ledger->runs, 0, NULL);
+	const char *name;
+
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(ledger->runs, name, NULL);
+		int fd = strcmp(name, ledger->run_name) ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+		/* locked while it goes, so that nobody begins in it */
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && !ledger_run_alive(ledger, name))
+			remove_dir(path);
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
 gboolean ledger_start_run(Ledger *ledger, GError **error)
 {
 	ledger->runs = home_path(ledger->home, "run");
@@ -124,11 +164,12 @@ gboolean ledger_start_run(Ledger *ledger, GError **error)
 	ledger->run_name = ifpp_hex(IFPP_SPAN(ledger->run));
 	ledger->run_dir = g_build_filename(ledger->runs, ledger->run_name, NULL);
 	/* Before the database knows of it: nobody takes it for a dead one's. */
-	if (g_mkdir(ledger->run_dir, 0700) == 0)
-		ledger->run_fd = open(ledger->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (ledger->run_fd < 0 || flock(ledger->run_fd, LOCK_EX | LOCK_NB) < 0)
+	if (!hold_dir(ledger))
 		return ifpp_file_error(ledger->run_dir, NULL, error);
-	return ledger_transaction(ledger, start_body, ledger, error);
+	if (!ledger_transaction(ledger, start_body, ledger, error))
+		return FALSE;
+	sweep(ledger);
+	return TRUE;
 }
 
 static gboolean renew_body(Db *db, gpointer user, GError **error)
