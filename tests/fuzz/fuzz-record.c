@@ -131,7 +131,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (data[0] & 1)
 		ok = record_put_chip(depot, fuzz_trust, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, NULL);
 	else
-		ok = record_put_result(depot, fuzz_trust, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, &state,
+		ok = record_put_result(depot, fuzz_trust, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, &state, NULL,
 				       NULL);
 	if (ok && stored) {
 		check_kept();

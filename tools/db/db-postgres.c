@@ -244,6 +244,22 @@ static gboolean limit(Db *base, guint ms, GError **error)
 	return set_limit(db, error);
 }
 
+static gboolean take_text(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(char **)user = g_strdup(db_get_text(&row[0]));
+	return TRUE;
+}
+
+/* Other engines of this protocol do not know the function. */
+static char *incarnation(Db *base)
+{
+	char *timeline = NULL;
+
+	run(base, "SELECT CAST(SUBSTR(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS TEXT)", NULL, 0, take_text, &timeline,
+	    NULL, NULL);
+	return timeline;
+}
+
 static void close_db(Db *base)
 {
 	Postgres *db = (Postgres *)base;
@@ -258,7 +274,7 @@ static void no_notice(void *user, const PGresult *result)
 {
 }
 
-static const DbOps ops = { begin, commit, rollback, run, now, limit, close_db };
+static const DbOps ops = { begin, commit, rollback, run, now, limit, incarnation, NULL, close_db };
 
 Db *db_postgres_open(const char *url, GError **error)
 {

@@ -47,6 +47,17 @@ gboolean db_limit(Db *db, guint ms, GError **error)
 	return db->ops->limit(db, ms, error);
 }
 
+char *db_incarnation(Db *db)
+{
+	return db->ops->incarnation ? db->ops->incarnation(db) : NULL;
+}
+
+gboolean db_copy_to(Db *db, const char *path, gboolean *done, GError **error)
+{
+	*done = db->ops->copy_to != NULL;
+	return !*done || db->ops->copy_to(db, path, error);
+}
+
 gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
 		gint64 *changed, GError **error)
 {

@@ -45,6 +45,8 @@ typedef struct {
 			gint64 *changed, GError **error);
 	gboolean (*now)(Db *db, gint64 *ms, GError **error);	/* the database's clock */
 	gboolean (*limit)(Db *db, guint ms, GError **error);	/* how long a statement waits for a lock */
+	char *(*incarnation)(Db *db);				/* or NULL: the engine has none */
+	gboolean (*copy_to)(Db *db, const char *path, GError **error);	/* or NULL: row by row only */
 	void (*close)(Db *db);
 } DbOps;
 
@@ -81,6 +83,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
  * What was given up is DB_ERROR_BUSY. It holds for connections that are opened again, too.
  */
 gboolean db_limit(Db *db, guint ms, GError **error);
+
+/* What is another after a standby was promoted or a backup restored: PostgreSQL's timeline; NULL: cannot be told. */
+char *db_incarnation(Db *db);
+
+/**
+ * db_copy_to() - the whole database as a file of SQLite, while others work on it
+ * @db: the database
+ * @path: the new file
+ * @done: FALSE: this engine cannot, and nothing was done
+ * @error: DB_ERROR
+ */
+gboolean db_copy_to(Db *db, const char *path, gboolean *done, GError **error);
 
 /**
  * db_run() - one statement

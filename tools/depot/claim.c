@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "rows.h"
+#include "stations.h"
 
 static gboolean take_bytes(const DbValue *row, guint n, gpointer user, GError **error)
 {
@@ -29,10 +30,12 @@ static gboolean claim(Db *db, gpointer user, GError **error)
 	if (!db->ops->now(db, &c->now, error) || !rows_of_chip(db, c->eid, c->items, error))
 		return FALSE;
 	c->until = c->now + c->lease;
+	if (!stations_filter(db, c->station, c->eid, c->now, c->items, error))
+		return FALSE;
 	for (guint i = 0; i < c->items->len; i++) {
 		const DepotItem *item = c->items->pdata[i];
 
-		if (rows_is_held(item) && g_strcmp0(item->station, c->station) && item->lease > c->now) {
+		if (g_strcmp0(item->station, c->station) && rows_is_leased(item, c->now)) {
 			g_ptr_array_set_size(c->items, 0);
 			return TRUE;
 		}
@@ -109,7 +112,7 @@ static gboolean mark_sent(Db *db, gpointer user, GError **error)
 	if (!db->ops->now(db, &c->now, error) || !rows_of_key(db, c->key_id, c->items, error))
 		return FALSE;
 	item = c->items->len ? c->items->pdata[0] : NULL;
-	if (!item || !rows_is_held(item) || g_strcmp0(item->station, c->station) || item->lease <= c->now)
+	if (!item || g_strcmp0(item->station, c->station) || !rows_is_leased(item, c->now))
 		return rows_unknown(c->key_id, error);
 	return item->state == DEPOT_SENT ||
 	       (rows_note(db, c->key_id, DEPOT_SENT, c->station, "", c->now, error) &&
@@ -136,7 +139,7 @@ GBytes *depot_fetch(Depot *depot, const guint8 key_id[32], const char *station, 
 	if (!rows_of_key(depot->db, key_id, items, error) || !depot->db->ops->now(depot->db, &at, error))
 		return NULL;
 	item = items->len ? items->pdata[0] : NULL;
-	if (!item || item->state != DEPOT_SENT || g_strcmp0(item->station, station) || item->lease <= at) {
+	if (!item || item->state != DEPOT_SENT || g_strcmp0(item->station, station) || !rows_is_leased(item, at)) {
 		if (!db_transaction(depot->db, mark_sent, &c, error))
 			return NULL;
 		item = items->pdata[0];

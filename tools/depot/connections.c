@@ -160,6 +160,8 @@ static int verify(gnutls_session_t session)
 	verdict = tls_check(connection->tls, &connection->peer, &station, &why);
 	if (verdict == TLS_STRANGER) {
 		tell_refused(connection, station, why);
+		/* libmicrohttpd closes without a word. */
+		gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA);
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	}
 	g_mutex_lock(&connection->all->lock);

@@ -106,6 +106,71 @@ gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, gu
 		return db_transaction(depot->db, end_delivery, &a, error);
 	if (!db_transaction(depot->db, note_delivery, &a, error))
 		return FALSE;
-	*done = a.done != 0;
+	if (a.done == DEPOT_DELIVERY_REJECTED) {
+		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "the operator has rejected this delivery");
+		return FALSE;
+	}
+	*done = a.done == DEPOT_DELIVERY_DONE;
+	return TRUE;
+}
+
+static gboolean in_conflict(Db *db, gpointer user, GError **error)
+{
+	return DB_RUN(db, "UPDATE delivery SET done = 2 WHERE id = $1 AND done = 0", NULL, NULL, NULL, error,
+		      DB_B(user, 32));
+}
+
+gboolean depot_delivery_conflict(Depot *depot, const guint8 id[32], GError **error)
+{
+	return db_transaction(depot->db, in_conflict, (gpointer)id, error);
+}
+
+typedef struct {
+	const char *prefix;
+	guint8 id[32];
+	guint found;
+	gint64 removed;
+} Reject;
+
+static gboolean take_delivery(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Reject *r = user;
+	g_autofree char *hex = ifpp_hex((IfppSpan){ row[0].data, row[0].len });
+
+	if (g_str_has_prefix(hex, r->prefix)) {
+		r->found++;
+		return db_get_blob(&row[0], r->id, 32) || rows_damaged("delivery", error);
+	}
+	return TRUE;
+}
+
+static gboolean reject(Db *db, gpointer user, GError **error)
+{
+	Reject *r = user;
+
+	r->found = 0;
+	if (!db_run(db, "SELECT id FROM delivery WHERE done IN (0, 2)", NULL, 0, take_delivery, r, NULL, error))
+		return FALSE;
+	if (r->found != 1) {
+		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_UNKNOWN, "%s delivery that is not here whole begins with %s",
+			    r->found ? "more than one" : "no", r->prefix);
+		return FALSE;
+	}
+	/* Only what nobody has had; what a station got is in the world and is accounted for like any other. */
+	return DB_RUN(db, "DELETE FROM content WHERE key_id IN (SELECT key_id FROM package WHERE delivery = $1 AND state = 0 "
+		      "AND NOT EXISTS (SELECT 1 FROM history h WHERE h.key_id = package.key_id))", NULL, NULL, NULL, error,
+		      DB_B(r->id, 32)) &&
+	       DB_RUN(db, "DELETE FROM package WHERE delivery = $1 AND state = 0 AND NOT EXISTS (SELECT 1 FROM history h "
+		      "WHERE h.key_id = package.key_id)", NULL, NULL, &r->removed, error, DB_B(r->id, 32)) &&
+	       DB_RUN(db, "UPDATE delivery SET done = 3 WHERE id = $1", NULL, NULL, NULL, error, DB_B(r->id, 32));
+}
+
+gboolean depot_reject(Depot *depot, const char *id, guint *removed, GError **error)
+{
+	Reject r = { .prefix = id };
+
+	if (!db_transaction(depot->db, reject, &r, error))
+		return FALSE;
+	*removed = r.removed;
 	return TRUE;
 }

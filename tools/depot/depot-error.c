@@ -27,6 +27,10 @@ static const struct explained errors[] = {
 	[DEPOT_ERROR_METHOD] = { 405, IFPP_EXIT_INPUT, "method", "See Documentation/depot.rst for what can be asked" },
 	[DEPOT_ERROR_STATION] = { 403, IFPP_EXIT_ACCESS, "station",
 				  "Use a certificate that the depot's station CA has issued and not revoked" },
+	[DEPOT_ERROR_AUTHORITY] = { 403, IFPP_EXIT_ACCESS, "authority",
+				    "The operator of the depot names stations with ifpp-depot station add" },
+	[DEPOT_ERROR_QUOTA] = { 429, IFPP_EXIT_BUSY, "quota",
+				"Deliver results or release chips; ifpp-depot station add --quota changes the number" },
 	[DEPOT_ERROR_RECONCILE] = { 500, IFPP_EXIT_FAILED, "reconcile",
 				    "Account for what is named; ifpp-depot history tells what is known of a package" },
 };

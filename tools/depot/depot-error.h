@@ -16,6 +16,8 @@ typedef enum {
 	DEPOT_ERROR_RATE,	/* a station asks too often */
 	DEPOT_ERROR_METHOD,	/* HTTP only */
 	DEPOT_ERROR_STATION,	/* no station certificate, or one that is not trusted */
+	DEPOT_ERROR_AUTHORITY,	/* not a station that the operator has named */
+	DEPOT_ERROR_QUOTA,	/* it holds as many chips as it may */
 	DEPOT_ERROR_RECONCILE,	/* totals that do not add up */
 } DepotError;
 

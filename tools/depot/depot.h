@@ -5,8 +5,9 @@
  *   free -> reserved (a station has claimed its chip, until the lease ends)
  *        -> sent (that station has fetched it) -> installed | failed | burnt
  *
- * A claim is for a chip: all its packages, or none while another station's lease runs. What has
- * ended never changes again. Every step is a line of the history, which only grows.
+ * A claim is for a chip: all its packages, or none while another station's lease runs. Every step is
+ * a line of the history, which only grows. Only what the chip has signed ends a package, or the
+ * operator of the depot; what a station says without that is a doubt and changes nothing.
  *
  * Nothing in here is secret: packages are sealed, results are signed, keys are public.
  */
@@ -28,9 +29,12 @@ typedef enum {
 	DEPOT_SENT,
 	DEPOT_INSTALLED,	/* the chip has signed so */
 	DEPOT_FAILED,		/* the chip has signed why not; its key is spent */
-	DEPOT_BURNT,		/* nobody will sign anything: unit or key are lost */
+	DEPOT_BURNT,		/* the operator says so: unit or key are lost */
 	DEPOT_N_STATES
 } DepotState;
+
+/* How far a delivery is; numbers of the table "delivery". */
+enum { DEPOT_DELIVERY_BEGUN, DEPOT_DELIVERY_DONE, DEPOT_DELIVERY_CONFLICT, DEPOT_DELIVERY_REJECTED };
 
 extern const char *const depot_state_names[DEPOT_N_STATES];
 gboolean depot_state_parse(const char *name, DepotState *state);
@@ -97,6 +101,17 @@ gboolean depot_add(Depot *depot, const guint8 delivery[32], DepotItem *const *it
 /* Note a delivery before its packages and, @done, after them; *done: it was imported whole before. */
 gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, guint packages, gboolean *done,
 			GError **error);
+/* Its packages are for keys that others' are for already: so that status names it as what it is. */
+gboolean depot_delivery_conflict(Depot *depot, const guint8 id[32], GError **error);
+
+/**
+ * depot_reject() - have nothing more to do with a delivery that is not here whole
+ * @depot: the depot
+ * @id: the first digits of its id, hexadecimal, as status shows them
+ * @removed: packages of it that nobody has had, which are taken out
+ * @error: DEPOT_ERROR_UNKNOWN: none, or several, or it is complete; DB_ERROR
+ */
+gboolean depot_reject(Depot *depot, const char *id, guint *removed, GError **error);
 
 /**
  * depot_claim() - everything that is to be loaded into one chip
@@ -136,6 +151,7 @@ GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);
  * struct DepotResult - what a station says became of a package
  * @record: the "result" object of the Profile Loading Report, as text; its SHA-256 names it
  * @state: INSTALLED, FAILED or BURNT
+ * @proven: the chip's own certificate proves it
  * @proof: "proven", or why it is not
  */
 typedef struct {
@@ -149,26 +165,29 @@ typedef struct {
 /**
  * depot_put_result() - keep a result; the same twice is one
  * @depot: the depot
- * @station: who brings it; without proof it must have or have had the package
+ * @station: who brings it; without proof it must have been sent the package
  * @result: checked by the caller
  * @stored: FALSE: it was there already
- * @error: DEPOT_ERROR_UNKNOWN, CONFLICT: a different one is on record, DB, BUSY
+ * @now: state of the package after it
+ * @error: DEPOT_ERROR_UNKNOWN, CONFLICT: something proven is on record, DB_ERROR
  *
- * A proven result takes the place of one that was not, and nothing takes its place. The same result
- * with another reason why it is not proven leaves that reason.
+ * What is proven ends the package, and the doubts about it. Of several proven attempts "installed"
+ * counts, and each is kept. What is not proven is kept as a doubt; the same with another reason leaves
+ * that reason.
  */
 gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *result, gboolean *stored,
-			  GError **error);
+			  DepotState *now, GError **error);
 
-/* A result on record without a proof. */
+/* What a station says without a proof: it waits for the chip's data or for the operator. */
 typedef struct {
-	guint8 key_id[32];
+	guint8 eid[16], key_id[32];
 	char *record, *station, *why;
-	gboolean signed_by_chip;	/* or so it says; what is burnt has no signature to prove */
-} DepotUnproven;
+	gboolean signed_by_chip;	/* or so it says */
+	gint64 at;
+} DepotDoubt;
 
-/* Those of one chip; of DepotUnproven. */
-GPtrArray *depot_unproven(Depot *depot, const guint8 eid[16], GError **error);
+/* Of one chip, or of all with @eid NULL, by key; after @after, at most @limit. Of DepotDoubt. */
+GPtrArray *depot_doubts(Depot *depot, const guint8 *eid, const DepotDoubt *after, guint limit, GError **error);
 
 /* What the depot keeps of a chip. */
 typedef struct {
@@ -195,6 +214,51 @@ gboolean depot_put_chip(Depot *depot, const char *station, const DepotChip *chip
  * @burnt: packages that have ended by it
  */
 gboolean depot_burn(Depot *depot, const guint8 eid[16], const char *who, const char *why, guint *burnt, GError **error);
+/* The opposite: what was burnt without a proof is free again, and the doubts about the chip are put aside. */
+gboolean depot_unburn(Depot *depot, const guint8 eid[16], const char *who, const char *why, guint *freed,
+		      GError **error);
+
+/**
+ * struct DepotStation - a station that the operator has named
+ * @batches: orders whose packages it may have; NULL: all
+ * @quota: chips that it may hold at a time; 0: any number
+ */
+typedef struct {
+	char *name;
+	char **batches;
+	gint64 quota, added, held;
+	gboolean revoked;
+} DepotStation;
+
+/**
+ * depot_station_add() - name a station, or change what it may have
+ * @depot: the depot
+ * @station: name, batches and quota
+ * @error: DB_ERROR
+ *
+ * From the first one on, those that are not named are refused.
+ */
+gboolean depot_station_add(Depot *depot, const DepotStation *station, GError **error);
+/* It may have nothing from here on, and its leases end. UNKNOWN: it was not named. */
+gboolean depot_station_revoke(Depot *depot, const char *name, guint *released, GError **error);
+/* All, by name; held: chips whose leases run. Of DepotStation. */
+GPtrArray *depot_stations(Depot *depot, GError **error);
+/* May it ask for anything? DEPOT_ERROR_AUTHORITY, DB_ERROR */
+gboolean depot_station_check(Depot *depot, const char *name, GError **error);
+
+/**
+ * depot_epoch() - which depot this is, and since when its memory has no gap
+ * @depot: the depot
+ * @error: DB_ERROR
+ *
+ * Another one after a backup was restored or a standby promoted: stations then bring again what they
+ * still have.
+ *
+ * Return: "IDENTITY-EPOCH[-TIMELINE]", hexadecimal
+ */
+char *depot_epoch(Depot *depot, GError **error);
+/* Begin another epoch: the operator has restored the database by other means. */
+gboolean depot_epoch_renew(Depot *depot, GError **error);
 
 /* Narrow a listing; what is NULL or -1 does not. */
 typedef struct {
@@ -225,7 +289,7 @@ char *depot_result(Depot *depot, const guint8 key_id[32], char **proof, GError *
 typedef struct {
 	gint64 packages[DEPOT_N_STATES], bytes;
 	gint64 deliveries, delivered;		/* what the signed inventories tell */
-	gint64 results, proven, chips, locked;
+	gint64 results, proven, doubts, chips, locked, stations;
 } DepotTotals;
 
 gboolean depot_totals(Depot *depot, DepotTotals *totals, GError **error);

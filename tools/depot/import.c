@@ -6,6 +6,8 @@
 #include <eid.h>
 #include <package.h>
 
+#include "depot-error.h"
+
 #define BATCH 500	/* packages in a transaction: what is done again after a crash */
 
 typedef struct {
@@ -119,6 +121,7 @@ gboolean depot_import(Depot *depot, const char *file, IfppTrust *trust, const ch
 	g_autoptr(IfppBundle) bundle = ifpp_bundle_open(file, trust, error);
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autoptr(GBytes) text = NULL;
+	g_autoptr(GError) local = NULL;
 	Import import = { .bundle = bundle, .operator = operator, .progress = progress };
 	gboolean done = FALSE;
 	gsize len = sizeof(import.id);
@@ -138,6 +141,11 @@ gboolean depot_import(Depot *depot, const char *file, IfppTrust *trust, const ch
 	if (done)
 		return TRUE;
 	done = TRUE;
-	return add_all(depot, &import, &count->added, error) &&
-	       depot_delivery(depot, import.id, import.inventory->order, count->packages, &done, error);
+	if (!add_all(depot, &import, &count->added, &local)) {
+		if (g_error_matches(local, DEPOT_ERROR, DEPOT_ERROR_CONFLICT))
+			depot_delivery_conflict(depot, import.id, NULL);
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	return depot_delivery(depot, import.id, import.inventory->order, count->packages, &done, error);
 }

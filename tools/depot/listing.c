@@ -13,7 +13,7 @@ GPtrArray *depot_list(Depot *depot, const DepotFilter *filter, const DepotItem *
 	gboolean ok;
 
 	/* One statement for each index, so that each engine takes it. */
-#define PAGE "AND ($2 < 0 OR state = $2) AND (eid > $3 OR (eid = $3 AND key_id > $4)) ORDER BY eid, key_id LIMIT $5"
+#define PAGE "AND ($2 < 0 OR state = $2) AND (eid, key_id) > ($3, $4) ORDER BY eid, key_id LIMIT $5"
 #define LIST(column, value) \
 	DB_RUN(depot->db, "SELECT " ROWS_COLUMNS " FROM package WHERE " column " = $1 " PAGE, rows_take_item, items, NULL, error, \
 	       value, state, eid, key, DB_I(limit))

@@ -31,15 +31,18 @@ static gboolean take_pair(const DbValue *row, guint n, gpointer user, GError **e
 gboolean depot_totals(Depot *depot, DepotTotals *totals, GError **error)
 {
 	gint64 *deliveries[] = { &totals->deliveries, &totals->delivered };
+	gint64 *others[] = { &totals->doubts, &totals->stations };
 	gint64 *results[] = { &totals->results, &totals->proven }, *chips[] = { &totals->chips, &totals->locked };
 
 	memset(totals, 0, sizeof(*totals));
 	return db_run(depot->db, "SELECT state, COUNT(*), CAST(SUM(bytes) AS BIGINT) FROM package GROUP BY state", NULL,
 		      0, take_state, totals, NULL, error) &&
-	       db_run(depot->db, "SELECT COUNT(*), CAST(COALESCE(SUM(packages), 0) AS BIGINT) FROM delivery", NULL, 0,
+	       db_run(depot->db, "SELECT COUNT(*), CAST(COALESCE(SUM(packages), 0) AS BIGINT) FROM delivery WHERE done <> 3", NULL, 0,
 		      take_pair, deliveries, NULL, error) &&
 	       db_run(depot->db, "SELECT COUNT(*), CAST(COALESCE(SUM(proven), 0) AS BIGINT) FROM result", NULL, 0,
 		      take_pair, results, NULL, error) &&
+	       db_run(depot->db, "SELECT (SELECT COUNT(*) FROM doubt), (SELECT COUNT(*) FROM station WHERE revoked = 0)", NULL, 0,
+		      take_pair, others, NULL, error) &&
 	       db_run(depot->db, "SELECT COUNT(*), COUNT(lock_record) FROM chip", NULL, 0, take_pair, chips, NULL, error);
 }
 
@@ -59,10 +62,10 @@ static gboolean tell_key(const DbValue *row, guint n, gpointer user, GError **er
 	return TRUE;
 }
 
-static gboolean tell_unproven(const DbValue *row, guint n, gpointer user, GError **error)
+static gboolean tell_doubt(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	Reconcile r = *(const Reconcile *)user;
-	g_autofree char *what = g_strdup_printf("has a result that is not proven: %s", db_get_text(&row[1]));
+	g_autofree char *what = g_strdup_printf("is in doubt since station %s: %s", db_get_text(&row[2]), db_get_text(&row[1]));
 
 	r.what = what;
 	return tell_key(row, n, &r, error);
@@ -73,9 +76,11 @@ static gboolean tell_delivery(const DbValue *row, guint n, gpointer user, GError
 	const Reconcile *r = user;
 	g_autofree char *id = ifpp_hex((IfppSpan){ row[0].data, row[0].len });
 	g_autofree char *line = g_strdup_printf("delivery %.16s%s%s: %" G_GINT64_FORMAT " of %" G_GINT64_FORMAT
-						" packages are here; import it again to finish it", id,
+						" packages are here; %s", id,
 						*db_get_text(&row[1]) ? " of order " : "", db_get_text(&row[1]),
-						row[3].num, row[2].num);
+						row[3].num, row[2].num, row[4].num == DEPOT_DELIVERY_CONFLICT ?
+						"others are for keys that have a package already: ifpp-depot reject ends that" :
+						"import it again to finish it");
 
 	r->tell(line, r->user);
 	return TRUE;
@@ -86,8 +91,8 @@ gboolean depot_reconcile(Depot *depot, void (*tell)(const char *line, gpointer u
 	Reconcile r = { tell, user, NULL };
 
 	if (!db_run(depot->db,
-		    "SELECT d.id, d.batch, d.packages, COUNT(p.key_id) FROM delivery d LEFT JOIN package p ON p.delivery = "
-		    "d.id GROUP BY d.id, d.batch, d.packages, d.done HAVING d.done = 0",
+		    "SELECT d.id, d.batch, d.packages, COUNT(p.key_id), d.done FROM delivery d LEFT JOIN package p ON p.delivery = "
+		    "d.id GROUP BY d.id, d.batch, d.packages, d.done HAVING d.done IN (0, 2)",
 		    NULL, 0, tell_delivery, &r, NULL, error))
 		return FALSE;
 	r.what = "has no bytes";
@@ -104,6 +109,6 @@ gboolean depot_reconcile(Depot *depot, void (*tell)(const char *line, gpointer u
 	if (!db_run(depot->db, "SELECT r.key_id FROM result r LEFT JOIN package p ON p.key_id = r.key_id WHERE "
 		    "p.state IS NULL OR p.state < 3", NULL, 0, tell_key, &r, NULL, error))
 		return FALSE;
-	return db_run(depot->db, "SELECT r.key_id, r.proof FROM result r JOIN package p ON p.key_id = r.key_id WHERE "
-		      "r.proven = 0 AND p.state IN (3, 4)", NULL, 0, tell_unproven, &r, NULL, error);
+	return db_run(depot->db, "SELECT key_id, why, station FROM doubt ORDER BY key_id, at", NULL, 0, tell_doubt, &r, NULL,
+		      error);
 }

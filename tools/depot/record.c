@@ -11,6 +11,7 @@
 
 #include "depot-error.h"
 
+#define DOUBTS_MAX 1024	/* of one chip */
 #define DEPTH_MAX 8	/* a report is of records, and has levels of its own */
 
 static gboolean wrong(GError **error, const char *what)
@@ -140,9 +141,10 @@ static char *canonical(JsonObject *object, const char *name)
 }
 
 gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
-			   gboolean *stored, DepotState *state, GError **error)
+			   gboolean *stored, DepotState *state, char **doubt, GError **error)
 {
 	g_autofree char *record = NULL, *proof = NULL;
+	DepotState now;
 	DepotResult result = {};
 	g_autoptr(JsonObject) whole = load(text, "ifpp-result", 2, result.eid, error);
 	JsonObject *object;
@@ -162,28 +164,32 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 		return FALSE;
 	result.record = record;
 	result.proof = proof;
-	*state = result.state;
-	return depot_put_result(depot, station, &result, stored, error);
+	if (!depot_put_result(depot, station, &result, stored, &now, error))
+		return FALSE;
+	*state = now;
+	if (doubt)
+		*doubt = result.proven ? NULL : g_steal_pointer(&proof);
+	return TRUE;
 }
 
 /*
  * One that came before its chip's data. It is proven now, or keeps on record why not; only the depot's own
  * trouble is an error, after which the chip's data is sent again, and this is done again.
  */
-static gboolean prove_again(Depot *depot, IfppTrust *trust, const guint8 eid[16], const DepotUnproven *unproven,
-			    GError **error)
+static gboolean prove_again(Depot *depot, IfppTrust *trust, const DepotDoubt *doubt, GError **error)
 {
-	DepotResult result = { .record = unproven->record };
+	DepotResult result = { .record = doubt->record };
 	g_autoptr(JsonObject) object =
-		ifpp_json_parse((IfppSpan){ (const guint8 *)unproven->record, strlen(unproven->record) }, DEPTH_MAX, error);
+		ifpp_json_parse((IfppSpan){ (const guint8 *)doubt->record, strlen(doubt->record) }, DEPTH_MAX, error);
 	g_autofree char *proof = NULL;
-	g_autoptr(GError) why = NULL;
+	g_autoptr(GError) why = NULL, refused = NULL;
+	DepotState now;
 	gboolean stored;
 
 	if (!object)
 		return FALSE;
-	memcpy(result.eid, eid, 16);
-	memcpy(result.key_id, unproven->key_id, 32);
+	memcpy(result.eid, doubt->eid, 16);
+	memcpy(result.key_id, doubt->key_id, 32);
 	if (!prove_result(depot, trust, object, &result, &proof, &why)) {
 		if (why->domain == DB_ERROR) {
 			g_propagate_error(error, g_steal_pointer(&why));
@@ -193,20 +199,23 @@ static gboolean prove_again(Depot *depot, IfppTrust *trust, const guint8 eid[16]
 		proof = g_strdup(why->message);
 	}
 	result.proof = proof;
-	return depot_put_result(depot, unproven->station, &result, &stored, error);
+	if (depot_put_result(depot, doubt->station, &result, &stored, &now, &refused) || refused->domain != DB_ERROR)
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&refused));
+	return FALSE;
 }
 
 static gboolean prove_earlier(Depot *depot, IfppTrust *trust, const guint8 eid[16], GError **error)
 {
-	g_autoptr(GPtrArray) unproven = depot_unproven(depot, eid, error);
+	g_autoptr(GPtrArray) doubts = depot_doubts(depot, eid, NULL, DOUBTS_MAX, error);
 
-	for (guint i = 0; unproven && i < unproven->len; i++) {
-		const DepotUnproven *one = unproven->pdata[i];
+	for (guint i = 0; doubts && i < doubts->len; i++) {
+		const DepotDoubt *doubt = doubts->pdata[i];
 
-		if (one->signed_by_chip && !prove_again(depot, trust, eid, one, error))
+		if (doubt->signed_by_chip && !prove_again(depot, trust, doubt, error))
 			return FALSE;
 	}
-	return unproven != NULL;
+	return doubts != NULL;
 }
 
 static gboolean prove_lock(JsonObject *lock, GBytes *cert, const guint8 eid[16], gboolean *proven, GError **error)

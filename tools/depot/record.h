@@ -18,11 +18,12 @@
  * @key_id: of the package it must be about, or NULL: what it says
  * @text: the JSON
  * @stored: FALSE: it was there already
- * @state: what became of the package
+ * @state: the state of the package after it
+ * @doubt: set to why it is not proven, or to NULL; or NULL: who cares
  * @error: DEPOT_ERROR_INPUT, UNKNOWN, CONFLICT (also a forged one), DB, BUSY
  */
 gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
-			   gboolean *stored, DepotState *state, GError **error);
+			   gboolean *stored, DepotState *state, char **doubt, GError **error);
 
 /*
  * {"format": "ifpp-chip", "version": 1, "eid", "euicc_data": base64 or null, "lock": {...} or null}

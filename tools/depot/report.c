@@ -16,6 +16,7 @@
 #include "file.h"
 
 #define PAGE 500
+#define DOUBTS_MAX 1024	/* of one chip */
 
 typedef struct {
 	Depot *depot;
@@ -103,21 +104,20 @@ static void add_doubt(const Report *r, JsonBuilder *b, const guint8 *key_id, con
 	r->totals->unproven++;
 }
 
-/* What the chip is said to have signed, and the depot could not prove. */
+/* What a station says, and the depot could not prove. */
 static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *first, const DepotChip *chip,
 			     GError **error)
 {
-	g_autoptr(GPtrArray) unproven = depot_unproven(r->depot, first->eid, error);
+	g_autoptr(GPtrArray) doubts = depot_doubts(r->depot, first->eid, NULL, DOUBTS_MAX, error);
 
-	if (!unproven)
+	if (!doubts)
 		return FALSE;
 	json_builder_set_member_name(b, "unproven");
 	json_builder_begin_array(b);
-	for (guint i = 0; i < unproven->len; i++) {
-		const DepotUnproven *one = unproven->pdata[i];
+	for (guint i = 0; i < doubts->len; i++) {
+		const DepotDoubt *one = doubts->pdata[i];
 
-		if (one->signed_by_chip)
-			add_doubt(r, b, one->key_id, one->why);
+		add_doubt(r, b, one->key_id, one->why);
 	}
 	if (chip && chip->lock && !chip->lock_proven)
 		add_doubt(r, b, NULL, chip->proof);

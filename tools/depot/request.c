@@ -168,27 +168,32 @@ static gboolean get_package(Worker *worker, const Request *request, Answer *answ
 	return TRUE;
 }
 
-static void answer_stored(Answer *answer, gboolean stored, const char *state)
+static void answer_stored(Answer *answer, gboolean stored, const char *state, const char *doubt)
 {
 	JsonBuilder *b = answer_new();
 
 	ifpp_json_bool(b, "stored", stored);
 	if (state)
 		ifpp_json_string(b, "state", state);
+	if (doubt) {
+		ifpp_json_string(b, "doubt", doubt);
+		answer->reason = g_strdup_printf("in doubt: %s", doubt);
+	}
 	answer_json(answer, stored ? 201 : 200, b);
 }
 
 static gboolean put_result(Worker *worker, const Request *request, Answer *answer, GError **error)
 {
 	guint8 key_id[32];
+	g_autofree char *doubt = NULL;
 	DepotState state;
 	gboolean stored;
 
 	if (!parse_key(request->name, key_id, error) ||
 	    !record_put_result(worker->depot, worker->trust, request->station, key_id,
-			       (IfppSpan){ request->body->data, request->body->len }, &stored, &state, error))
+			       (IfppSpan){ request->body->data, request->body->len }, &stored, &state, &doubt, error))
 		return FALSE;
-	answer_stored(answer, stored, depot_state_names[state]);
+	answer_stored(answer, stored, depot_state_names[state], doubt);
 	return TRUE;
 }
 
@@ -202,14 +207,19 @@ static gboolean put_chip(Worker *worker, const Request *request, Answer *answer,
 	if (!record_put_chip(worker->depot, worker->trust, request->station, eid,
 			     (IfppSpan){ request->body->data, request->body->len }, &stored, error))
 		return FALSE;
-	answer_stored(answer, stored, NULL);
+	answer_stored(answer, stored, NULL, NULL);
 	return TRUE;
 }
 static gboolean get_status(Worker *worker, const Request *request, Answer *answer, GError **error)
 {
-	JsonBuilder *b = answer_new();
+	g_autofree char *epoch = depot_epoch(worker->depot, error);
+	JsonBuilder *b;
 
+	if (!epoch)
+		return FALSE;
+	b = answer_new();
 	ifpp_json_string(b, "station", request->station);
+	ifpp_json_string(b, "epoch", epoch);
 	answer_json(answer, 200, b);
 	return TRUE;
 }
@@ -219,6 +229,9 @@ gboolean request_work(Worker *worker, const Request *request, Answer *answer, GE
 	gboolean get = g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
 	gboolean put = g_str_equal(request->method, "PUT");
 
+	/* A claim asks that in its own transaction. */
+	if (request->resource != CLAIMS && !depot_station_check(worker->depot, request->station, error))
+		return FALSE;
 	switch (request->resource) {
 	case CLAIMS:
 		if (g_str_equal(request->method, "POST"))

@@ -106,3 +106,24 @@ gboolean rows_had(Db *db, const char *station, const DepotItem *item, gint64 *ti
 	return *times || DB_RUN(db, "SELECT COUNT(*) FROM history WHERE key_id = $1 AND station = $2", rows_take_int, times,
 				NULL, error, DB_B(item->key_id, 32), db_text(station));
 }
+
+gboolean rows_was_sent(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error)
+{
+	*times = item->state == DEPOT_SENT && !g_strcmp0(item->station, station);
+	return *times || DB_RUN(db, "SELECT COUNT(*) FROM history WHERE key_id = $1 AND station = $2 AND state = 2",
+				rows_take_int, times, NULL, error, DB_B(item->key_id, 32), db_text(station));
+}
+
+gboolean rows_is_leased(const DepotItem *item, gint64 now)
+{
+	return rows_is_held(item) && item->lease > now && item->lease <= now + DEPOT_LEASE_MAX * (gint64)1000;
+}
+
+gboolean rows_put_aside(Db *db, const guint8 key_id[32], GError **error)
+{
+	return DB_RUN(db,
+		      "INSERT INTO attempt (key_id, sha256, record, station, at) SELECT key_id, sha256, record, station, at "
+		      "FROM doubt WHERE key_id = $1 ON CONFLICT (key_id, sha256) DO NOTHING", NULL, NULL, NULL, error,
+		      DB_B(key_id, 32)) &&
+	       DB_RUN(db, "DELETE FROM doubt WHERE key_id = $1", NULL, NULL, NULL, error, DB_B(key_id, 32));
+}

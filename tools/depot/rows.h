@@ -23,6 +23,15 @@ gboolean rows_of_chip(Db *db, const guint8 eid[16], GPtrArray *items, GError **e
 gboolean rows_of_key(Db *db, const guint8 key_id[32], GPtrArray *items, GError **error);
 /* How often this station has had the package. */
 gboolean rows_had(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error);
+/* How often it was sent to this station. */
+gboolean rows_was_sent(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error);
+/* Move the doubts about a package to the attempts: they are settled, and kept. */
+gboolean rows_put_aside(Db *db, const guint8 key_id[32], GError **error);
+/*
+ * Does its lease run? One that ends later than the longest lease that is given out was made under a wrong
+ * clock, and has ended.
+ */
+gboolean rows_is_leased(const DepotItem *item, gint64 now);
 /* Reserved or sent. */
 gboolean rows_is_held(const DepotItem *item);
 

@@ -2,9 +2,11 @@
 /* The tables of a depot, and opening it. */
 #include "depot.h"
 
+#include <string.h>
+
 #include "rows.h"
 
-#define VERSION 1
+#define VERSION 2
 
 /*
  * Types that both engines know by the same name. Numbers are BIGINT, times Unix ms, bytes BYTEA.
@@ -31,15 +33,72 @@ static const char *const schema[] = {
 	"record TEXT NOT NULL, proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL)",
 	"CREATE TABLE IF NOT EXISTS chip (eid BYTEA PRIMARY KEY, euicc_data BYTEA, euicc_proven BIGINT NOT NULL, "
 	"lock_record TEXT, lock_proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL)",
+	/* Since version 2. */
+	"CREATE TABLE IF NOT EXISTS station (name TEXT PRIMARY KEY, batches TEXT NOT NULL, quota BIGINT NOT NULL, "
+	"revoked BIGINT NOT NULL, added BIGINT NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS package_station ON package (station, lease)",
+	"CREATE TABLE IF NOT EXISTS doubt (key_id BYTEA NOT NULL, sha256 BYTEA NOT NULL, eid BYTEA NOT NULL, "
+	"station TEXT NOT NULL, record TEXT NOT NULL, signed BIGINT NOT NULL, why TEXT NOT NULL, at BIGINT NOT NULL, "
+	"PRIMARY KEY (key_id, sha256))",
+	"CREATE INDEX IF NOT EXISTS doubt_eid ON doubt (eid, key_id)",
+	/* Records that others have taken the place of: nothing that was signed is thrown away. */
+	"CREATE TABLE IF NOT EXISTS attempt (key_id BYTEA NOT NULL, sha256 BYTEA NOT NULL, record TEXT NOT NULL, "
+	"station TEXT, at BIGINT NOT NULL, PRIMARY KEY (key_id, sha256))",
 };
 
+/*
+ * Version 1 let a station's word end a package. What the chip may have signed and nobody could prove is a
+ * doubt now, and its package is sent again; what was burnt stays so until the operator says otherwise.
+ */
+static const char *const from_1_to_2[] = {
+	"INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) SELECT r.key_id, r.sha256, r.eid, "
+	"COALESCE(r.station, ''), r.record, 1, r.proof, r.at FROM result r JOIN package p ON p.key_id = r.key_id "
+	"WHERE r.proven = 0 AND p.state IN (3, 4)",
+	"INSERT INTO history (key_id, seq, at, state, station, detail) SELECT d.key_id, (SELECT COALESCE(MAX(h.seq), 0) + 1 "
+	"FROM history h WHERE h.key_id = d.key_id), d.at, 2, d.station, 'in doubt since the upgrade' FROM doubt d",
+	"UPDATE package SET state = 2, lease = 0 WHERE key_id IN (SELECT key_id FROM doubt)",
+	"DELETE FROM result WHERE proven = 0 AND key_id IN (SELECT key_id FROM doubt)",
+	"UPDATE depot SET value = 2 WHERE name = 'version'",
+};
+
+static gint64 random_number(void)
+{
+	return (gint64)g_random_int() << 31 ^ g_random_int();
+}
+
+static gboolean set_once(Db *db, const char *sql, gint64 value, GError **error)
+{
+	return DB_RUN(db, sql, NULL, NULL, NULL, error, DB_I(value));
+}
+
+static gboolean run_all(Db *db, const char *const *statements, guint n, GError **error)
+{
+	for (guint i = 0; i < n; i++)
+		if (!db_run(db, statements[i], NULL, 0, NULL, NULL, NULL, error))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean get_version(Db *db, gint64 *version, GError **error)
+{
+	return db_run(db, "SELECT value FROM depot WHERE name = 'version'", NULL, 0, rows_take_int, version, NULL, error);
+}
+
+/* From nothing, or from an older version; when others do the same at once, once. */
 static gboolean make_tables(Db *db, gpointer user, GError **error)
 {
-	for (guint i = 0; i < G_N_ELEMENTS(schema); i++)
-		if (!db_run(db, schema[i], NULL, 0, NULL, NULL, NULL, error))
-			return FALSE;
-	return DB_RUN(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", NULL,
-		      NULL, NULL, error, DB_I(VERSION));
+	gint64 version = 0;
+
+	if (!run_all(db, schema, G_N_ELEMENTS(schema), error) || !get_version(db, &version, error))
+		return FALSE;
+	if (version == 1 && !run_all(db, from_1_to_2, G_N_ELEMENTS(from_1_to_2), error))
+		return FALSE;
+	return set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", VERSION,
+			error) &&
+	       set_once(db, "INSERT INTO depot (name, value) VALUES ('identity', $1) ON CONFLICT (name) DO NOTHING",
+			random_number(), error) &&
+	       set_once(db, "INSERT INTO depot (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING",
+			random_number(), error);
 }
 
 Depot *depot_open(const char *url, gboolean create, GError **error)
@@ -51,23 +110,51 @@ Depot *depot_open(const char *url, gboolean create, GError **error)
 	depot->db = db_open(url, create, error);
 	if (!depot->db)
 		return NULL;
-	if (!db_run(depot->db, "SELECT value FROM depot WHERE name = 'version'", NULL, 0, rows_take_int, &version, NULL,
-		    &local)) {
-		if (!create) {
-			g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "there is no depot yet; ifpp-depot init makes one (%s)",
-				    local->message);
-			return NULL;
-		}
-		if (!db_transaction(depot->db, make_tables, NULL, error))
-			return NULL;
-		version = VERSION;
+	if (!get_version(depot->db, &version, &local) && !create) {
+		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "there is no depot yet; ifpp-depot init makes one (%s)",
+			    local->message);
+		return NULL;
 	}
+	if (version < VERSION &&
+	    (!db_transaction(depot->db, make_tables, NULL, error) || !get_version(depot->db, &version, error)))
+		return NULL;
 	if (version != VERSION) {
 		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "the depot is of version %" G_GINT64_FORMAT
-			    ", this program knows %d", version, VERSION);
+			    ", this program knows %d; use a newer one", version, VERSION);
 		return NULL;
 	}
 	return g_steal_pointer(&depot);
+}
+
+static gboolean take_epoch(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	gint64 *numbers = user;
+
+	numbers[!strcmp(db_get_text(&row[0]), "epoch")] = row[1].num;
+	return TRUE;
+}
+
+char *depot_epoch(Depot *depot, GError **error)
+{
+	g_autofree char *incarnation = NULL;
+	gint64 numbers[2] = {};
+
+	if (!db_run(depot->db, "SELECT name, value FROM depot WHERE name IN ('identity', 'epoch')", NULL, 0, take_epoch,
+		    numbers, NULL, error))
+		return NULL;
+	incarnation = db_incarnation(depot->db);
+	return g_strdup_printf("%" G_GINT64_MODIFIER "x-%" G_GINT64_MODIFIER "x%s%s", (guint64)numbers[0],
+			       (guint64)numbers[1], incarnation ? "-" : "", incarnation ?: "");
+}
+
+static gboolean renew_epoch(Db *db, gpointer user, GError **error)
+{
+	return set_once(db, "UPDATE depot SET value = $1 WHERE name = 'epoch'", random_number(), error);
+}
+
+gboolean depot_epoch_renew(Depot *depot, GError **error)
+{
+	return db_transaction(depot->db, renew_epoch, NULL, error);
 }
 
 void depot_close(Depot *depot)

@@ -116,9 +116,13 @@ static gboolean load_cas(Tls *tls, GError **error)
 static gboolean issued_by_ours(const Tls *tls, gnutls_x509_crl_t crl)
 {
 	for (guint i = 0; i < tls->n_cas; i++) {
+		/* Whether it is out of date is another question, see tls_check(). */
+		const unsigned int times = GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED |
+					   GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE;
 		unsigned int status = 0;
 
-		if (gnutls_x509_crl_verify(crl, &tls->cas[i], 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0 && !status)
+		if (gnutls_x509_crl_verify(crl, &tls->cas[i], 1, GNUTLS_VERIFY_DISABLE_TIME_CHECKS, &status) >= 0 &&
+		    (!status || !(status & ~(times | GNUTLS_CERT_INVALID))))
 			return TRUE;
 	}
 	return FALSE;

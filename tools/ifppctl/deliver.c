@@ -14,6 +14,7 @@
 typedef struct {
 	Ctl *ctl;
 	const char *outbox, *to, *cache;
+	char *place;		/* @to, and which epoch of that depot: what is noted with each record */
 	CtlDepot *depot;	/* NULL: @to is a directory */
 	CtlDelivered *counts;
 	GError *waiting;	/* why, the first time */
@@ -85,7 +86,7 @@ static Delivered deliver_one(Delivery *d, const char *eid, const char *name, con
 			     const char *record)
 {
 	g_autofree char *sum = g_compute_checksum_for_string(G_CHECKSUM_SHA256, record, -1);
-	g_auto(CtlNote) have = { 0 }, note = { .where = g_strdup_printf("%s %s", sum, d->to) };
+	g_auto(CtlNote) have = { 0 }, note = { .where = g_strdup_printf("%s %s", sum, d->place) };
 	g_autoptr(GError) error = NULL;
 
 	if (ctl_outbox_note_read(d->outbox, eid, name, &have) && g_str_equal(have.where, note.where)) {
@@ -225,6 +226,7 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *c
 {
 	g_autoptr(GPtrArray) units = ctl_outbox_units(outbox, error);
 	g_autoptr(CtlDepot) depot = NULL;
+	g_autofree char *epoch = NULL, *place = NULL;
 	Delivery d = { .ctl = ctl, .outbox = outbox, .to = to, .cache = cache, .counts = counts };
 
 	memset(counts, 0, sizeof(*counts));
@@ -234,9 +236,15 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *c
 		d.depot = depot = ctl_depot_new(to, keys, error);
 		if (!depot)
 			return FALSE;
+		/* A depot that was restored has forgotten what the notes say that it has: it gets all again. */
+		epoch = units->len ? ctl_depot_epoch(depot, error) : g_strdup("-");
+		if (!epoch)
+			return FALSE;
 	} else if (!ifpp_make_dir(to, 0755, error)) {
 		return FALSE;
 	}
+	place = g_strdup_printf("%s%s%s", to, epoch ? " " : "", epoch ?: "");
+	d.place = place;
 	for (guint i = 0; i < units->len; i++)
 		if (!deliver_unit(&d, units->pdata[i]))
 			break;

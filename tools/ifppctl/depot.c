@@ -15,6 +15,7 @@
 #define ANSWER_MAX (512 * 1024)
 #define ANSWER_DEPTH 4
 #define CLAIM_PACKAGES_MAX 256
+#define EPOCH_MAX 64
 #define ATTEMPTS 4		/* that bring nothing, in a row */
 #define PAUSE_US 100000		/* after the first of them; it grows */
 #define CONNECT_S 10L
@@ -139,6 +140,17 @@ static gboolean fail(CtlDepot *depot, CURLcode code, GError **error)
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "%s: answers more than a depot would. Check the URL",
 			    depot->url);
 		break;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+		/* What the server says of our certificate comes as an alert, when our side of the handshake is over. */
+		if (strstr(what, "alert")) {
+			g_set_error(error, CTL_ERROR, IFPP_EXIT_ACCESS, "%s: refuses this station's certificate %s, or how it "
+				    "speaks TLS: %s. Have the operator of the depot certify the station, and see the depot's log",
+				    depot->url, depot->cert, what);
+			break;
+		}
+		G_GNUC_FALLTHROUGH;
 	default:
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "%s: cannot be reached: %s. Check the network; this can be "
 			    "run again at any time", depot->url, what);
@@ -348,6 +360,33 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 		if (!fetch_one(depot, eid, ifpp_json_get_element(array, i), dir, fetched, error))
 			return FALSE;
 	return TRUE;
+}
+
+char *ctl_depot_epoch(CtlDepot *depot, GError **error)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	Answer answer = { .body = body, .max = ANSWER_MAX };
+	g_autoptr(JsonObject) object = NULL;
+	const char *epoch;
+
+	if (!ask(depot, "GET", "/v1/status", NULL, 0, NULL, &answer, error))
+		return NULL;
+	if (answer.status != 200) {
+		explain(depot, &answer, error);
+		return NULL;
+	}
+	object = ifpp_json_parse(answer_span(&answer), ANSWER_DEPTH, NULL);
+	if (!object) {
+		odd(depot, error);
+		return NULL;
+	}
+	epoch = ifpp_json_get_string(object, "epoch");
+	if (!epoch || !*epoch)
+		return g_strdup("-");
+	if (strlen(epoch) <= EPOCH_MAX && strspn(epoch, G_CSET_DIGITS G_CSET_a_2_z G_CSET_A_2_Z "-") == strlen(epoch))
+		return g_strdup(epoch);
+	odd(depot, error);
+	return NULL;
 }
 
 CtlPut ctl_depot_put(CtlDepot *depot, const char *path, const char *text, GError **error)

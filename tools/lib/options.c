@@ -21,7 +21,7 @@ gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const cha
 	g_option_context_add_main_entries(context, entries, NULL);
 	if (!g_option_context_parse(context, argc, argv, &inner))
 		return ifpp_usage_error(error, inner->message);
-	if (*argc - 1 != n_args)
+	if (n_args >= 0 && *argc - 1 != n_args)
 		return ifpp_usage_error(error,
 					*argc - 1 < n_args ? "an argument is missing" : "too many arguments");
 	return TRUE;

@@ -12,7 +12,7 @@
  * @summary: what --help says first
  * @argc: as main()'s, options are taken out
  * @argv: likewise
- * @n_args: words that must be left after the command's own name
+ * @n_args: words that must be left after the command's own name; -1: the caller looks
  * @error: IFPP_ERROR_USAGE
  */
 gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const char *summary, int *argc,

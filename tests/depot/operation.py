@@ -1,0 +1,596 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The warehouse in operation: whom it trusts with what, what it does when its disk, its database, its clock or
+its certificates fail it."""
+import base64
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import threading
+import time
+
+from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
+                   work)
+
+IDENTITY = ('--cert', 'one.pem', '--key', 'one.key', '--ca', 'server-ca.pem')
+
+
+def stocked(build, url):
+    depot = Depot(build, url)
+    depot('import', 'line-7.ifppd', '--trust', 'trust')
+    return depot
+
+
+def status(depot, code=0):
+    lines = depot('status', '--json', code=code).objects()
+    return lines[-1], [line['what'] for line in lines[:-1]]
+
+
+def unsigned(chip, key, code=-5):
+    return {'format': 'ifpp-result', 'version': 1, 'eid': chip,
+            'result': {'key_id': key, 'status': code, 'reason': 0, 'pir': None}}
+
+
+def fetched(station, chip):
+    """Claim a chip and fetch its packages: key -> file."""
+    files = {}
+    for package in station.json('POST', '/v1/claims', {'eid': chip})['packages']:
+        key = package['key_id']
+        files[key] = os.path.join(work, f'fetched-{key[:16]}.ifpp')
+        answer, data = station.ask('GET', '/v1/packages/' + key)
+        expect(answer.status == 200, answer.status)
+        with open(files[key], 'wb') as file:
+            file.write(data)
+    return files
+
+
+def fresh_chip(chip):
+    shutil.copy(os.path.join(work, chip + '.mem.new'), os.path.join(work, chip + '.mem'))
+
+
+def rogue_station_burns_nothing(build, url):
+    """A station that says of all packages that they are lost changes nothing, and is seen."""
+    depot = stocked(build, url)
+    with depot.serve('--access-log', 'rogue.log') as (port, _):
+        rogue, honest = Https(port, 'rogue'), Https(port)
+        claimed = {}
+        for i in range(CHIPS):
+            for package in rogue.json('POST', '/v1/claims', {'eid': eid(i)})['packages']:
+                claimed[package['key_id']] = eid(i)
+        expect(len(claimed) == 2 * CHIPS, claimed)
+        # it has fetched none of them
+        for key, chip in claimed.items():
+            rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=404)
+        # it fetches one, and says things of it
+        key, chip = next(iter(claimed.items()))
+        rogue.ask('GET', '/v1/packages/' + key)
+        said = rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=201)
+        expect(said['state'] == 'sent' and 'signed nothing' in said['doubt'], said)
+        expect(not rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key))['stored'], 'twice')
+        for code in range(-6, -9, -1):
+            rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key, code), status=201)
+        rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key, -9), status=409)
+        expect(depot.states() == {'reserved': 2 * CHIPS - 1, 'sent': 1}, depot.states())
+        counted, told = status(depot, code=1)
+        expect(counted['doubts'] == 4 == len(told) and all(key in line and 'rogue' in line for line in told), (counted, told))
+        listed = depot('doubts', '--json').objects()
+        expect(len(listed) == 4 and {d['key_id'] for d in listed} == {key} and not any(d['signed'] for d in listed), listed)
+        # named stations, and no others from here on
+        depot('station', 'add', 'station-1', '--batch', 'line-7', '--quota', '2')
+        refused = rogue.json('POST', '/v1/claims', {'eid': eid(1)}, status=403)
+        expect(refused['error'] == 'authority' and 'station add' in refused['hint'], refused)
+        rogue.json('GET', '/v1/packages/' + key, status=403)
+        rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key, -12), status=403)
+        depot('claim', eid(1), '--station', 'rogue', code=4, says='station add')
+        for i in range(CHIPS):
+            depot('release', eid(i))
+        # an honest one within its quota and its orders
+        for i in (1, 2):
+            expect(len(honest.json('POST', '/v1/claims', {'eid': eid(i)})['packages']) == 2, 'nothing')
+        full = honest.json('POST', '/v1/claims', {'eid': eid(3)}, status=429)
+        expect(full['error'] == 'quota' and '2 chips' in full['message'], full)
+        expect(len(honest.json('POST', '/v1/claims', {'eid': eid(1)})['packages']) == 2, 'its own is refused')
+        honest.json('DELETE', '/v1/claims/' + eid(2))
+        expect(len(honest.json('POST', '/v1/claims', {'eid': eid(3)})['packages']) == 2, 'not after a release')
+        depot('station', 'add', 'station-1', '--batch', 'line-8')
+        expect(honest.json('POST', '/v1/claims', {'eid': eid(4)})['packages'] == [], 'of another order')
+        depot('station', 'add', 'station-1')
+        # the operator settles it, either way
+        depot('burn', chip, '--why', 'was run over')
+        expect(depot.states()['burnt'] == 2 and status(depot)[0]['doubts'] == 0, depot.states())
+        depot('unburn', chip, '--why', 'was found')
+        expect('burnt' not in depot.states(), depot.states())
+        # and what the chip signs wins
+        files = fetched(honest, chip)
+        honest.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=201)
+        honest.json('PUT', '/v1/chips/' + chip, dict(lock(chip), lock=None), status=201)
+        fresh_chip(chip)
+        signed = load(chip, files[key])
+        done = honest.json('PUT', '/v1/results/' + key, signed, status=201)
+        expect(done['state'] == 'installed' and 'doubt' not in done, done)
+        honest.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=409)
+        expect(status(depot)[0]['doubts'] == 0, 'a doubt is left')
+        depot('unburn', chip, '--why', 'once more')
+        expect(depot.list('--key', key)[0]['state'] == 'installed', 'what was signed is undone')
+        # revoked: nothing more, and its leases end
+        depot('station', 'revoke', 'station-1')
+        honest.json('POST', '/v1/claims', {'eid': eid(5)}, status=403)
+        listed = {s['name']: s for s in depot('station', 'list', '--json').objects()}
+        expect(listed['station-1']['revoked'] and listed['station-1']['held'] == 0, listed)
+        depot('station', 'revoke', 'nobody', code=5, says='no station nobody')
+        depot('station', 'add', 'a b', code=2)
+        depot('station', 'fly', code=2)
+        depot('reject', 'xyz', code=2)
+        depot('reject', '0123456789', code=5, says='no delivery')
+    with open(os.path.join(work, 'rogue.log')) as file:
+        log = file.read()
+    for words in (('station=rogue', 'address=127.0.0.1:', f'PUT /v1/results/{key}', 'status=201', 'in doubt'),
+                  ('station=rogue', 'status=403', 'is not one that this depot serves'), ('station=station-1', 'status=429'),
+                  ('station=station-1', f'GET /v1/packages/{key}', 'status=200')):
+        expect(any(all(word in line for word in words) for line in log.splitlines()), f'the log does not say {words}')
+    expect(eid(1) not in log, 'the log has an EID in it')
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+    os.unlink(os.path.join(work, 'rogue.log'))
+
+
+def disproved_is_undone(build, url):
+    """A forged "installed" before the chip's data came: it ends nothing, and the chip's own result takes its place."""
+    depot, chip = stocked(build, url), eid(0)
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        one = Https(port)
+        files = fetched(one, chip)
+        key, other = files
+        result = load(chip, files[key])
+        pir = bytearray(base64.b64decode(result['result']['pir']))
+        pir[-1] ^= 1
+        forged = dict(result, result=dict(result['result'], pir=base64.b64encode(pir).decode()))
+        said = one.json('PUT', '/v1/results/' + key, forged, status=201)
+        expect(said['state'] == 'sent' and said['doubt'], said)
+        expect(key in [p['key_id'] for p in one.json('POST', '/v1/claims', {'eid': chip})['packages']], 'it ended the package')
+        one.json('PUT', '/v1/chips/' + chip, dict(lock(chip), lock=None), status=201)
+        expect(depot.list('--key', key)[0]['state'] == 'sent', 'disproved, and it still counts')
+        _, told = status(depot, code=1)
+        expect(len(told) == 1 and 'not what the chip signed' in told[0], told)
+        one.json('PUT', '/v1/results/' + key, result, status=201)
+        expect(depot.list('--key', key)[0]['state'] == 'installed' and status(depot)[0]['doubts'] == 0, 'not installed')
+        # an attempt that failed and one that succeeded: both are kept, and the success counts
+        expect(depot.list('--key', other)[0]['state'] == 'sent', 'the other one')
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
+def lines_of_outbox(outbox, port, *options, build='plain', code=0):
+    return run(build, 'tools/ifppctl/ifppctl', '--json', 'deliver', '--to', f'https://localhost:{port}', '--outbox', outbox,
+               '--cache', os.path.join(work, 'no-cache'), *IDENTITY, *options, code=code).objects()
+
+
+def restored_depot_gets_results(build, url, fresh):
+    """Yesterday's backup, today's results: nothing is lost, nothing is burnt, and it adds up."""
+    depot, done, today = stocked(build, url), eid(1), eid(2)
+    backup = os.path.join(work, f'{build}-backup.db')
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(backup)
+    results, outbox = {}, None
+
+    def provision(port, chip):
+        fresh_chip(chip)
+        results[chip] = [load(chip, path) for path in fetched(Https(port), chip).values()]
+        return outbox_of('restored-' + chip, chip, results[chip], lock(chip))
+
+    outbox = os.path.join(work, 'restored-outbox')
+    shutil.rmtree(outbox, ignore_errors=True)
+    os.mkdir(outbox)
+    with depot.serve() as (port, _):
+        shutil.move(os.path.join(provision(port, done), done), outbox)
+        first = lines_of_outbox(outbox, port, build=build)[0]
+        expect(first['delivered'] == 3, first)
+        depot('backup', backup)
+        depot('backup', backup, code=2, says='is there already')
+        # the day goes on
+        shutil.move(os.path.join(provision(port, today), today), outbox)
+        second = lines_of_outbox(outbox, port, build=build)[0]
+        expect(second['delivered'] == 3 and second['before'] == 3, second)
+        expect(lines_of_outbox(outbox, port, build=build)[0]['before'] == 6, 'again')
+    expect(depot.states() == {'installed': 4, 'free': 2 * CHIPS - 4}, depot.states())
+    # the disk is lost
+    other = Depot(build, fresh('restored'))
+    other('restore', backup)
+    expect(other.states() == {'installed': 2, 'free': 2 * CHIPS - 2}, other.states())
+    other('restore', backup, code=6, says='not empty')
+    expect(other('check', '--json').objects()[-1] == {'type': 'check', 'packages': 2 * CHIPS, 'results': 2, 'damaged': 0,
+                                                      **{k: v for k, v in other('check', '--json').objects()[-1].items()
+                                                         if k in ('bytes', 'events')}}, 'check')
+    with other.serve() as (port, _):
+        again = lines_of_outbox(outbox, port, build=build)[0]
+        expect(again['delivered'] == 3 and again['before'] == 3 and again['refused'] == 0, again)
+        expect(lines_of_outbox(outbox, port, build=build)[0]['before'] == 6, 'again and again')
+    other('import', 'line-7.ifppd', '--trust', 'trust')
+    counted, told = status(other)
+    expect(other.states() == {'installed': 4, 'free': 2 * CHIPS - 4} and counted['doubts'] == 0 and not told, (counted, told))
+    # restored by other means: the operator says so
+    with other.serve() as (port, _):
+        before = Https(port).json('GET', '/v1/status')['epoch']
+        other('restore', '--done')
+        expect(Https(port).json('GET', '/v1/status')['epoch'] != before, 'the same epoch')
+        expect(lines_of_outbox(outbox, port, build=build)[0] == {
+            'type': 'deliver', 'delivered': 0, 'before': 6, 'unknown': 0, 'refused': 0, 'deleted': 0, 'complete': True}, 'all')
+    # a copy with damage in it
+    with sqlite3.connect(backup) as damaged:
+        damaged.execute("UPDATE content SET package = CAST(x'00' || SUBSTR(package, 2) AS BLOB) WHERE key_id = (SELECT MIN(key_id) FROM content)")
+        damaged.execute('DELETE FROM history WHERE seq = 1 AND key_id = (SELECT MIN(key_id) FROM history)')
+        damaged.execute("UPDATE result SET record = record || ' '")
+    bad = Depot(build, backup)('check', '--json', code=1).objects()
+    expect(bad[-1]['damaged'] == 4 == len(bad) - 1, bad)
+
+
+VERSION_1 = '''
+CREATE TABLE depot (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
+CREATE TABLE delivery (id BYTEA PRIMARY KEY, batch TEXT NOT NULL, packages BIGINT NOT NULL, done BIGINT NOT NULL, at BIGINT NOT NULL);
+CREATE TABLE package (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, sha256 BYTEA NOT NULL, bytes BIGINT NOT NULL,
+    iccid TEXT NOT NULL, profile TEXT NOT NULL, operator TEXT NOT NULL, batch TEXT NOT NULL, delivery BYTEA NOT NULL,
+    state BIGINT NOT NULL, station TEXT, lease BIGINT NOT NULL, changed BIGINT NOT NULL, added BIGINT NOT NULL);
+CREATE TABLE content (key_id BYTEA PRIMARY KEY, package BYTEA NOT NULL);
+CREATE TABLE history (key_id BYTEA NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, state BIGINT NOT NULL, station TEXT,
+    detail TEXT NOT NULL, PRIMARY KEY (key_id, seq));
+CREATE TABLE result (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, sha256 BYTEA NOT NULL, record TEXT NOT NULL,
+    proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL);
+CREATE TABLE chip (eid BYTEA PRIMARY KEY, euicc_data BYTEA, euicc_proven BIGINT NOT NULL, lock_record TEXT,
+    lock_proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL);
+INSERT INTO depot VALUES ('version', 1);
+'''
+
+
+def version_1_is_carried_over(build, url):
+    """A depot of schema version 1: what was not proven is a doubt now, and nothing else changes."""
+    old = os.path.join(work, f'{build}-version-1.db')
+    new = stocked(build, url)
+    proven, word, burnt = (p['key_id'] for p in new.list()[:3])
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(old)
+    with sqlite3.connect(old) as db:
+        db.executescript(VERSION_1)
+        db.execute('ATTACH ? AS new', (url,))
+        for table in ('delivery', 'package', 'content'):
+            db.execute(f'INSERT INTO {table} SELECT * FROM new.{table}')
+        for key, state, is_proven in ((proven, 3, 1), (word, 3, 0), (burnt, 5, 0)):
+            key = bytes.fromhex(key)
+            db.execute("UPDATE package SET state = ?, station = 'station-1' WHERE key_id = ?", (state, key))
+            for seq, step in enumerate((1, 2, state), 1):
+                db.execute("INSERT INTO history VALUES (?, ?, 1764000000000, ?, 'station-1', '')", (key, seq, step))
+            db.execute("INSERT INTO result SELECT key_id, eid, x'00', '{}', ?, 'because', 'station-1', 1764000000000 "
+                       "FROM package WHERE key_id = ?", (is_proven, key))
+    depot = Depot(build, old)
+    counted, told = status(depot, code=1)
+    expect(depot.states() == {'free': 2 * CHIPS - 3, 'sent': 1, 'installed': 1, 'burnt': 1}, depot.states())
+    expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
+    expect(status(depot, code=1) == (counted, told), 'carried over twice')
+    with sqlite3.connect(old) as db:
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (2,), 'version')
+        db.execute("UPDATE depot SET value = 3 WHERE name = 'version'")
+    depot('status', code=9, says='use a newer one')
+
+
+def rejected_delivery(build, url):
+    """A delivery for keys that have a package already is named as what it is, until the operator rejects it."""
+    depot = stocked(build, url)
+    # the same chips, sealed again by a Key Maker who has forgotten the first time
+    shell('''
+        [ -e line-9.ifppd ] && exit
+        export SOFTHSM2_CONF=$PWD/softhsm2.conf PATH=%s/build/unit-plain/tools/smdpf:$PATH
+        cp -r forgetful rejecting
+        ifpp-smdpf seal --home rejecting --pin-file pin --euicc data --count 2 --spn Other --order line-9 --out packages-9
+        ifpp-smdpf export --home rejecting --pin-file pin --order line-9 --out line-9.ifppd
+    ''' % TOP)
+    depot('import', 'line-9.ifppd', '--trust', 'trust', code=6, says='is here already')
+    counted, told = status(depot, code=1)
+    expect(len(told) == 1 and 'ifpp-depot reject' in told[0] and 'line-9' in told[0], told)
+    delivery = told[0].split()[1]
+    depot('reject', delivery)
+    counted, told = status(depot)
+    expect(counted['free'] == 2 * CHIPS and not told, (counted, told))
+    depot('reject', delivery, code=5, says='no delivery')
+    depot('import', 'line-9.ifppd', '--trust', 'trust', code=6, says='rejected')
+    expect(not status(depot)[1], 'it is back')
+
+
+def lease_of_wrong_clock(build, url, execute):
+    """A claim of a day on which the depot's clock was a year ahead does not last a year."""
+    depot, chip = stocked(build, url), eid(3)
+    with depot.serve() as (port, _):
+        one, two = Https(port), Https(port, 'two')
+        key = one.json('POST', '/v1/claims', {'eid': chip})['packages'][0]['key_id']
+        expect(two.json('POST', '/v1/claims', {'eid': chip})['packages'] == [], 'the lease does not hold')
+        execute('UPDATE package SET lease = lease + CAST(31536000000 AS BIGINT) WHERE state = 1')
+        one.json('GET', '/v1/packages/' + key, status=404)
+        expect(len(two.json('POST', '/v1/claims', {'eid': chip})['packages']) == 2, 'the lease lasts a year')
+        expect(one.json('POST', '/v1/claims', {'eid': chip})['packages'] == [], 'both have it')
+        two.json('DELETE', '/v1/claims/' + chip)
+
+
+def issue(name, cn, days):
+    """A station's certificate that began @days[0] and ends @days[1] days from now."""
+    def when(offset):
+        return time.strftime('%Y%m%d%H%M%SZ', time.gmtime(time.time() + offset * 86400))
+
+    shell(f'''
+        exec 2>/dev/null
+        openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout {name}.key -out {name}.csr -subj "/CN={cn}"
+        printf 'extendedKeyUsage=clientAuth\\n' >{name}.ext
+        openssl x509 -req -in {name}.csr -CA stations.pem -CAkey stations.key -CAcreateserial -not_before {when(days[0])} \\
+            -not_after {when(days[1])} -extfile {name}.ext -out {name}.pem
+    ''')
+
+
+def expired_station_says_so(build, url):
+    """A station whose certificate has expired is told so, and the depot's log says who and when."""
+    depot = stocked(build, url)
+    issue('old', 'station-old', (-60, -30))
+    issue('early', 'station-early', (30, 60))
+    expired = time.strftime('%Y-%m-%d', time.gmtime(time.time() - 30 * 86400))
+    with depot.serve('--access-log', 'expired.log') as (port, _):
+        told = Https(port, 'old').json('GET', '/v1/status', status=403)
+        expect('expired on ' + expired in told['message'], told)
+        expect('not valid before' in Https(port, 'early').json('GET', '/v1/status', status=403)['message'], 'early')
+        run(build, 'tools/ifppctl/ifppctl', '-d', eid(0), 'fetch', '--source', f'https://localhost:{port}', '--to', work,
+            '--cert', 'old.pem', '--key', 'old.key', '--ca', 'server-ca.pem', code=4, says='expired on ' + expired)
+        run(build, 'tools/ifppctl/ifppctl', '-d', eid(0), 'fetch', '--source', f'https://localhost:{port}', '--to', work,
+            '--cert', 'stranger.pem', '--key', 'stranger.key', '--ca', 'server-ca.pem', code=4,
+            says="refuses this station's certificate")
+    with open(os.path.join(work, 'expired.log')) as file:
+        log = file.read()
+    os.unlink(os.path.join(work, 'expired.log'))
+    expect(f'station=station-old address=127.0.0.1:' in log and 'expired on ' + expired in log, log)
+    expect('station=station-1 address=127.0.0.1:' in log and 'no certificate of a station CA' in log, log)
+
+
+def revoke(*names):
+    shell(f'''
+        exec 2>/dev/null
+        rm -rf reload-ca && mkdir reload-ca && : >reload-ca/index.txt && echo 01 >reload-ca/number
+        sed 's,=ca/,=reload-ca/,' ca/conf >reload-ca/conf
+        for name in {' '.join(names)}; do
+            openssl ca -config reload-ca/conf -revoke $name.pem -cert stations.pem -keyfile stations.key
+        done
+        openssl ca -config reload-ca/conf -gencrl -crldays 30 -cert stations.pem -keyfile stations.key -out reload.crl.new
+        mv reload.crl.new reload.crl
+    ''')
+
+
+def reload_crl(build, url):
+    """A CRL, a certificate and a CA that change are used without a restart, for open connections too."""
+    depot = stocked(build, url)
+    revoke()
+    for kind in ('pem', 'key'):
+        shutil.copy(os.path.join(work, f'server.{kind}'), os.path.join(work, f'reload.{kind}'))
+    options = ('--client-crl', 'reload.crl', '--cert', 'reload.pem', '--key', 'reload.key')
+    with depot.serve(*options) as (port, process):
+        one, two = Https(port), Https(port, 'two')
+        for station in (one, two):
+            station.json('GET', '/v1/status')
+        revoke('one')
+        deadline = time.monotonic() + 6
+        while one.ask('GET', '/v1/status')[0].status != 403:
+            expect(time.monotonic() < deadline, 'a revoked station goes on')
+            time.sleep(0.1)
+        expect('revoked' in one.json('GET', '/v1/status', status=403)['message'], 'why')
+        two.json('GET', '/v1/status')
+        # a broken file leaves in use what was there
+        with open(os.path.join(work, 'reload.crl'), 'w') as file:
+            file.write('no CRL')
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        one.json('GET', '/v1/status', status=403)
+        two.json('GET', '/v1/status')
+        # taken back, at once when asked
+        revoke()
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        one.json('GET', '/v1/status')
+        # another certificate of its own
+        shutil.copy(os.path.join(work, 'database.pem'), os.path.join(work, 'reload.pem'))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        Https(port).json('GET', '/v1/status')
+        shutil.copy(os.path.join(work, 'database.key'), os.path.join(work, 'reload.key'))
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        context = ssl.create_default_context(cafile=os.path.join(work, 'server-ca.pem'))
+        context.load_cert_chain(os.path.join(work, 'one.pem'), os.path.join(work, 'one.key'))
+        with open(os.path.join(work, 'database.pem')) as file:
+            want = ssl.PEM_cert_to_DER_cert(file.read())
+        with socket.create_connection(('localhost', port)) as raw, context.wrap_socket(raw, server_hostname='localhost') as tls:
+            expect(tls.getpeercert(True) == want, 'the old certificate')
+    # a CRL out of date: accepted with a word, or refused by choice
+    shell('''
+        exec 2>/dev/null
+        openssl ca -config reload-ca/conf -gencrl -crl_lastupdate 20250101000000Z -crl_nextupdate 20250201000000Z \\
+            -cert stations.pem -keyfile stations.key -out reload.crl
+    ''')
+    with depot.serve('--client-crl', 'reload.crl') as (port, _):
+        Https(port).json('GET', '/v1/status')
+    with depot.serve('--client-crl', 'reload.crl', '--refuse-stale-crl') as (port, _):
+        expect('out of date' in Https(port).json('GET', '/v1/status', status=403)['message'], 'stale')
+
+
+def idle_connections(build, url):
+    """780 connections that show no certificate, from six addresses: stations get in all the time."""
+    depot = stocked(build, url)
+    with depot.serve() as (port, _):
+        crowd = []
+        try:
+            for last in range(2, 8):
+                for _ in range(130):
+                    one = socket.socket()
+                    crowd.append(one)
+                    one.bind((f'127.0.0.{last}', 0))
+                    one.settimeout(2)
+                    with contextlib.suppress(OSError):
+                        one.connect(('127.0.0.1', port))
+                begun = time.monotonic()
+                station = Https(port)
+                expect(station.json('GET', '/v1/status')['station'] == 'station-1', 'not served')
+                expect(time.monotonic() - begun < 5, f'{time.monotonic() - begun:.1f} s')
+                station.close()
+            # and those that are silent go by themselves
+            deadline = time.monotonic() + 9
+            while crowd:
+                expect(time.monotonic() < deadline, f'{len(crowd)} silent connections stay')
+                with contextlib.suppress(OSError):
+                    crowd[-1].settimeout(1)
+                    with contextlib.suppress(TimeoutError):
+                        if crowd[-1].recv(1) != b'':
+                            raise Failed('it speaks first')
+                        crowd.pop().close()
+                        continue
+                    continue
+                crowd.pop().close()
+        finally:
+            for one in crowd:
+                one.close()
+
+
+def locked_table_503(build, url, locker):
+    """A table that somebody has locked: 503 within three seconds, and the server goes on listening."""
+    depot = stocked(build, url)
+    with depot.serve() as (port, _):
+        station = Https(port)
+        station.json('POST', '/v1/claims', {'eid': eid(0)})
+        took, odd = [], []
+
+        def claim(i):
+            try:
+                begun = time.monotonic()
+                found = Https(port).json('POST', '/v1/claims', {'eid': eid(i)}, status=503)
+                took.append(time.monotonic() - begun)
+                expect(found['hint'] and 'sql' not in found['message'].lower(), found)
+            except (Failed, OSError, http.client.HTTPException) as error:
+                odd.append(error)
+
+        with locker():
+            threads = [threading.Thread(target=claim, args=(i % CHIPS,)) for i in range(8)]
+            for thread in threads:
+                thread.start()
+            begun = time.monotonic()
+            for _ in range(5):
+                expect(Https(port).json('GET', '/healthz')['status'] == 'serving', 'healthz')
+                time.sleep(0.2)
+            expect(time.monotonic() - begun < 2.5, '/healthz waits')
+            for thread in threads:
+                thread.join(20)
+        expect(not odd and len(took) == 8 and max(took) < 3.6, (odd, took))
+        deadline = time.monotonic() + 10
+        while True:
+            answer, _ = station.ask('POST', '/v1/claims', {'eid': eid(0)})
+            if answer.status == 200:
+                break
+            expect(time.monotonic() < deadline, 'does not come back')
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def sqlite_locker(url):
+    db = sqlite3.connect(url, isolation_level=None)
+    db.execute('BEGIN IMMEDIATE')
+    try:
+        yield
+    finally:
+        db.execute('ROLLBACK')
+        db.close()
+
+
+def four_front_ends(build, url):
+    """Four servers on one database: stations race for the same chips, and none is claimed twice."""
+    depot = stocked(build, url)
+    depot('station', 'add', 'station-1', '--quota', '3')
+    depot('station', 'add', 'station-2', '--quota', '3')
+    got, odd, guard = {}, [], threading.Lock()
+
+    def station(who, port, order):
+        try:
+            one = Https(port, who)
+            for i in order:
+                answer, text = one.ask('POST', '/v1/claims', {'eid': eid(i)})
+                if answer.status not in (200, 429, 503):
+                    raise Failed(f'{answer.status}: {text[:200]}')
+                if answer.status == 200 and json.loads(text)['packages']:
+                    with guard:
+                        got.setdefault(i, set()).add(who)
+        except (Failed, OSError, ValueError, http.client.HTTPException) as error:
+            odd.append(error)
+
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(depot.serve('--rate', '100000'))[0] for _ in range(4)]
+        threads = [threading.Thread(target=station, args=(who, port, [(i * step + n) % CHIPS for i in range(4 * CHIPS)]))
+                   for n, port in enumerate(ports) for who, step in (('one', 1), ('two', 5))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    expect(not odd, odd)
+    expect(got and all(len(who) == 1 for who in got.values()), got)
+    held = {s['name']: s['held'] for s in depot('station', 'list', '--json').objects()}
+    expect(all(n <= 3 for n in held.values()) and sum(held.values()) == len(got), (held, got))
+
+
+def standby_promoted(build):
+    """The database fails over to a standby: serve goes on there, and stations bring again what it may have missed."""
+    with Standby() as standby:
+        chip = eid(4)
+        depot = stocked(build, standby.url())
+        with depot.serve() as (port, _):
+            before = Https(port).json('GET', '/v1/status')['epoch']
+            fresh_chip(chip)
+            results = [load(chip, path) for path in fetched(Https(port), chip).values()]
+            outbox = outbox_of('standby-outbox', chip, results, lock(chip))
+            first = lines_of_outbox(outbox, port, build=build)[0]
+            expect(first['delivered'] == 3, first)
+            standby.fail_over()
+            one, deadline = Https(port), time.monotonic() + 30
+            while True:
+                answer, text = one.ask('GET', '/v1/status')
+                if answer.status == 200:
+                    break
+                expect(answer.status == 503 and time.monotonic() < deadline, (answer.status, text))
+                time.sleep(0.3)
+            expect(json.loads(text)['epoch'] != before, 'the standby passes for what it stands in for')
+            again = lines_of_outbox(outbox, port, build=build)[0]
+            expect(again['delivered'] + again['before'] == 3 and again['refused'] == 0, again)
+            expect(len(one.json('POST', '/v1/claims', {'eid': eid(5)})['packages']) == 2, 'no claims')
+        counted, told = status(depot)
+        expect(counted['installed'] == 2 and not told, (counted, told))
+
+
+def operate(test, build, kind, fresh, server=None):
+    """All of it on one database."""
+    def execute_on(url):
+        def execute(sql):
+            if not server:
+                with sqlite3.connect(url) as db:
+                    db.execute(sql)
+            else:
+                subprocess.run(['psql', '-Atq', url, '-c', sql], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=work)
+        return execute
+
+    test('rogue_station_burns_nothing', rogue_station_burns_nothing, build, fresh('rogue'))
+    test('what is disproved is undone', disproved_is_undone, build, fresh('disproved'))
+    test('restored_depot_gets_results', restored_depot_gets_results, build, fresh('lost'), fresh)
+    url = fresh('clock')
+    test('lease_of_wrong_clock', lease_of_wrong_clock, build, url, execute_on(url))
+    url = fresh('locked')
+    test('locked_table_503', locked_table_503, build, url,
+         (lambda: server.lock(url)) if server else (lambda: sqlite_locker(url)))
+    test('four_front_ends', four_front_ends, build, fresh('front'))
+    if server:
+        test('standby_promoted', standby_promoted, build)
+    else:
+        test('a depot of version 1 is carried over', version_1_is_carried_over, build, fresh('current'))
+        test('a delivery in conflict is rejected', rejected_delivery, build, fresh('conflict'))
+        test('expired_station_says_so', expired_station_says_so, build, fresh('expired'))
+        test('reload_crl', reload_crl, build, fresh('reload'))
+        test('idle_connections', idle_connections, build, fresh('idle'))
