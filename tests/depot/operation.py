@@ -566,6 +566,13 @@ def standby_promoted(build):
         expect(counted['installed'] == 2 and not told, (counted, told))
 
 
+def makes_its_directory(build):
+    """The first import on a new machine: what is missing is made, but not a whole path that is a mistake."""
+    where = os.path.join(work, f'{build}-new')
+    Depot(build, os.path.join(where, 'depot.db'))('import', 'line-7.ifppd', '--trust', 'trust')
+    Depot(build, os.path.join(where, 'no', 'such', 'depot.db'))('init', code=9, says='no')
+
+
 def operate(test, build, kind, fresh, server=None):
     """All of it on one database."""
     def execute_on(url):
@@ -589,6 +596,7 @@ def operate(test, build, kind, fresh, server=None):
     if server:
         test('standby_promoted', standby_promoted, build)
     else:
+        test('a depot makes its directory', makes_its_directory, build)
         test('a depot of version 1 is carried over', version_1_is_carried_over, build, fresh('current'))
         test('a delivery in conflict is rejected', rejected_delivery, build, fresh('conflict'))
         test('expired_station_says_so', expired_station_says_so, build, fresh('expired'))

@@ -2,8 +2,10 @@
 /* SQLite: the depot of one machine, in one file, with no server. */
 #include "db.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BUSY_MS 10000
 #define COLUMNS_MAX 24
@@ -169,11 +171,26 @@ static void finalize(gpointer statement)
 
 static const DbOps ops = { begin, commit, rollback, run, now, limit, NULL, copy_to, close_db };
 
+/* Its own directory; one further up that is not there is a mistake in the path. */
+static gboolean make_directory(const char *path, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path);
+
+	if (mkdir(dir, 0750) == 0 || errno == EEXIST)
+		return TRUE;
+	g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "%s: %s", dir, g_strerror(errno));
+	return FALSE;
+}
+
 Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 {
-	Sqlite *db = g_new0(Sqlite, 1);
-	g_autoptr(Db) base = &db->base;
+	g_autoptr(Db) base = NULL;
+	Sqlite *db;
 
+	if (create && !make_directory(path, error))
+		return NULL;
+	db = g_new0(Sqlite, 1);
+	base = &db->base;
 	db->base.ops = &ops;
 	db->path = g_strdup(path);
 	db->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);

@@ -12,7 +12,7 @@ _ifpp_depot()
 		mapfile -t COMPREPLY < <(compgen -W 'free reserved sent installed failed burnt' -- "$cur")
 		return
 		;;
-	--db | --cert | --key | --client-ca | --client-crl | -o | --output | import)
+	--db | --cert | --key | --client-ca | --client-crl | --access-log | -o | --output | import | backup | restore)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -24,7 +24,7 @@ _ifpp_depot()
 		;;
 	esac
 	if [ "$COMP_CWORD" = 1 ]; then
-		word='init import status list history claim release export collect burn report serve --help --version'
+		word='init import status list history claim release export collect doubts burn unburn station reject backup restore check report serve --help --version'
 	else
 		word='--db --json --help'
 		case ${COMP_WORDS[1]} in
@@ -34,9 +34,11 @@ _ifpp_depot()
 		release) word+=' --station' ;;
 		export) word+=" $filter --station --lease --to" ;;
 		collect) word+=' --station --trust' ;;
-		burn) word+=' --why' ;;
+		burn | unburn) word+=' --why' ;;
+		station) word+=' add revoke list --batch --quota' ;;
+		restore) word+=' --done' ;;
 		report) word+=" $filter --output" ;;
-		serve) word+=' --listen --cert --key --client-ca --client-crl --trust --lease --threads --connections --rate --timeout' ;;
+		serve) word+=' --listen --cert --key --client-ca --client-crl --refuse-stale-crl --access-log --trust --lease --threads --connections --rate --timeout' ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

@@ -180,7 +180,7 @@ gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *
 
 /* What a station says without a proof: it waits for the chip's data or for the operator. */
 typedef struct {
-	guint8 eid[16], key_id[32];
+	guint8 eid[16], key_id[32], sha256[32];	/* sha256: of the record */
 	char *record, *station, *why;
 	gboolean signed_by_chip;	/* or so it says */
 	gint64 at;

@@ -26,11 +26,12 @@ static gboolean take_doubt(const DbValue *row, guint n, gpointer user, GError **
 	doubt->why = g_strdup(db_get_text(&row[4]));
 	doubt->signed_by_chip = row[5].num != 0;
 	doubt->at = row[6].num;
-	return (db_get_blob(&row[0], doubt->eid, 16) && db_get_blob(&row[1], doubt->key_id, 32)) ||
+	return (db_get_blob(&row[0], doubt->eid, 16) && db_get_blob(&row[1], doubt->key_id, 32) &&
+		db_get_blob(&row[7], doubt->sha256, 32)) ||
 	       rows_damaged("doubt", error);
 }
 
-#define DOUBT "SELECT eid, key_id, record, station, why, signed, at FROM doubt "
+#define DOUBT "SELECT eid, key_id, record, station, why, signed, at, sha256 FROM doubt "
 
 GPtrArray *depot_doubts(Depot *depot, const guint8 *eid, const DepotDoubt *after, guint limit, GError **error)
 {
@@ -42,8 +43,9 @@ GPtrArray *depot_doubts(Depot *depot, const guint8 *eid, const DepotDoubt *after
 		ok = DB_RUN(depot->db, DOUBT "WHERE eid = $1 ORDER BY key_id, at LIMIT $2", take_doubt, found, NULL, error,
 			    DB_B(eid, 16), DB_I(limit));
 	else
-		ok = DB_RUN(depot->db, DOUBT "WHERE key_id > $1 ORDER BY key_id, at LIMIT $2", take_doubt, found, NULL, error,
-			    after ? DB_B(after->key_id, 32) : DB_B(zero, 0), DB_I(limit));
+		ok = DB_RUN(depot->db, DOUBT "WHERE (key_id, sha256) > ($1, $3) ORDER BY key_id, sha256 LIMIT $2", take_doubt, found, NULL,
+			    error, after ? DB_B(after->key_id, 32) : DB_B(zero, 0), DB_I(limit),
+			    after ? DB_B(after->sha256, 32) : DB_B(zero, 0));
 	return ok ? g_steal_pointer(&found) : NULL;
 }
 
