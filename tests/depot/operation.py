@@ -566,6 +566,67 @@ def standby_promoted(build):
         expect(counted['installed'] == 2 and not told, (counted, told))
 
 
+def behind_haproxy(build, url):
+    """Two front ends behind HAProxy, which passes TLS on: the depot knows whose connection it is, from nobody else."""
+    depot = stocked(build, url)
+    with contextlib.ExitStack() as stack:
+        options = ('--proxy-from', '127.0.0.8,::1', '--access-log', 'proxy.log')
+        ports = [stack.enter_context(depot.serve(*options))[0] for _ in range(2)]
+        with socket.create_server(('127.0.0.1', 0)) as free:
+            front = free.getsockname()[1]
+        with open(os.path.join(work, 'haproxy.cfg'), 'w') as file:
+            file.write('defaults\n mode tcp\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n'
+                       f'listen depot\n bind 127.0.0.1:{front}\n source 127.0.0.8\n' + ''.join(
+                           f' server depot{n} 127.0.0.1:{port} {how}\n'
+                           for n, (port, how) in enumerate(zip(ports, ('send-proxy', 'send-proxy-v2')))))
+        haproxy = subprocess.Popen(['haproxy', '-db', '-f', 'haproxy.cfg'], cwd=work, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 10
+            while True:
+                with contextlib.suppress(ConnectionError):
+                    Https(front).json('GET', '/v1/status')
+                    break
+                expect(time.monotonic() < deadline, 'nothing comes through')
+                time.sleep(0.1)
+            for n in range(4):      # round robin: each front end, so both versions of the protocol
+                one = Https(front)
+                one.connection.source_address = (f'127.0.0.{20 + n}', 0)
+                one.json('POST', '/v1/claims', {'eid': eid(n)})
+        finally:
+            haproxy.terminate()
+            haproxy.wait()
+        with open(os.path.join(work, 'proxy.log')) as file:
+            log = file.read()
+        expect(all(f'address=127.0.0.{20 + n}:' in log for n in range(4)) and '127.0.0.8' not in log, log)
+
+        def closed(source, data, wait=1.5):
+            with socket.create_connection(('127.0.0.1', ports[0]), source_address=(source, 0), timeout=wait) as raw:
+                raw.sendall(data)
+                with contextlib.suppress(ConnectionError):
+                    try:
+                        return raw.recv(100) == b''
+                    except TimeoutError:
+                        return False
+                return True
+
+        header = b'PROXY TCP4 192.0.2.7 192.0.2.8 1 443\r\n'
+        expect(closed('127.0.0.9', header), 'anybody may say whose connection it is')
+        v2 = bytes.fromhex('0d0a0d0a000d0a515549540a')
+        for bad in (b'GET / HTTP/1.1\r\n\r\n', b'PROXY TCP4 one two 1 2\r\n', b'PROXY TCP4 192.0.2.7 192.0.2.8 99999 1\r\n',
+                    b'PROXY ' + b'x' * 200, b'PROXY TCP4\r\n', b'PROXY TCP4 192.0.2.7 192.0.2.8 1 443\n', v2 + b'\x31\x11\0\x0c' + b'x' * 12,
+                    v2 + b'\x21\x11\0\x04' + b'x' * 4, v2 + b'\x21\x11\xff\xff', v2 + b'\x22\x11\0\x0c' + b'x' * 12):
+            expect(closed('127.0.0.8', bad), bad)
+        # half a header: for three seconds
+        expect(not closed('127.0.0.8', header[:9]) and closed('127.0.0.8', v2[:5], wait=5), 'half a header')
+        with open(os.path.join(work, 'proxy.log')) as file:
+            log = file.read()
+        expect('address=127.0.0.9:' in log and 'not one of the balancers' in log and 'no header of the PROXY protocol' in log, log)
+    os.unlink(os.path.join(work, 'proxy.log'))
+    depot('serve', '--listen', '127.0.0.1:0', '--cert', 'server.pem', '--key', 'server.key', '--client-ca', 'stations.pem',
+          '--trust', 'trust', '--proxy-from', 'somewhere', code=2, says='--proxy-from')
+
+
 def makes_its_directory(build):
     """The first import on a new machine: what is missing is made, but not a whole path that is a mistake."""
     where = os.path.join(work, f'{build}-new')
@@ -601,4 +662,5 @@ def operate(test, build, kind, fresh, server=None):
         test('a delivery in conflict is rejected', rejected_delivery, build, fresh('conflict'))
         test('expired_station_says_so', expired_station_says_so, build, fresh('expired'))
         test('reload_crl', reload_crl, build, fresh('reload'))
+        test('behind HAProxy', behind_haproxy, build, fresh('proxy'))
         test('idle_connections', idle_connections, build, fresh('idle'))

@@ -7,7 +7,7 @@
 
 gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL, *log = NULL;
+	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL, *log = NULL, *proxy = NULL;
 	ServeOptions o = { .lease = 3600, .threads = 2, .connections = 512, .rate = 200, .timeout = 60 };
 	GOptionEntry entries[] = {
 		COMMON,
@@ -17,6 +17,7 @@ gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 		{ "client-ca", 0, 0, G_OPTION_ARG_FILENAME, &ca, "Who certifies stations; the subject's CN is the name", "FILE" },
 		{ "client-crl", 0, 0, G_OPTION_ARG_FILENAME, &crl, "Station certificates that were revoked", "FILE" },
 		{ "refuse-stale-crl", 0, 0, G_OPTION_ARG_NONE, &o.refuse_stale_crl, "Refuse stations when the CRL is out of date", NULL },
+		{ "proxy-from", 0, 0, G_OPTION_ARG_STRING, &proxy, "Balancers that speak the PROXY protocol; only from them", "ADDRESS,..." },
 		{ "access-log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Every refusal and change; default: standard error", "FILE" },
 		TRUST(trust_dir),
 		LEASE(o.lease, "3600"),
@@ -42,6 +43,7 @@ gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 	o.client_ca = ca;
 	o.client_crl = crl;
 	o.access_log = log;
+	o.proxy_from = proxy;
 	o.trust = trust_dir ?: ARGS_TRUST;
 	return depot_serve(&o, error);
 }

@@ -112,10 +112,8 @@ int connections_certificate(gnutls_session_t session, const struct gnutls_cert_r
 	return 0;
 }
 
-/* A flood of bad handshakes does not become a flood of lines. */
-static void tell_refused(const Connection *connection, const char *station, const char *why)
+void connections_tell_refused(Connections *all, const char *address, const char *station, const char *why)
 {
-	Connections *all = connection->all;
 	gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
 	gboolean tell;
 
@@ -127,9 +125,13 @@ static void tell_refused(const Connection *connection, const char *station, cons
 	tell = all->told++ < REFUSED_A_SECOND;
 	g_mutex_unlock(&all->lock);
 	if (tell)
-		access_write(all->limits.log, &(AccessEntry){ .station = station, .address = connection->address,
-							      .method = "TLS", .path = "handshake", .status = 403,
-							      .reason = why });
+		access_write(all->limits.log, &(AccessEntry){ .station = station, .address = address, .method = "TLS",
+							      .path = "handshake", .status = 403, .reason = why });
+}
+
+static void tell_refused(const Connection *connection, const char *station, const char *why)
+{
+	connections_tell_refused(connection->all, connection->address, station, why);
 }
 
 static void no_longer_waiting(Connection *connection)

@@ -45,6 +45,9 @@ int connections_certificate(gnutls_session_t session, const struct gnutls_cert_r
 gboolean connections_admit(Connections *connections, struct MHD_Connection *c, char **station, char **address,
 			   GError **error);
 
+/* A line of the log about a connection that was refused: a flood of them does not become a flood of lines. */
+void connections_tell_refused(Connections *connections, const char *address, const char *station, const char *why);
+
 /* End those that take too long. Called twice a second. */
 void connections_sweep(Connections *connections);
 

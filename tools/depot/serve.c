@@ -14,6 +14,7 @@
 #include "depot-error.h"
 #include "jobs.h"
 #include "listen.h"
+#include "proxy.h"
 
 #define CONNECTION_MEMORY (32 * 1024)	/* for headers */
 #define ANSWER_MS 2800
@@ -224,10 +225,17 @@ static void log_line(void *cls, const char *format, va_list args)
 static struct MHD_Daemon *start(Server *server, int fd)
 {
 	const ServeOptions *o = server->options;
+	unsigned int flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME;
+	struct MHD_OptionItem socket[] = { { MHD_OPTION_LISTEN_SOCKET, fd, NULL }, { MHD_OPTION_END, 0, NULL } };
 
+	/* Behind a balancer it gets its connections from proxy.c. */
+	if (o->proxy_from) {
+		flags |= MHD_USE_NO_LISTEN_SOCKET;
+		socket[0].option = MHD_OPTION_END;
+	}
 	return MHD_start_daemon(
-		MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TLS | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL,
-		handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+		flags, 0, NULL, NULL, handle, server, MHD_OPTION_EXTERNAL_LOGGER, log_line, NULL,
+		MHD_OPTION_ARRAY, socket,
 		MHD_OPTION_THREAD_POOL_SIZE, (unsigned int)(o->threads > 1 ? o->threads : 0),
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned int)o->connections,
 		MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)MAX(o->connections / 4, 8),
@@ -236,6 +244,11 @@ static struct MHD_Daemon *start(Server *server, int fd)
 		MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_HTTPS_CERT_CALLBACK2, connections_certificate,
 		MHD_OPTION_HTTPS_PRIORITIES, PRIORITIES, MHD_OPTION_NOTIFY_COMPLETED, completed, server,
 		MHD_OPTION_NOTIFY_CONNECTION, connections_notify, server->connections, MHD_OPTION_END);
+}
+
+static void tell_refused(const char *address, const char *why, gpointer user)
+{
+	connections_tell_refused(((Server *)user)->connections, address, NULL, why);
 }
 
 static void tell_ready(int fd)
@@ -268,7 +281,9 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 static gboolean run(Server *server, int fd, GError **error)
 {
 	struct MHD_Daemon *daemon;
+	Proxy *proxy = NULL;
 	sigset_t signals;
+	gboolean ok = FALSE;
 
 	/* Blocked in every thread; this one waits for them. */
 	sigemptyset(&signals);
@@ -282,19 +297,23 @@ static gboolean run(Server *server, int fd, GError **error)
 	if (!server->jobs)
 		return FALSE;
 	daemon = start(server, fd);
-	if (!daemon) {
+	if (!daemon)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "cannot serve: see the line above");
-	} else {
+	else if (server->options->proxy_from)
+		proxy = proxy_start(daemon, fd, server->options->proxy_from, tell_refused, server, error);
+	if (daemon && (proxy || !server->options->proxy_from)) {
+		ok = TRUE;
 		tell_ready(fd);
 		wait_and_watch(server, &signals);
 		sd_notify(0, "STOPPING=1");
 	}
+	proxy_stop(proxy);
 	/* Nobody may wait for an answer any more when the server ends. */
 	jobs_stop(server->jobs);
 	if (daemon)
 		MHD_stop_daemon(daemon);
 	jobs_free(server->jobs);
-	return daemon != NULL;
+	return ok;
 }
 
 gboolean depot_serve(const ServeOptions *options, GError **error)
