@@ -184,6 +184,7 @@ Station *station_bare(World *world, const char *name, const char *eid)
 	g_assert_cmpint(g_mkdir(station->packages, 0700), ==, 0);
 	g_assert_cmpint(g_mkdir(station->state, 0700), ==, 0);
 	station->sim = relay_sim_new(station->relay);
+	station->exits = g_array_new(FALSE, FALSE, sizeof(int));
 	return station;
 }
 
@@ -226,6 +227,7 @@ void station_free(Station *station)
 	station_modem_stop(station);
 	relay_sim_free(station->sim);
 	show_log(station);
+	g_array_unref(station->exits);
 	station_remove(station->dir);
 	g_free(station->dir);
 	g_free(station->chip);
@@ -358,9 +360,15 @@ void station_modem_stop(Station *station)
 	wait_exit(&station->modem, START_MS);
 }
 
+int station_modem_quit(Station *station)
+{
+	kill(station->modem, SIGTERM);
+	return wait_exit(&station->modem, START_MS);
+}
+
 void station_daemon_start(Station *station)
 {
-	g_autofree char *program = station_program("ifppd");
+	g_autofree char *program = station->ifppd ? g_strdup(station->ifppd) : station_program("ifppd");
 	char *argv[] = { program,
 			 (char *)"--device",
 			 station->socket,
@@ -402,8 +410,10 @@ int station_daemon_wait(Station *station, guint timeout_ms)
 {
 	int code = wait_exit(&station->daemon, timeout_ms);
 
-	if (!station->daemon)
+	if (!station->daemon) {
 		relay_sim_hangup(station->sim);
+		g_array_append_val(station->exits, code);
+	}
 	return code;
 }
 

@@ -48,6 +48,8 @@ typedef struct {
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
 	gboolean quiet;		/* never show the log */
 	gboolean proxy;		/* the daemon reaches the modem through qmi-proxy */
+	const char *ifppd;	/* another daemon than the build's, NULL: that one */
+	GArray *exits;		/* int: how each daemon of this station ended, as station_daemon_wait() says it */
 } Station;
 
 Station *station_new(World *world, guint keys);
@@ -61,6 +63,7 @@ GPtrArray *station_seal(Station *station, guint count);
 
 void station_modem_start(Station *station);
 void station_modem_stop(Station *station);	/* SIGKILL: the chip loses power */
+int station_modem_quit(Station *station);	/* SIGTERM; its exit code */
 void station_daemon_start(Station *station);
 /* Started, and attached to the relay. */
 void station_daemon_up(Station *station);

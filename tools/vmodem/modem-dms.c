@@ -63,20 +63,6 @@ static void dms_bands(Request *req)
 	put_tlv_array(req->out, 0x10, lte);
 }
 
-static void dms_iccid(Request *req)
-{
-	const IfppChipMem *mem = chip_memory(req->modem->chip);
-	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
-	char iccid[21];
-
-	if (!profile) {
-		req->error = QMI_DEVICE_NOT_READY;
-		return;
-	}
-	ifpp_iccid_format(profile->iccid, iccid);
-	put_tlv(req->out, 0x01, iccid, strlen(iccid));
-}
-
 static gboolean reset_now(gpointer user)
 {
 	modem_reset(user);
@@ -135,8 +121,18 @@ void modem_dms(Request *req)
 	case 0x002E:
 		dms_set_mode(req);
 		break;
-	case 0x003C:
-		dms_iccid(req);
+	case 0x0027:	/* Set PIN Protection, Verify PIN, Unblock PIN, Change PIN, Get PIN Status */
+	case 0x0028:
+	case 0x0029:
+	case 0x002A:
+	case 0x002B:
+	case 0x003C:	/* Get ICCID */
+	case 0x0040:	/* Get CK Status, Set CK Protection, Unblock CK */
+	case 0x0041:
+	case 0x0042:
+	case 0x0043:	/* Get IMSI */
+	case 0x0044:	/* Get UIM State */
+		req->error = QMI_NOT_SUPPORTED;	/* UIM has all that, and an EC25-E says so */
 		break;
 	case 0x0045:
 		dms_bands(req);

@@ -117,10 +117,12 @@ static void handle_frame(ModemLink *link, const guint8 *frame, gsize len)
 	guint arg = 0;
 
 	/* Not a request to a modem: nobody could match an answer to it. */
-	if (frame[3] != 0 || sdu_len < head || sdu[0] != 0 || modem->hung || modem->quirks.mute || link->stale)
+	if (frame[3] != 0 || sdu_len < head || sdu[0] != 0 || modem->hung || link->stale)
 		return;
 	req.transaction = req.service == SERVICE_CTL ? sdu[1] : get16(sdu + 1);
 	modem->stats.requests++;
+	if (modem->quirks.mute)
+		return;
 	kind = faults_next(modem->faults, FAULT_AT_QMI, &arg);
 	if (!request_fault(&req, kind, arg, sdu + head - 4, sdu_len - head + 4))
 		return;
