@@ -16,6 +16,7 @@
 #include "error.h"
 #include "euicc.h"
 #include "file.h"
+#include "inputs.h"
 #include "ledger.h"
 #include "protect.h"
 #include "rules.h"
@@ -183,40 +184,6 @@ static void sweep(Run *run)
 }
 
 /* ------------------------------------------------------------ input */
-
-static int by_name(gconstpointer a, gconstpointer b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-GPtrArray *bind_files(char **names, const char *suffix1, const char *suffix2, GError **error)
-{
-	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func(g_free);
-
-	for (guint i = 0; names[i]; i++) {
-		g_autoptr(GPtrArray) found = NULL;
-		g_autoptr(GDir) dir = NULL;
-		const char *name;
-
-		if (!g_file_test(names[i], G_FILE_TEST_IS_DIR)) {
-			g_ptr_array_add(out, g_strdup(names[i]));
-			continue;
-		}
-		found = g_ptr_array_new();
-		dir = g_dir_open(names[i], 0, NULL);
-		while (dir && (name = g_dir_read_name(dir)))
-			if (g_str_has_suffix(name, suffix1) || g_str_has_suffix(name, suffix2))
-				g_ptr_array_add(found, g_build_filename(names[i], name, NULL));
-		g_ptr_array_sort(found, by_name);
-		if (!found->len) {
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: no *%s in it", names[i], suffix1);
-			return NULL;
-		}
-		for (guint j = 0; j < found->len; j++)
-			g_ptr_array_add(out, found->pdata[j]);
-	}
-	return g_steal_pointer(&out);
-}
 
 /* DPFF10: nothing is sealed to a key that its chip did not attest; DPFF09: nor to a chip not wanted. */
 static Chip *read_chip(Run *run, const char *path, GError **error)
@@ -734,13 +701,13 @@ static gboolean prepare(Run *run, GPtrArray **files, GError **error)
 
 	if (o->rules && !(run->rules = rules_load(o->rules, error)))
 		return FALSE;
-	*files = bind_files(o->euicc, ".euicc", ".euicc", error);
+	*files = input_files(o->euicc, ".euicc", ".euicc", error);
 	if (!*files)
 		return FALSE;
 	run->total = (guint64)(*files)->len * o->count;
 	if (o->upp || o->protected) {
-		run->profiles = o->protected ? bind_files(o->protected, ".ppp", ".ppp", error) :
-					       bind_files(o->upp, ".der", ".upp", error);
+		run->profiles = o->protected ? input_files(o->protected, ".ppp", ".ppp", error) :
+					       input_files(o->upp, ".der", ".upp", error);
 		if (!run->profiles)
 			return FALSE;
 		run->pool = run->profiles->len > 1;

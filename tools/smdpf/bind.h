@@ -37,7 +37,4 @@ typedef struct {
  */
 gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, int *exit_code, GError **error);
 
-/* Files as given; directories stand for what in them has one of the suffixes, sorted by name. */
-GPtrArray *bind_files(char **names, const char *suffix1, const char *suffix2, GError **error);
-
 #endif

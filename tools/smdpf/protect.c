@@ -8,11 +8,11 @@
 
 #include <gnutls/crypto.h>
 
-#include "bind.h"
 #include "bsp.h"
 #include "eid.h"
 #include "error.h"
 #include "file.h"
+#include "inputs.h"
 #include "package.h"
 #include "profile.h"
 #include "token.h"
@@ -174,7 +174,7 @@ static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t 
 gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, gboolean test, guint *count,
 			  GError **error)
 {
-	g_autoptr(GPtrArray) files = bind_files(upp, ".der", ".upp", error);
+	g_autoptr(GPtrArray) files = input_files(upp, ".der", ".upp", error);
 	gnutls_pubkey_t pub = files ? public_key(home, pin_file, error) : NULL;
 	gboolean ok = pub != NULL;
 
