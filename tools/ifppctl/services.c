@@ -89,7 +89,7 @@ static CtlService *look(GDBusConnection *bus, const char *unit, const char *path
 	return service;
 }
 
-GPtrArray *ctl_services(gboolean done)
+GPtrArray *ctl_services(guint more)
 {
 	static const char *const patterns[] = {
 		"ifppd@*.service", "ifpp-fetch@*.service", "ifpp-provision@*.service", "ifpp-handover.service", NULL
@@ -110,14 +110,17 @@ GPtrArray *ctl_services(gboolean done)
 	while (g_variant_iter_next(iter, "(&s&s&s&s&s&s&ou&s&o)", &unit, NULL, NULL, &active, &sub, NULL, &path, NULL, NULL,
 				   NULL)) {
 		gboolean waiting = g_str_has_prefix(sub, "auto-restart");
-		gboolean exited = done && g_str_equal(sub, "exited") && g_str_has_prefix(unit, "ifpp-provision@");
+		gboolean starting = (more & CTL_SERVICES_STARTING) && g_str_equal(sub, "start") &&
+				    g_str_has_prefix(unit, "ifppd@");
+		gboolean exited = (more & CTL_SERVICES_DONE) && g_str_equal(sub, "exited") && g_str_has_prefix(unit, "ifpp-provision@");
 		g_autoptr(CtlService) service = NULL;
 		g_autofree char *device = NULL;
 
-		if (!waiting && !exited && !g_str_equal(active, "failed"))
+		if (!waiting && !exited && !starting && !g_str_equal(active, "failed"))
 			continue;
 		service = look(bus, unit, path, waiting, exited);
-		if (!service)
+		/* One that starts for the first time reads everything as it is now. */
+		if (!service || (starting && service->tries < 2))
 			continue;
 		/* Nobody mends what is not plugged in any more. */
 		device = g_build_filename("/dev", service->node, NULL);
@@ -259,7 +262,7 @@ int ctl_cmd_retry(Ctl *ctl, int argc, char **argv, GError **error)
 	bus = system_bus(error);
 	if (!bus)
 		return 0;
-	services = ctl_services(packages);
+	services = ctl_services(packages ? CTL_SERVICES_DONE : CTL_SERVICES_STARTING);
 	for (guint i = 0; i < services->len; i++) {
 		CtlService *service = services->pdata[i];
 		g_autoptr(GVariant) job = NULL;

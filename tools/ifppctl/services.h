@@ -19,13 +19,18 @@ typedef struct {
 void ctl_service_free(CtlService *service);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlService, ctl_service_free)
 
+typedef enum {
+	CTL_SERVICES_DONE = 1,		/* provisionings that went well too */
+	CTL_SERVICES_STARTING = 2,	/* daemons too that failed and are being tried again right now */
+} CtlServices;
+
 /**
  * ctl_services() - units whose last run failed and whose device is still there
- * @done: the provisionings that went well too
+ * @more: what else, CtlServices
  *
  * Return: of CtlService, in systemd's order; empty where nobody runs systemd, or nothing failed.
  */
-GPtrArray *ctl_services(gboolean done);
+GPtrArray *ctl_services(guint more);
 
 /* One line for people: what failed, why, and what becomes of it; free it. */
 char *ctl_service_line(CtlOutput *out, const CtlService *service);
