@@ -324,7 +324,7 @@ void modem_uim_send_apdu(Request *req)
 		poll_card(req->modem);
 	response = transmit(req->modem, channel, (IfppSpan){ apdu, apdu_len });
 	if (response && quirks->fetch_response)
-		response = fetch_rest(req->modem, channel, apdu[0], response);
+		response = fetch_rest(req->modem, channel, apdu_len ? apdu[0] : 0, response);
 	if (!response) {
 		went_dark(req);
 		return;
