@@ -72,10 +72,11 @@ gboolean relay_attach(Relay *relay, struct ifpp_attach *attach, const struct ifp
 {
 	int err = 0;
 
+	attach->size = sizeof(*attach);
+	attach->keys = (uintptr_t)keys;
 	if (relay->socket) {
 		err = relay_socket_attach(relay->fd, attach, keys);
 	} else {
-		attach->keys = (uintptr_t)keys;
 		if (ioctl(relay->fd, IFPP_RELAY_ATTACH, attach))
 			err = errno;
 	}
@@ -84,6 +85,9 @@ gboolean relay_attach(Relay *relay, struct ifpp_attach *attach, const struct ifp
 	if (err == EBUSY)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_MODEM, "%s: another daemon serves this chip",
 			    relay->path);
+	else if (err == ENOTTY)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: the ifpp driver that is loaded is of another release than "
+			    "this daemon. Install both of one release, then: modprobe -r ifpp; modprobe ifpp", relay->path);
 	else if (err == EBADE)
 		g_set_error(
 			error, IFPP_ERROR, IFPP_ERROR_CHIP,
@@ -106,7 +110,7 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer user)
 		return G_SOURCE_CONTINUE;
 	if (n >= (ssize_t)sizeof(req))
 		memcpy(&req, relay->buf, sizeof(req));
-	if (n < (ssize_t)sizeof(req) || req.len != n - sizeof(req)) {
+	if (n < (ssize_t)sizeof(req) || req.size < sizeof(req) || (guint64)req.size + req.len != (guint64)n) {
 		if (n < 0)
 			fail(&error, relay->path, "", errno);
 		else
@@ -118,7 +122,7 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer user)
 	}
 	request = g_new0(RelayRequest, 1);
 	request->req = req;
-	request->data = g_bytes_new(relay->buf + sizeof(req), req.len);
+	request->data = g_bytes_new(relay->buf + req.size, req.len);
 	relay->watch = 0;
 	relay->func(request, NULL, relay->user);
 	return G_SOURCE_REMOVE;
@@ -143,6 +147,7 @@ gboolean relay_reply(Relay *relay, struct ifpp_reply *reply, const struct ifpp_k
 	g_autoptr(GByteArray) msg = g_byte_array_new();
 	ssize_t n;
 
+	reply->size = sizeof(*reply);
 	reply->len = data ? g_bytes_get_size(data) : 0;
 	g_byte_array_append(msg, (const guint8 *)reply, sizeof(*reply));
 	if (reply->n_keys)

@@ -198,7 +198,8 @@ void ifpp_announce_tamper(u32 index, const u8 *eid, enum ifpp_tamper_kind kind)
 	int err = 0;
 
 	trace_ifpp_tamper(eid, kind);
-	pr_warn_ratelimited("ifpp%u: a relay's report contradicts the chip's record (%d)\n", index, kind);
+	pr_warn_ratelimited("ifpp%u: a relay's report contradicts the chip's record (%d)\n",
+			    index, kind);
 	if (!msg)
 		return;
 	if (!hdr ||

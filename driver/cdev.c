@@ -3,12 +3,14 @@
  * /dev/ifppN, the factory-only interface: write() one sealed package, read() its
  * result, as with /dev/tpm0.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "ifpp.h"
 
@@ -75,17 +77,18 @@ static int ifpp_front_try(struct ifpp_file *file, const struct ifpp_pkg_hdr *hdr
 	return err;
 }
 
-static ssize_t ifpp_front_write(struct file *filp, const char __user *buf, size_t count,
-				loff_t *pos)
+static ssize_t ifpp_front_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	struct ifpp_file *file = filp->private_data;
+	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	struct ifpp_file *file = iocb->ki_filp->private_data;
+	size_t count = iov_iter_count(from);
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_pkg_hdr hdr = {};
 	struct ifpp_request *req;
 	unsigned int changes;
 	int err;
 
-	if (copy_from_user(&hdr, buf, min(count, sizeof(hdr))))
+	if (!copy_from_iter_full(&hdr, min(count, sizeof(hdr)), from))
 		return -EFAULT;
 	err = ifpp_core_header(&hdr, count, ifpp_pkg_max);
 	if (err) {
@@ -95,7 +98,7 @@ static ssize_t ifpp_front_write(struct file *filp, const char __user *buf, size_
 
 	/* Most refusals need no more than the header. */
 	err = ifpp_front_try(file, &hdr, NULL, &changes);
-	if (err && (err != -EAGAIN || filp->f_flags & O_NONBLOCK))
+	if (err && (err != -EAGAIN || nonblock))
 		return err;
 
 	req = ifpp_request_new(IFPP_REQ_LOAD, count);
@@ -103,13 +106,13 @@ static ssize_t ifpp_front_write(struct file *filp, const char __user *buf, size_
 		return -ENOMEM;
 	/* The header that was checked is the header that travels. */
 	memcpy(req->data, &hdr, sizeof(hdr));
-	if (copy_from_user(req->data + sizeof(hdr), buf + sizeof(hdr), count - sizeof(hdr))) {
+	if (!copy_from_iter_full(req->data + sizeof(hdr), count - sizeof(hdr), from)) {
 		err = -EFAULT;
 		goto put;
 	}
 
 	while ((err = ifpp_front_try(file, &hdr, req, &changes)) == -EAGAIN) {
-		if (filp->f_flags & O_NONBLOCK)
+		if (nonblock)
 			break;
 		err = wait_event_interruptible_exclusive(dev->slot, !READ_ONCE(dev->req) ||
 							 READ_ONCE(dev->changes) != changes);
@@ -165,16 +168,18 @@ static void ifpp_front_taken(struct ifpp_file *file, struct ifpp_request *req, b
 	ifpp_wake_done(dev);
 }
 
-static ssize_t ifpp_front_read(struct file *filp, char __user *buf, size_t count, loff_t *pos)
+static ssize_t ifpp_front_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct ifpp_file *file = filp->private_data;
+	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	struct ifpp_file *file = iocb->ki_filp->private_data;
+	size_t count = iov_iter_count(to);
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_request *req;
 	size_t len;
 	int err;
 
 	while ((err = ifpp_front_take(file, count, &req)) == -EAGAIN) {
-		if (!(filp->f_flags & O_NONBLOCK))
+		if (!nonblock)
 			err = wait_event_interruptible(dev->wait, READ_ONCE(file->req) != req ||
 						       (READ_ONCE(req->done) &&
 							!READ_ONCE(file->copying)));
@@ -184,8 +189,8 @@ static ssize_t ifpp_front_read(struct file *filp, char __user *buf, size_t count
 	}
 	if (!err) {
 		len = sizeof(req->result) + req->result.pir_len;
-		if (copy_to_user(buf, &req->result, sizeof(req->result)) ||
-		    copy_to_user(buf + sizeof(req->result), req->answer, req->result.pir_len))
+		if (copy_to_iter(&req->result, sizeof(req->result), to) != sizeof(req->result) ||
+		    copy_to_iter(req->answer, req->result.pir_len, to) != req->result.pir_len)
 			err = -EFAULT;
 		ifpp_front_taken(file, req, !err);
 	}
@@ -222,7 +227,14 @@ static long ifpp_ioc_info(struct ifpp_file *file, void __user *arg)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_chip *chip = dev->chip;
-	struct ifpp_info info = {
+	struct ifpp_info info;
+	int err;
+
+	err = ifpp_copy_from_user(&info, sizeof(info), arg);
+	if (err)
+		return err;
+	info = (struct ifpp_info){
+		.size = sizeof(info),
 		.index = dev->index,
 		.host_state = ifpp_host_state(),
 		.pkg_max = ifpp_pkg_max,
@@ -251,12 +263,15 @@ static long ifpp_ioc_keys(struct ifpp_file *file, void __user *arg)
 	struct ifpp_key *copy = NULL;
 	struct ifpp_keys keys;
 	u32 n, count;
-	long err = 0;
+	long err;
 
-	if (copy_from_user(&keys, arg, sizeof(keys)))
-		return -EFAULT;
+	err = ifpp_copy_from_user(&keys, sizeof(keys), arg);
+	if (err)
+		return err;
 	if (keys.flags)
 		return -EOPNOTSUPP;
+	if (keys.reserved)
+		return -EINVAL;
 
 	/* Keys are only ever added up to the record's fixed room. */
 	n = min(keys.count, chip->rec.room);
@@ -271,6 +286,7 @@ static long ifpp_ioc_keys(struct ifpp_file *file, void __user *arg)
 	memcpy(copy, chip->keys, n * sizeof(*copy));
 	mutex_unlock(&chip->lock);
 
+	keys.size = sizeof(keys);
 	keys.count = count;
 	if (copy_to_user(u64_to_user_ptr(keys.keys), copy, n * sizeof(*copy)) ||
 	    copy_to_user(arg, &keys, sizeof(keys)))
@@ -319,14 +335,16 @@ static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)
 	bool none;
 	long err;
 
-	if (copy_from_user(&del, arg, sizeof(del)))
-		return -EFAULT;
+	err = ifpp_copy_from_user(&del, sizeof(del), arg);
+	if (err)
+		return err;
 	if (del.flags)
 		return -EOPNOTSUPP;
 
 	mutex_lock(&dev->chip->lock);
 	none = dev->chip->rec.state == IFPP_STATE_DRAINED && !dev->gone;
 	mutex_unlock(&dev->chip->lock);
+	del.size = sizeof(del);
 	del.deleted = 0;
 	if (!none) {
 		req = ifpp_request_new(IFPP_REQ_DELETE_KEYS, 0);
@@ -352,10 +370,14 @@ static long ifpp_ioc_lock(struct ifpp_file *file, void __user *arg)
 	u32 room, len;
 	long err;
 
-	if (copy_from_user(&lock, arg, sizeof(lock)))
-		return -EFAULT;
+	err = ifpp_copy_from_user(&lock, sizeof(lock), arg);
+	if (err)
+		return err;
 	if (lock.flags)
 		return -EOPNOTSUPP;
+	if (lock.reserved)
+		return -EINVAL;
+	lock.size = sizeof(lock);
 	req = ifpp_request_new(IFPP_REQ_LOCK, IFPP_CHALLENGE_LEN);
 	if (!req)
 		return -ENOMEM;
@@ -418,7 +440,7 @@ static long ifpp_front_ioctl(struct file *filp, unsigned int cmd, unsigned long 
 			return ifpp_ioc_lock(file, uarg);
 		return ifpp_ioc_delete_keys(file, uarg);
 	default:
-		return -ENOTTY;
+		return ifpp_no_ioctl(cmd);
 	}
 }
 
@@ -426,8 +448,8 @@ const struct file_operations ifpp_front_fops = {
 	.owner		= THIS_MODULE,
 	.open		= ifpp_front_open,
 	.release	= ifpp_front_release,
-	.read		= ifpp_front_read,
-	.write		= ifpp_front_write,
+	.read_iter	= ifpp_front_read_iter,
+	.write_iter	= ifpp_front_write_iter,
 	.poll		= ifpp_front_poll,
 	.unlocked_ioctl	= ifpp_front_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,

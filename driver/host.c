@@ -76,7 +76,9 @@ u32 ifpp_host_state(void)
 {
 	u32 state = READ_ONCE(ifpp_host.state);
 
-	return state == IFPP_STATE_FACTORY && READ_ONCE(ifpp_host.stale) ? IFPP_STATE_CLOSED : state;
+	if (state == IFPP_STATE_FACTORY && READ_ONCE(ifpp_host.stale))
+		return IFPP_STATE_CLOSED;
+	return state;
 }
 
 /**

@@ -2,8 +2,9 @@
 /*
  * What the parts of the driver share.
  *
- * A chip (struct ifpp_chip) is a record keyed by EID that outlives its relay. While a relay serves it, it has a device (struct ifpp_dev): the node
- * /dev/ifppN and one slot for the request that the relay works on.
+ * A chip (struct ifpp_chip) is a record keyed by EID that outlives its relay. While a
+ * relay serves it, it has a device (struct ifpp_dev): the node /dev/ifppN and one slot
+ * for the request that the relay works on.
  *
  * Locks, outermost first: ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody
  * waits for a relay, or for user memory, with one of them held. Around them is a relay
@@ -17,6 +18,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -185,6 +187,27 @@ struct ifpp_fuse {
 	int err;
 	bool proven;
 };
+
+/* Take a structure that begins with its size from a caller that may know more of it, or less. */
+static inline int ifpp_copy_from_user(void *dst, size_t len, const void __user *arg)
+{
+	u32 size;
+
+	if (get_user(size, (const u32 __user *)arg))
+		return -EFAULT;
+	if (size < len)
+		return -EINVAL;
+	return size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(dst, len, arg, size);
+}
+
+/* What no ioctl of ours is; the first version's had another magic number. */
+static inline long ifpp_no_ioctl(unsigned int cmd)
+{
+	if (_IOC_TYPE(cmd) == 0xb7)
+		pr_warn_once("%s was built for version 1 of this driver's interface, which is %d now: install both of one release\n",
+			     current->comm, IFPP_ABI_VERSION);
+	return -ENOTTY;
+}
 
 /* Each file calls those below it, and itself. */
 

@@ -92,12 +92,13 @@ int ifpp_nl_host_lock_doit(struct sk_buff *skb, struct genl_info *info)
 
 	/* It burns fuses: whoever may only configure networks may not. */
 	if (!netlink_capable(skb, CAP_SYS_ADMIN)) {
-		NL_SET_ERR_MSG(info->extack, "host-lock needs CAP_SYS_ADMIN, outside of containers");
+		NL_SET_ERR_MSG(info->extack, "host-lock wants CAP_SYS_ADMIN, in no container");
 		return -EPERM;
 	}
 	err = ifpp_host_lock(&name);
 	if (name)
-		NL_SET_ERR_MSG_FMT(info->extack, "anchor %.24s could not be burnt, see dmesg; repeat", name);
+		NL_SET_ERR_MSG_FMT(info->extack,
+				   "anchor %.24s could not be burnt, see dmesg; repeat", name);
 	if (err)
 		return err;
 	return ifpp_host_reply(info, IFPP_CMD_HOST_LOCK);

@@ -129,6 +129,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 	struct ifpp_result *result = &req->result;
 
 	lockdep_assert_held(&chip->lock);
+	result->size = sizeof(*result);
 	result->status = status;
 	result->keys_left = chip->rec.unspent;
 	result->total_ns = ktime_get_ns() - req->submitted;
@@ -196,7 +197,9 @@ static void ifpp_queue_alarm(struct ifpp_dev *dev, unsigned long when)
 	unsigned long now = jiffies;
 
 	dev->alarm = when;
-	mod_delayed_work(system_freezable_wq, &dev->deadline, time_after(when, now) ? when - now : 0);
+	/* A relay that sleeps with the machine is not late. */
+	mod_delayed_work(system_freezable_wq, &dev->deadline,
+			 time_after(when, now) ? when - now : 0);
 }
 
 /**

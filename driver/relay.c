@@ -3,13 +3,15 @@
  * /dev/ifpp-relay, the daemon's end. One open file is one chip's relay: it
  * attaches the chip, read()s requests and write()s replies; its close detaches.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
-#include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "ifpp.h"
 
@@ -57,31 +59,24 @@ static int ifpp_relay_release(struct inode *inode, struct file *filp)
 	return 0;
 }
 
-static struct ifpp_key *ifpp_relay_keys(const void __user *from, u32 n)
-{
-	if (n > IFPP_KEYS_MAX)
-		return ERR_PTR(-EINVAL);
-	if (!n)
-		return NULL;
-	return memdup_user(from, n * sizeof(struct ifpp_key));
-}
-
 static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __user *uarg)
 {
 	struct ifpp_report rep = {};
 	struct ifpp_attach att;
 	struct ifpp_dev *dev;
-	struct ifpp_key *keys;
+	struct ifpp_key *keys = NULL;
 	u32 index;
 	int err;
 
-	if (copy_from_user(&att, uarg, sizeof(att)))
-		return -EFAULT;
+	err = ifpp_copy_from_user(&att, sizeof(att), uarg);
+	if (err)
+		return err;
 	if (att.flags)
 		return -EOPNOTSUPP;
-	if (att.reserved)
+	if (att.n_keys > IFPP_KEYS_MAX)
 		return -EINVAL;
-	keys = ifpp_relay_keys(u64_to_user_ptr(att.keys), att.n_keys);
+	if (att.n_keys)
+		keys = memdup_array_user(u64_to_user_ptr(att.keys), att.n_keys, sizeof(*keys));
 	if (IS_ERR(keys))
 		return PTR_ERR(keys);
 
@@ -122,9 +117,10 @@ unlock:
 	return err;
 }
 
-static int ifpp_relay_copy(const struct ifpp_request *req, char __user *buf)
+static int ifpp_relay_copy(const struct ifpp_request *req, struct iov_iter *to)
 {
 	struct ifpp_req hdr = {
+		.size = sizeof(hdr),
 		.id = req->id,
 		.type = req->type,
 		.timeout_ms = time_before(jiffies, req->expires) ?
@@ -132,8 +128,8 @@ static int ifpp_relay_copy(const struct ifpp_request *req, char __user *buf)
 		.len = req->len,
 	};
 
-	if (copy_to_user(buf, &hdr, sizeof(hdr)) ||
-	    copy_to_user(buf + sizeof(hdr), req->data, req->len))
+	if (copy_to_iter(&hdr, sizeof(hdr), to) != sizeof(hdr) ||
+	    copy_to_iter(req->data, req->len, to) != req->len)
 		return -EFAULT;
 	return 0;
 }
@@ -152,9 +148,11 @@ static struct ifpp_request *ifpp_relay_take(struct ifpp_dev *dev, size_t count)
 	return req;
 }
 
-static ssize_t ifpp_relay_read(struct file *filp, char __user *buf, size_t count, loff_t *pos)
+static ssize_t ifpp_relay_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	struct ifpp_dev *dev = ifpp_relay_dev(iocb->ki_filp);
+	size_t count = iov_iter_count(to);
 	struct ifpp_request *req;
 	size_t len;
 	int err, stale;
@@ -167,7 +165,7 @@ static ssize_t ifpp_relay_read(struct file *filp, char __user *buf, size_t count
 		if (IS_ERR(req))
 			return PTR_ERR(req);
 		if (!req) {
-			if (filp->f_flags & O_NONBLOCK)
+			if (nonblock)
 				return -EAGAIN;
 			err = wait_event_interruptible(*dev->relay_wait, READ_ONCE(dev->pending));
 			if (err)
@@ -176,37 +174,55 @@ static ssize_t ifpp_relay_read(struct file *filp, char __user *buf, size_t count
 		}
 
 		len = sizeof(struct ifpp_req) + req->len;
-		err = ifpp_relay_copy(req, buf);
+		err = ifpp_relay_copy(req, to);
 		mutex_lock(&dev->chip->lock);
 		stale = ifpp_queue_taken(dev, req, err);
 		mutex_unlock(&dev->chip->lock);
 		if (err)
 			return err;
-		/* Its time ran out while it was being copied: hand out the next instead. */
 		if (!stale)
 			return len;
+		/* Its time ran out while it was being copied: hand out the next instead. */
+		iov_iter_revert(to, len);
 	}
 }
 
-static ssize_t ifpp_relay_write(struct file *filp, const char __user *buf, size_t count,
-				loff_t *pos)
+/* Memory with the next @len bytes, NULL if that is none. */
+static void *ifpp_relay_dup(struct iov_iter *from, size_t len)
 {
-	struct ifpp_dev *dev = ifpp_relay_dev(filp);
+	void *p;
+
+	if (!len)
+		return NULL;
+	p = kmalloc(len, GFP_USER);
+	if (!p)
+		return ERR_PTR(-ENOMEM);
+	if (copy_from_iter_full(p, len, from))
+		return p;
+	kfree(p);
+	return ERR_PTR(-EFAULT);
+}
+
+static ssize_t ifpp_relay_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	struct ifpp_dev *dev = ifpp_relay_dev(iocb->ki_filp);
+	size_t count = iov_iter_count(from), keys_len;
 	struct ifpp_key *keys = NULL;
 	struct ifpp_reply reply;
 	void *answer = NULL;
-	size_t keys_len;
 	int err;
 
 	if (!dev)
 		return -ENOTCONN;
 	if (count < sizeof(reply))
 		return -EINVAL;
-	if (copy_from_user(&reply, buf, sizeof(reply)))
+	if (!copy_from_iter_full(&reply, sizeof(reply), from))
 		return -EFAULT;
+	if (reply.size != sizeof(reply))
+		return reply.size < sizeof(reply) ? -EINVAL : -E2BIG;
 	if (reply.flags & ~IFPP_REPLY_REPORT)
 		return -EOPNOTSUPP;
-	if (reply.reserved || reply.status > 0 || reply.status < -MAX_ERRNO ||
+	if (reply.status > 0 || reply.status < -MAX_ERRNO ||
 	    reply.n_keys > IFPP_KEYS_MAX || reply.len > IFPP_PIR_MAX ||
 	    (reply.n_keys && !(reply.flags & IFPP_REPLY_REPORT)))
 		return -EINVAL;
@@ -214,23 +230,18 @@ static ssize_t ifpp_relay_write(struct file *filp, const char __user *buf, size_
 	if (count != sizeof(reply) + keys_len + reply.len)
 		return -EINVAL;
 
-	buf += sizeof(reply);
-	keys = ifpp_relay_keys(buf, reply.n_keys);
+	keys = ifpp_relay_dup(from, keys_len);
 	if (IS_ERR(keys))
 		return PTR_ERR(keys);
-	if (reply.len) {
-		answer = memdup_user(buf + keys_len, reply.len);
-		if (IS_ERR(answer)) {
-			err = PTR_ERR(answer);
-			answer = NULL;
-			goto free;
-		}
+	answer = ifpp_relay_dup(from, reply.len);
+	if (IS_ERR(answer)) {
+		kfree(keys);
+		return PTR_ERR(answer);
 	}
 
 	mutex_lock(&dev->chip->lock);
 	err = ifpp_queue_reply(dev, &reply, keys, &answer);
 	mutex_unlock(&dev->chip->lock);
-free:
 	kfree(answer);
 	kfree(keys);
 	return err ?: count;
@@ -253,7 +264,7 @@ static __poll_t ifpp_relay_poll(struct file *filp, poll_table *wait)
 static long ifpp_relay_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	if (cmd != IFPP_RELAY_ATTACH)
-		return -ENOTTY;
+		return ifpp_no_ioctl(cmd);
 	return ifpp_relay_attach(filp->private_data, (struct ifpp_attach __user *)arg);
 }
 
@@ -261,8 +272,8 @@ static const struct file_operations ifpp_relay_fops = {
 	.owner		= THIS_MODULE,
 	.open		= ifpp_relay_open,
 	.release	= ifpp_relay_release,
-	.read		= ifpp_relay_read,
-	.write		= ifpp_relay_write,
+	.read_iter	= ifpp_relay_read_iter,
+	.write_iter	= ifpp_relay_write_iter,
 	.poll		= ifpp_relay_poll,
 	.unlocked_ioctl	= ifpp_relay_ioctl,
 	.compat_ioctl	= compat_ptr_ioctl,

@@ -119,7 +119,7 @@ static size_t package(unsigned char *out, const struct chip *c, size_t size)
 
 static int attach(const struct chip *c, int *front)
 {
-	struct ifpp_attach a = { .state = c->state, .n_keys = c->n_keys };
+	struct ifpp_attach a = { .size = sizeof(a), .state = c->state, .n_keys = c->n_keys };
 	char path[32];
 	int fd = open("/dev/ifpp-relay", O_RDWR);
 
@@ -210,6 +210,7 @@ static void relay_once(struct way *w, size_t size)
 	} else {
 		take(w->relay_in, buf, sizeof(*req) + size, sizeof(buf));
 		memset(reply, 0, sizeof(*reply));
+		reply->size = sizeof(*reply);
 		reply->id = req->id;
 		reply->type = req->type;
 		/* A load that failed before it cost the chip a key: it can be had again and again. */

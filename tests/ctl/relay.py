@@ -8,10 +8,10 @@ import select
 import struct
 import threading
 
-ATTACH = 3 << 30 | 48 << 16 | 0xB7 << 8 | 0x40
+ATTACH = 0xBD << 8 | 0x40
 LOAD, DELETE_KEYS, LOCK, REFRESH = 1, 2, 3, 4
 FACTORY, DRAINED, LOCKED = 0, 1, 3
-REQ, REPLY, KEY = "=QIIII", "=QIIiIIIIIIIQQII", "=32sII"
+REQ, REPLY, KEY = "=IIQIIII", "=IIQIiIIIIIIIIQQ", "=32sII"
 REPORT = 1
 
 
@@ -38,10 +38,10 @@ class Relay(threading.Thread):
         keys = b"".join(struct.pack(KEY, k, 0, 0) for k in self.keys)
         buf = bytearray(keys or b"\0")
         address = (ctypes.c_char * len(buf)).from_buffer(buf)
-        arg = bytearray(struct.pack("=II16sIIIIQ", 0, 0, self.eid, self.state(), self.spent,
-                                    len(self.keys), 0, ctypes.addressof(address)))
+        arg = bytearray(struct.pack("=IIII16sIIQ", 48, 0, 0, self.state(), self.eid, self.spent,
+                                    len(self.keys), ctypes.addressof(address)))
         fcntl.ioctl(self.fd, ATTACH, arg)
-        self.node = "ifpp%d" % struct.unpack_from("=II", arg)[1]
+        self.node = "ifpp%d" % struct.unpack_from("=III", arg)[2]
 
     def state(self):
         return LOCKED if self.locked else FACTORY if self.keys else DRAINED
@@ -86,7 +86,7 @@ class Relay(threading.Thread):
         return 0, receipt
 
     def answer(self, request):
-        ident, kind, _, _, _ = struct.unpack_from(REQ, request)
+        _, kind, ident, _, _, _, _ = struct.unpack_from(REQ, request)
         data = request[struct.calcsize(REQ):]
         status = reason = apdus = deleted = 0
         out = b""
@@ -102,8 +102,8 @@ class Relay(threading.Thread):
         if self.drop:
             return None
         keys = b"".join(struct.pack(KEY, k, 0, 0) for k in self.keys)
-        return struct.pack(REPLY, ident, kind, REPORT, status, reason, self.state(), self.spent,
-                           len(self.keys), len(out), apdus, apdus * 250, 1000, 2000, deleted, 0) + keys + out
+        return struct.pack(REPLY, struct.calcsize(REPLY), kind, ident, REPORT, status, reason, self.state(), self.spent,
+                           len(self.keys), len(out), apdus, apdus * 250, deleted, 1000, 2000) + keys + out
 
     def run(self):
         try:

@@ -48,9 +48,10 @@ static void on_request(RelayRequest *request, const GError *error, gpointer user
 	g_assert_cmpuint(bench->message.len, >=, sizeof(req));
 	memcpy(&req, bench->message.data, sizeof(req));
 	g_assert_cmpint(memcmp(&req, &request->req, sizeof(req)), ==, 0);
-	g_assert_cmpuint(req.len, ==, bench->message.len - sizeof(req));
+	g_assert_cmpuint(req.size, >=, sizeof(req));
+	g_assert_cmpuint(req.len, ==, bench->message.len - req.size);
 	g_assert_cmpmem(g_bytes_get_data(request->data, NULL), g_bytes_get_size(request->data),
-			bench->message.data + sizeof(req), req.len);
+			bench->message.data + req.size, req.len);
 	relay_request_free(request);
 }
 

@@ -317,7 +317,7 @@ static void put_requests(void)
 	g_byte_array_append(out, (guint8[]){ sizeof(attached), 0 }, 2);
 	g_byte_array_append(out, attached, sizeof(attached));
 	for (guint i = 0; i < 3; i++) {
-		struct ifpp_req req = { .type = IFPP_REQ_LOAD, .timeout_ms = 1000, .len = 4 };
+		struct ifpp_req req = { .size = sizeof(req), .type = IFPP_REQ_LOAD, .timeout_ms = 1000, .len = 4 };
 
 		g_byte_array_append(out, (guint8[]){ sizeof(req) + 4 + i / 2, 0 }, 2);
 		g_byte_array_append(out, (guint8 *)&req, sizeof(req));

@@ -117,6 +117,7 @@ static void *relay_thread(void *arg)
 			if (one_in(&r, 12))
 				usleep(rnd(&r) % 30000);
 			memset(rep, 0, sizeof(*rep));
+			rep->size = sizeof(*rep);
 			rep->id = req.id;
 			rep->type = req.type;
 			rep->status = one_in(&r, 4) ? -(int)(rnd(&r) % 200) : 0;
@@ -185,6 +186,7 @@ static void *client_thread(void *arg)
 		memset(seen, 0, sizeof(seen));
 		for (i = rnd(&r) % 80; i >= 0 && !stop; i--) {
 			memset(&u, 0, sizeof(u));
+			u.i.size = sizeof(u);
 			switch (rnd(&r) % 12) {
 			case 0 ... 4:
 				memset(&c, 0, sizeof(c));
@@ -215,7 +217,7 @@ static void *client_thread(void *arg)
 				if (u.k.count > 16)
 					u.k.keys = 16;
 				if (one_in(&r, 4))
-					mutate(&r, &u.k, 4);
+					mutate(&r, &u.k, 8);
 				note(ioctl(fd, IFPP_IOC_KEYS, &u));
 				break;
 			case 9:
@@ -231,7 +233,7 @@ static void *client_thread(void *arg)
 			case 11:
 				mutate(&r, &u, sizeof(u));
 				/* Any command but the two that end a game too soon. */
-				note(ioctl(fd, IFPP_IOC_INFO + (rnd(&r) % 16) * 4, &u));
+				note(ioctl(fd, IFPP_IOC_LOCK + 1 + rnd(&r) % 64, &u));
 				poll_now(fd);
 				break;
 			}

@@ -59,8 +59,8 @@ static void live(struct life *l, int nth)
 {
 	__u8 pkg[IFPP_PKG_HDR_LEN + 20000];
 	struct ifpp_key got[4];
-	struct ifpp_keys k = { .count = 4, .keys = (uintptr_t)got };
-	struct ifpp_delete del = {};
+	struct ifpp_keys k = { .size = sizeof(k), .count = 4, .keys = (uintptr_t)got };
+	struct ifpp_delete del = { .size = sizeof(del) };
 	struct nl_in in = {};
 	struct ifpp_info inf;
 	struct ifpp_req req = {};

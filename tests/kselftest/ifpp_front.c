@@ -323,7 +323,7 @@ TEST_F(ifpp, client_killed)
 /* So does one that sits in an ioctl: a deadly signal ends that wait, no other does. */
 TEST_F(ifpp, ioctl_killed)
 {
-	struct ifpp_delete del = {};
+	struct ifpp_delete del = { .size = sizeof(del) };
 	pid_t pid = fork();
 	int status;
 
@@ -344,10 +344,11 @@ TEST_F(ifpp, ioctl_killed)
 
 TEST_F(ifpp, ioctl_arguments)
 {
-	struct ifpp_keys keys = { .flags = 1 };
-	struct ifpp_delete del = { .flags = 1 };
-	struct ifpp_lock lock = { .flags = 1 };
+	struct ifpp_keys keys = { .size = sizeof(keys), .flags = 1 };
+	struct ifpp_delete del = { .size = sizeof(del), .flags = 1 };
+	struct ifpp_lock lock = { .size = sizeof(lock), .flags = 1 };
 	int ro = front_open(self->index, O_NONBLOCK) , fd;
+	struct ifpp_lock *short_lock;
 	char path[32];
 
 	EXPECT_ERR(ENOTTY, ioctl(self->front, 0, 0));
@@ -358,7 +359,10 @@ TEST_F(ifpp, ioctl_arguments)
 	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_KEYS, BAD_ADDRESS));
 	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_DELETE_KEYS, BAD_ADDRESS));
 	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_LOCK, BAD_ADDRESS));
-	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_LOCK, edge(sizeof(lock) - 1)));
+	short_lock = edge(sizeof(lock) - 1);
+	EXPECT_ERR(EINVAL, ioctl(self->front, IFPP_IOC_LOCK, short_lock));
+	short_lock->size = sizeof(lock);
+	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_LOCK, short_lock));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_KEYS, &keys));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_DELETE_KEYS, &del));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_LOCK, &lock));
@@ -379,10 +383,58 @@ TEST_F(ifpp, ioctl_arguments)
 	close(ro);
 }
 
+/* Callers of other versions: structures that are longer or shorter than the kernel's. */
+TEST_F(ifpp, other_versions)
+{
+	struct { struct ifpp_info info; __u64 more; } longer = { .more = 0 };
+	struct { struct ifpp_delete del; __u64 more; } del = { .more = 1 };
+
+	longer.info.size = sizeof(longer);
+	longer.more = ~0ull;
+	EXPECT_ERR(E2BIG, ioctl(self->front, IFPP_IOC_INFO, &longer));
+	longer.more = 0;
+	ASSERT_EQ(0, ioctl(self->front, IFPP_IOC_INFO, &longer));
+	EXPECT_EQ(sizeof(longer.info), longer.info.size);
+	EXPECT_EQ(IFPP_STATE_FACTORY, longer.info.state);
+	EXPECT_EQ(3, longer.info.keys_unspent);
+	EXPECT_EQ(0, longer.info.reserved);
+	EXPECT_EQ(0, longer.more);
+	/* What is asked for and not known is not done. */
+	del.del.size = sizeof(del);
+	EXPECT_ERR(E2BIG, ioctl(self->front, IFPP_IOC_DELETE_KEYS, &del));
+	del.del.size = ~0u;
+	EXPECT_ERR(E2BIG, ioctl(self->front, IFPP_IOC_DELETE_KEYS, &del));
+	del.del.size = sizeof(del.del) - 4;
+	EXPECT_ERR(EINVAL, ioctl(self->front, IFPP_IOC_DELETE_KEYS, &del));
+	EXPECT_FALSE(poll_now(self->relay) & POLLIN);
+	/* Version 1, whose numbers were another's: the log says what to do. */
+	EXPECT_ERR(ENOTTY, ioctl(self->front, _IOWR(0xb7, 3, char[40]), &del));
+	EXPECT_EQ(0, system("dmesg | grep -q 'built for version 1'"));
+}
+
+/* One writev() is one package, in as many pieces as the caller has. */
+TEST_F(ifpp, package_in_pieces)
+{
+	__u8 pkg[IFPP_PKG_HDR_LEN + BODY], got[sizeof(self->req) + sizeof(pkg)];
+	size_t len = package(pkg, &self->chip, self->chip.keys[0].id, BODY);
+	struct iovec out[3] = { { pkg, 10 }, { pkg + 10, 100 }, { pkg + 110, len - 110 } };
+	struct iovec in[2] = { { got, sizeof(self->req) + 5 }, { got + sizeof(self->req) + 5, len - 5 } };
+
+	ASSERT_EQ((ssize_t)len, writev(self->front, out, 3));
+	ASSERT_EQ((ssize_t)(sizeof(self->req) + len), readv(self->relay, in, 2));
+	EXPECT_EQ(0, memcmp(pkg, got + sizeof(self->req), len));
+	memcpy(&self->req, got, sizeof(self->req));
+	chip_spend(&self->chip, 0);
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 4));
+	ASSERT_LT(0, read(self->front, &self->out, sizeof(self->out)));
+	EXPECT_EQ(sizeof(self->out.r), self->out.r.size);
+	EXPECT_EQ(0, self->out.r.status);
+}
+
 TEST_F(ifpp, keys)
 {
 	struct ifpp_key got[4];
-	struct ifpp_keys k = { .count = 4, .keys = (uintptr_t)got };
+	struct ifpp_keys k = { .size = sizeof(k), .count = 4, .keys = (uintptr_t)got };
 
 	memset(got, 0xee, sizeof(got));
 	ASSERT_EQ(0, ioctl(self->front, IFPP_IOC_KEYS, &k));
@@ -411,7 +463,7 @@ TEST_F(ifpp, keys)
 
 TEST_F(ifpp, delete_keys)
 {
-	struct ifpp_delete del = {};
+	struct ifpp_delete del = { .size = sizeof(del) };
 	struct call c;
 
 	call_start(&c, self->front, IFPP_IOC_DELETE_KEYS, &del, 0);
@@ -433,7 +485,7 @@ TEST_F(ifpp, delete_keys)
 
 TEST_F(ifpp, delete_keys_fails)
 {
-	struct ifpp_delete del = {};
+	struct ifpp_delete del = { .size = sizeof(del) };
 	struct call c;
 
 	call_start(&c, self->front, IFPP_IOC_DELETE_KEYS, &del, 0);
@@ -526,7 +578,7 @@ TEST_F(ifpp, uevents)
 {
 	struct sockaddr_nl addr = { .nl_family = AF_NETLINK, .nl_groups = 1 };
 	struct timeval soon = { .tv_usec = 200000 };
-	struct ifpp_lock l = {};
+	struct ifpp_lock l = { .size = sizeof(l) };
 	struct call c;
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT);
 
@@ -604,7 +656,7 @@ TEST_F(ifpp, sysfs)
 /* A machine goes to sleep while a chip takes its time, and the call goes on when it is awake. */
 TEST_F(ifpp, freezer)
 {
-	struct ifpp_delete del = { .flags = 0 };
+	struct ifpp_delete del = { .size = sizeof(del), .flags = 0 };
 	struct call c;
 	int asleep;
 

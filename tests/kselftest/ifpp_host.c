@@ -311,11 +311,12 @@ TEST_F(nl, zz_nothing_reopens)
 	__u32 factory = IFPP_STATE_FACTORY;
 	int fd, cmd, attr;
 
+	zeroes[0] = 128;	/* a size */
 	/* Every ioctl there is room for, but the two that ask the chip; every netlink command. */
 	for (cmd = 0; cmd < 256; cmd++) {
 		if (cmd != _IOC_NR(IFPP_IOC_DELETE_KEYS) && cmd != _IOC_NR(IFPP_IOC_LOCK))
-			ioctl(self->front, _IOWR(IFPP_IOC_MAGIC, cmd, char[64]), zeroes);
-		ioctl(self->relay, _IOWR(IFPP_IOC_MAGIC, cmd, char[64]), zeroes);
+			ioctl(self->front, _IO(IFPP_IOC_MAGIC, cmd), zeroes);
+		ioctl(self->relay, _IO(IFPP_IOC_MAGIC, cmd), zeroes);
 	}
 	for (cmd = 0; cmd <= IFPP_CMD_MAX + 1; cmd++) {
 		for (attr = 0; attr <= IFPP_A_HOST_MAX + 1; attr++) {

@@ -16,7 +16,7 @@ static int insmod(void)
 /* A chip that is LOCKING, with nobody there who has a file open. */
 TEST(locking_pins)
 {
-	struct ifpp_lock lock = {};
+	struct ifpp_lock lock = { .size = sizeof(lock) };
 	struct ifpp_info i;
 	struct ifpp_req req;
 	struct chip chip;
@@ -45,7 +45,7 @@ TEST(locking_pins)
  */
 TEST(locked_lets_go)
 {
-	struct ifpp_lock lock = {};
+	struct ifpp_lock lock = { .size = sizeof(lock) };
 	struct ifpp_info i;
 	struct ifpp_req req;
 	struct chip chip;

@@ -7,7 +7,7 @@
 
 TEST(no_attach_no_service)
 {
-	struct ifpp_reply r = { .id = 1 };
+	struct ifpp_reply r = { .size = sizeof(r), .id = 1 };
 	char buf[64];
 	int fd = relay_open();
 
@@ -23,23 +23,23 @@ TEST(no_attach_no_service)
 
 TEST(attach_refuses)
 {
-	struct ifpp_attach a;
+	struct ifpp_attach a, *short_a;
 	struct chip c;
 	int fd = relay_open();
 
 	ASSERT_LE(0, fd);
 	chip_new(&c, 3);
 	EXPECT_ERR(EFAULT, ioctl(fd, IFPP_RELAY_ATTACH, NULL));
-	EXPECT_ERR(EFAULT, ioctl(fd, IFPP_RELAY_ATTACH, edge(sizeof(a) - 1)));
+	short_a = edge(sizeof(a) - 1);
+	EXPECT_ERR(EINVAL, ioctl(fd, IFPP_RELAY_ATTACH, short_a));
+	short_a->size = sizeof(a);
+	EXPECT_ERR(EFAULT, ioctl(fd, IFPP_RELAY_ATTACH, short_a));
 
 	attach_fill(&a, &c);
 	a.flags = 1;
 	EXPECT_ERR(EOPNOTSUPP, ioctl(fd, IFPP_RELAY_ATTACH, &a));
 	a.flags = 1u << 31;
 	EXPECT_ERR(EOPNOTSUPP, ioctl(fd, IFPP_RELAY_ATTACH, &a));
-	attach_fill(&a, &c);
-	a.reserved = 1;
-	EXPECT_ERR(EINVAL, ioctl(fd, IFPP_RELAY_ATTACH, &a));
 	attach_fill(&a, &c);
 	a.n_keys = IFPP_KEYS_MAX + 1;
 	EXPECT_ERR(EINVAL, ioctl(fd, IFPP_RELAY_ATTACH, &a));
@@ -208,7 +208,7 @@ TEST_F(ifpp, read_semantics)
 TEST_F(ifpp, reply_refuses)
 {
 	__u8 buf[sizeof(struct ifpp_reply) + 4 * sizeof(struct ifpp_key)];
-	struct ifpp_reply good = { .type = IFPP_REQ_LOAD }, *r = (void *)buf;
+	struct ifpp_reply good = { .size = sizeof(good), .type = IFPP_REQ_LOAD }, *r = (void *)buf;
 	struct ifpp_req wrong;
 
 	memset(buf, 0, sizeof(buf));
@@ -230,8 +230,10 @@ TEST_F(ifpp, reply_refuses)
 	r->flags = 2;
 	EXPECT_ERR(EOPNOTSUPP, write(self->relay, r, sizeof(*r)));
 	*r = good;
-	r->reserved = 1;
+	r->size--;
 	EXPECT_ERR(EINVAL, write(self->relay, r, sizeof(*r)));
+	r->size += 9;
+	EXPECT_ERR(E2BIG, write(self->relay, r, sizeof(*r) + 8));
 	*r = good;
 	r->status = 1;
 	EXPECT_ERR(EINVAL, write(self->relay, r, sizeof(*r)));
@@ -408,7 +410,7 @@ TEST_F(ifpp, dies_after_reading)
 TEST_F(ifpp, dies_while_clients_block)
 {
 	__u8 pkg[IFPP_PKG_HDR_LEN + BODY];
-	struct ifpp_delete del = {};
+	struct ifpp_delete del = { .size = sizeof(del) };
 	int fd[4], i;
 	struct call c[5];
 	struct answer out;

@@ -21,6 +21,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -90,6 +91,7 @@ static inline void chip_lock(struct chip *c)
 static inline void attach_fill(struct ifpp_attach *a, const struct chip *c)
 {
 	memset(a, 0, sizeof(*a));
+	a->size = sizeof(*a);
 	a->index = ~0u;
 	memcpy(a->eid, c->eid, sizeof(a->eid));
 	a->state = c->state;
@@ -156,7 +158,7 @@ static inline int relay_next_within(int fd, struct ifpp_req *req, int ms)
 	if (n < 0)
 		return -1;
 	memcpy(req, buf, sizeof(*req));
-	if ((size_t)n != sizeof(*req) + req->len) {
+	if (req->size != sizeof(*req) || (size_t)n != sizeof(*req) + req->len) {
 		errno = EPROTO;
 		return -1;
 	}
@@ -177,6 +179,7 @@ static inline ssize_t relay_reply(int fd, const struct ifpp_req *req, int status
 	size_t len = sizeof(*r);
 
 	memset(r, 0, sizeof(*r));
+	r->size = sizeof(*r);
 	r->id = req->id;
 	r->type = req->type;
 	r->status = status;
@@ -201,6 +204,7 @@ static inline ssize_t relay_reply(int fd, const struct ifpp_req *req, int status
 static inline int info(int fd, struct ifpp_info *i)
 {
 	memset(i, 0xff, sizeof(*i));
+	i->size = sizeof(*i);
 	return ioctl(fd, IFPP_IOC_INFO, i);
 }
 

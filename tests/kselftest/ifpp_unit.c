@@ -5,6 +5,7 @@
 static void lock_init(struct ifpp_lock *l, void *receipt, __u32 len)
 {
 	memset(l, 0, sizeof(*l));
+	l->size = sizeof(*l);
 	memset(l->challenge, 0xc1, sizeof(l->challenge));
 	l->receipt = (uintptr_t)receipt;
 	l->receipt_len = len;
@@ -13,7 +14,7 @@ static void lock_init(struct ifpp_lock *l, void *receipt, __u32 len)
 TEST_F(ifpp, lock)
 {
 	__u8 receipt[100], want[100];
-	struct ifpp_delete del = {};
+	struct ifpp_delete del = { .size = sizeof(del) };
 	struct ifpp_lock l;
 	struct call c;
 

@@ -74,7 +74,7 @@ static int take_attach(RelaySim *sim, const guint8 *msg, ssize_t len)
 	if (len < (ssize_t)sizeof(attach))
 		return -EINVAL;
 	memcpy(&attach, msg, sizeof(attach));
-	if (attach.flags || attach.reserved || attach.n_keys > IFPP_KEYS_MAX ||
+	if (attach.size != sizeof(attach) || attach.flags || attach.n_keys > IFPP_KEYS_MAX ||
 	    len != (ssize_t)(sizeof(attach) + attach.n_keys * sizeof(struct ifpp_key)))
 		return -EINVAL;
 	if (sim->rec.seen && memcmp(sim->rec.eid, attach.eid, IFPP_EID_LEN))
@@ -161,7 +161,7 @@ int relay_sim_submit(RelaySim *sim, guint32 type, const void *data, gsize len, g
 	if (err)
 		return err;
 	sim->req =
-		(struct ifpp_req){ .id = ++sim->next_id, .type = type, .timeout_ms = timeout_ms, .len = len };
+		(struct ifpp_req){ .size = sizeof(struct ifpp_req), .id = ++sim->next_id, .type = type, .timeout_ms = timeout_ms, .len = len };
 	g_byte_array_append(msg, (const guint8 *)&sim->req, sizeof(sim->req));
 	if (len)
 		g_byte_array_append(msg, data, len);
@@ -180,6 +180,7 @@ void relay_sim_force(RelaySim *sim, GBytes *package, guint timeout_ms)
 
 	memcpy(&sim->hdr, data, MIN(len, sizeof(sim->hdr)));
 	sim->req = (struct ifpp_req){
+		.size = sizeof(struct ifpp_req),
 		.id = ++sim->next_id, .type = IFPP_REQ_LOAD, .timeout_ms = timeout_ms, .len = len
 	};
 	g_byte_array_append(msg, (const guint8 *)&sim->req, sizeof(sim->req));
@@ -217,7 +218,7 @@ int relay_sim_wait(RelaySim *sim, RelaySimResult *result, guint timeout_ms)
 	g_assert_cmpuint(reply->type, ==, sim->req.type);
 	g_assert_cmpuint(reply->flags & ~IFPP_REPLY_REPORT, ==, 0);
 	g_assert_cmpint(reply->status, <=, 0);
-	g_assert_cmpuint(reply->reserved, ==, 0);
+	g_assert_cmpuint(reply->size, ==, sizeof(*reply));
 	g_assert_cmpuint(reply->len, <=, IFPP_PIR_MAX);
 	g_assert_true((reply->flags & IFPP_REPLY_REPORT) || !reply->n_keys);
 	if (reply->type == IFPP_REQ_LOCK && !reply->status)

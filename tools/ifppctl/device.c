@@ -55,14 +55,14 @@ void ctl_device_free(CtlDevice *device)
 
 int ctl_device_info(CtlDevice *device, struct ifpp_info *info)
 {
-	memset(info, 0, sizeof(*info));
+	*info = (struct ifpp_info){ .size = sizeof(*info) };
 	return ioctl(device->fd, IFPP_IOC_INFO, info) < 0 ? errno : 0;
 }
 
 int ctl_device_keys(CtlDevice *device, GArray **keys)
 {
 	g_autoptr(GArray) array = g_array_new(FALSE, TRUE, sizeof(struct ifpp_key));
-	struct ifpp_keys arg = { .count = IFPP_KEYS_MAX };
+	struct ifpp_keys arg = { .size = sizeof(arg), .count = IFPP_KEYS_MAX };
 
 	g_array_set_size(array, IFPP_KEYS_MAX);
 	arg.keys = (uintptr_t)array->data;
@@ -113,7 +113,7 @@ int ctl_device_wait(CtlDevice *device, short events, int timeout_ms)
 
 int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
 {
-	struct ifpp_delete arg = { 0 };
+	struct ifpp_delete arg = { .size = sizeof(arg) };
 	int err = ioctl(device->fd, IFPP_IOC_DELETE_KEYS, &arg) < 0 ? errno : 0;
 
 	*deleted = arg.deleted;
@@ -123,7 +123,7 @@ int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
 int ctl_device_lock(CtlDevice *device, const guint8 challenge[IFPP_CHALLENGE_LEN], GBytes **receipt)
 {
 	guint8 buf[IFPP_PIR_MAX];
-	struct ifpp_lock arg = { .receipt_len = sizeof(buf), .receipt = (uintptr_t)buf };
+	struct ifpp_lock arg = { .size = sizeof(arg), .receipt_len = sizeof(buf), .receipt = (uintptr_t)buf };
 	int err;
 
 	memcpy(arg.challenge, challenge, IFPP_CHALLENGE_LEN);

@@ -298,7 +298,7 @@ void ifpp_netlink_free(IfppNetlink *nl)
 static void fill_eid(IfppNetlink *nl, guint32 index, gboolean first, guint8 eid[IFPP_EID_LEN])
 {
 	g_autofree char *node = g_strdup_printf("/dev/ifpp%u", index);
-	struct ifpp_info info = { 0 };
+	struct ifpp_info info = { .size = sizeof(info) };
 	const guint8 *known;
 	int fd = -1;
 

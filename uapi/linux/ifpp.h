@@ -7,8 +7,12 @@
  * /dev/ifpp-relay  the daemon's end: one open file is one chip's relay. It
  *                  attaches a chip, read()s requests and write()s replies.
  *
- * Every structure has the same layout for 32 and 64 bit callers. Unknown flags
- * give EOPNOTSUPP, non-zero reserved fields give EINVAL, an unknown ioctl ENOTTY.
+ * Every structure has the same layout for 32 and 64 bit callers, and begins with its
+ * size, which is the caller's sizeof() where the caller fills it, and the kernel's where
+ * the kernel does: structures grow at their end. What the kernel does not know must be
+ * zero (E2BIG), what the caller does not know it leaves alone. A size below that of this
+ * header gives EINVAL, as do non-zero reserved fields; unknown flags give EOPNOTSUPP, an
+ * unknown ioctl ENOTTY.
  */
 #ifndef _UAPI_LINUX_IFPP_H
 #define _UAPI_LINUX_IFPP_H
@@ -100,6 +104,7 @@ struct ifpp_key {
  * the result waits (a buffer of this and IFPP_PIR_MAX always suffices). ENODATA
  * if nothing was submitted on this file.
  *
+ * @size:	of this; the PIR is behind it
  * @status:	0: the chip installed the profile; else a negative errno
  * @reason:	0; 1..127: the chip's SGP.22 errorReason; 256 and up: the daemon's
  *		refusal
@@ -108,12 +113,14 @@ struct ifpp_key {
  * @apdus:	command APDUs the daemon sent to the chip for this package
  * @apdu_bytes:	their bytes
  * @pir_len:	bytes of the ProfileInstallationResult that follow; 0 if none
+ * @reserved:	0
  * @queue_ns:	from write() until the relay read the request
  * @verify_ns:	the daemon's verification
  * @chip_ns:	from the first APDU to the last answer
  * @total_ns:	from write() until the reply
  */
 struct ifpp_result {
+	__u32	size;
 	__s32	status;
 	__u32	reason;
 	__u8	key_id[IFPP_KEY_ID_LEN];
@@ -121,6 +128,7 @@ struct ifpp_result {
 	__u32	apdus;
 	__u32	apdu_bytes;
 	__u32	pir_len;
+	__u32	reserved;
 	__u64	queue_ns;
 	__u64	verify_ns;
 	__u64	chip_ns;
@@ -131,6 +139,7 @@ struct ifpp_result {
 
 /**
  * struct ifpp_info - IFPP_IOC_INFO
+ * @size:	of this
  * @flags:	out: IFPP_INFO_*
  * @index:	out: N of /dev/ifppN
  * @eid:	out: of the chip
@@ -140,12 +149,14 @@ struct ifpp_result {
  * @keys_unknown: out: keys whose fate is unknown until the chip says
  * @keys_spent:	out: keys that are gone
  * @pkg_max:	out: largest package accepted, bytes
+ * @reserved:	out: 0
  * @loads:	out: packages handed to the relay
  * @installed:	out: loads that ended with status 0
  * @failed:	out: loads that ended otherwise
  * @refused:	out: packages refused before the relay saw them
  */
 struct ifpp_info {
+	__u32	size;
 	__u32	flags;
 	__u32	index;
 	__u8	eid[IFPP_EID_LEN];
@@ -155,6 +166,7 @@ struct ifpp_info {
 	__u32	keys_unknown;
 	__u32	keys_spent;
 	__u32	pkg_max;
+	__u32	reserved;
 	__u64	loads;
 	__u64	installed;
 	__u64	failed;
@@ -163,30 +175,38 @@ struct ifpp_info {
 
 /**
  * struct ifpp_keys - IFPP_IOC_KEYS
+ * @size:	of this
  * @flags:	0
  * @count:	in: room at @keys; out: keys in the record (copied: the smaller)
+ * @reserved:	0
  * @keys:	user pointer to struct ifpp_key[]
  */
 struct ifpp_keys {
+	__u32	size;
 	__u32	flags;
 	__u32	count;
+	__u32	reserved;
 	__aligned_u64 keys;
 };
 
 /**
  * struct ifpp_delete - IFPP_IOC_DELETE_KEYS, delete every unused one-time key
+ * @size:	of this
  * @flags:	0
  * @deleted:	out: number the chip deleted
  */
 struct ifpp_delete {
+	__u32	size;
 	__u32	flags;
 	__u32	deleted;
 };
 
 /**
  * struct ifpp_lock - IFPP_IOC_LOCK, lock this chip for ever (UNIT lock)
+ * @size:	of this
  * @flags:	0
  * @receipt_len: in: room at @receipt; out: bytes of the receipt
+ * @reserved:	0
  * @challenge:	in: what the chip signs into its receipt
  * @receipt:	user pointer
  *
@@ -196,30 +216,33 @@ struct ifpp_delete {
  * receipt did not fit, @receipt_len tells its size.
  */
 struct ifpp_lock {
+	__u32	size;
 	__u32	flags;
 	__u32	receipt_len;
+	__u32	reserved;
 	__u8	challenge[IFPP_CHALLENGE_LEN];
 	__aligned_u64 receipt;
 };
 
-#define IFPP_IOC_MAGIC		0xB7
-#define IFPP_IOC_INFO		_IOR(IFPP_IOC_MAGIC, 0x00, struct ifpp_info)
-#define IFPP_IOC_KEYS		_IOWR(IFPP_IOC_MAGIC, 0x01, struct ifpp_keys)
-#define IFPP_IOC_DELETE_KEYS	_IOWR(IFPP_IOC_MAGIC, 0x02, struct ifpp_delete)
-#define IFPP_IOC_LOCK		_IOWR(IFPP_IOC_MAGIC, 0x03, struct ifpp_lock)
+/* The size is in the structure, so that the numbers stay when it grows. */
+#define IFPP_IOC_MAGIC		0xBD
+#define IFPP_IOC_INFO		_IO(IFPP_IOC_MAGIC, 0x00)
+#define IFPP_IOC_KEYS		_IO(IFPP_IOC_MAGIC, 0x01)
+#define IFPP_IOC_DELETE_KEYS	_IO(IFPP_IOC_MAGIC, 0x02)
+#define IFPP_IOC_LOCK		_IO(IFPP_IOC_MAGIC, 0x03)
 
 /* -------------------------------------------------------- /dev/ifpp-relay */
 
 /**
  * struct ifpp_attach - IFPP_RELAY_ATTACH, the first call on a relay file
+ * @size:	of this
  * @flags:	0
  * @index:	out: N of /dev/ifppN
- * @eid:	of the chip
  * @state:	enum ifpp_state, as the chip reports: FACTORY, DRAINED or LOCKED
+ * @eid:	of the chip
  * @spent_count: the chip's count of spent keys
  * @n_keys:	struct ifpp_key at @keys: every unspent key of the chip, and any
  *		spent one the daemon can still name
- * @reserved:	0
  * @keys:	user pointer
  *
  * EBUSY: another relay serves this chip, or this file is attached already.
@@ -227,17 +250,17 @@ struct ifpp_lock {
  * EBADE: the report contradicts the chip's record; announced as tampering.
  */
 struct ifpp_attach {
+	__u32	size;
 	__u32	flags;
 	__u32	index;
-	__u8	eid[IFPP_EID_LEN];
 	__u32	state;
+	__u8	eid[IFPP_EID_LEN];
 	__u32	spent_count;
 	__u32	n_keys;
-	__u32	reserved;
 	__aligned_u64 keys;
 };
 
-#define IFPP_RELAY_ATTACH	_IOWR(IFPP_IOC_MAGIC, 0x40, struct ifpp_attach)
+#define IFPP_RELAY_ATTACH	_IO(IFPP_IOC_MAGIC, 0x40)
 
 /**
  * enum ifpp_req_type - what a relay is asked to do
@@ -255,22 +278,26 @@ enum ifpp_req_type {
 
 /**
  * struct ifpp_req - what read() on /dev/ifpp-relay returns, then @len bytes
- * @id:		to be repeated in the reply; never reused
+ * @size:	of this; the data is behind it
  * @type:	enum ifpp_req_type
+ * @id:		to be repeated in the reply; never reused
  * @flags:	0
  * @timeout_ms:	the relay's deadline for the reply
  * @len:	bytes of data that follow
+ * @reserved:	0
  *
  * One read() returns one whole request; EMSGSIZE if the buffer is too small
  * (the request stays queued). A buffer of IFPP_REQ_BUF_MAX always suffices
  * with the default package limit.
  */
 struct ifpp_req {
-	__u64	id;
+	__u32	size;
 	__u32	type;
+	__u64	id;
 	__u32	flags;
 	__u32	timeout_ms;
 	__u32	len;
+	__u32	reserved;
 };
 
 #define IFPP_REQ_BUF_MAX	(sizeof(struct ifpp_req) + 256 * 1024)
@@ -281,8 +308,9 @@ struct ifpp_req {
 /**
  * struct ifpp_reply - write() on /dev/ifpp-relay: this, @n_keys struct ifpp_key,
  * then @len bytes, in one write()
- * @id:		of the request; ESTALE if it is unknown, answered or aborted
+ * @size:	of this
  * @type:	of the request
+ * @id:		of the request; ESTALE if it is unknown, answered or aborted
  * @flags:	IFPP_REPLY_*
  * @status:	0 or a negative errno, handed to the client
  * @reason:	as in struct ifpp_result
@@ -292,10 +320,9 @@ struct ifpp_req {
  * @len:	bytes of PIR (LOAD) or lock receipt (LOCK)
  * @apdus:	as in struct ifpp_result
  * @apdu_bytes:	likewise
- * @verify_ns:	likewise
- * @chip_ns:	likewise
  * @deleted:	DELETE_KEYS: keys deleted
- * @reserved:	0
+ * @verify_ns:	as in struct ifpp_result
+ * @chip_ns:	likewise
  *
  * Without REPORT the fate of the key in flight is unknown and stays so until a
  * report arrives (REFRESH, another reply, or the next attach). A report that
@@ -304,8 +331,9 @@ struct ifpp_req {
  * of status 0 carries the receipt, or is EINVAL.
  */
 struct ifpp_reply {
-	__u64	id;
+	__u32	size;
 	__u32	type;
+	__u64	id;
 	__u32	flags;
 	__s32	status;
 	__u32	reason;
@@ -315,10 +343,9 @@ struct ifpp_reply {
 	__u32	len;
 	__u32	apdus;
 	__u32	apdu_bytes;
+	__u32	deleted;
 	__u64	verify_ns;
 	__u64	chip_ns;
-	__u32	deleted;
-	__u32	reserved;
 };
 
 #endif /* _UAPI_LINUX_IFPP_H */
