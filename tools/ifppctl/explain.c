@@ -99,8 +99,8 @@ void ctl_set_result(GError **error, gint32 status, guint32 reason, IfppSpent spe
 {
 	static const char *const next[] = {
 		[IFPP_SPENT_UNKNOWN] = "ifppctl keys list shows whether its one-time key is spent",
-		[IFPP_SPENT_NO] = "Its one-time key is not spent, so the package can be loaded again; if the chip refuses it "
-				  "again, have the profile sealed anew",
+		[IFPP_SPENT_NO] = ("Its one-time key is not spent, so the package can be loaded again; if the chip refuses it "
+				   "again, have the profile sealed anew"),
 		[IFPP_SPENT_YES] = "Its one-time key is spent; have the profile sealed to another of the chip's keys",
 	};
 
