@@ -25,6 +25,11 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 	g_return_val_if_reached(FALSE);
 }
 
+char *ctl_depot_epoch(CtlDepot *depot, GError **error)
+{
+	g_return_val_if_reached(NULL);
+}
+
 CtlPut ctl_depot_put(CtlDepot *depot, const char *path, const char *body, GError **error)
 {
 	g_return_val_if_reached(CTL_PUT_LATER);
