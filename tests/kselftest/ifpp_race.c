@@ -5,6 +5,7 @@
  * middle, so that none of this is left to chance.
  */
 #include <linux/userfaultfd.h>
+#include <stddef.h>
 #include <sys/syscall.h>
 
 #include "ifpp_test.h"
@@ -77,7 +78,10 @@ TEST_F(ifpp, one_result_one_reader)
 	trap_remove(&trap);
 }
 
-/* The header changes after its first part was read: what travels is what was checked. */
+/*
+ * The header changes after its first part was read: what travels is what was checked. Only the first
+ * words change, since a processor may read those at the page's end again.
+ */
 TEST_F(ifpp, header_is_read_once)
 {
 	static __u8 buf[IFPP_REQ_BUF_MAX], rest[65536] __attribute__((aligned(65536)));
@@ -94,7 +98,7 @@ TEST_F(ifpp, header_is_read_once)
 	memcpy(rest, buf + first, len - first);
 	call_start(&call, self->front, 1, at, len);
 	ASSERT_TRUE(trap_sprung(&trap));
-	memset(at, 0xff, first);
+	memset(at, 0xff, offsetof(struct ifpp_pkg_hdr, eid));
 	ASSERT_EQ(0, trap_release(&trap, rest));
 	EXPECT_EQ((long)len, call_end(&call));
 
@@ -119,6 +123,21 @@ TEST_F(ifpp, end_wakes_idle_poll)
 		usleep(20000);
 	ASSERT_TRUE(call.done);
 	EXPECT_TRUE(call_end(&call) & POLLHUP);
+}
+
+/* A reply to another request than the one in work. */
+TEST_F(ifpp, another_id_is_stale)
+{
+	struct ifpp_req other;
+
+	ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
+	ASSERT_EQ(IFPP_REQ_LOAD, relay_next(self->relay, &self->req));
+	chip_spend(&self->chip, 0);
+	other = self->req;
+	other.id++;
+	EXPECT_ERR(ESTALE, relay_reply(self->relay, &other, 0, &self->chip, 0));
+	EXPECT_ERR(EAGAIN, read(self->front, &self->out, sizeof(self->out)));
+	EXPECT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
 }
 
 /* Somebody waits until the relay may be written to, which it may once it has a chip. */
