@@ -22,8 +22,8 @@ static gboolean fail(Sqlite *db, const char *doing, GError **error)
 	int code = sqlite3_errcode(db->handle) & 0xFF;
 
 	db->base.again = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-	g_set_error(error, DB_ERROR, db->base.again ? DB_ERROR_BUSY : code == SQLITE_FULL ? DB_ERROR_FULL : DB_ERROR_FAILED,
-		    "%s: %s%s", db->path, doing, sqlite3_errmsg(db->handle));
+	g_set_error(error, DB_ERROR, db->base.again ? DB_ERROR_BUSY : code == SQLITE_FULL ? DB_ERROR_FULL :
+		    code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? DB_ERROR_DAMAGED : DB_ERROR_FAILED, "%s: %s%s", db->path, doing, sqlite3_errmsg(db->handle));
 	return FALSE;
 }
 

@@ -7,6 +7,7 @@
  *   installed KEYID		proven by the chip's signed result
  *   failed KEYID REASON	likewise
  *   order ORDER NAME		what people call an order
+ *   accepted N			keys that stay unknown, on the operator's word
  *   adopted			from here on the chain is as whole as could be proven (recover.h)
  *
  * ICCID is "-" when it is not known, HOLD one of free, one, test; PROFILE and NAME are escaped as in a URI.

@@ -414,6 +414,23 @@ Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error)
 	return g_steal_pointer(&ledger);
 }
 
+static gboolean ignore_row(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	return TRUE;
+}
+
+gboolean ledger_is_damaged(const Home *home)
+{
+	g_autofree char *path = home_ledger_path(home);
+	g_autoptr(GError) why = NULL;
+	g_autoptr(Db) db = path ? db_open(path, FALSE, &why) : NULL;
+
+	/* reads every page of the entries and the events */
+	if (db && DB_RUN(db, "SELECT * FROM binding", ignore_row, NULL, NULL, &why))
+		DB_RUN(db, "SELECT * FROM event", ignore_row, NULL, NULL, &why);
+	return g_error_matches(why, DB_ERROR, DB_ERROR_DAMAGED);
+}
+
 Ledger *ledger_open(const Home *home, GError **error)
 {
 	g_autoptr(Ledger) ledger = ledger_open_unchecked(home, FALSE, error);

@@ -256,7 +256,7 @@ static gboolean judge(Adopt *a, GError **error)
 
 static gboolean adopt_body(Db *db, gpointer user, GError **error)
 {
-	g_autofree char *own = NULL;
+	g_autofree char *own = NULL, *accepted = NULL;
 	Adopt *a = user;
 
 	own = home_path(a->home, "packages");
@@ -277,7 +277,11 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
 		return FALSE;
 	a->total = a->ledger->head.bound;
-	return judge(a, error) && (a->ledger->head.seq > a->token.seq || chain_append(a->ledger, "order\n", 0, error));
+	if (!judge(a, error))
+		return FALSE;
+	/* What was accepted is an event as well, and takes the head beyond what the token has seen. */
+	accepted = g_strdup_printf("accepted %" G_GINT64_FORMAT "\n", MAX(0, a->token.bound - a->total) + a->unknown);
+	return a->ledger->head.seq > a->token.seq || chain_append(a->ledger, accepted, 0, error);
 }
 
 /* A file that is no database any more: beside it a new one is made. */
@@ -299,21 +303,18 @@ static gboolean set_aside(const Home *home, GError **error)
 	return TRUE;
 }
 
-static gboolean readable(const LedgerEntry *entry, gpointer user, GError **error)
-{
-	return TRUE;
-}
-
 static Ledger *open_or_renew(const Home *home, gboolean *sound, GError **error)
 {
-	g_autoptr(Ledger) ledger = ledger_open_unchecked(home, TRUE, NULL);
+	g_autoptr(Ledger) ledger = NULL;
 
-	*sound = ledger && ledger_look(ledger, NULL) && chain_check(ledger, TRUE, NULL);
-	if (*sound || (ledger && ledger_look(ledger, NULL) && ledger_foreach(ledger, NULL, readable, NULL, NULL)))
-		return g_steal_pointer(&ledger);
-	g_clear_pointer(&ledger, ledger_free);
 	*sound = TRUE;
-	return set_aside(home, error) ? ledger_open_unchecked(home, TRUE, error) : NULL;
+	if (ledger_is_damaged(home) && !set_aside(home, error))
+		return NULL;
+	ledger = ledger_open_unchecked(home, TRUE, error);
+	if (!ledger || !ledger_look(ledger, error))
+		return NULL;
+	*sound = chain_check(ledger, TRUE, NULL);
+	return g_steal_pointer(&ledger);
 }
 
 gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError **error)
