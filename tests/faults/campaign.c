@@ -202,9 +202,10 @@ static Sum run_profile(const Options *o, const char *name, guint every)
 		gint64 until = g_get_monotonic_time() + (gint64)o->soak * 60 * G_USEC_PER_SEC;
 
 		cases = all_cases(&record);
-		/* An odd offset: a sample that always begins at a message's first kind would miss the others. */
 		every *= MAX(profile.sparse, 1);
-		for (guint i = name ? g_str_hash(name) % every : 0; i < cases->len; i += every)
+		/* Each profile begins elsewhere, so that their samples together have all kinds of faults. */
+		for (guint i = name && cases->len ? g_str_hash(name) % MIN(every, cases->len) : 0; i < cases->len;
+		     i += every)
 			if (!o->match || strstr(cases->pdata[i], o->match))
 				g_ptr_array_add(chosen, cases->pdata[i]);
 		sum = (Sum){ 0, 0 };

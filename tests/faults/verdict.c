@@ -9,7 +9,10 @@
 
 void verdict_sanitizers(void)
 {
-	g_autofree char *asan = g_strdup_printf("exitcode=%d:detect_leaks=1", VERDICT_SANITIZER_EXIT);
+	/* glib and libqmi have no frame pointers, and lsan.supp goes by the names in a stack */
+	g_autofree char *asan =
+		g_strdup_printf("exitcode=%d:detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=8",
+				VERDICT_SANITIZER_EXIT);
 	g_autofree char *ubsan = g_strdup_printf("exitcode=%d:halt_on_error=1:print_stacktrace=1",
 						 VERDICT_SANITIZER_EXIT);
 

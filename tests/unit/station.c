@@ -221,12 +221,23 @@ static void show_log(Station *station)
 		g_printerr("%s", text);
 }
 
+/* Whatever a test is about: no daemon of it may crash. */
+static void nobody_crashed(Station *station)
+{
+	for (guint i = 0; i < station->exits->len; i++) {
+		int sig = g_array_index(station->exits, int, i) - 256;
+
+		g_assert_false(sig == SIGSEGV || sig == SIGABRT || sig == SIGBUS || sig == SIGFPE || sig == SIGILL);
+	}
+}
+
 void station_free(Station *station)
 {
 	station_daemon_kill(station);
 	station_modem_stop(station);
 	relay_sim_free(station->sim);
 	show_log(station);
+	nobody_crashed(station);
 	g_array_unref(station->exits);
 	station_remove(station->dir);
 	g_free(station->dir);
