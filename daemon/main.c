@@ -76,6 +76,17 @@ static void app_close(App *app)
 	modem_close_async(app->modem, on_closed, app);
 }
 
+/* Not before the lock: the policy may have come after the modem. */
+static gboolean wants_enable(App *app)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!app->enabled && !enable_read_policy(app->policy, &app->enable, &error))
+		g_warning("%s: no profile is enabled: %s", chip_name(app->chip), error->message);
+	app->enabled = TRUE;
+	return app->enable != NULL;
+}
+
 static void on_gone(gpointer user)
 {
 	App *app = user;
@@ -83,7 +94,7 @@ static void on_gone(gpointer user)
 	/* libqmi is still in the middle of it: what is in hand fails by itself. */
 	g_cancellable_cancel(app->cancellable);
 	/* Locked and proven: there was nothing left to do. */
-	if (chip_proven(app->chip) && !app->enable)
+	if (chip_proven(app->chip) && !wants_enable(app))
 		app_stop(app, NULL);
 	else
 		app_stop(app, modem_gone_error(app->modem, "serving it"));
@@ -146,15 +157,7 @@ static void maybe_done(App *app)
 {
 	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
 		return;
-	/* Not before: the policy may have come after the modem. */
-	if (!app->enabled) {
-		g_autoptr(GError) error = NULL;
-
-		app->enabled = TRUE;
-		if (!enable_read_policy(app->policy, &app->enable, &error))
-			g_warning("%s: no profile is enabled: %s", chip_name(app->chip), error->message);
-	}
-	if (app->enable) {
+	if (wants_enable(app)) {
 		app->busy = TRUE;
 		enable_async(app->modem, app->enable, app->cancellable, on_enable, app);
 		return;

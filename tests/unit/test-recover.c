@@ -444,6 +444,35 @@ static void test_unplug_every_message(void)
 	g_assert_cmpuint(tried, >, 30);
 }
 
+/* Locked, and gone before its profile is enabled: that is still to be done. */
+static void test_unplug_before_enable(void)
+{
+	static const guint8 bytes[IFPP_CHALLENGE_LEN] = { 9 };
+	Station *station = station_new(world, 1);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+	RelaySimResult result;
+
+	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\nEnable=Nobody\n", -1, NULL));
+	station->policy = policy;
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	station_fault(station, "apdu 2 unplug");	/* the first is the lock */
+	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOCK, bytes, sizeof(bytes), STATION_WAIT_MS), ==, 0);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
+	g_assert_cmpint(result.status, ==, 0);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+
+	g_free(station_control(station, "plug"));
+	station_daemon_up(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	assert_log(station, "the profile Nobody could not be enabled");
+	steps_clean(station);
+	station_free(station);
+}
+
 /* Who asks twice means it: the daemon ends in peace and at once, and its successor finds out what happened. */
 static void test_sigterm_twice(void)
 {
@@ -499,6 +528,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/recover/disk_is_named", test_disk_is_named);
 	g_test_add_func("/recover/euicc_data_replaced", test_euicc_data_replaced);
 	g_test_add_func("/recover/unplug_every_message", test_unplug_every_message);
+	g_test_add_func("/recover/unplug-before-enable", test_unplug_before_enable);
 	g_test_add_func("/recover/sigterm_twice", test_sigterm_twice);
 	code = g_test_run();
 	world_free(world);
