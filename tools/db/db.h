@@ -105,7 +105,8 @@ gboolean db_copy_to(Db *db, const char *path, gboolean *done, GError **error);
  * @user: for @row
  * @changed: rows inserted, updated or deleted, or NULL
  * @error: DB_ERROR_FAILED, BUSY, or what @row set
- * @n_params: how many DbValue follow as @params
+ * @params: values of $1, $2...
+ * @n_params: how many
  */
 gboolean db_run(Db *db, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
 		gint64 *changed, GError **error);
@@ -118,6 +119,9 @@ typedef gboolean (*DbBody)(Db *db, gpointer user, GError **error);
 
 /**
  * db_transaction() - run @body in a serializable transaction
+ * @db: the database
+ * @body: what is done in it
+ * @user: for @body
  * @error: DB_ERROR_FAILED, BUSY (after a bounded number of collisions), or what @body set
  *
  * A collision (SQLSTATE class 40, SQLITE_BUSY) rolls back and runs @body again after a random

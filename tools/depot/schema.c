@@ -51,11 +51,11 @@ static const char *const schema[] = {
  * doubt now, and its package is sent again; what was burnt stays so until the operator says otherwise.
  */
 static const char *const from_1_to_2[] = {
-	"INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) SELECT r.key_id, r.sha256, r.eid, "
-	"COALESCE(r.station, ''), r.record, 1, r.proof, r.at FROM result r JOIN package p ON p.key_id = r.key_id "
-	"WHERE r.proven = 0 AND p.state IN (3, 4)",
-	"INSERT INTO history (key_id, seq, at, state, station, detail) SELECT d.key_id, (SELECT COALESCE(MAX(h.seq), 0) + 1 "
-	"FROM history h WHERE h.key_id = d.key_id), d.at, 2, d.station, 'in doubt since the upgrade' FROM doubt d",
+	("INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) SELECT r.key_id, r.sha256, r.eid, "
+	 "COALESCE(r.station, ''), r.record, 1, r.proof, r.at FROM result r JOIN package p ON p.key_id = r.key_id "
+	 "WHERE r.proven = 0 AND p.state IN (3, 4)"),
+	("INSERT INTO history (key_id, seq, at, state, station, detail) SELECT d.key_id, (SELECT COALESCE(MAX(h.seq), 0) + 1 "
+	 "FROM history h WHERE h.key_id = d.key_id), d.at, 2, d.station, 'in doubt since the upgrade' FROM doubt d"),
 	"UPDATE package SET state = 2, lease = 0 WHERE key_id IN (SELECT key_id FROM doubt)",
 	"DELETE FROM result WHERE proven = 0 AND key_id IN (SELECT key_id FROM doubt)",
 	"UPDATE depot SET value = 2 WHERE name = 'version'",
