@@ -229,6 +229,33 @@ def restored_depot_gets_results(build, url, fresh):
     expect(bad[-1]['damaged'] == 4 == len(bad) - 1, bad)
 
 
+def copied_back(build, url):
+    """The file of the database is put back from a copy, and nobody says so: the depot sees it, and stations deliver again."""
+    depot, chip, copy = stocked(build, url), eid(1), url + '.yesterday'
+    with depot.serve() as (port, _):
+        Https(port).json('POST', '/v1/claims', {'eid': chip})
+    shutil.copy(url, copy)
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        results = [load(chip, path) for path in fetched(Https(port), chip).values()]
+        outbox = outbox_of('copied-outbox', chip, results, lock(chip))
+        expect(lines_of_outbox(outbox, port, build=build)[0]['delivered'] == 3, 'not delivered')
+        before = Https(port).json('GET', '/v1/status')['epoch']
+    # as it was, this is no other epoch
+    with depot.serve() as (port, _):
+        expect(Https(port).json('GET', '/v1/status')['epoch'] == before, 'another epoch for nothing')
+    for suffix in ('-wal', '-shm'):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(url + suffix)
+    shutil.copy(copy, url)
+    expect('installed' not in depot.states(), depot.states())
+    with depot.serve() as (port, _):
+        expect(Https(port).json('GET', '/v1/status')['epoch'] != before, 'the same epoch')
+        again = lines_of_outbox(outbox, port, build=build)[0]
+        expect(again['delivered'] == 3 and again['complete'], again)
+    expect(depot.states()['installed'] == 2 and not status(depot)[1], depot.states())
+
+
 VERSION_1 = '''
 CREATE TABLE depot (name TEXT PRIMARY KEY, value BIGINT NOT NULL);
 CREATE TABLE delivery (id BYTEA PRIMARY KEY, batch TEXT NOT NULL, packages BIGINT NOT NULL, done BIGINT NOT NULL, at BIGINT NOT NULL);
@@ -279,14 +306,16 @@ def version_1_is_carried_over(build, url):
 def rejected_delivery(build, url):
     """A delivery for keys that have a package already is named as what it is, until the operator rejects it."""
     depot = stocked(build, url)
-    # the same chips, sealed again by a Key Maker who has forgotten the first time
+    # another Key Maker of the same CI has sealed to the same chips
     shell('''
         [ -e line-9.ifppd ] && exit
-        export SOFTHSM2_CONF=$PWD/softhsm2.conf PATH=%s/build/unit-plain/tools/smdpf:$PATH
-        cp -r forgetful rejecting
-        ifpp-smdpf seal --home rejecting --pin-file pin --euicc data --count 2 --spn Other --order line-9 --out packages-9
-        ifpp-smdpf export --home rejecting --pin-file pin --order line-9 --out line-9.ifppd
-    ''' % TOP)
+        export SOFTHSM2_CONF=$PWD/softhsm2.conf PATH=%s/build/unit-plain/tools/smdpf:%s/build/unit-plain/tools/eum:$PATH
+        ifpp-smdpf init --home rival --key 'pkcs11:token=k;object=rival' --pin-file pin
+        ifpp-eum pki dppb pki --public-key rival/dppb.pub.pem --out rival.pem
+        ifpp-smdpf certificate --home rival rival.pem --ci pki/ci.pem
+        ifpp-smdpf seal --home rival --pin-file pin --euicc data --count 2 --spn Other --order line-9 --out packages-9
+        ifpp-smdpf export --home rival --pin-file pin --order line-9 --out line-9.ifppd
+    ''' % (TOP, TOP))
     depot('import', 'line-9.ifppd', '--trust', 'trust', code=6, says='is here already')
     counted, told = status(depot, code=1)
     expect(len(told) == 1 and 'ifpp-depot reject' in told[0] and 'line-9' in told[0], told)
@@ -657,6 +686,7 @@ def operate(test, build, kind, fresh, server=None):
     if server:
         test('standby_promoted', standby_promoted, build)
     else:
+        test('a copy put back is seen', copied_back, build, fresh('copied'))
         test('a depot makes its directory', makes_its_directory, build)
         test('a depot of version 1 is carried over', version_1_is_carried_over, build, fresh('current'))
         test('a delivery in conflict is rejected', rejected_delivery, build, fresh('conflict'))

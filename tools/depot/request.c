@@ -254,9 +254,11 @@ gboolean request_work(Worker *worker, const Request *request, Answer *answer, GE
 			return put_chip(worker, request, answer, error);
 		break;
 	case STATUS:
-	case HEALTH:
 		if (get)
 			return get_status(worker, request, answer, error);
+		break;
+	case HEALTH:
+		/* The server answers that itself. */
 		break;
 	case NOTHING:
 		return wrong(error, DEPOT_ERROR_UNKNOWN, "there is no such thing here");

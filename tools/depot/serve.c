@@ -15,12 +15,14 @@
 #include "jobs.h"
 #include "listen.h"
 #include "proxy.h"
+#include "witness.h"
 
 #define CONNECTION_MEMORY (32 * 1024)	/* for headers */
 #define ANSWER_MS 2800
 #define TICK_MS 100
 #define TICKS_BETWEEN_SWEEPS 5
 #define TICKS_BETWEEN_LOOKS 20		/* at files, whether they have changed */
+#define TICKS_BETWEEN_NOTES 100		/* of how far the history has come */
 #define WARN_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
 #define PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
@@ -31,18 +33,22 @@ typedef struct {
 	AccessLog *log;
 	Connections *connections;
 	Jobs *jobs;
+	Witness *witness;
 	char *stamp;		/* of the files that are read again when they change */
 	gint64 warned;
 } Server;
 
 /* ------------------------------------------------------------ requests */
 
+static gboolean is_question(const Request *request)
+{
+	return g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
+}
+
 /* Every refusal and every change; not each part of a package that is fetched, nor questions. */
 static gboolean is_logged(const Request *request, const Answer *answer)
 {
-	gboolean question = g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
-
-	return answer->status >= 400 || !question ||
+	return answer->status >= 400 || !is_question(request) ||
 	       (request->resource == PACKAGE && answer->status == 200 && g_str_equal(request->method, "GET"));
 }
 
@@ -125,7 +131,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 		request_too_large(&error);
 		return refuse(server, c, request, error);
 	}
-	if (request->resource == HEALTH)
+	if (request->resource == HEALTH && is_question(request))
 		return healthy(server, c, request);
 	request->waiting = c;
 	MHD_suspend_connection(c);
@@ -260,6 +266,14 @@ static void tell_ready(int fd)
 	sd_notifyf(0, "READY=1\nSTATUS=Serving port %s", port);
 }
 
+static void note_history(Server *server)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (!witness_write(server->witness, &error))
+		fprintf(stderr, "ifpp-depot: %s; that this depot was put back could go unseen\n", error->message);
+}
+
 /* Until a signal ends it. */
 static void wait_and_watch(Server *server, const sigset_t *signals)
 {
@@ -273,6 +287,8 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 		jobs_sweep(server->jobs);
 		if (n % TICKS_BETWEEN_SWEEPS == 0)
 			connections_sweep(server->connections);
+		if (n % TICKS_BETWEEN_NOTES == 0)
+			note_history(server);
 		if (sig == SIGHUP || n % TICKS_BETWEEN_LOOKS == 0)
 			look_at_files(server, sig == SIGHUP);
 	}
@@ -310,6 +326,7 @@ static gboolean run(Server *server, int fd, GError **error)
 	proxy_stop(proxy);
 	/* Nobody may wait for an answer any more when the server ends. */
 	jobs_stop(server->jobs);
+	note_history(server);
 	if (daemon)
 		MHD_stop_daemon(daemon);
 	jobs_free(server->jobs);
@@ -319,7 +336,7 @@ static gboolean run(Server *server, int fd, GError **error)
 gboolean depot_serve(const ServeOptions *options, GError **error)
 {
 	Server server = { .options = options };
-	gboolean ok = FALSE;
+	gboolean ok = FALSE, renewed = FALSE;
 	Tls *tls = NULL;
 	int fd;
 
@@ -328,7 +345,12 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 	fd = options->listen ? listen_on("--listen", options->listen, error) : listen_handed_over(error);
 	server.log = fd < 0 ? NULL : access_open(options->access_log, error);
 	tls = server.log ? tls_load(&server.files, error) : NULL;
-	if (tls) {
+	server.witness = tls ? witness_new(options->db, &renewed, error) : NULL;
+	if (renewed)
+		tell("the database is older than it was: this is another epoch, in which stations bring their results again");
+	if (tls && !server.witness)
+		tls_unref(tls);
+	if (server.witness) {
 		ConnectionLimits limits = { options->connections, options->rate, options->timeout, server.log };
 
 		warn(&server, tls);
@@ -337,6 +359,7 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 		ok = run(&server, fd, error);
 	}
 	connections_free(server.connections);
+	witness_free(server.witness);
 	access_close(server.log);
 	g_free(server.stamp);
 	return ok;

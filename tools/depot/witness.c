@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "witness.h"
+
+#include <string.h>
+
+#include <file.h>
+
+#include "rows.h"
+
+#define SUFFIX "-seen"
+#define FILE_MAX 256
+
+struct _Witness {
+	Depot *depot;		/* NULL: not of SQLite */
+	char *path, *epoch;
+	gint64 written;		/* lines of history that the file tells */
+};
+
+/* The rows of the history are numbered as they come, and none is ever deleted. */
+static gboolean get_lines(const Witness *w, gint64 *lines, GError **error)
+{
+	return db_run(w->depot->db, "SELECT COALESCE(MAX(rowid), 0) FROM history", NULL, 0, rows_take_int, lines, NULL, error);
+}
+
+/* What the file tells of this epoch; 0: nothing. */
+static gint64 read_lines(const Witness *w)
+{
+	g_autoptr(GBytes) file = g_file_test(w->path, G_FILE_TEST_EXISTS) ? ifpp_file_read(w->path, FILE_MAX, NULL) : NULL;
+	g_autofree char *text = file ? g_strndup(g_bytes_get_data(file, NULL), g_bytes_get_size(file)) : NULL;
+	g_auto(GStrv) words = text ? g_strsplit(g_strchomp(text), " ", 2) : NULL;
+	guint64 lines;
+
+	if (!words || g_strv_length(words) != 2 || !g_str_equal(words[0], w->epoch) ||
+	    !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXINT64, &lines, NULL))
+		return 0;
+	return lines;
+}
+
+static gboolean look(Witness *w, gboolean *renewed, GError **error)
+{
+	gint64 lines = 0;
+
+	w->epoch = depot_epoch(w->depot, error);
+	if (!w->epoch || !get_lines(w, &lines, error))
+		return FALSE;
+	w->written = read_lines(w);
+	*renewed = lines < w->written;
+	if (!*renewed)
+		return TRUE;
+	w->written = 0;
+	if (!depot_epoch_renew(w->depot, error))
+		return FALSE;
+	g_free(w->epoch);
+	w->epoch = depot_epoch(w->depot, error);
+	return w->epoch && witness_write(w, error);
+}
+
+Witness *witness_new(const char *url, gboolean *renewed, GError **error)
+{
+	Witness *w = g_new0(Witness, 1);
+
+	*renewed = FALSE;
+	if (g_str_has_prefix(url, "postgresql:") || g_str_has_prefix(url, "postgres:"))
+		return w;
+	w->path = g_strconcat(g_str_has_prefix(url, "sqlite:") ? url + strlen("sqlite:") : url, SUFFIX, NULL);
+	w->depot = depot_open(url, TRUE, error);
+	if (w->depot && look(w, renewed, error))
+		return w;
+	witness_free(w);
+	return NULL;
+}
+
+gboolean witness_write(Witness *w, GError **error)
+{
+	g_autofree char *epoch = NULL, *text = NULL;
+	gint64 lines = 0;
+
+	if (!w->depot)
+		return TRUE;
+	epoch = depot_epoch(w->depot, error);
+	if (!epoch || !get_lines(w, &lines, error))
+		return FALSE;
+	if (lines == w->written && g_str_equal(epoch, w->epoch))
+		return TRUE;
+	text = g_strdup_printf("%s %" G_GINT64_FORMAT "\n", epoch, lines);
+	if (!ifpp_file_write(w->path, text, strlen(text), 0640, error))
+		return FALSE;
+	g_free(w->epoch);
+	w->epoch = g_steal_pointer(&epoch);
+	w->written = lines;
+	return TRUE;
+}
+
+void witness_free(Witness *w)
+{
+	if (!w)
+		return;
+	depot_close(w->depot);
+	g_free(w->path);
+	g_free(w->epoch);
+	g_free(w);
+}
