@@ -554,12 +554,14 @@ TEST(epoll_before_attach)
 
 /*
  * More chips than there is room for records: of the oldest that are gone each new one takes the
- * place of one, but not of one that has a key in doubt, or that somebody has open.
+ * place of one, but not of one that has a key in doubt, is to be locked, or is open.
  */
 TEST_F_TIMEOUT(many, records_bounded, 180)
 {
-	struct chip doubt, open, c;
+	struct chip doubt, open, locking, first, c;
+	struct ifpp_lock lock = { .size = sizeof(lock) };
 	struct ifpp_info info_open;
+	struct call call;
 	int fd, front, held, i;
 	struct ifpp_req req;
 
@@ -576,12 +578,35 @@ TEST_F_TIMEOUT(many, records_bounded, 180)
 	held = front_open(relay_attach(fd, &open), O_NONBLOCK);
 	close(fd);
 
+	/* Without keys, so that no fate is in doubt. */
+	chip_new(&locking, 0);
+	fd = relay_open();
+	front = front_open(relay_attach(fd, &locking), O_NONBLOCK);
+	call_start(&call, front, IFPP_IOC_LOCK, &lock, 0);
+	ASSERT_EQ(IFPP_REQ_LOCK, relay_next(fd, &req));
+	close(fd);
+	EXPECT_ERR(ENODEV, call_end(&call));
+	close(front);
+
 	for (i = 0; i < 1100; i++) {
 		fd = relay_open();
 		chip_new(&c, 1);
 		ASSERT_LE(0, relay_attach(fd, &c));
 		close(fd);
+		if (!i)
+			first = c;
 	}
+	/* The first of them is forgotten: that it has another key now contradicts nothing. */
+	fd = relay_open();
+	memset(first.keys[first.n++].id, 0xad, IFPP_KEY_ID_LEN);
+	EXPECT_LE(0, relay_attach(fd, &first));
+	close(fd);
+	fd = relay_open();
+	front = front_open(relay_attach(fd, &locking), O_NONBLOCK);
+	EXPECT_ERR(EPERM, submit(front, &locking, locking.keys[0].id));
+	EXPECT_EQ(IFPP_REQ_LOCK, relay_next(fd, &req));
+	close(front);
+	close(fd);
 	/* What the key's fate was is not forgotten: a report that adds one is still a lie. */
 	fd = relay_open();
 	memset(doubt.keys[doubt.n++].id, 0xad, IFPP_KEY_ID_LEN);
