@@ -40,6 +40,7 @@ typedef struct {
 	gboolean busy;			/* an operation will call back */
 	gboolean stopping;		/* end as soon as nothing is in hand */
 	gboolean closing;
+	gboolean asked;			/* to end, by a signal */
 	GError *error;			/* to exit with */
 } App;
 
@@ -93,6 +94,9 @@ static void on_gone(gpointer user)
 
 	/* libqmi is still in the middle of it: what is in hand fails by itself. */
 	g_cancellable_cancel(app->cancellable);
+	/* While we were leaving: if the modem is still there, so are our clients. A successor takes them back. */
+	if (app->closing && !app->asked && !app->error && modem_is_there(app->modem))
+		app->error = modem_gone_error(app->modem, "leaving it");
 	/* Locked and proven: there was nothing left to do. */
 	if (chip_proven(app->chip) && !wants_enable(app))
 		app_stop(app, NULL);
@@ -107,6 +111,7 @@ static gboolean on_signal(gpointer user)
 	/* A load in hand is finished: cutting it costs a one-time key. Who asks twice means it. */
 	if (app->stopping || !app->request)
 		g_cancellable_cancel(app->cancellable);
+	app->asked = TRUE;
 	app_stop(app, NULL);
 	return G_SOURCE_CONTINUE;
 }

@@ -50,6 +50,11 @@ void modem_set_gone(Modem *modem)
 	modem->gone_func(modem->gone_user);
 }
 
+gboolean modem_is_there(Modem *modem)
+{
+	return !access(modem->device, F_OK);
+}
+
 GError *modem_gone_error(Modem *modem, const char *what)
 {
 	return modem->ops->gone_error(modem, what);

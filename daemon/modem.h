@@ -93,6 +93,8 @@ struct _Modem {
 void modem_free(Modem *modem);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
 
+/* Its node is there, whether or not the port works. */
+gboolean modem_is_there(Modem *modem);
 /* Why the port is gone, while @what was done: unplugged, or somebody else reads it. */
 GError *modem_gone_error(Modem *modem, const char *what);
 

@@ -473,6 +473,33 @@ static void test_unplug_before_enable(void)
 	station_free(station);
 }
 
+/* The port breaks when the work is done: the clients that are left in the modem are given back by a successor. */
+static void test_port_breaks_at_end(void)
+{
+	static const guint8 bytes[IFPP_CHALLENGE_LEN] = { 9 };
+	guint messages = messages_of(AT_LOCK);
+
+	for (guint n = messages - 1; n <= messages; n++) {
+		Station *station = station_new(world, 1);
+		RelaySimResult result;
+
+		station_modem_start(station);
+		station_daemon_up(station);
+		station_fault(station, "qmi %u truncate", n);
+		g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOCK, bytes, sizeof(bytes), STATION_WAIT_MS),
+				==, 0);
+		g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
+		g_assert_cmpint(result.status, ==, 0);
+		relay_sim_result_clear(&result);
+		if (station_daemon_wait(station, 20000)) {
+			station_daemon_up(station);
+			g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+		}
+		steps_clean(station);
+		station_free(station);
+	}
+}
+
 /* Who asks twice means it: the daemon ends in peace and at once, and its successor finds out what happened. */
 static void test_sigterm_twice(void)
 {
@@ -529,6 +556,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/recover/euicc_data_replaced", test_euicc_data_replaced);
 	g_test_add_func("/recover/unplug_every_message", test_unplug_every_message);
 	g_test_add_func("/recover/unplug-before-enable", test_unplug_before_enable);
+	g_test_add_func("/recover/port-breaks-at-end", test_port_breaks_at_end);
 	g_test_add_func("/recover/sigterm_twice", test_sigterm_twice);
 	code = g_test_run();
 	world_free(world);
