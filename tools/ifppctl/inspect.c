@@ -95,9 +95,10 @@ void ctl_say_host(CtlOutput *out, const IfppNlHost *host)
 /* What failed, and is not seen in the driver: a modem without a chip, a chip that was not provisioned. */
 static void list_services(CtlOutput *out)
 {
-	g_autoptr(GPtrArray) services = ctl_services(0);
+	/* Where nobody runs systemd there is nothing to tell. */
+	g_autoptr(GPtrArray) services = ctl_services(0, NULL);
 
-	for (guint i = 0; i < services->len; i++) {
+	for (guint i = 0; services && i < services->len; i++) {
 		g_autofree char *text = out->json ? ctl_service_json(services->pdata[i]) :
 						    ctl_service_line(out, services->pdata[i]);
 

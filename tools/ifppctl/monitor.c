@@ -137,7 +137,7 @@ static gboolean redraw(gpointer user)
 	/* Not for each of many events. */
 	if (!m->services || now - m->asked > SERVICES_US) {
 		g_clear_pointer(&m->services, g_ptr_array_unref);
-		m->services = ctl_services(0);
+		m->services = ctl_services(0, NULL) ?: g_ptr_array_new();
 		m->asked = now;
 	}
 	ioctl(1, TIOCGWINSZ, &size);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #define SYSTEMD "org.freedesktop.systemd1"
-#define CALL_MS 5000
+#define CALL_MS 30000		/* a machine that has just been started is busy */
 #define QUIET_MS 1000		/* files come in bursts: one start for all of them */
 #define QUIET_MAX_MS 30000
 
@@ -54,10 +54,11 @@ static char *node_of(const char *unit)
 	return end ? g_strndup(at + 1, end - at - 1) : g_strdup("");
 }
 
-static CtlService *look(GDBusConnection *bus, const char *unit, const char *path, gboolean waiting, gboolean done)
+static CtlService *look(GDBusConnection *bus, const char *unit, const char *path, gboolean waiting, gboolean done,
+			GError **error)
 {
 	g_autoptr(GVariant) reply = call(bus, path, "org.freedesktop.DBus.Properties", "GetAll",
-					 g_variant_new("(s)", SYSTEMD ".Service"), "(a{sv})", NULL);
+					 g_variant_new("(s)", SYSTEMD ".Service"), "(a{sv})", error);
 	g_autoptr(GVariant) properties = reply ? g_variant_get_child_value(reply, 0) : NULL;
 	CtlService *service;
 	const char *message = NULL, *result = "";
@@ -89,23 +90,23 @@ static CtlService *look(GDBusConnection *bus, const char *unit, const char *path
 	return service;
 }
 
-GPtrArray *ctl_services(guint more)
+GPtrArray *ctl_services(guint more, GError **error)
 {
 	static const char *const patterns[] = {
 		"ifppd@*.service", "ifpp-fetch@*.service", "ifpp-provision@*.service", "ifpp-handover.service", NULL
 	};
 	static const char *const states[] = { NULL };
-	GPtrArray *services = g_ptr_array_new_with_free_func(service_free);
-	g_autoptr(GDBusConnection) bus = system_bus(NULL);
+	g_autoptr(GPtrArray) services = g_ptr_array_new_with_free_func(service_free);
+	g_autoptr(GDBusConnection) bus = system_bus(error);
 	g_autoptr(GVariant) reply = NULL;
 	g_autoptr(GVariantIter) iter = NULL;
 	const char *unit, *active, *sub, *path;
 
 	if (bus)
 		reply = call(bus, "/org/freedesktop/systemd1", SYSTEMD ".Manager", "ListUnitsByPatterns",
-			     g_variant_new("(^as^as)", states, patterns), "(a(ssssssouso))", NULL);
+			     g_variant_new("(^as^as)", states, patterns), "(a(ssssssouso))", error);
 	if (!reply)
-		return services;
+		return NULL;
 	g_variant_get(reply, "(a(ssssssouso))", &iter);
 	while (g_variant_iter_next(iter, "(&s&s&s&s&s&s&ou&s&o)", &unit, NULL, NULL, &active, &sub, NULL, &path, NULL, NULL,
 				   NULL)) {
@@ -114,20 +115,28 @@ GPtrArray *ctl_services(guint more)
 				    g_str_has_prefix(unit, "ifppd@");
 		gboolean exited = (more & CTL_SERVICES_DONE) && g_str_equal(sub, "exited") && g_str_has_prefix(unit, "ifpp-provision@");
 		g_autoptr(CtlService) service = NULL;
+		g_autoptr(GError) local = NULL;
 		g_autofree char *device = NULL;
 
 		if (!waiting && !exited && !starting && !g_str_equal(active, "failed"))
 			continue;
-		service = look(bus, unit, path, waiting, exited);
+		service = look(bus, unit, path, waiting, exited, &local);
+		if (!service && g_error_matches(local, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+			g_propagate_error(error, g_steal_pointer(&local));
+			return NULL;
+		}
+		/* It has gone meanwhile. */
+		if (!service)
+			continue;
 		/* One that starts for the first time reads everything as it is now. */
-		if (!service || (starting && service->tries < 2))
+		if (starting && service->tries < 2)
 			continue;
 		/* Nobody mends what is not plugged in any more. */
 		device = g_build_filename("/dev", service->node, NULL);
 		if (g_file_test(device, G_FILE_TEST_EXISTS))
 			g_ptr_array_add(services, g_steal_pointer(&service));
 	}
-	return services;
+	return g_steal_pointer(&services);
 }
 
 static const char *program_of(const CtlService *service)
@@ -262,8 +271,8 @@ int ctl_cmd_retry(Ctl *ctl, int argc, char **argv, GError **error)
 	bus = system_bus(error);
 	if (!bus)
 		return 0;
-	services = ctl_services(packages ? CTL_SERVICES_DONE : CTL_SERVICES_STARTING);
-	for (guint i = 0; i < services->len; i++) {
+	services = ctl_services(packages ? CTL_SERVICES_DONE : CTL_SERVICES_STARTING, error);
+	for (guint i = 0; services && i < services->len; i++) {
 		CtlService *service = services->pdata[i];
 		g_autoptr(GVariant) job = NULL;
 

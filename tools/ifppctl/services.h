@@ -28,9 +28,11 @@ typedef enum {
  * ctl_services() - units whose last run failed and whose device is still there
  * @more: what else, CtlServices
  *
- * Return: of CtlService, in systemd's order; empty where nobody runs systemd, or nothing failed.
+ * @error: systemd cannot be asked
+ *
+ * Return: of CtlService, in systemd's order.
  */
-GPtrArray *ctl_services(guint more);
+GPtrArray *ctl_services(guint more, GError **error);
 
 /* One line for people: what failed, why, and what becomes of it; free it. */
 char *ctl_service_line(CtlOutput *out, const CtlService *service);
