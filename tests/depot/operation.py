@@ -368,9 +368,10 @@ def expired_station_says_so(build, url):
         expect('not valid before' in Https(port, 'early').json('GET', '/v1/status', status=403)['message'], 'early')
         run(build, 'tools/ifppctl/ifppctl', '-d', eid(0), 'fetch', '--source', f'https://localhost:{port}', '--to', work,
             '--cert', 'old.pem', '--key', 'old.key', '--ca', 'server-ca.pem', code=4, says='expired on ' + expired)
-        run(build, 'tools/ifppctl/ifppctl', '-d', eid(0), 'fetch', '--source', f'https://localhost:{port}', '--to', work,
-            '--cert', 'stranger.pem', '--key', 'stranger.key', '--ca', 'server-ca.pem', code=4,
-            says="refuses this station's certificate")
+        # the alert that says so may be lost when the depot closes: then it looks like a cut wire, and the log tells
+        refused = run(build, 'tools/ifppctl/ifppctl', '-d', eid(0), 'fetch', '--source', f'https://localhost:{port}', '--to',
+                      work, '--cert', 'stranger.pem', '--key', 'stranger.key', '--ca', 'server-ca.pem', code=None)
+        expect(refused.code == 75 or (refused.code == 4 and "refuses this station's certificate" in refused.err), refused.err)
     with open(os.path.join(work, 'expired.log')) as file:
         log = file.read()
     os.unlink(os.path.join(work, 'expired.log'))
