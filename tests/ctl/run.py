@@ -75,7 +75,30 @@ def provision(*more):
     return ctl("--json", "provision", "--source", PACKAGES, "--outbox", OUTBOX, "--policy", POLICY, *more)
 
 
+def closed():
+    """An anchor with a typing error: told by list, and nobody locks the machine for it."""
+    module = os.path.join("build", "module", "uml", "ifpp.ko")
+    subprocess.run(["rmmod", "ifpp"], check=True)
+    subprocess.run(["insmod", module, "anchor_nvmem=cmos_nvarm0"], check=True)
+    expect(ctl("list"), 0, "This machine: CLOSED, its anchor cannot be read", "typo in the anchor's name: list says it")
+    relay = Relay(eid(90), [key(1)], OUTBOX)
+    path = package(eid(90), 1)
+    expect(ctl("load", path), 4, "anchor cannot be read", "a load is refused, with the next step")
+    os.unlink(path)
+    relay.unplug()
+    gateway = os.path.join(WORK, "closed.gateway")
+    with open(gateway, "w") as f:
+        f.write("[Gateway]\nChips=1\n")
+    expect(ctl("--yes", "lock", "--host", "--if-finished", "--gateway", gateway), 75, "cannot be read",
+           "and a host lock that asks whether all is finished is not for now")
+    expect(ctl("list"), 0, "This machine: CLOSED", "it is CLOSED as before")
+    check(not relay.locked and LOCK not in relay.seen, "no chip was locked", relay.seen)
+    subprocess.run(["rmmod", "ifpp"], check=True)
+    subprocess.run(["insmod", module], check=True)
+
+
 def main():
+    closed()
     a, b = eid(1), eid(2)
     expect(ctl("list"), 0, "No chip is here", "list without a chip")
     expect(ctl("info"), 3, "no chip is here", "info without a chip")
