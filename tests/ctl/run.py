@@ -137,7 +137,7 @@ def main():
     os.unlink(os.path.join(PACKAGES, "%s-%s.ifpp" % (a, key(2).hex()[:16])))
 
     # Several at once, one after the other.
-    monitor = subprocess.Popen([CTL, "monitor", "--json", "--seconds", "60"], stdout=subprocess.PIPE, text=True)
+    monitor = subprocess.Popen([CTL, "monitor", "--json", "--seconds", "600"], stdout=subprocess.PIPE, text=True)
     time.sleep(1)
     one.gate = threading.Event()
     first = subprocess.Popen([CTL, "load", package(a, 3)], stdout=subprocess.PIPE, text=True)
