@@ -39,6 +39,12 @@ void ifpp_secret_free(GByteArray *array)
 	g_byte_array_unref(array);
 }
 
+void ifpp_secret_put(GByteArray *out, guint32 tag, GByteArray *members)
+{
+	ifpp_tlv_put(out, tag, members->data, members->len);
+	ifpp_secret_free(members);
+}
+
 /* ANSI X9.63 KDF; SharedInfo = keyType keyLen LV(hostId) LV(EID), SGP.22 annex G. */
 gboolean ifpp_bsp_derive(IfppBsp *bsp, const guint8 zab[32], IfppSpan host_id, const guint8 eid[16],
 			 GError **error)

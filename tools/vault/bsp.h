@@ -73,5 +73,7 @@ gboolean ifpp_bsp_open(IfppBsp *bsp, const IfppTlv *tlv, GByteArray *out, GError
 
 /* Wipe and free a GByteArray that held a secret. */
 void ifpp_secret_free(GByteArray *array);
+/* Append a constructed TLV from its members; they may hold secrets: wiped and freed. */
+void ifpp_secret_put(GByteArray *out, guint32 tag, GByteArray *members);
 
 #endif
