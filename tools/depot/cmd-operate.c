@@ -13,59 +13,47 @@
 #define PAGE 500
 #define QUOTA 64
 
-gboolean cmd_burn(int argc, char **argv, int *exit_code, GError **error)
+/* burn and unburn: what a person says became of a unit, with the reason for the history. */
+static gboolean settle(int argc, char **argv, const char *about, const char *ask, const char *says,
+		       gboolean (*act)(Depot *, const guint8 *, const char *, const char *, guint *, GError **), GError **error)
 {
 	g_autofree char *why = NULL;
 	GOptionEntry entries[] = {
 		COMMON,
-		{ "why", 0, 0, G_OPTION_ARG_STRING, &why, "What happened to the unit", "TEXT" },
+		{ "why", 0, 0, G_OPTION_ARG_STRING, &why, ask, "TEXT" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(Depot) depot = NULL;
 	guint8 eid[16];
-	guint burnt;
+	guint count;
 
-	if (!ifpp_options_parse(entries, "EID",
-				"Accounts for a unit that is broken or gone: its packages that have not ended are burnt.", &argc,
-				&argv, 1, error) ||
-	    !ifpp_eid_parse(argv[1], eid, error))
+	if (!ifpp_options_parse(entries, "EID", about, &argc, &argv, 1, error) || !ifpp_eid_parse(argv[1], eid, error))
 		return FALSE;
-	if (!why || !ifpp_bundle_text_valid(why))
-		return ifpp_usage_error(error, "--why: say what happened, in 1 to 64 bytes of printable UTF-8");
+	if (!why || !ifpp_bundle_text_valid(why)) {
+		g_autofree char *what = g_strdup_printf("--why: %s, in 1 to 64 bytes of printable UTF-8", ask);
+
+		return ifpp_usage_error(error, what);
+	}
 	depot = depot_open(args_db(), FALSE, error);
-	if (!depot || !depot_burn(depot, eid, g_get_user_name(), why, &burnt, error))
+	if (!depot || !act(depot, eid, g_get_user_name(), why, &count, error))
 		return FALSE;
 	if (!args_json)
-		printf("%u packages burnt\n", burnt);
+		printf("%u packages %s\n", count, says);
 	return TRUE;
+}
+
+gboolean cmd_burn(int argc, char **argv, int *exit_code, GError **error)
+{
+	return settle(argc, argv, "Accounts for a unit that is broken or gone: its packages that have not ended are burnt.",
+		      "Say what happened to the unit", "burnt", depot_burn, error);
 }
 
 gboolean cmd_unburn(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *why = NULL;
-	GOptionEntry entries[] = {
-		COMMON,
-		{ "why", 0, 0, G_OPTION_ARG_STRING, &why, "How it was found out", "TEXT" },
-		G_OPTION_ENTRY_NULL
-	};
-	g_autoptr(Depot) depot = NULL;
-	guint8 eid[16];
-	guint freed;
-
-	if (!ifpp_options_parse(entries, "EID",
-				"A unit that was given up is good after all: its packages that were burnt are free again, and what\n"
-				"stations said of it without proof is put aside. What a chip has signed stays.", &argc, &argv, 1,
-				error) ||
-	    !ifpp_eid_parse(argv[1], eid, error))
-		return FALSE;
-	if (!why || !ifpp_bundle_text_valid(why))
-		return ifpp_usage_error(error, "--why: say how it was found out, in 1 to 64 bytes of printable UTF-8");
-	depot = depot_open(args_db(), FALSE, error);
-	if (!depot || !depot_unburn(depot, eid, g_get_user_name(), why, &freed, error))
-		return FALSE;
-	if (!args_json)
-		printf("%u packages are free again\n", freed);
-	return TRUE;
+	return settle(argc, argv,
+		      "A unit that was given up is good after all: its packages that were burnt are free again, and what\n"
+		      "stations said of it without proof is put aside. What a chip has signed stays.",
+		      "Say how it was found out", "are free again", depot_unburn, error);
 }
 
 static void tell_doubt(const DepotDoubt *doubt)
