@@ -66,14 +66,6 @@ static gboolean bad_file(int ret, const char *path, const char *what, GError **e
 	return FALSE;
 }
 
-static void wipe_datum(gnutls_datum_t *datum)
-{
-	if (datum->data)
-		gnutls_memset(datum->data, 0, datum->size);
-	gnutls_free(datum->data);
-	datum->data = NULL;
-}
-
 static gboolean write_datum(const char *path, const gnutls_datum_t *datum, int mode, GError **error)
 {
 	return ifpp_file_write(path, datum->data, datum->size, mode, error);
@@ -258,7 +250,7 @@ static gboolean write_key(const char *dir, const char *name, gnutls_privkey_t ke
 	if (check(gnutls_x509_privkey_export2_pkcs8(x509, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN, &pem),
 		  path, error))
 		ok = write_datum(path, &pem, 0600, error);
-	wipe_datum(&pem);
+	ifpp_secret_datum_clear(&pem);
 	gnutls_x509_privkey_deinit(x509);
 	return ok;
 }

@@ -39,6 +39,14 @@ void ifpp_secret_free(GByteArray *array)
 	g_byte_array_unref(array);
 }
 
+void ifpp_secret_datum_clear(gnutls_datum_t *datum)
+{
+	if (datum->data)
+		gnutls_memset(datum->data, 0, datum->size);
+	gnutls_free(datum->data);
+	datum->data = NULL;
+}
+
 void ifpp_secret_put(GByteArray *out, guint32 tag, GByteArray *members)
 {
 	ifpp_tlv_put(out, tag, members->data, members->len);

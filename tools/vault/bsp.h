@@ -73,6 +73,8 @@ gboolean ifpp_bsp_open(IfppBsp *bsp, const IfppTlv *tlv, GByteArray *out, GError
 
 /* Wipe and free a GByteArray that held a secret. */
 void ifpp_secret_free(GByteArray *array);
+/* Wipe and free what GnuTLS has allocated. */
+void ifpp_secret_datum_clear(gnutls_datum_t *datum);
 /* Append a constructed TLV from its members; they may hold secrets: wiped and freed. */
 void ifpp_secret_put(GByteArray *out, guint32 tag, GByteArray *members);
 

@@ -38,14 +38,6 @@ static gboolean internal(int ret, const char *what, GError **error)
 	return FALSE;
 }
 
-static void wipe_datum(gnutls_datum_t *datum)
-{
-	if (datum->data)
-		gnutls_memset(datum->data, 0, datum->size);
-	gnutls_free(datum->data);
-	datum->data = NULL;
-}
-
 /**
  * ifpp_ec_key_generate() - a fresh random key pair
  * @error: IFPP_ERROR_INTERNAL
@@ -171,7 +163,7 @@ gboolean ifpp_ec_key_export(IfppEcKey *key, guint8 scalar[32], GError **error)
 	ok = fixed32(&k, scalar);
 	gnutls_free(x.data);
 	gnutls_free(y.data);
-	wipe_datum(&k);
+	ifpp_secret_datum_clear(&k);
 	if (!ok)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "key export: scalar too long");
 	return ok;
@@ -207,7 +199,7 @@ gboolean ifpp_ec_key_derive(IfppEcKey *key, const guint8 peer[65], guint8 zab[32
 		ok = fixed32(&secret, zab);
 	if (!ok)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_POINT, "one-time public key: not a point on P-256");
-	wipe_datum(&secret);
+	ifpp_secret_datum_clear(&secret);
 	gnutls_pubkey_deinit(pub);
 	return ok;
 }
