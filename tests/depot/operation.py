@@ -174,8 +174,9 @@ def restored_depot_gets_results(build, url, fresh):
     """Yesterday's backup, today's results: nothing is lost, nothing is burnt, and it adds up."""
     depot, done, today = stocked(build, url), eid(1), eid(2)
     backup = os.path.join(work, f'{build}-backup.db')
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(backup)
+    for suffix in ('', '-wal', '-shm'):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(backup + suffix)
     results, outbox = {}, None
 
     def provision(port, chip):
@@ -190,6 +191,11 @@ def restored_depot_gets_results(build, url, fresh):
         shutil.move(os.path.join(provision(port, done), done), outbox)
         first = lines_of_outbox(outbox, port, build=build)[0]
         expect(first['delivered'] == 3, first)
+        # the log of a database that was there: its pages would be written over those of the new one
+        with open(backup + '-wal', 'wb') as log:
+            log.write(b'of another')
+        depot('backup', backup, code=2, says='-wal: is there already')
+        os.unlink(backup + '-wal')
         depot('backup', backup)
         depot('backup', backup, code=2, says='is there already')
         # the day goes on

@@ -1176,6 +1176,9 @@ static void ledger_old_backup(Fixture *f, gconstpointer data)
 	other = second_chip();
 	write_profile("one.der", "89000123456789012341", 0);
 	must(SEAL "--euicc data", smdpf);
+	must("touch backup.db-wal");
+	expect(5, "backup.db-wal: is there already", "%s ledger backup --home home --out backup.db", smdpf);
+	remove_all("backup.db-wal");
 	must("%s ledger backup --home home --out backup.db", smdpf);
 	expect(5, "is there already", "%s ledger backup --home home --out backup.db", smdpf);
 	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);

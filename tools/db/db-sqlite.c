@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BUSY_MS 10000
 #define COLUMNS_MAX 24
@@ -167,6 +168,30 @@ static void close_db(Db *base)
 static void finalize(gpointer statement)
 {
 	sqlite3_finalize(statement);
+}
+
+/* A database and its logs. */
+static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+
+void db_sqlite_remove(const char *path)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		g_autofree char *name = g_strconcat(path, suffixes[i], NULL);
+
+		unlink(name);
+	}
+}
+
+char *db_sqlite_in_the_way(const char *path)
+{
+	for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
+		char *name = g_strconcat(path, suffixes[i], NULL);
+
+		if (g_file_test(name, G_FILE_TEST_EXISTS) || g_file_test(name, G_FILE_TEST_IS_SYMLINK))
+			return name;
+		g_free(name);
+	}
+	return NULL;
 }
 
 static const DbOps ops = { begin, commit, rollback, run, now, limit, NULL, copy_to, close_db };

@@ -85,6 +85,18 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Db, db_close)
  */
 gboolean db_limit(Db *db, guint ms, GError **error);
 
+/**
+ * db_sqlite_in_the_way() - what would make a new file of SQLite one that is not new
+ * @path: where it is to be
+ *
+ * A log that another file of this name has left behind counts: SQLite would take it for the new one's, and write its pages over it.
+ *
+ * Return: a file that is there; NULL: none.
+ */
+char *db_sqlite_in_the_way(const char *path);
+/* Remove a file of SQLite that was not finished, with its logs. */
+void db_sqlite_remove(const char *path);
+
 /* What is another after a standby was promoted or a backup restored: PostgreSQL's timeline; NULL: cannot be told. */
 char *db_incarnation(Db *db);
 

@@ -166,28 +166,18 @@ static gboolean fill(Depot *depot, const char *path, GError **error)
 	return depot_epoch_renew(copy, error);
 }
 
-static void remove_all(const char *path)
-{
-	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
-
-	for (guint i = 0; i < G_N_ELEMENTS(suffixes); i++) {
-		g_autofree char *name = g_strconcat(path, suffixes[i], NULL);
-
-		unlink(name);
-	}
-}
-
 gboolean depot_backup(Depot *depot, const char *path, GError **error)
 {
 	g_autofree char *part = g_strconcat(path, ".part", NULL), *dir = g_path_get_dirname(path);
+	g_autofree char *old = db_sqlite_in_the_way(path);
 
-	if (access(path, F_OK) == 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: is there already; a backup is a new file", path);
+	if (old) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: is there already; a backup is a new file", old);
 		return FALSE;
 	}
-	remove_all(part);
+	db_sqlite_remove(part);
 	if (!fill(depot, part, error) || !sync_path(part, 0, error)) {
-		remove_all(part);
+		db_sqlite_remove(part);
 		return FALSE;
 	}
 	if (rename(part, path) < 0)

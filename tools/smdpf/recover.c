@@ -34,6 +34,7 @@ gboolean recover_check(const Home *home, gboolean token, GError **error)
 gboolean recover_backup(const Home *home, const char *out, GError **error)
 {
 	g_autofree char *tmp = g_strdup_printf("%s.part", out), *dir = g_path_get_dirname(out);
+	g_autofree char *old = db_sqlite_in_the_way(out);
 	g_autoptr(Ledger) ledger = NULL;
 	GError *local = NULL;
 
@@ -41,17 +42,19 @@ gboolean recover_backup(const Home *home, const char *out, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: is kept by a server; copy it with pg_dump", home->dir);
 		return FALSE;
 	}
-	if (g_file_test(out, G_FILE_TEST_EXISTS)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is there already", out);
+	if (old) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is there already; a backup is a new file", old);
 		return FALSE;
 	}
 	ledger = ledger_open(home, error);
 	if (!ledger)
 		return FALSE;
-	g_unlink(tmp);
+	db_sqlite_remove(tmp);
 	umask(077);
-	if (!DB_RUN(ledger->db, "VACUUM INTO $1", NULL, NULL, NULL, &local, db_text(tmp)))
+	if (!DB_RUN(ledger->db, "VACUUM INTO $1", NULL, NULL, NULL, &local, db_text(tmp))) {
+		db_sqlite_remove(tmp);
 		return ledger_error(home, local, error);
+	}
 	if (!store_sync(dir, error))
 		return FALSE;
 	if (rename(tmp, out) < 0)
