@@ -165,6 +165,51 @@ def disproved_is_undone(build, url):
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 
 
+def chip_data(chip):
+    """What a chip exports, before it is locked."""
+    with open(os.path.join(work, 'data', chip + '.euicc'), 'rb') as file:
+        data = base64.b64encode(file.read()).decode()
+    return {'format': 'ifpp-chip', 'version': 1, 'eid': chip, 'euicc_data': data, 'lock': None}
+
+
+def attempts_both_kept(build, url):
+    """Refused with its key unspent, which ends nothing, then loaded: both are told. What nobody brings is missed."""
+    depot, chip = stocked(build, url), eid(0)
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        one = Https(port)
+        files = fetched(one, chip)
+        key, other = files
+        one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        refused = load(chip, files[key], 'refuse')
+        expect(refused['result']['reason'] == 2, refused['result']['reason_name'])
+        refused['result']['spent'] = 'no'
+        said = one.json('PUT', '/v1/results/' + key, refused, status=201)
+        expect(said['state'] == 'sent' and said['stored'], said)
+        expect(key in [p['key_id'] for p in one.json('POST', '/v1/claims', {'eid': chip})['packages']], 'it ended the package')
+        # what the station writes beside the chip's word may change: the same attempt is told once
+        again = dict(refused, result=dict(refused['result'], spent='unknown', chip_ns=3))
+        expect(not one.json('PUT', '/v1/results/' + key, again)['stored'], 'one attempt twice')
+        loaded = load(chip, files[key])
+        expect(one.json('PUT', '/v1/results/' + key, loaded, status=201)['state'] == 'installed', 'not installed')
+        expect(not one.json('PUT', '/v1/results/' + key, dict(loaded, result=dict(loaded['result'], spent='yes')))['stored'],
+               'one result twice')
+        expect(not one.json('PUT', '/v1/results/' + key, refused)['stored'], 'the first attempt, late')
+        # the other package is loaded, and its result does not come
+        load(chip, files[other])
+        one.json('PUT', '/v1/chips/' + chip, lock(chip), status=201)
+    told = os.path.join(work, f'{build}-attempts.json')
+    done = depot('report', '--eid', chip, '-o', told, '--json').objects()[-1]
+    expect(done['missing_results'] == 1 and done['unreconciled'] == 0, done)
+    with open(told) as file:
+        report = json.load(file)
+    unit = report['units'][0]
+    expect([(r['key_id'], r['reason']) for r in unit['results']] == [(key, 2), (key, 0)], unit['results'])
+    expect([p['key_id'] for p in unit['pending']] == [other] and unit['missing_results'] == 1, unit['pending'])
+    expect(report['totals']['results'] == 2 and report['totals']['packages'] == 2, report['totals'])
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
 def lines_of_outbox(outbox, port, *options, build='plain', code=0):
     return run(build, 'tools/ifppctl/ifppctl', '--json', 'deliver', '--to', f'https://localhost:{port}', '--outbox', outbox,
                '--cache', os.path.join(work, 'no-cache'), *IDENTITY, *options, code=code).objects()
@@ -683,6 +728,7 @@ def operate(test, build, kind, fresh, server=None):
 
     test('rogue_station_burns_nothing', rogue_station_burns_nothing, build, fresh('rogue'))
     test('what is disproved is undone', disproved_is_undone, build, fresh('disproved'))
+    test('attempts_both_kept', attempts_both_kept, build, fresh('attempts'))
     test('restored_depot_gets_results', restored_depot_gets_results, build, fresh('lost'), fresh)
     url = fresh('clock')
     test('lease_of_wrong_clock', lease_of_wrong_clock, build, url, execute_on(url))

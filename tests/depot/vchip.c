@@ -3,6 +3,7 @@
  * A virtual chip without modem, kernel and daemon: what it signs, as a station would report it.
  *
  * usage: vchip load CHIP PACKAGE	the "result" object of the Profile Loading Report
+ *        vchip refuse CHIP PACKAGE	the same, with a bit of smdpSign flipped on the way
  *        vchip lock CHIP		its "lock" object
  */
 #include <stdio.h>
@@ -19,7 +20,7 @@ static char *base64(GBytes *bytes)
 }
 
 /* The chip judges the package; here it is only taken apart. */
-static void load(Kit *kit, const char *path)
+static void load(Kit *kit, const char *path, gboolean flip)
 {
 	g_autoptr(GError) error = NULL;
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, &error);
@@ -36,6 +37,16 @@ static void load(Kit *kit, const char *path)
 	first = ifpp_bpp_segment(ifpp_package_bpp(package), 0);
 	last = ifpp_bpp_segment(ifpp_package_bpp(package), ifpp_bpp_n_segments(ifpp_package_bpp(package)) - 1);
 	bf36 = g_bytes_new(first.data, last.data + last.len - first.data);
+	if (flip) {
+		static const guint8 sign[] = { 0x5F, 0x37, 0x40 };
+		gsize len;
+		guint8 *bytes = g_bytes_unref_to_data(g_steal_pointer(&bf36), &len);
+		guint8 *at = memmem(bytes, len, sign, sizeof(sign));
+
+		g_assert_true(at && at + 12 < bytes + len);
+		at[12] ^= 1;
+		bf36 = g_bytes_new_take(bytes, len);
+	}
 	pir = kit_load(kit, bf36, &sw);
 	g_assert_nonnull(pir);
 	key = ifpp_hex(IFPP_SPAN(ifpp_package_header(package)->key_id));
@@ -71,14 +82,14 @@ int main(int argc, char **argv)
 	Kit kit = { .block = 255 };
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: vchip load CHIP PACKAGE | lock CHIP\n");
+		fprintf(stderr, "usage: vchip load|refuse CHIP PACKAGE | lock CHIP\n");
 		return 2;
 	}
 	kit.chip = chip_new(argv[2], &error);
 	g_assert_no_error(error);
 	kit_open(&kit);
-	if (!strcmp(argv[1], "load") && argc == 4)
-		load(&kit, argv[3]);
+	if (argc == 4)
+		load(&kit, argv[3], !strcmp(argv[1], "refuse"));
 	else
 		lock(&kit);
 	chip_free(kit.chip);

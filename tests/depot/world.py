@@ -212,9 +212,9 @@ class Depot:
             raise Failed(f'ended with {process.returncode}: {err[-2000:]}')
 
 
-def load(chip, package):
+def load(chip, package, how='load'):
     """The chip takes a package: its signed result, as a station would deliver it."""
-    done = run('plain', 'tests/depot/vchip', 'load', f'{chip}.mem', package)
+    done = run('plain', 'tests/depot/vchip', how, f'{chip}.mem', package)
     return {'format': 'ifpp-result', 'version': 1, 'eid': chip, 'result': json.loads(done.out)}
 
 

@@ -167,7 +167,7 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 	};
 	g_autoptr(Depot) depot = NULL;
 	ReportTotals t;
-	guint all = 0, ended = 0, odd = 0;
+	guint all = 0, odd = 0;
 
 	if (!ifpp_options_parse(entries, NULL,
 				"Writes the Profile Loading Report for the Key Maker (ifpp-smdpf verify-report): every package that\n"
@@ -179,10 +179,8 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 	depot = depot_open(args_db(), FALSE, error);
 	if (!depot || !depot_report(depot, &f.filter, file, &t, error))
 		return FALSE;
-	for (guint i = 0; i < DEPOT_N_STATES; i++) {
+	for (guint i = 0; i < DEPOT_N_STATES; i++)
 		all += t.packages[i];
-		ended += i > DEPOT_SENT ? t.packages[i] : 0;
-	}
 	if (g_str_equal(file, "-"))
 		return TRUE;
 	if (!depot_reconcile(depot, tell_line, &odd, error))
@@ -197,6 +195,7 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 			ifpp_json_int(b, depot_state_names[i], t.packages[i]);
 		ifpp_json_int(b, "locked", t.locked);
 		ifpp_json_int(b, "unproven", t.unproven);
+		ifpp_json_int(b, "missing_results", t.missing);
 		ifpp_json_int(b, "unreconciled", odd);
 		ifpp_json_print(b);
 	} else {
@@ -204,8 +203,11 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			printf("%s %u %s", i ? " +" : "", t.packages[i], depot_state_names[i]);
 		printf("; %u units locked; %u results and locks not proven.\n", t.locked, t.unproven);
+		if (t.missing)
+			printf("%u keys are spent, as the chips' lock receipts say, and no station has brought a result of them.\n",
+			       t.missing);
 	}
-	if (t.results != ended || t.pending != all - ended || odd) {
+	if (t.told + t.pending != all || odd) {
 		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RECONCILE, "%s: %u things do not add up", file, odd);
 		return FALSE;
 	}

@@ -149,8 +149,10 @@ GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);
 
 /**
  * struct DepotResult - what a station says became of a package
- * @record: the "result" object of the Profile Loading Report, as text; its SHA-256 names it
+ * @record: the "result" object of the Profile Loading Report, as text. Two with the same PIR are the same: what a
+ *	station writes beside it may change
  * @state: INSTALLED, FAILED or BURNT
+ * @early: FAILED before the key was spent: an attempt that ends nothing, the package can be loaded again
  * @proven: the chip's own certificate proves it
  * @proof: "proven", or why it is not
  */
@@ -158,6 +160,7 @@ typedef struct {
 	guint8 eid[16], key_id[32];
 	const char *record;
 	DepotState state;
+	gboolean early;
 	gboolean proven;
 	const char *proof;
 } DepotResult;
@@ -282,6 +285,15 @@ typedef struct {
 } DepotEvent;
 
 GPtrArray *depot_history(Depot *depot, const guint8 key_id[32], GError **error);
+
+/* A record that has not ended its package, or that another has taken the place of; proven or not. */
+typedef struct {
+	guint8 key_id[32];
+	char *record;
+} DepotAttempt;
+
+/* Those of one chip, by key, the earlier one first; of DepotAttempt. */
+GPtrArray *depot_attempts(Depot *depot, const guint8 eid[16], GError **error);
 
 /* The record of a result and its proof; NULL without an error: none. */
 char *depot_result(Depot *depot, const guint8 key_id[32], char **proof, GError **error);

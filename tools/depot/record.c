@@ -119,6 +119,9 @@ static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object,
 		return FALSE;
 	}
 	result->state = pir->success ? DEPOT_INSTALLED : DEPOT_FAILED;
+	/* Chips differ in what they refuse before they spend the key; who has one that says otherwise tells so. */
+	result->early = ifpp_pir_reason_is_early(pir->reason) &&
+			g_strcmp0(ifpp_json_get_string(object, "spent"), "yes");
 	chip = depot_chip(depot, result->eid, &local);
 	if (local) {
 		g_propagate_error(error, g_steal_pointer(&local));

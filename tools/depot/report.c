@@ -8,6 +8,7 @@
 
 #include <eid.h>
 #include <error.h>
+#include <euicc.h>
 #include <file.h>
 #include <json.h>
 #include <package.h>
@@ -17,11 +18,13 @@
 
 #define PAGE 500
 #define DOUBTS_MAX 1024	/* of one chip */
+#define DEPTH_MAX 8
 
 typedef struct {
 	Depot *depot;
 	FILE *out;
 	ReportTotals *totals;
+	gboolean whole;		/* every package of a chip is told */
 } Report;
 
 static void add_key(JsonBuilder *b, const guint8 key_id[32])
@@ -67,8 +70,104 @@ static gboolean add_burnt(const Report *r, JsonBuilder *b, const DepotItem *item
 	return TRUE;
 }
 
-static gboolean add_results(const Report *r, JsonBuilder *b, const GPtrArray *items, guint from, guint to,
-			    GError **error)
+/* What the report needs to know of the chip: its certificate, for what was not proven when it came. */
+typedef struct {
+	const DepotChip *chip;
+	GBytes *cert;		/* or NULL */
+	GPtrArray *attempts;	/* of DepotAttempt */
+} Unit;
+
+static void unit_clear(Unit *unit)
+{
+	g_clear_pointer(&unit->cert, g_bytes_unref);
+	g_clear_pointer(&unit->attempts, g_ptr_array_unref);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Unit, unit_clear)
+
+static gboolean read_unit(const Report *r, const guint8 eid[16], const DepotChip *chip, Unit *unit, GError **error)
+{
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	guint8 own[16];
+
+	unit->chip = chip;
+	unit->attempts = depot_attempts(r->depot, eid, error);
+	if (!unit->attempts)
+		return FALSE;
+	if (chip && chip->euicc_proven && ifpp_euicc_data_parse(ifpp_span_bytes(chip->euicc_data), own, &ff21, &bf22, NULL))
+		info = ifpp_factory_info_parse(ff21, NULL);
+	unit->cert = info ? g_bytes_ref(info->cert_euicc) : NULL;
+	return TRUE;
+}
+
+/* Has the chip signed it? What a station only said is a doubt, and not told again as a result. */
+static gboolean is_signed(const Unit *unit, const char *record, gboolean *unspent)
+{
+	g_autoptr(JsonObject) object =
+		ifpp_json_parse((IfppSpan){ (const guint8 *)record, strlen(record) }, DEPTH_MAX, NULL);
+	g_autoptr(GBytes) bytes = object ? ifpp_json_get_base64(object, "pir", DEPOT_RECORD_MAX) : NULL;
+	g_autoptr(IfppPir) pir = bytes ? ifpp_pir_parse(bytes, NULL) : NULL;
+
+	*unspent = pir && ifpp_pir_reason_is_early(pir->reason) && !g_strcmp0(ifpp_json_get_string(object, "spent"), "no");
+	return pir && unit->cert && ifpp_pir_verify(pir, ifpp_span_bytes(unit->cert), NULL);
+}
+
+/*
+ * Attempts of a package beside the result that ended it. @spent, or NULL: is set if one may have spent the key.
+ * Return: their number; -1: @error.
+ */
+static int add_attempts(const Report *r, JsonBuilder *b, const Unit *unit, const DepotItem *item, gboolean *spent,
+			GError **error)
+{
+	gboolean unspent;
+	int n = 0;
+
+	for (guint i = 0; i < unit->attempts->len; i++) {
+		const DepotAttempt *attempt = unit->attempts->pdata[i];
+
+		if (memcmp(attempt->key_id, item->key_id, 32) || !is_signed(unit, attempt->record, &unspent))
+			continue;
+		if (b && !add_json(b, attempt->record, error))
+			return -1;
+		r->totals->results += b != NULL;
+		if (spent && !unspent)
+			*spent = TRUE;
+		n++;
+	}
+	return n;
+}
+
+/* Keys that the chip's lock receipt counts as spent, and of which no result is here. */
+static void add_missing(const Report *r, JsonBuilder *b, const Unit *unit, const GPtrArray *items, guint from, guint to)
+{
+	g_autoptr(JsonObject) lock = NULL;
+	g_autoptr(GBytes) receipt = NULL;
+	IfppReceipt fields;
+	guint known = 0;
+
+	if (!r->whole || !unit->chip || !unit->chip->lock || !unit->chip->lock_proven || !unit->cert)
+		return;
+	lock = ifpp_json_parse((IfppSpan){ (const guint8 *)unit->chip->lock, strlen(unit->chip->lock) }, DEPTH_MAX, NULL);
+	receipt = lock ? ifpp_json_get_base64(lock, "receipt", DEPOT_RECORD_MAX) : NULL;
+	if (!receipt || !ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(unit->cert), unit->chip->eid, NULL,
+					     &fields, NULL))
+		return;
+	for (guint i = from; i < to; i++) {
+		const DepotItem *item = items->pdata[i];
+		gboolean spent = item->state == DEPOT_INSTALLED || item->state == DEPOT_FAILED;
+
+		if (!spent)
+			add_attempts(r, NULL, unit, item, &spent, NULL);
+		known += spent;
+	}
+	if (fields.spent <= known)
+		return;
+	ifpp_json_int(b, "missing_results", fields.spent - known);
+	r->totals->missing += fields.spent - known;
+}
+
+static gboolean add_results(const Report *r, JsonBuilder *b, const Unit *unit, const GPtrArray *items, guint from,
+			    guint to, GError **error)
 {
 	json_builder_set_member_name(b, "results");
 	json_builder_begin_array(b);
@@ -77,6 +176,11 @@ static gboolean add_results(const Report *r, JsonBuilder *b, const GPtrArray *it
 		g_autoptr(GError) local = NULL;
 		g_autofree char *record = NULL;
 
+		int attempts = add_attempts(r, b, unit, item, NULL, error);
+
+		if (attempts < 0)
+			return FALSE;
+		r->totals->told += attempts || item->state > DEPOT_SENT;
 		if (item->state <= DEPOT_SENT)
 			continue;
 		record = depot_result(r->depot, item->key_id, NULL, &local);
@@ -125,7 +229,7 @@ static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *f
 	return TRUE;
 }
 
-static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items, guint from, guint to)
+static void add_pending(const Report *r, JsonBuilder *b, const Unit *unit, const GPtrArray *items, guint from, guint to)
 {
 	json_builder_set_member_name(b, "pending");
 	json_builder_begin_array(b);
@@ -134,7 +238,7 @@ static void add_pending(const Report *r, JsonBuilder *b, const GPtrArray *items,
 		g_autofree char *name = ifpp_package_file_name(item->eid, item->key_id);
 
 		r->totals->packages[item->state]++;
-		if (item->state > DEPOT_SENT)
+		if (item->state > DEPOT_SENT || add_attempts(r, NULL, unit, item, NULL, NULL))
 			continue;
 		json_builder_begin_object(b);
 		ifpp_json_string(b, "file", name);
@@ -154,6 +258,7 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	g_autoptr(DepotChip) chip = NULL;
 	g_autoptr(GError) local = NULL;
 	g_autofree char *data = NULL, *text = NULL;
+	g_auto(Unit) unit = { 0 };
 	char eid[33];
 
 	chip = depot_chip(r->depot, first->eid, &local);
@@ -166,9 +271,10 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	ifpp_eid_format(first->eid, eid);
 	ifpp_json_string(b, "eid", eid);
 	ifpp_json_string(b, "euicc_data", data);
-	if (!add_results(r, b, items, from, to, error))
+	if (!read_unit(r, first->eid, chip, &unit, error) || !add_results(r, b, &unit, items, from, to, error))
 		return FALSE;
-	add_pending(r, b, items, from, to);
+	add_pending(r, b, &unit, items, from, to);
+	add_missing(r, b, &unit, items, from, to);
 	if (!add_unproven(r, b, first, chip, error))
 		return FALSE;
 	json_builder_set_member_name(b, "lock");
@@ -232,8 +338,8 @@ static gboolean write_report(Report *r, const DepotFilter *filter, const char *p
 		return FALSE;
 	/* So that a unit or a package that was cut out on the way is missed. */
 	fprintf(r->out, "\n  ],\n  \"totals\": {\"units\": %u, \"packages\": %u, \"results\": %u, \"pending\": %u, "
-		"\"locked\": %u, \"unproven\": %u}\n}\n", t->units, t->results + t->pending, t->results, t->pending, t->locked,
-		t->unproven);
+		"\"locked\": %u, \"unproven\": %u, \"missing_results\": %u}\n}\n", t->units, t->told + t->pending, t->results,
+		t->pending, t->locked, t->unproven, t->missing);
 	if (fflush(r->out) || ferror(r->out))
 		return ifpp_file_error(path, NULL, error);
 	return TRUE;
@@ -265,7 +371,8 @@ static gboolean write_to(int fd, const char *path, gpointer user, GError **error
 
 gboolean depot_report(Depot *depot, const DepotFilter *filter, const char *path, ReportTotals *totals, GError **error)
 {
-	Report r = { depot, stdout, totals };
+	Report r = { depot, stdout, totals, !filter->key_id && !filter->iccid && !filter->operator && !filter->batch &&
+					    filter->state < 0 };
 
 	memset(totals, 0, sizeof(*totals));
 	if (g_str_equal(path, "-"))

@@ -7,7 +7,9 @@
 
 typedef struct {
 	guint units, results, locked, pending;
+	guint told;		/* packages with a result; some have several */
 	guint unproven;		/* results and locks that the depot could not prove */
+	guint missing;		/* keys that lock receipts count as spent, and of which no result is here */
 	guint packages[DEPOT_N_STATES];
 } ReportTotals;
 

@@ -4,15 +4,19 @@
 
 #include <string.h>
 
+#include <json.h>
+
 #include "depot-error.h"
 #include "rows.h"
 
+#define DEPTH_MAX 8
 #define DOUBTS_MAX 4	/* of one station about one package */
 
 typedef struct {
 	const char *station;
 	const DepotResult *result;
-	guint8 sha256[32];
+	guint8 sha256[32];	/* of the record */
+	guint8 id[32];		/* of what the chip has signed */
 	GPtrArray *items;
 	gboolean stored;
 	DepotState now;
@@ -21,8 +25,30 @@ typedef struct {
 
 typedef struct {
 	gboolean there, proven;
-	guint8 sha256[32];
+	guint8 id[32];
 } Stored;
+
+static void digest(const void *data, gsize len, guint8 out[32])
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	gsize size = 32;
+
+	g_checksum_update(sum, data, len);
+	g_checksum_get_digest(sum, out, &size);
+}
+
+/* What the chip has signed, or all of it where there is nothing: the rest is the station's to write. */
+static void identify(const char *record, guint8 out[32])
+{
+	g_autoptr(JsonObject) object =
+		ifpp_json_parse((IfppSpan){ (const guint8 *)record, strlen(record) }, DEPTH_MAX, NULL);
+	g_autoptr(GBytes) pir = object ? ifpp_json_get_base64(object, "pir", DEPOT_RECORD_MAX) : NULL;
+
+	if (pir)
+		digest(g_bytes_get_data(pir, NULL), g_bytes_get_size(pir), out);
+	else
+		digest(record, strlen(record), out);
+}
 
 static gboolean take_stored(const DbValue *row, guint n, gpointer user, GError **error)
 {
@@ -30,7 +56,8 @@ static gboolean take_stored(const DbValue *row, guint n, gpointer user, GError *
 
 	stored->there = TRUE;
 	stored->proven = row[1].num != 0;
-	return db_get_blob(&row[0], stored->sha256, 32) || rows_damaged("result", error);
+	identify(db_get_text(&row[0]), stored->id);
+	return TRUE;
 }
 
 static gboolean conflict(GError **error, const char *what)
@@ -53,7 +80,7 @@ static gboolean put_doubt(Db *db, Put *put, const DepotItem *item, const Stored 
 	if (stored->there && stored->proven)
 		return conflict(error, "another result of this package is on record, and proven");
 	if (!DB_RUN(db, "UPDATE doubt SET why = $3 WHERE key_id = $1 AND sha256 = $2", NULL, NULL, &changed, error,
-		    DB_B(r->key_id, 32), DB_B(put->sha256, 32), db_text(r->proof)))
+		    DB_B(r->key_id, 32), DB_B(put->id, 32), db_text(r->proof)))
 		return FALSE;
 	if (changed)
 		return TRUE;
@@ -66,7 +93,7 @@ static gboolean put_doubt(Db *db, Put *put, const DepotItem *item, const Stored 
 	return DB_RUN(db,
 		      "INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) "
 		      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", NULL, NULL, NULL, error, DB_B(r->key_id, 32),
-		      DB_B(put->sha256, 32), DB_B(r->eid, 16), db_text(put->station), db_text(r->record),
+		      DB_B(put->id, 32), DB_B(r->eid, 16), db_text(put->station), db_text(r->record),
 		      DB_I(r->state != DEPOT_BURNT), db_text(r->proof), DB_I(put->at)) &&
 	       rows_note(db, r->key_id, item->state, put->station, detail, put->at, error);
 }
@@ -79,7 +106,7 @@ static gboolean keep_attempt(Db *db, const Put *put, gint64 *changed, GError **e
 	return DB_RUN(db,
 		      "INSERT INTO attempt (key_id, sha256, record, station, at) VALUES ($1, $2, $3, $4, $5) "
 		      "ON CONFLICT (key_id, sha256) DO NOTHING", NULL, NULL, changed, error, DB_B(r->key_id, 32),
-		      DB_B(put->sha256, 32), db_text(r->record), db_text(put->station), DB_I(put->at));
+		      DB_B(put->id, 32), db_text(r->record), db_text(put->station), DB_I(put->at));
 }
 
 static gboolean keep_stored(Db *db, const DepotResult *r, GError **error)
@@ -90,12 +117,34 @@ static gboolean keep_stored(Db *db, const DepotResult *r, GError **error)
 		      DB_B(r->key_id, 32));
 }
 
+/* What was a doubt until now is none: the chip has signed it. One of before the upgrade is named by its whole record. */
+static gboolean drop_doubt(Db *db, const Put *put, GError **error)
+{
+	return DB_RUN(db, "DELETE FROM doubt WHERE key_id = $1 AND sha256 IN ($2, $3)", NULL, NULL, NULL, error,
+		      DB_B(put->result->key_id, 32), DB_B(put->id, 32), DB_B(put->sha256, 32));
+}
+
+/* The chip has refused the package and kept the key: nothing has ended. */
+static gboolean put_early(Db *db, Put *put, const DepotItem *item, GError **error)
+{
+	const DepotResult *r = put->result;
+	gint64 changed;
+
+	if (!drop_doubt(db, put, error) || !keep_attempt(db, put, &changed, error))
+		return FALSE;
+	put->stored = changed != 0;
+	return !changed || rows_note(db, r->key_id, item->state, put->station,
+				     "the chip refused it before it spent the key: it can be loaded again", put->at, error);
+}
+
 /* The chip has signed it: it ends the package, whoever brings it, and whatever was said of it before. */
 static gboolean put_proven(Db *db, Put *put, const DepotItem *item, const Stored *stored, GError **error)
 {
 	const DepotResult *r = put->result;
 	gint64 changed;
 
+	if (!drop_doubt(db, put, error))
+		return FALSE;
 	/* An attempt that failed, when one has succeeded or another failure is on record. */
 	if (stored->there && stored->proven && (r->state != DEPOT_INSTALLED || item->state == DEPOT_INSTALLED)) {
 		if (r->state == DEPOT_INSTALLED)
@@ -134,21 +183,14 @@ static gboolean put_result(Db *db, gpointer user, GError **error)
 	if (!item || memcmp(item->eid, r->eid, 16))
 		return rows_unknown(r->key_id, error);
 	put->now = item->state;
-	if (!DB_RUN(db, "SELECT sha256, proven FROM result WHERE key_id = $1", take_stored, &stored, NULL, error,
+	if (!DB_RUN(db, "SELECT record, proven FROM result WHERE key_id = $1", take_stored, &stored, NULL, error,
 		    DB_B(r->key_id, 32)))
 		return FALSE;
-	if (stored.there && stored.proven && !memcmp(stored.sha256, put->sha256, 32))
+	if (stored.there && stored.proven && !memcmp(stored.id, put->id, 32))
 		return TRUE;
-	return r->proven ? put_proven(db, put, item, &stored, error) : put_doubt(db, put, item, &stored, error);
-}
-
-static void digest(const void *data, gsize len, guint8 out[32])
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	gsize size = 32;
-
-	g_checksum_update(sum, data, len);
-	g_checksum_get_digest(sum, out, &size);
+	if (!r->proven)
+		return put_doubt(db, put, item, &stored, error);
+	return r->early ? put_early(db, put, item, error) : put_proven(db, put, item, &stored, error);
 }
 
 gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *result, gboolean *stored,
@@ -158,6 +200,7 @@ gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *
 	Put put = { .station = station, .result = result, .items = items };
 
 	digest(result->record, strlen(result->record), put.sha256);
+	identify(result->record, put.id);
 	if (!db_transaction(depot->db, put_result, &put, error))
 		return FALSE;
 	*stored = put.stored;
@@ -185,4 +228,33 @@ char *depot_result(Depot *depot, const guint8 key_id[32], char **proof, GError *
 	else
 		g_free(record[1]);
 	return record[0];
+}
+
+static void attempt_free(gpointer data)
+{
+	DepotAttempt *attempt = data;
+
+	g_free(attempt->record);
+	g_free(attempt);
+}
+
+static gboolean take_attempt(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	DepotAttempt *attempt = g_new0(DepotAttempt, 1);
+
+	g_ptr_array_add(user, attempt);
+	attempt->record = g_strdup(db_get_text(&row[1]));
+	return db_get_blob(&row[0], attempt->key_id, 32) || rows_damaged("attempt", error);
+}
+
+GPtrArray *depot_attempts(Depot *depot, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(attempt_free);
+
+	/* By way of the packages, since it is they that have an index by EID. */
+	if (!DB_RUN(depot->db,
+		    "SELECT a.key_id, a.record FROM package p JOIN attempt a ON a.key_id = p.key_id WHERE p.eid = $1 "
+		    "ORDER BY a.key_id, a.at", take_attempt, found, NULL, error, DB_B(eid, 16)))
+		return NULL;
+	return g_steal_pointer(&found);
 }
