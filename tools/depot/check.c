@@ -25,15 +25,6 @@ static void wrong(const Check *c, const guint8 key_id[32], const char *what)
 	c->tell(line, c->user);
 }
 
-static void digest(const void *data, gsize len, guint8 out[32])
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	gsize size = 32;
-
-	g_checksum_update(sum, data, len);
-	g_checksum_get_digest(sum, out, &size);
-}
-
 static gboolean check_bytes(const Check *c, const DepotItem *item, GError **error)
 {
 	g_autoptr(GError) local = NULL;
@@ -51,7 +42,7 @@ static gboolean check_bytes(const Check *c, const DepotItem *item, GError **erro
 		return TRUE;
 	}
 	data = g_bytes_get_data(bytes, &len);
-	digest(data, len, sum);
+	rows_sha256(data, len, sum);
 	c->totals->bytes += len;
 	if ((gint64)len != item->bytes || memcmp(sum, item->sha256, 32))
 		wrong(c, item->key_id, "has other bytes than were delivered");
@@ -98,7 +89,7 @@ static gboolean take_record(const DbValue *row, guint n, gpointer user, GError *
 	const char *text = db_get_text(&row[1]);
 
 	record->there = TRUE;
-	digest(text, strlen(text), record->sum);
+	rows_sha256(text, strlen(text), record->sum);
 	return db_get_blob(&row[0], record->sha256, 32) || rows_damaged("result", error);
 }
 

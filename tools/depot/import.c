@@ -7,6 +7,7 @@
 #include <package.h>
 
 #include "depot-error.h"
+#include "rows.h"
 
 #define BATCH 500	/* packages in a transaction: what is done again after a crash */
 
@@ -119,20 +120,17 @@ gboolean depot_import(Depot *depot, const char *file, IfppTrust *trust, const ch
 		      void (*progress)(const char *doing, guint done, guint all), ImportCount *count, GError **error)
 {
 	g_autoptr(IfppBundle) bundle = ifpp_bundle_open(file, trust, error);
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autoptr(GBytes) text = NULL;
 	g_autoptr(GError) local = NULL;
 	Import import = { .bundle = bundle, .operator = operator, .progress = progress };
 	gboolean done = FALSE;
-	gsize len = sizeof(import.id);
 
 	memset(count, 0, sizeof(*count));
 	if (!bundle)
 		return FALSE;
 	import.inventory = ifpp_bundle_inventory(bundle);
 	text = ifpp_inventory_format(import.inventory);
-	g_checksum_update(sum, g_bytes_get_data(text, NULL), g_bytes_get_size(text));
-	g_checksum_get_digest(sum, import.id, &len);
+	rows_sha256(g_bytes_get_data(text, NULL), g_bytes_get_size(text), import.id);
 	count->packages = import.inventory->items->len;
 	count->order = g_strdup(import.inventory->order);
 	if (!verify_all(&import, error) ||

@@ -28,15 +28,6 @@ typedef struct {
 	guint8 id[32];
 } Stored;
 
-static void digest(const void *data, gsize len, guint8 out[32])
-{
-	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
-	gsize size = 32;
-
-	g_checksum_update(sum, data, len);
-	g_checksum_get_digest(sum, out, &size);
-}
-
 /* What the chip has signed, or all of it where there is nothing: the rest is the station's to write. */
 static void identify(const char *record, guint8 out[32])
 {
@@ -45,9 +36,9 @@ static void identify(const char *record, guint8 out[32])
 	g_autoptr(GBytes) pir = object ? ifpp_json_get_base64(object, "pir", DEPOT_RECORD_MAX) : NULL;
 
 	if (pir)
-		digest(g_bytes_get_data(pir, NULL), g_bytes_get_size(pir), out);
+		rows_sha256(g_bytes_get_data(pir, NULL), g_bytes_get_size(pir), out);
 	else
-		digest(record, strlen(record), out);
+		rows_sha256(record, strlen(record), out);
 }
 
 static gboolean take_stored(const DbValue *row, guint n, gpointer user, GError **error)
@@ -199,7 +190,7 @@ gboolean depot_put_result(Depot *depot, const char *station, const DepotResult *
 	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(rows_item_free);
 	Put put = { .station = station, .result = result, .items = items };
 
-	digest(result->record, strlen(result->record), put.sha256);
+	rows_sha256(result->record, strlen(result->record), put.sha256);
 	identify(result->record, put.id);
 	if (!db_transaction(depot->db, put_result, &put, error))
 		return FALSE;

@@ -127,3 +127,12 @@ gboolean rows_put_aside(Db *db, const guint8 key_id[32], GError **error)
 		      DB_B(key_id, 32)) &&
 	       DB_RUN(db, "DELETE FROM doubt WHERE key_id = $1", NULL, NULL, NULL, error, DB_B(key_id, 32));
 }
+
+void rows_sha256(const void *data, gsize len, guint8 out[32])
+{
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	gsize size = 32;
+
+	g_checksum_update(sum, data, len);
+	g_checksum_get_digest(sum, out, &size);
+}

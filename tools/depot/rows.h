@@ -27,6 +27,8 @@ gboolean rows_had(Db *db, const char *station, const DepotItem *item, gint64 *ti
 gboolean rows_was_sent(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error);
 /* Move the doubts about a package to the attempts: they are settled, and kept. */
 gboolean rows_put_aside(Db *db, const guint8 key_id[32], GError **error);
+/* The name of a record, and the sum that a package is known by. */
+void rows_sha256(const void *data, gsize len, guint8 out[32]);
 /*
  * Does its lease run? One that ends later than the longest lease that is given out was made under a wrong
  * clock, and has ended.
