@@ -384,10 +384,7 @@ static guint messages_of(Act act)
 		relay_sim_result_clear(&result);
 	}
 	n = station_stat(station, "requests") - before;
-	if (act == AT_LOCK)
-		station_daemon_wait(station, 20000);
-	else
-		station_daemon_stop(station);
+	g_assert_cmpint(act == AT_LOCK ? station_daemon_wait(station, 20000) : station_daemon_stop(station), ==, 0);
 	station_free(station);
 	return n;
 }
@@ -407,8 +404,11 @@ static void assert_recovers(Station *station, Act act)
 	steps_clean(station);
 }
 
-/* The modem is pulled out at each message of a start, a load and a lock: said, with its exit code. */
-static void test_unplug_every_message(void)
+/*
+ * A start, a load and a lock, with @fault in the modem at each of their messages. @then sees to it that the daemon ends;
+ * @requests: how many the modem has had with that message.
+ */
+static void each_message(const char *fault, void (*then)(Station *station, Act act, gint64 requests))
 {
 	guint tried = 0;
 
@@ -418,30 +418,41 @@ static void test_unplug_every_message(void)
 		for (guint n = 1; n <= messages; n++, tried++) {
 			Station *station = station_new(world, 1);
 			g_autoptr(GPtrArray) packages = act == AT_LOAD ? station_seal(station, 1) : NULL;
-			int code, want;
+			gint64 before;
 
+			g_test_message("%s, message %u", act_names[act], n);
 			station_modem_start(station);
 			if (act != AT_START)
 				station_daemon_up(station);
-			station_fault(station, "qmi %u unplug", n);
+			before = station_stat(station, "requests");
+			station_fault(station, "qmi %u %s", n, fault);
 			begin(station, act, packages ? packages->pdata[0] : NULL);
 			if (act == AT_START && n == messages)	/* its last one, after the attach */
 				relay_sim_attach_of(station->sim, &station->daemon, 20000);
-			code = station_daemon_wait(station, 20000);
-			/* Locked, and its receipt stored: then there was nothing left to do. */
-			want = act == AT_LOCK && station_outbox(station, "lock.receipt") ? 0 : IFPP_EXIT_NO_DEVICE;
-			if (code != want)
-				g_test_message("%s, message %u: %d", act_names[act], n, code);
-			g_assert_cmpint(code, ==, want);
-			g_free(station_control(station, "plug"));
+			then(station, act, before + n);
 			if (act == AT_LOCK)	/* the kernel asks again for a lock that nobody answered */
 				station->sim->rec.state = IFPP_STATE_FACTORY;
 			assert_recovers(station, act);
 			station_free(station);
 		}
 	}
-	g_test_message("unplugged %u times", tried);
+	g_test_message("tried %u times", tried);
 	g_assert_cmpuint(tried, >, 30);
+}
+
+static void ends_and_returns(Station *station, Act act, gint64 requests)
+{
+	int code = station_daemon_wait(station, 20000);
+
+	/* Locked, and its receipt stored: then there was nothing left to do. */
+	g_assert_cmpint(code, ==, act == AT_LOCK && station_outbox(station, "lock.receipt") ? 0 : IFPP_EXIT_NO_DEVICE);
+	g_free(station_control(station, "plug"));
+}
+
+/* The modem is pulled out at each message of a start, a load and a lock: said, with its exit code. */
+static void test_unplug_every_message(void)
+{
+	each_message("unplug", ends_and_returns);
 }
 
 /* Locked, and gone before its profile is enabled: that is still to be done. */
@@ -482,6 +493,7 @@ static void test_port_breaks_at_end(void)
 	for (guint n = messages - 1; n <= messages; n++) {
 		Station *station = station_new(world, 1);
 		RelaySimResult result;
+		int code;
 
 		station_modem_start(station);
 		station_daemon_up(station);
@@ -491,7 +503,9 @@ static void test_port_breaks_at_end(void)
 		g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 		g_assert_cmpint(result.status, ==, 0);
 		relay_sim_result_clear(&result);
-		if (station_daemon_wait(station, 20000)) {
+		code = station_daemon_wait(station, 20000);
+		if (code) {
+			g_assert_cmpint(code, ==, IFPP_EXIT_NO_DEVICE);
 			station_daemon_up(station);
 			g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
 		}
@@ -500,47 +514,24 @@ static void test_port_breaks_at_end(void)
 	}
 }
 
+static void asked_twice(Station *station, Act act, gint64 requests)
+{
+	gint64 begun;
+
+	station_until(station, "requests", requests);
+	begun = g_get_monotonic_time();
+	kill(station->daemon, SIGTERM);
+	g_usleep(20000);
+	if (station->daemon)
+		kill(station->daemon, SIGTERM);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(g_get_monotonic_time() - begun, <, 12 * G_USEC_PER_SEC);
+}
+
 /* Who asks twice means it: the daemon ends in peace and at once, and its successor finds out what happened. */
 static void test_sigterm_twice(void)
 {
-	guint tried = 0;
-
-	for (Act act = AT_START; act < N_ACTS; act++) {
-		guint messages = messages_of(act);
-
-		for (guint n = 1; n <= messages; n++, tried++) {
-			Station *station = station_new(world, 1);
-			g_autoptr(GPtrArray) packages = act == AT_LOAD ? station_seal(station, 1) : NULL;
-			gint64 before, begun;
-			int code;
-
-			station_modem_start(station);
-			if (act != AT_START)
-				station_daemon_up(station);
-			before = station_stat(station, "requests");
-			station_fault(station, "qmi %u delay 300", n);
-			begin(station, act, packages ? packages->pdata[0] : NULL);
-			if (act == AT_START && n == messages)
-				relay_sim_attach_of(station->sim, &station->daemon, 20000);
-			station_until(station, "requests", before + n);
-			begun = g_get_monotonic_time();
-			kill(station->daemon, SIGTERM);
-			g_usleep(20000);
-			if (station->daemon)
-				kill(station->daemon, SIGTERM);
-			code = station_daemon_wait(station, 20000);
-			if (code)
-				g_test_message("%s, message %u: %d", act_names[act], n, code);
-			g_assert_cmpint(code, ==, 0);
-			g_assert_cmpint(g_get_monotonic_time() - begun, <, 12 * G_USEC_PER_SEC);
-			if (act == AT_LOCK)
-				station->sim->rec.state = IFPP_STATE_FACTORY;
-			assert_recovers(station, act);
-			station_free(station);
-		}
-	}
-	g_test_message("asked twice %u times", tried);
-	g_assert_cmpuint(tried, >, 30);
+	each_message("delay 300", asked_twice);
 }
 
 int main(int argc, char **argv)
