@@ -179,7 +179,9 @@ class Depot:
         return self('list', '--json', *args).objects()
 
     def states(self):
-        found = self('status', '--json', code=None).objects()[-1]
+        told = self('status', '--json', code=None)
+        expect(told.code in (0, 1), f'status: exit {told.code}: {told.err}')  # 1: something does not add up
+        found = told.objects()[-1]
         return {name: found[name] for name in ('free', 'reserved', 'sent', 'installed', 'failed', 'burnt') if found[name]}
 
     @contextlib.contextmanager
