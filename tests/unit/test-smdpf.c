@@ -732,7 +732,7 @@ static void csv_dialects(Fixture *f, gconstpointer data)
 {
 	static const char *const files[] = {
 		"ICCID,IMSI,Ki,OPc\n8949449999999990023,001010000000001,%s,%s\n",
-		"\xEF\xBB\xBF" "ICCID,IMSI,Ki,OPc\r\n8949449999999990023,001010000000001,%s,%s\r\n",
+		("\xEF\xBB\xBF" "ICCID,IMSI,Ki,OPc\r\n8949449999999990023,001010000000001,%s,%s\r\n"),
 		"ICCID;IMSI;Ki;OPc\r\n8949449999999990023;001010000000001;%s;%s",
 		"iccid\timsi\tk\topc\n8949449999999990023\t001010000000001\t%s\t%s\n",
 		"\xEF\xBB\xBF\"ICCID\";\"IMSI\";\"Ki\";\"OPc\"\r\n\"8949449999999990023\";\"001010000000001\";\"%s\";\"%s\"\r\n\r\n",
