@@ -17,6 +17,7 @@
 #include "modem-qmi.h"
 #include "netlink.h"
 #include "notify.h"
+#include "options.h"
 #include "relay.h"
 #include "selftest.h"
 #include "start.h"
@@ -424,7 +425,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!g_option_context_parse(context, &argc, &argv, &error)) {
+	if (!ifpp_options_none_empty(argc, argv, &error) || !g_option_context_parse(context, &argc, &argv, &error)) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s", error->message);
 
 		return ifpp_error_exit("ifppd", usage);

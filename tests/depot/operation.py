@@ -713,6 +713,10 @@ def makes_its_directory(build):
     where = os.path.join(work, f'{build}-new')
     Depot(build, os.path.join(where, 'depot.db'))('import', 'line-7.ifppd', '--trust', 'trust')
     Depot(build, os.path.join(where, 'no', 'such', 'depot.db'))('init', code=9, says='no')
+    # what SQLite would keep in memory is no depot
+    Depot(build, '')('import', 'line-7.ifppd', '--trust', 'trust', code=2, says='an empty argument')
+    for url in ':memory:', 'sqlite:', 'sqlite::memory:':
+        Depot(build, url)('import', 'line-7.ifppd', '--trust', 'trust', code=9, says='is no database')
 
 
 def operate(test, build, kind, fresh, server=None):

@@ -1701,6 +1701,30 @@ static void requester_fails_closed(Fixture *f, gconstpointer data)
 	must("%s verify-report --home home --signature r.sig report.json", smdpf);
 }
 
+/* A variable of a script that is not set is no name of anything. */
+static void empty_arguments(Fixture *f, gconstpointer data)
+{
+	static const char *const lines[] = {
+		"init --home ", "init --home=", "seal --home home --pin-file pin --euicc data --out ", "verify-report --home home ",
+		"ledger check --home ", ""
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(lines); i++) {
+		g_auto(GStrv) words = g_strsplit(lines[i], " ", -1);
+		g_autoptr(GPtrArray) argv = g_ptr_array_new();
+
+		g_ptr_array_add(argv, smdpf);
+		for (guint w = 0; words[w] && (*words[w] || w); w++)
+			g_ptr_array_add(argv, words[w]);
+		if (!words[0])
+			g_ptr_array_add(argv, (char *)"");
+		g_ptr_array_add(argv, NULL);
+		g_assert_cmpint(run_with(new_session, (char **)argv->pdata), ==, IFPP_EXIT_USAGE);
+		g_assert_nonnull(strstr(err_text, words[0] ? "an empty argument" : "no such command"));
+	}
+	g_assert_false(g_file_test("smdpf.conf", G_FILE_TEST_EXISTS));
+}
+
 /* ^C at the question for the PIN. */
 static void pin_interrupted(Fixture *f, gconstpointer data)
 {
@@ -2182,6 +2206,7 @@ int main(int argc, char **argv)
 	ADD("clone_exit_6", clone_exit_6, NULL);
 	ADD("expired_report", expired_report, NULL);
 	ADD("requester_fails_closed", requester_fails_closed, NULL);
+	ADD("empty_arguments", empty_arguments, NULL);
 	ADD("token/interrupted", pin_interrupted, NULL);
 	ADD("content_is_the_order", content_is_the_order, NULL);
 	ADD("protect", protect, NULL);

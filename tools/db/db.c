@@ -32,6 +32,11 @@ Db *db_open(const char *url, gboolean create, GError **error)
 		return db_postgres_open(url, error);
 	if (g_str_has_prefix(url, "sqlite:"))
 		url += strlen("sqlite:");
+	/* These are SQLite's names for a database that is gone when it is closed. */
+	if (!*url || g_str_equal(url, ":memory:")) {
+		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "\"%s\" is no database: give a file or a postgresql: URL", url);
+		return NULL;
+	}
 	return db_sqlite_open(url, create, error);
 }
 

@@ -4,6 +4,7 @@
 #include "explain.h"
 
 #include <locale.h>
+#include <options.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +63,7 @@ static int run(Ctl *ctl, int argc, char **argv, GError **error)
 	g_option_context_add_main_entries(context, entries, NULL);
 	/* What follows the command belongs to the command. */
 	g_option_context_set_strict_posix(context, TRUE);
-	if (!g_option_context_parse(context, &argc, &argv, error))
+	if (!ifpp_options_none_empty(argc, argv, error) || !g_option_context_parse(context, &argc, &argv, error))
 		return 0;
 	if (version) {
 		printf("ifppctl %s\n", IFPP_VERSION);

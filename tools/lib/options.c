@@ -2,6 +2,7 @@
 #include "options.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "error.h"
 
@@ -9,6 +10,20 @@ gboolean ifpp_usage_error(GError **error, const char *what)
 {
 	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, what);
 	return FALSE;
+}
+
+gboolean ifpp_options_none_empty(int argc, char **argv, GError **error)
+{
+	for (int i = 1; i < argc; i++) {
+		gsize len = strlen(argv[i]);
+
+		if (len && !(g_str_has_prefix(argv[i], "--") && argv[i][len - 1] == '='))
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s%s: an empty argument, as of a variable that is not set",
+			    len || i == 1 ? "" : "after ", len ? argv[i] : argv[i - 1]);
+		return FALSE;
+	}
+	return TRUE;
 }
 
 gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const char *summary, int *argc,
@@ -19,6 +34,8 @@ gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const cha
 
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
+	if (!ifpp_options_none_empty(*argc, *argv, error))
+		return FALSE;
 	if (!g_option_context_parse(context, argc, argv, &inner))
 		return ifpp_usage_error(error, inner->message);
 	if (n_args >= 0 && *argc - 1 != n_args)

@@ -38,6 +38,17 @@ typedef struct {
 int ifpp_options_main(const char *program, const char *usage, const IfppCommand *commands,
 		      int (*fail)(const GError *error), int argc, char **argv);
 
+/**
+ * ifpp_options_none_empty() - refuse a command line with an empty argument
+ * @argc: as main()'s
+ * @argv: likewise
+ * @error: IFPP_ERROR_USAGE, with the argument before it
+ *
+ * No option and no command here has a use for one. An empty name of a directory would mean the current one, an empty
+ * name of a database one that is gone when it is closed. ifpp_options_parse() asks this itself.
+ */
+gboolean ifpp_options_none_empty(int argc, char **argv, GError **error);
+
 /* Set IFPP_ERROR_USAGE and return FALSE. */
 gboolean ifpp_usage_error(GError **error, const char *what);
 
