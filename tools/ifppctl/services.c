@@ -117,6 +117,7 @@ GPtrArray *ctl_services(guint more, GError **error)
 		g_autoptr(CtlService) service = NULL;
 		g_autoptr(GError) local = NULL;
 		g_autofree char *device = NULL;
+		GStatBuf st;
 
 		if (!waiting && !exited && !starting && !g_str_equal(active, "failed"))
 			continue;
@@ -131,9 +132,9 @@ GPtrArray *ctl_services(guint more, GError **error)
 		/* One that starts for the first time reads everything as it is now. */
 		if (starting && service->tries < 2)
 			continue;
-		/* Nobody mends what is not plugged in any more. */
+		/* Nobody mends what is not plugged in any more. access() fails where DevicePolicy= keeps the node away, stat() does not. */
 		device = g_build_filename("/dev", service->node, NULL);
-		if (g_file_test(device, G_FILE_TEST_EXISTS))
+		if (!g_stat(device, &st))
 			g_ptr_array_add(services, g_steal_pointer(&service));
 	}
 	return g_steal_pointer(&services);
