@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "connections.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "depot-error.h"
 
@@ -11,6 +14,8 @@
 #define HANDSHAKE_SECONDS 5
 #define CHECK_AGAIN_US (60 * G_USEC_PER_SEC)
 #define REFUSED_A_SECOND 20	/* lines of the log about handshakes */
+#define LINGER_SECONDS 5
+#define LINGER_READS 16		/* of a buffer, in one sweep */
 
 /* What a station may still ask: fills up with time. */
 typedef struct {
@@ -31,6 +36,12 @@ typedef struct {
 	GList link;		/* of those that were not greeted */
 } Connection;
 
+/* A refused client's socket, which is still open for what the client sends. */
+typedef struct {
+	int fd;
+	gint64 until;
+} Lingering;
+
 struct _Connections {
 	ConnectionLimits limits;
 	GMutex lock;		/* of all that follows */
@@ -38,9 +49,15 @@ struct _Connections {
 	GHashTable *sessions;	/* session -> Connection */
 	GHashTable *stations;	/* name -> Bucket */
 	GQueue waiting;		/* without a handshake, the oldest first */
+	GArray *lingering;	/* of Lingering, the oldest first */
 	gint64 told_at;
 	guint told;		/* in that second */
 };
+
+static void close_lingering(gpointer data)
+{
+	close(((Lingering *)data)->fd);
+}
 
 /* The one server of the process: callbacks of GnuTLS bring nothing but a session. */
 static Connections *the_connections;
@@ -55,6 +72,8 @@ Connections *connections_new(const ConnectionLimits *limits, Tls *tls)
 	all->stations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_mutex_init(&all->lock);
 	g_queue_init(&all->waiting);
+	all->lingering = g_array_new(FALSE, FALSE, sizeof(Lingering));
+	g_array_set_clear_func(all->lingering, close_lingering);
 	the_connections = all;
 	return all;
 }
@@ -66,6 +85,7 @@ void connections_free(Connections *all)
 	the_connections = NULL;
 	g_hash_table_unref(all->sessions);
 	g_hash_table_unref(all->stations);
+	g_array_unref(all->lingering);
 	g_mutex_clear(&all->lock);
 	tls_unref(all->tls);
 	g_free(all);
@@ -142,6 +162,50 @@ static void no_longer_waiting(Connection *connection)
 	}
 }
 
+/* As many may linger, or be without a handshake. */
+static guint places(const Connections *all)
+{
+	return MAX(all->limits.max / 4, 4);
+}
+
+/*
+ * With TLS 1.3 a client takes itself for accepted and sends its request before it reads the alert. A socket that is
+ * closed with that unread is reset, and the client hears of the reset instead. So it stays open behind libmicrohttpd's
+ * back until the client closes.
+ */
+static void linger(Connection *connection)
+{
+	Connections *all = connection->all;
+	Lingering lingering = {
+		.fd = fcntl(connection->fd, F_DUPFD_CLOEXEC, 0),
+		.until = g_get_monotonic_time() + LINGER_SECONDS * G_USEC_PER_SEC,
+	};
+
+	if (lingering.fd < 0)
+		return;
+	g_mutex_lock(&all->lock);
+	if (all->lingering->len >= places(all))
+		g_array_remove_index(all->lingering, 0);
+	g_array_append_val(all->lingering, lingering);
+	g_mutex_unlock(&all->lock);
+}
+
+/* Is it over, by its end or its time? What the client sends is not looked at. */
+static gboolean lingered(const Lingering *lingering, gint64 now)
+{
+	char unread[4096];
+
+	for (guint i = 0; i < LINGER_READS && now < lingering->until; i++) {
+		ssize_t n = recv(lingering->fd, unread, sizeof(unread), MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return FALSE;
+		if (n <= 0)
+			return TRUE;
+	}
+	return now >= lingering->until;
+}
+
 /*
  * Whoever is of our CA gets as far as HTTP, where it can be told in words why it may not ask; a stranger
  * gets no TLS.
@@ -164,6 +228,7 @@ static int verify(gnutls_session_t session)
 		tell_refused(connection, station, why);
 		/* libmicrohttpd closes without a word. */
 		gnutls_alert_send(session, GNUTLS_AL_FATAL, GNUTLS_A_UNKNOWN_CA);
+		linger(connection);
 		return GNUTLS_E_CERTIFICATE_ERROR;
 	}
 	g_mutex_lock(&connection->all->lock);
@@ -210,7 +275,7 @@ static void opened(Connections *all, struct MHD_Connection *c, void **context)
 	connection->link.data = connection;
 	g_queue_push_tail_link(&all->waiting, &connection->link);
 	/* The newest is the likeliest to be a station: the oldest gives its place up. */
-	if (all->waiting.length > MAX(all->limits.max / 4, 4)) {
+	if (all->waiting.length > places(all)) {
 		Connection *oldest = all->waiting.head->data;
 
 		no_longer_waiting(oldest);
@@ -338,6 +403,10 @@ void connections_sweep(Connections *all)
 
 		if (now - connection->since > (gint64)limit * G_USEC_PER_SEC)
 			shutdown(connection->fd, SHUT_RDWR);
+	}
+	for (guint i = all->lingering->len; i--;) {
+		if (lingered(&g_array_index(all->lingering, Lingering, i), now))
+			g_array_remove_index(all->lingering, i);
 	}
 	g_mutex_unlock(&all->lock);
 }
