@@ -6,6 +6,7 @@
 #include <netlink/genl/genl.h>
 #include <netlink/msg.h>
 
+#include "module.h"
 #include "netlink.h"
 
 static const guint8 key_id[IFPP_KEY_ID_LEN] = { 0xAB, 1, 2, 3 };
@@ -156,6 +157,52 @@ static void test_names(void)
 	g_assert_cmpstr(ifpp_state_name(5), ==, "UNKNOWN");
 }
 
+static void put(const char *root, const char *path, const char *text)
+{
+	g_autofree char *name = g_strconcat(root, path, NULL), *dir = g_path_get_dirname(name);
+
+	g_assert_cmpint(g_mkdir_with_parents(dir, 0700), ==, 0);
+	g_assert_true(g_file_set_contents(name, text, -1, NULL));
+}
+
+static void advises(const char *root, const char *release, const char *what)
+{
+	g_autofree char *advice = ifpp_module_advice(root, release);
+
+	if (!strstr(advice, what))
+		g_error("'%s' does not say '%s'", advice, what);
+}
+
+/* No driver: why, as far as the machine tells. */
+static void test_advice(void)
+{
+	g_autofree char *root = g_dir_make_tmp("ifpp-module-XXXXXX", NULL);
+	const char *const argv[] = { "rm", "-rf", root, NULL };
+	static const char *const open[] = { "none [integrity] confidentiality\n", "none integrity [confidentiality]\n" };
+
+	/* a container does not see the modules */
+	advises(root, "6.12.1", "modprobe ifpp");
+	put(root, "/lib/modules/6.12.1/modules.dep", "kernel/drivers/net/ifpp.ko.d/other.ko: kernel/lib/ifpp.ko\n");
+	advises(root, "6.12.1", "linux-headers-6.12.1");
+	put(root, "/lib/modules/6.1.0-40/modules.dep", "");
+	advises(root, "6.1.0-40", "needs Linux 6.6");
+	put(root, "/lib/modules/5.15/modules.dep", "");
+	advises(root, "5.15", "needs Linux 6.6");
+	put(root, "/lib/modules/6.12.1/modules.dep", "kernel/lib/a.ko:\nupdates/dkms/ifpp.ko.xz: kernel/lib/a.ko\n");
+	advises(root, "6.12.1", "modprobe ifpp loads it");
+	put(root, "/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+	put(root, "/sys/module/module/parameters/sig_enforce", "N\n");
+	advises(root, "6.12.1", "modprobe ifpp loads it");
+	for (guint i = 0; i < G_N_ELEMENTS(open); i++) {
+		put(root, "/sys/kernel/security/lockdown", open[i]);
+		advises(root, "6.12.1", "mokutil --import");
+	}
+	put(root, "/sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+	put(root, "/sys/module/module/parameters/sig_enforce", "Y\n");
+	advises(root, "6.12.1", "mokutil --import");
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, NULL, NULL, NULL, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -163,5 +210,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/netlink/host-load-tamper", test_others);
 	g_test_add_func("/netlink/unsound", test_unsound);
 	g_test_add_func("/netlink/names", test_names);
+	g_test_add_func("/netlink/module_rejected_is_told", test_advice);
 	return g_test_run();
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "netlink.h"
 #include "error.h"
+#include "module.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <netlink/netlink.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 /* Room for the events of a full station between two turns of a busy main loop. */
@@ -270,7 +272,10 @@ IfppNetlink *ifpp_netlink_new(GError **error)
 	setsockopt(nl_socket_get_fd(nl->request), SOL_NETLINK, NETLINK_EXT_ACK, &on, sizeof(on));
 	nl->family = genl_ctrl_resolve(nl->request, IFPP_FAMILY_NAME);
 	if (nl->family < 0) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the ifpp driver: it is not loaded; modprobe ifpp loads it");
+		struct utsname kernel;
+		g_autofree char *advice = ifpp_module_advice("", uname(&kernel) == 0 ? kernel.release : "");
+
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "the ifpp driver: it is not loaded; %s", advice);
 		return NULL;
 	}
 	return g_steal_pointer(&nl);
