@@ -16,43 +16,12 @@ import subprocess
 import threading
 import time
 
+import units
+from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
 from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
                    work)
 
 IDENTITY = ('--cert', 'one.pem', '--key', 'one.key', '--ca', 'server-ca.pem')
-
-
-def stocked(build, url):
-    depot = Depot(build, url)
-    depot('import', 'line-7.ifppd', '--trust', 'trust')
-    return depot
-
-
-def status(depot, code=0):
-    lines = depot('status', '--json', code=code).objects()
-    return lines[-1], [line['what'] for line in lines[:-1]]
-
-
-def unsigned(chip, key, code=-5):
-    return {'format': 'ifpp-result', 'version': 1, 'eid': chip,
-            'result': {'key_id': key, 'status': code, 'reason': 0, 'pir': None}}
-
-
-def fetched(station, chip):
-    """Claim a chip and fetch its packages: key -> file."""
-    files = {}
-    for package in station.json('POST', '/v1/claims', {'eid': chip})['packages']:
-        key = package['key_id']
-        files[key] = os.path.join(work, f'fetched-{key[:16]}.ifpp')
-        answer, data = station.ask('GET', '/v1/packages/' + key)
-        expect(answer.status == 200, answer.status)
-        with open(files[key], 'wb') as file:
-            file.write(data)
-    return files
-
-
-def fresh_chip(chip):
-    shutil.copy(os.path.join(work, chip + '.mem.new'), os.path.join(work, chip + '.mem'))
 
 
 def rogue_station_burns_nothing(build, url):
@@ -164,13 +133,6 @@ def disproved_is_undone(build, url):
         # an attempt that failed and one that succeeded: both are kept, and the success counts
         expect(depot.list('--key', other)[0]['state'] == 'sent', 'the other one')
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
-
-
-def chip_data(chip):
-    """What a chip exports, before it is locked."""
-    with open(os.path.join(work, 'data', chip + '.euicc'), 'rb') as file:
-        data = base64.b64encode(file.read()).decode()
-    return {'format': 'ifpp-chip', 'version': 1, 'eid': chip, 'euicc_data': data, 'lock': None}
 
 
 def attempts_both_kept(build, url):
@@ -350,8 +312,8 @@ def version_1_is_carried_over(build, url):
     expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
     expect(status(depot, code=1) == (counted, told), 'carried over twice')
     with sqlite3.connect(old) as db:
-        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (2,), 'version')
-        db.execute("UPDATE depot SET value = 3 WHERE name = 'version'")
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (3,), 'version')
+        db.execute("UPDATE depot SET value = 4 WHERE name = 'version'")
     depot('status', code=9, says='use a newer one')
 
 
@@ -748,8 +710,19 @@ def operate(test, build, kind, fresh, server=None):
                 subprocess.run(['psql', '-Atq', url, '-c', sql], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=work)
         return execute
 
+    def rows_of(url):
+        def rows(sql):
+            if not server:
+                with sqlite3.connect(url) as db:
+                    return db.execute(sql).fetchall()
+            told = subprocess.run(['psql', '-Atq', url, '-c', f"SELECT row_to_json(r) FROM ({sql}) r"], check=True,
+                                  capture_output=True, text=True, env=environment, cwd=work).stdout
+            return [tuple(json.loads(line).values()) for line in told.splitlines()]
+        return rows
+
     test('rogue_station_burns_nothing', rogue_station_burns_nothing, build, fresh('rogue'))
     test('what is disproved is undone', disproved_is_undone, build, fresh('disproved'))
+    units.operate(test, build, fresh, execute_on, rows_of)
     test('attempts_both_kept', attempts_both_kept, build, fresh('attempts'))
     test('restored_depot_gets_results', restored_depot_gets_results, build, fresh('lost'), fresh)
     url = fresh('clock')

@@ -34,13 +34,17 @@ static const Table tables[] = {
 	      "key_id", "$2", "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14", 14, 1),
 	TABLE("content", "key_id, package", "key_id", "$2", "$1, $2", 2, 1),
 	TABLE("history", "key_id, seq, at, state, station, detail", "key_id, seq", "$2, $3", "$1, $2, $3, $4, $5, $6", 6, 2),
-	TABLE("result", "key_id, eid, sha256, record, proven, proof, station, at", "key_id", "$2",
-	      "$1, $2, $3, $4, $5, $6, $7, $8", 8, 1),
+	TABLE("result",
+	      "key_id, eid, sha256, record, proven, proof, station, at, imei, model, firmware, serial, usb_path, "
+	      "board_serial, work_order",
+	      "key_id", "$2", "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15", 15, 1),
 	TABLE("attempt", "key_id, sha256, record, station, at", "key_id, sha256", "$2, $3", "$1, $2, $3, $4, $5", 5, 2),
 	TABLE("doubt", "key_id, sha256, eid, station, record, signed, why, at", "key_id, sha256", "$2, $3",
 	      "$1, $2, $3, $4, $5, $6, $7, $8", 8, 2),
 	TABLE("chip", "eid, euicc_data, euicc_proven, lock_record, lock_proven, proof, station, at", "eid", "$2",
 	      "$1, $2, $3, $4, $5, $6, $7, $8", 8, 1),
+	TABLE("unit", "eid, imei, model, firmware, serial, usb_path, station, board_serial, work_order, at", "eid", "$2",
+	      "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10", 10, 1),
 	TABLE("station", "name, batches, quota, revoked, added", "name", "$2", "$1, $2, $3, $4, $5", 5, 1),
 };
 

@@ -15,6 +15,7 @@
 #define IFPP_DEPOT_H
 
 #include <bundle.h>
+#include <unit.h>
 
 #include "db.h"
 
@@ -155,6 +156,7 @@ GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);
  * @early: FAILED before the key was spent: an attempt that ends nothing, the package can be loaded again
  * @proven: the chip's own certificate proves it
  * @proof: "proven", or why it is not
+ * @unit: as the record has it; the only thing of this that is owned
  */
 typedef struct {
 	guint8 eid[16], key_id[32];
@@ -163,7 +165,11 @@ typedef struct {
 	gboolean early;
 	gboolean proven;
 	const char *proof;
+	IfppUnit unit;
 } DepotResult;
+
+void depot_result_clear(DepotResult *result);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DepotResult, depot_result_clear)
 
 /**
  * depot_put_result() - keep a result; the same twice is one
@@ -207,6 +213,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DepotChip, depot_chip_free)
 
 /* NULL without an error: nothing is known of it. */
 DepotChip *depot_chip(Depot *depot, const guint8 eid[16], GError **error);
+/* What was told last of the unit that the chip is in. FALSE without an error: nothing was. */
+gboolean depot_unit(Depot *depot, const guint8 eid[16], IfppUnit *unit, GError **error);
 /* Only what is new and not worse than what is there; UNKNOWN: no package is for this chip. */
 gboolean depot_put_chip(Depot *depot, const char *station, const DepotChip *chip, gboolean *stored, GError **error);
 

@@ -97,6 +97,7 @@ static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object,
 	g_autoptr(GError) local = NULL;
 	gint64 status, reason;
 
+	ifpp_json_get_unit(object, &result->unit);
 	if (!ifpp_json_get_int(object, "status", G_MININT32, 0, &status) ||
 	    !ifpp_json_get_int(object, "reason", 0, G_MAXUINT32, &reason))
 		return wrong(error, "status or reason: not numbers of a result");
@@ -148,7 +149,7 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 {
 	g_autofree char *record = NULL, *proof = NULL;
 	DepotState now;
-	DepotResult result = {};
+	g_auto(DepotResult) result = {};
 	g_autoptr(JsonObject) whole = load(text, "ifpp-result", 2, result.eid, error);
 	JsonObject *object;
 
@@ -181,7 +182,7 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
  */
 static gboolean prove_again(Depot *depot, IfppTrust *trust, const DepotDoubt *doubt, GError **error)
 {
-	DepotResult result = { .record = doubt->record };
+	g_auto(DepotResult) result = { .record = doubt->record };
 	g_autoptr(JsonObject) object =
 		ifpp_json_parse((IfppSpan){ (const guint8 *)doubt->record, strlen(doubt->record) }, DEPTH_MAX, error);
 	g_autofree char *proof = NULL;

@@ -86,6 +86,7 @@ static gboolean put_doubt(Db *db, Put *put, const DepotItem *item, const Stored 
 		      "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", NULL, NULL, NULL, error, DB_B(r->key_id, 32),
 		      DB_B(put->id, 32), DB_B(r->eid, 16), db_text(put->station), db_text(r->record),
 		      DB_I(r->state != DEPOT_BURNT), db_text(r->proof), DB_I(put->at)) &&
+	       rows_note_unit(db, r->eid, &r->unit, put->station, FALSE, put->at, error) &&
 	       rows_note(db, r->key_id, item->state, put->station, detail, put->at, error);
 }
 
@@ -124,14 +125,17 @@ static gboolean put_early(Db *db, Put *put, const DepotItem *item, GError **erro
 	if (!drop_doubt(db, put, error) || !keep_attempt(db, put, &changed, error))
 		return FALSE;
 	put->stored = changed != 0;
-	return !changed || rows_note(db, r->key_id, item->state, put->station,
-				     "the chip refused it before it spent the key: it can be loaded again", put->at, error);
+	return !changed ||
+	       (rows_note_unit(db, r->eid, &r->unit, put->station, TRUE, put->at, error) &&
+		rows_note(db, r->key_id, item->state, put->station,
+			  "the chip refused it before it spent the key: it can be loaded again", put->at, error));
 }
 
 /* The chip has signed it: it ends the package, whoever brings it, and whatever was said of it before. */
 static gboolean put_proven(Db *db, Put *put, const DepotItem *item, const Stored *stored, GError **error)
 {
 	const DepotResult *r = put->result;
+	char *const *unit = r->unit.field;
 	gint64 changed;
 
 	if (!drop_doubt(db, put, error))
@@ -150,11 +154,17 @@ static gboolean put_proven(Db *db, Put *put, const DepotItem *item, const Stored
 	put->stored = TRUE;
 	put->now = r->state;
 	return DB_RUN(db,
-		      "INSERT INTO result (key_id, eid, sha256, record, proven, proof, station, at) "
-		      "VALUES ($1, $2, $3, $4, 1, $5, $6, $7) ON CONFLICT (key_id) DO UPDATE SET sha256 = $3, record = $4, "
-		      "proven = 1, proof = $5, station = $6, at = $7",
+		      "INSERT INTO result (key_id, eid, sha256, record, proven, proof, station, at, imei, model, firmware, "
+		      "serial, usb_path, board_serial, work_order) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, "
+		      "$12, $13, $14) ON CONFLICT (key_id) DO UPDATE SET sha256 = $3, record = $4, proven = 1, proof = $5, "
+		      "station = $6, at = $7, imei = $8, model = $9, firmware = $10, serial = $11, usb_path = $12, "
+		      "board_serial = $13, work_order = $14",
 		      NULL, NULL, NULL, error, DB_B(r->key_id, 32), DB_B(r->eid, 16), DB_B(put->sha256, 32),
-		      db_text(r->record), db_text(r->proof), db_text(put->station), DB_I(put->at)) &&
+		      db_text(r->record), db_text(r->proof), db_text(put->station), DB_I(put->at),
+		      db_text(unit[IFPP_UNIT_IMEI]), db_text(unit[IFPP_UNIT_MODEL]), db_text(unit[IFPP_UNIT_FIRMWARE]),
+		      db_text(unit[IFPP_UNIT_SERIAL]), db_text(unit[IFPP_UNIT_USB_PATH]),
+		      db_text(unit[IFPP_UNIT_BOARD_SERIAL]), db_text(unit[IFPP_UNIT_WORK_ORDER])) &&
+	       rows_note_unit(db, r->eid, &r->unit, put->station, TRUE, put->at, error) &&
 	       rows_note(db, r->key_id, r->state, put->station, r->proof, put->at, error) &&
 	       rows_set_state(db, r->key_id, r->state, item->station ? item->station : put->station, 0, put->at, error) &&
 	       rows_put_aside(db, r->key_id, error);

@@ -39,6 +39,12 @@ gboolean rows_is_held(const DepotItem *item);
 
 gboolean rows_set_state(Db *db, const guint8 key_id[32], DepotState state, const char *station, gint64 lease,
 			gint64 at, GError **error);
+/*
+ * Note the identity of a unit as @station tells it. @newest: it takes the place of what was told before, else it
+ * only counts when nothing was.
+ */
+gboolean rows_note_unit(Db *db, const guint8 eid[16], const IfppUnit *unit, const char *station, gboolean newest,
+			gint64 at, GError **error);
 /* Add a line to the history. */
 gboolean rows_note(Db *db, const guint8 key_id[32], DepotState state, const char *station, const char *detail,
 		   gint64 at, GError **error);

@@ -6,7 +6,7 @@
 
 #include "rows.h"
 
-#define VERSION 2
+#define VERSION 3
 
 /*
  * Types that both engines know by the same name. Numbers are BIGINT, times Unix ms, bytes BYTEA.
@@ -30,7 +30,8 @@ static const char *const schema[] = {
 	"CREATE TABLE IF NOT EXISTS history (key_id BYTEA NOT NULL, seq BIGINT NOT NULL, at BIGINT NOT NULL, "
 	"state BIGINT NOT NULL, station TEXT, detail TEXT NOT NULL, PRIMARY KEY (key_id, seq))",
 	"CREATE TABLE IF NOT EXISTS result (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, sha256 BYTEA NOT NULL, "
-	"record TEXT NOT NULL, proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL)",
+	"record TEXT NOT NULL, proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL, "
+	"imei TEXT, model TEXT, firmware TEXT, serial TEXT, usb_path TEXT, board_serial TEXT, work_order TEXT)",
 	"CREATE TABLE IF NOT EXISTS chip (eid BYTEA PRIMARY KEY, euicc_data BYTEA, euicc_proven BIGINT NOT NULL, "
 	"lock_record TEXT, lock_proven BIGINT NOT NULL, proof TEXT NOT NULL, station TEXT, at BIGINT NOT NULL)",
 	/* Since version 2. */
@@ -44,6 +45,12 @@ static const char *const schema[] = {
 	/* Records that others have taken the place of: nothing that was signed is thrown away. */
 	"CREATE TABLE IF NOT EXISTS attempt (key_id BYTEA NOT NULL, sha256 BYTEA NOT NULL, record TEXT NOT NULL, "
 	"station TEXT, at BIGINT NOT NULL, PRIMARY KEY (key_id, sha256))",
+	/* Since version 3: the newest identity of a unit; its records have theirs. */
+	"CREATE TABLE IF NOT EXISTS unit (eid BYTEA PRIMARY KEY, imei TEXT, model TEXT, firmware TEXT, serial TEXT, "
+	"usb_path TEXT, station TEXT, board_serial TEXT, work_order TEXT, at BIGINT NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS unit_imei ON unit (imei)",
+	"CREATE INDEX IF NOT EXISTS unit_serial ON unit (serial)",
+	"CREATE INDEX IF NOT EXISTS unit_board_serial ON unit (board_serial)",
 };
 
 /*
@@ -58,7 +65,18 @@ static const char *const from_1_to_2[] = {
 	 "FROM history h WHERE h.key_id = d.key_id), d.at, 2, d.station, 'in doubt since the upgrade' FROM doubt d"),
 	"UPDATE package SET state = 2, lease = 0 WHERE key_id IN (SELECT key_id FROM doubt)",
 	"DELETE FROM result WHERE proven = 0 AND key_id IN (SELECT key_id FROM doubt)",
-	"UPDATE depot SET value = 2 WHERE name = 'version'",
+};
+
+/* Nobody told an identity before. */
+static const char *const from_2_to_3[] = {
+	"ALTER TABLE result ADD COLUMN imei TEXT",
+	"ALTER TABLE result ADD COLUMN model TEXT",
+	"ALTER TABLE result ADD COLUMN firmware TEXT",
+	"ALTER TABLE result ADD COLUMN serial TEXT",
+	"ALTER TABLE result ADD COLUMN usb_path TEXT",
+	"ALTER TABLE result ADD COLUMN board_serial TEXT",
+	"ALTER TABLE result ADD COLUMN work_order TEXT",
+	"UPDATE depot SET value = 3 WHERE name = 'version'",
 };
 
 static gint64 random_number(void)
@@ -92,6 +110,8 @@ static gboolean make_tables(Db *db, gpointer user, GError **error)
 	if (!run_all(db, schema, G_N_ELEMENTS(schema), error) || !get_version(db, &version, error))
 		return FALSE;
 	if (version == 1 && !run_all(db, from_1_to_2, G_N_ELEMENTS(from_1_to_2), error))
+		return FALSE;
+	if (version && version < 3 && !run_all(db, from_2_to_3, G_N_ELEMENTS(from_2_to_3), error))
 		return FALSE;
 	return set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", VERSION,
 			error) &&

@@ -126,6 +126,14 @@ GBytes *ifpp_json_get_base64(JsonObject *object, const char *name, gsize max)
 	return g_str_equal(again, text) ? g_bytes_new_take(g_steal_pointer(&raw), len) : NULL;
 }
 
+void ifpp_json_get_unit(JsonObject *object, IfppUnit *unit)
+{
+	JsonObject *told = ifpp_json_get_object(object, "unit");
+
+	for (guint i = 0; told && i < IFPP_UNIT_FIELDS; i++)
+		ifpp_unit_set(unit, i, ifpp_json_get_string(told, ifpp_unit_names[i]));
+}
+
 JsonBuilder *ifpp_json_new(const char *type)
 {
 	JsonBuilder *b = json_builder_new();
@@ -180,6 +188,18 @@ void ifpp_json_eid(JsonBuilder *b, const guint8 eid[16])
 
 	ifpp_eid_format(eid, text);
 	ifpp_json_string(b, "eid", text);
+}
+
+void ifpp_json_unit(JsonBuilder *b, const IfppUnit *unit)
+{
+	if (ifpp_unit_is_empty(unit))
+		return;
+	json_builder_set_member_name(b, "unit");
+	json_builder_begin_object(b);
+	for (guint i = 0; i < IFPP_UNIT_FIELDS; i++)
+		if (unit->field[i])
+			ifpp_json_string(b, ifpp_unit_names[i], unit->field[i]);
+	json_builder_end_object(b);
 }
 
 char *ifpp_json_text(JsonBuilder *b)

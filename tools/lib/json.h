@@ -6,6 +6,7 @@
 #include <json-glib/json-glib.h>
 
 #include "tlv.h"
+#include "unit.h"
 
 /**
  * ifpp_json_parse() - one JSON object from someone who may mean harm
@@ -44,6 +45,8 @@ gboolean ifpp_json_get_int(JsonObject *object, const char *name, gint64 min, gin
  * Returns: NULL if the member is not exactly what would be written for these bytes, or is empty.
  */
 GBytes *ifpp_json_get_base64(JsonObject *object, const char *name, gsize max);
+/* Member "unit" of a record: what is fit of it; nobody is refused for the rest. */
+void ifpp_json_get_unit(JsonObject *object, IfppUnit *unit);
 
 /* An object to write: members are added until ifpp_json_text() or ifpp_json_print() takes it. */
 JsonBuilder *ifpp_json_new(const char *type);		/* NULL: no member "type" */
@@ -53,6 +56,7 @@ void ifpp_json_bool(JsonBuilder *b, const char *name, gboolean value);
 void ifpp_json_hex(JsonBuilder *b, const char *name, IfppSpan value);
 void ifpp_json_base64(JsonBuilder *b, const char *name, IfppSpan value);
 void ifpp_json_eid(JsonBuilder *b, const guint8 eid[16]);
+void ifpp_json_unit(JsonBuilder *b, const IfppUnit *unit);	/* member "unit"; none if it is empty */
 char *ifpp_json_text(JsonBuilder *b);	/* takes @b */
 void ifpp_json_print(JsonBuilder *b);	/* takes @b; a line on standard output */
 
