@@ -264,6 +264,9 @@ int ifpp_core_submit(const struct ifpp_record *rec, __u32 host_state,
 	key = ifpp_find(rec->keys, rec->n_keys, hdr->key_id);
 	if (key && key->state == IFPP_KEY_SPENT)
 		return -EKEYEXPIRED;
+	/* One that was spent elsewhere: the relay asks the chip for the result. */
+	if (!key && rec->spent_count > rec->spent)
+		return 0;
 	if (rec->state != IFPP_STATE_FACTORY)
 		return -ENOKEY;
 	if (!key || key->state != IFPP_KEY_UNSPENT)
@@ -278,7 +281,8 @@ int ifpp_core_submit(const struct ifpp_record *rec, __u32 host_state,
  * @type: enum ifpp_req_type
  * @hdr: LOAD: the package's header
  *
- * From here on the fate of the keys at stake is unknown until the chip reports.
+ * From here on the fate of the keys at stake is unknown until the chip reports. A package whose
+ * key the record does not name puts none at stake.
  *
  * Return: 0, or why the request must not leave.
  */

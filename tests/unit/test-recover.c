@@ -143,23 +143,35 @@ static void test_foreign_pir_stops_nothing(void)
 	station_free(station);
 }
 
+/* Another station, and a machine that has not met this chip before. */
+static void move_to(Station *station, const char *name)
+{
+	g_free(station->state);
+	station->state = g_build_filename(station->dir, name, NULL);
+	memset(&station->sim->rec, 0, sizeof(station->sim->rec));
+	station->sim->rec.keys = station->sim->keys;
+}
+
+/* What the driver says of a load, from its submission on. */
+static int load_again(Station *station, GBytes *package, RelaySimResult *result)
+{
+	station_submit(station, package);
+	g_assert_cmpint(relay_sim_wait(station->sim, result, STATION_WAIT_MS), ==, 0);
+	return result->status;
+}
+
 /* Cut off at one station, met by another: the result is found there, with its package. */
 static void test_unit_moves_station(void)
 {
 	Station *station = station_new(world, 2);
 	g_autoptr(GPtrArray) packages = station_seal(station, 2);
-	g_autofree char *home = g_steal_pointer(&station->state);
 	RelaySimResult result;
 
-	station->state = g_strdup(home);
 	station_modem_start(station);
 	station_daemon_up(station);
 	cut_load(station, packages->pdata[0], 9);
 
-	g_free(station->state);
-	station->state = g_build_filename(station->dir, "elsewhere", NULL);
-	memset(&station->sim->rec, 0, sizeof(station->sim->rec));
-	station->sim->rec.keys = station->sim->keys;
+	move_to(station, "elsewhere");
 	station_modem_start(station);
 	station_daemon_up(station);
 	g_assert_cmpuint(station->sim->rec.unspent, ==, 1);
@@ -168,7 +180,7 @@ static void test_unit_moves_station(void)
 	g_assert_cmpuint(quarantined(station), ==, 1);
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 1);
 
-	g_assert_cmpint(steps_force(station, packages->pdata[0], &result), ==, -EREMOTEIO);
+	g_assert_cmpint(load_again(station, packages->pdata[0], &result), ==, -EREMOTEIO);
 	g_assert_cmpuint(result.reply.reason, <, IFPP_ERROR_HEADER);
 	g_assert_cmpuint(result.reply.flags, ==, IFPP_REPLY_REPORT);
 	steps_pir(&result, FALSE);
@@ -184,12 +196,39 @@ static void test_unit_moves_station(void)
 	g_assert_cmpint(station_daemon_stop(station), ==, 0);
 
 	/* A third station: nothing is left in the chip, and the key is called spent, not unknown. */
-	g_free(station->state);
-	station->state = g_build_filename(station->dir, "third", NULL);
-	memset(&station->sim->rec, 0, sizeof(station->sim->rec));
-	station->sim->rec.keys = station->sim->keys;
+	move_to(station, "third");
 	station_daemon_up(station);
-	g_assert_cmpint(steps_force(station, packages->pdata[1], &result), ==, -EKEYEXPIRED);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+	g_assert_cmpint(load_again(station, packages->pdata[1], &result), ==, -EKEYEXPIRED);
+	steps_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
+	relay_sim_result_clear(&result);
+	steps_end(station);
+}
+
+/* The last key's profile was installed as the power went, and nobody had heard of it: said at the next station. */
+static void test_installed_elsewhere(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	RelaySimResult result;
+	guint apdus;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, &apdus), ==, 0);
+	cut_load(station, packages->pdata[1], apdus);
+
+	move_to(station, "elsewhere");
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+	g_assert_cmpint(load_again(station, packages->pdata[1], &result), ==, 0);
+	steps_pir(&result, TRUE);
+	relay_sim_result_clear(&result);
+	g_assert_cmpuint(station->sim->rec.spent, ==, 1);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+	g_assert_cmpint(station_stat(station, "notifications"), ==, 0);
+	g_assert_cmpint(load_again(station, packages->pdata[0], &result), ==, -EKEYEXPIRED);
 	steps_result(&result, -EKEYEXPIRED, IFPP_ERROR_SPENT_KEY);
 	relay_sim_result_clear(&result);
 	steps_end(station);
@@ -544,7 +583,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	world = world_new();
 	g_test_add_func("/recover/foreign_pir_stops_nothing", test_foreign_pir_stops_nothing);
-	g_test_add_func("/recover/unit_moves_station", test_unit_moves_station);
+	g_test_add_func("/recover/unit_moves_station/cut", test_unit_moves_station);
+	g_test_add_func("/recover/unit_moves_station/installed", test_installed_elsewhere);
 	g_test_add_func("/recover/no_lock_on_unsigned_word", test_no_lock_on_unsigned_word);
 	g_test_add_func("/recover/disk_is_named", test_disk_is_named);
 	g_test_add_func("/recover/euicc_data_replaced", test_euicc_data_replaced);
