@@ -839,6 +839,105 @@ static void isim_follows_imsi(Fixture *f, gconstpointer data)
 	built_has(given, strlen(given), "8949449999999990023", has_given);
 }
 
+/* The built-in profile with another AKA element, if @aka, and a security domain with the keys that TS.48 has. */
+static void write_keys_template(const char *aka)
+{
+	static const char domain[] =
+		"a681cea0058000810120a281c43022950118820101830101301730158001808610000102030405060708090a0b0c0d0e"
+		"0f3022950114820102830101301730158001808610000102030405060708090a0b0c0d0e0f3022950148820103830101"
+		"301730158001808610000102030405060708090a0b0c0d0e0f3032950118820101830130302730258001888620000102"
+		"030405060708090a0b0c0d0e0f000102030405060708090a0b0c0d0e0f302295013c8201018301403017301580018586"
+		"10000102030405060708090a0b0c0d0e0f";
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	g_autoptr(GBytes) other = aka ? ifpp_unhex(aka) : NULL, sd = ifpp_unhex(domain);
+	GByteArray *small = profile_builtin(0, NULL);
+	IfppSpan in = { small->data, small->len };
+	IfppTlv pe;
+
+	while (in.len && ifpp_tlv_next(&in, &pe, NULL)) {
+		IfppSpan put = pe.tag == 0xA4 && other ? ifpp_span_bytes(other) : pe.whole;
+
+		if (pe.tag == 0xAA)
+			g_byte_array_append(out, g_bytes_get_data(sd, NULL), g_bytes_get_size(sd));
+		g_byte_array_append(out, put.data, put.len);
+	}
+	g_assert_true(g_file_set_contents("template.der", (const char *)out->data, out->len, NULL));
+	ifpp_secret_free(small);
+}
+
+/* Keys for the air, by the names that pySim has for them, each where version, identifier, type and length say. */
+static void ota_keys(Fixture *f, gconstpointer data)
+{
+#define AKA "465b5ce8b199b49faa5f0a2ee238a6bd,cdc202d5123e20f62b6d676ac72cb318"
+#define RECORD(names, values) "ICCID,IMSI,Ki,OPc," names "\n8949449999999990023,262011234567890," AKA "," values "\n"
+#define DES "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
+#define MAC "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+#define AES DES MAC
+	static const char csv[] = RECORD("SCP80-KVN01-DES-ENC,scp80-kvn01-mac,SCP03-KVN30-AES-KIC,SCP81-KVN40-TLSPSK", DES "," MAC "," AES "," MAC);
+	static const char *const has[] = {
+		"820101830101301730158001808610" DES, "820102830101301730158001808610" MAC,
+		/* what the file does not name stays */
+		"820103830101301730158001808610000102030405060708090a0b0c0d0e0f",
+		"820101830130302730258001888620" AES, "820101830140301730158001858610" MAC, NULL
+	};
+	static const struct {
+		const char *csv;
+		int code;
+		const char *says;
+	} bad[] = {
+		{ RECORD("SCP80-KVN01-AES-ENC", DES), 5, "no SCP80-KVN01-AES-ENC of the right length" },
+		{ RECORD("SCP80-KVN02-ENC", DES), 5, "no SCP80-KVN02-ENC of the right length" },
+		{ RECORD("SCP80-KVN01-ENC", AES), 5, "no SCP80-KVN01-ENC of the right length" },
+		{ RECORD("SCP80-KVN01-ENC", "a0a1"), 2, "SCP80-KVN01-ENC is not 32, 48 or 64 hex digits" },
+		{ RECORD("SCP80-KVN01-ENC", "000102030405060708090a0b0c0d0e0f"), 2, "this SCP80-KVN01-ENC is published" },
+		{ RECORD("SCP80-KVN01-ENC", ""), 2, "column SCP80-KVN01-ENC is empty" },
+		{ RECORD("SCP80-KVN01-ENC,SCP80-KVN01-DES-KIC", DES "," MAC), 2, "SCP80-KVN01-DES-KIC: not a column's name, or there twice" },
+		{ RECORD("SCP80-KVN30-ENC", DES), 2, "SCP80-KVN30-ENC: not a column's name" },
+		{ RECORD("SCP80-KVN01-RSA-ENC", DES), 2, "SCP80-KVN01-RSA-ENC: not a column's name" },
+		{ RECORD("SCP80-KVN1-ENC", DES), 2, "SCP80-KVN1-ENC: not a column's name" },
+		{ RECORD("SCP80-KVN01", DES), 2, "SCP80-KVN01: not a column's name" },
+		{ RECORD("TOPc", AES), 2, "TOPc is TUAK's" },
+	};
+
+	write_keys_template(NULL);
+	built_has(csv, strlen(csv), "8949449999999990023", has);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		remove_all("built");
+		g_assert_true(g_file_set_contents("records.csv", bad[i].csv, -1, NULL));
+		expect(bad[i].code, bad[i].says, BUILD, smdpf);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+	/* a NUL would end the field for everybody who reads it */
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,IMSI\n8949449999999990023\0,262011234567890\n", 51, NULL));
+	expect(2, "line 2: a NUL byte", BUILD, smdpf);
+}
+
+static void tuak(Fixture *f, gconstpointer data)
+{
+	static const char wide[] =
+		"a455a0058000810105a14ca14a8001028101028220000102030405060708090a0b0c0d0e0f000102030405060708090a"
+		"0b0c0d0e0f83200000000000000000000000000000000000000000000000000000000000000000";
+	static const char csv[] = "ICCID,IMSI,Ki,TOPc\n8949449999999990023,262011234567890," AES "," MAC DES "\n";
+	static const char *const has[] = { "8001028101028220" AES "8320" MAC DES, NULL };
+
+	write_keys_template(wide);
+	built_has(csv, strlen(csv), "8949449999999990023", has);
+	/* sound, and goes into a chip */
+	make_chips(1, 1);
+	must(SEAL "--euicc data --upp built", smdpf);
+	remove_all("built");
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,IMSI,Ki,TOPc\n8949449999999990023,262011234567890," DES "," AES "\n",
+					  -1, NULL));
+	expect(5, "no AKA key of the right length", BUILD, smdpf);
+	write_keys_template(NULL);
+	expect(5, "no TUAK element", BUILD, smdpf);
+#undef AKA
+#undef RECORD
+#undef DES
+#undef MAC
+#undef AES
+}
+
 /* What everybody knows the key of is no operational profile. */
 static void published_keys_refused(Fixture *f, gconstpointer data)
 {
@@ -2181,6 +2280,8 @@ int main(int argc, char **argv)
 	ADD("profile/one-chip", one_profile_one_chip, NULL);
 	ADD("profile/test", test_profile_many_chips, NULL);
 	ADD("profile/build", profile_build, NULL);
+	ADD("ota_keys", ota_keys, NULL);
+	ADD("tuak", tuak, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);

@@ -16,14 +16,17 @@
 
 #define CSV_MAX (256 * 1024 * 1024)
 #define KEY_LEN 16
+#define LONG_KEY_LEN 32
+#define SD_KEYS_MAX 24
 #define CODE_LEN 8
-#define COLUMNS_MAX 32
+#define COLUMNS_MAX 48
 
-enum { ICCID, IMSI, KI, OPC, OP, ACC, MSISDN, IMPI, IMPU, DOMAIN, SMSC, SPN, PIN1, PIN2, PUK1, PUK2, ADM, N_COLUMNS };
+enum { ICCID, IMSI, KI, OPC, OP, TOPC, ACC, MSISDN, IMPI, IMPU, DOMAIN, SMSC, SPN, PIN1, PIN2, PUK1, PUK2, ADM, N_COLUMNS };
 
 /* The first is ours, the others are those of pySim's tools. */
 static const char *const column_names[N_COLUMNS][3] = {
 	[ICCID] = { "ICCID" }, [IMSI] = { "IMSI" }, [KI] = { "Ki", "K" }, [OPC] = { "OPc" }, [OP] = { "OP" },
+	[TOPC] = { "TOPc" },
 	[ACC] = { "ACC" }, [MSISDN] = { "MSISDN" }, [IMPI] = { "IMPI" }, [IMPU] = { "IMPU" },
 	[DOMAIN] = { "DOMAIN", "IMS_DOMAIN" }, [SMSC] = { "SMSC", "SMSP", "SMSP-TP-SC-ADDR" }, [SPN] = { "SPN" },
 	[PIN1] = { "PIN1" }, [PIN2] = { "PIN2" }, [PUK1] = { "PUK1" }, [PUK2] = { "PUK2" }, [ADM] = { "ADM", "ADM1" },
@@ -34,6 +37,8 @@ typedef struct {
 	const GenerateOptions *options;
 	int columns[COLUMNS_MAX];	/* meaning of each, in the order of the file */
 	guint n_columns;
+	ProfileSdKey sd_keys[SD_KEYS_MAX];	/* of the header; column N_COLUMNS + i is the key of the i-th */
+	guint n_sd_keys;
 	gsize iccid_len;		/* of the first record: spreadsheets cut digits off */
 	GHashTable *seen;		/* ICCIDs, IMSIs, keys */
 	gboolean writing;		/* else: only check */
@@ -66,6 +71,65 @@ static int column_of(const char *word)
 	return N_COLUMNS;
 }
 
+/* "SCP80-KVN01-AES-ENC", as pySim's tools name it; the type may be left out. */
+static gboolean parse_sd_name(const char *word, ProfileSdKey *key)
+{
+	static const struct {
+		const char *name;
+		guint8 id;
+	} ids[] = { { "ENC", 1 }, { "KIC", 1 }, { "MAC", 2 }, { "KID", 2 }, { "DEK", 3 }, { "KIK", 3 }, { "TLSPSK", 1 } };
+	static const struct {
+		const char *name;
+		guint8 first, last;	/* versions that GlobalPlatform and TS 102 225 reserve for it */
+	} protocols[] = { { "SCP80", 0x01, 0x0F }, { "SCP81", 0x40, 0x4F }, { "SCP02", 0x20, 0x2F }, { "SCP03", 0x30, 0x3F } };
+	g_auto(GStrv) parts = g_strsplit(word, "-", 4);
+	guint n = g_strv_length(parts), protocol = 0;
+	const char *last = n >= 3 ? parts[n - 1] : "";
+	guint8 version;
+
+	while (n >= 3 && protocol < G_N_ELEMENTS(protocols) && g_ascii_strcasecmp(parts[0], protocols[protocol].name))
+		protocol++;
+	if (n < 3 || protocol == G_N_ELEMENTS(protocols) || g_ascii_strncasecmp(parts[1], "KVN", 3) ||
+	    !ifpp_unhex_into(parts[1] + 3, &version, 1) ||
+	    !((version >= protocols[protocol].first && version <= protocols[protocol].last) ||
+	      (version == 0xFF && !g_ascii_strcasecmp(parts[0], "SCP02"))))
+		return FALSE;
+	*key = (ProfileSdKey){ .name = word, .version = version };
+	if (n == 4)
+		key->type = !g_ascii_strcasecmp(parts[2], "AES") ? 0x88 : !g_ascii_strcasecmp(parts[2], "DES") ? 0x80 : 0;
+	if (n == 4 && !key->type)
+		return FALSE;
+	for (guint i = 0; i < G_N_ELEMENTS(ids); i++)
+		if (!g_ascii_strcasecmp(last, ids[i].name))
+			key->id = ids[i].id;
+	if (!g_ascii_strcasecmp(last, "TLSPSK"))
+		key->type = 0x85;
+	/* SCP81 has two: the PSK and a DEK (GlobalPlatform Amendment B) */
+	if (key->id == 3 && version >> 4 == 4)
+		key->id = 2;
+	return key->id != 0;
+}
+
+static gboolean same_sd_key(const ProfileSdKey *a, const ProfileSdKey *b)
+{
+	return a->version == b->version && a->id == b->id && (a->type == b->type || !a->type || !b->type);
+}
+
+/* Its column's number; -1: no name of one, or there already. */
+static int sd_column(Generate *g, const char *word)
+{
+	ProfileSdKey key;
+
+	if (g->n_sd_keys == SD_KEYS_MAX || !parse_sd_name(word, &key))
+		return -1;
+	for (guint i = 0; i < g->n_sd_keys; i++)
+		if (same_sd_key(&g->sd_keys[i], &key))
+			return -1;
+	key.name = g_intern_string(word);
+	g->sd_keys[g->n_sd_keys] = key;
+	return N_COLUMNS + g->n_sd_keys++;
+}
+
 static gboolean read_header(Generate *g)
 {
 	gboolean have[N_COLUMNS] = {};
@@ -76,9 +140,12 @@ static gboolean read_header(Generate *g)
 		const char *word = g->fields->pdata[k];
 		int i = column_of(word);
 
-		if (i == N_COLUMNS || have[i])
+		if (i == N_COLUMNS)
+			i = sd_column(g, word);
+		if (i < 0 || (i < N_COLUMNS && have[i]))
 			return refuse(g, "%s: not a column's name, or there twice (ifpp-smdpf(1) lists them)", word);
-		have[i] = TRUE;
+		if (i < N_COLUMNS)
+			have[i] = TRUE;
 		g->columns[g->n_columns++] = i;
 	}
 	return have[ICCID] || refuse(g, "no column ICCID");
@@ -147,7 +214,7 @@ static gboolean parse_code(Generate *g, const char *text, guint8 out[CODE_LEN], 
 }
 
 typedef struct {
-	guint8 ki[KEY_LEN], opc[KEY_LEN], op[KEY_LEN], acc[2];
+	guint8 ki[LONG_KEY_LEN], opc[KEY_LEN], op[KEY_LEN], topc[LONG_KEY_LEN], acc[2];
 	guint8 codes[5][CODE_LEN];
 	ProfileRecord record;
 } Subscriber;
@@ -158,17 +225,33 @@ static gboolean parse_keys(Generate *g, const char *const *fields, Subscriber *s
 
 	if (fields[OP] && (fields[OPC] || !fields[KI]))
 		return refuse(g, "OP goes with Ki, and not with OPc");
-	if ((fields[KI] && !parse_hex(g, fields[KI], s->ki, KEY_LEN, "Ki")) ||
+	if (fields[TOPC] && (fields[OPC] || fields[OP]))
+		return refuse(g, "TOPc is TUAK's, OPc and OP are Milenage's: not both");
+	r->ki_len = fields[TOPC] && strlen(fields[KI] ? fields[KI] : "") == 2 * LONG_KEY_LEN ? LONG_KEY_LEN : KEY_LEN;
+	if ((fields[KI] && !parse_hex(g, fields[KI], s->ki, r->ki_len, "Ki")) ||
+	    (fields[TOPC] && !parse_hex(g, fields[TOPC], s->topc, LONG_KEY_LEN, "TOPc")) ||
 	    (fields[OPC] && !parse_hex(g, fields[OPC], s->opc, KEY_LEN, "OPc")) ||
 	    (fields[OP] && !parse_hex(g, fields[OP], s->op, KEY_LEN, "OP")))
 		return FALSE;
-	if (fields[KI] && !g->options->test && profile_key_is_weak(s->ki))
+	if (fields[KI] && !g->options->test && profile_key_is_weak(s->ki, r->ki_len))
 		return refuse(g, "this Ki is published, or no key at all (--class test takes it)");
 	if (fields[OP] && !profile_opc(s->ki, s->op, s->opc))
 		return refuse(g, "OPc cannot be computed");
 	r->ki = fields[KI] ? s->ki : NULL;
 	r->opc = fields[OPC] || fields[OP] ? s->opc : NULL;
+	r->topc = fields[TOPC] ? s->topc : NULL;
 	return TRUE;
+}
+
+static gboolean parse_sd_key(Generate *g, ProfileSdKey *key, const char *text)
+{
+	key->len = strlen(text) / 2;
+	if (key->len != 16 && key->len != 24 && key->len != 32)
+		return refuse(g, "%s is not 32, 48 or 64 hex digits", key->name);
+	if (!parse_hex(g, text, key->key, key->len, key->name))
+		return FALSE;
+	return g->options->test || !profile_key_is_weak(key->key, key->len) ||
+	       refuse(g, "this %s is published, or no key at all (--class test takes it)", key->name);
 }
 
 static gboolean parse_codes(Generate *g, const char *const *fields, Subscriber *s)
@@ -231,8 +314,12 @@ static gboolean read_record(Generate *g)
 
 		if (!*field)
 			return refuse(g, "column %s is empty: what would be in it would be the template's, for everybody",
-				      column_names[g->columns[i]][0]);
-		fields[g->columns[i]] = field;
+				      g->columns[i] < N_COLUMNS ? column_names[g->columns[i]][0] :
+				      g->sd_keys[g->columns[i] - N_COLUMNS].name);
+		if (g->columns[i] < N_COLUMNS)
+			fields[g->columns[i]] = field;
+		else if (!parse_sd_key(g, &g->sd_keys[g->columns[i] - N_COLUMNS], field))
+			return FALSE;
 	}
 	if (!check_iccid(g, fields[ICCID]) || (fields[IMSI] && !check_imsi(g, fields[IMSI])))
 		return FALSE;
@@ -251,6 +338,8 @@ static gboolean read_record(Generate *g)
 	s.record.impi = fields[IMPI];
 	s.record.impu = fields[IMPU];
 	s.record.domain = fields[DOMAIN];
+	s.record.sd_keys = g->sd_keys;
+	s.record.n_sd_keys = g->n_sd_keys;
 	ok = parse_keys(g, fields, &s) && parse_codes(g, fields, &s) && make_profile(g, &s);
 	gnutls_memset(&s, 0, sizeof(s));
 	return ok;
@@ -268,6 +357,8 @@ static void end_field(void *data, gsize len, void *user)
 {
 	Generate *g = user;
 
+	if (len && memchr(data, 0, len) && !g->error)
+		refuse(g, "a NUL byte");
 	g_ptr_array_add(g->fields, g_strstrip(g_strndup(data ? data : "", data ? len : 0)));
 }
 
@@ -307,7 +398,7 @@ static gboolean walk(Generate *g, const char *text, gsize len)
 	const char *end = text + len;
 	struct csv_parser parser;
 
-	g->line = g->count = g->n_columns = g->iccid_len = 0;
+	g->line = g->count = g->n_columns = g->n_sd_keys = g->iccid_len = 0;
 	if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) < 0)
 		g_error("out of memory");
 	csv_set_delim(&parser, delimiter(text, len));
@@ -360,6 +451,7 @@ gboolean generate_profiles(const GenerateOptions *options, guint *count, GError 
 	*count = g.count;
 	g_hash_table_unref(g.seen);
 	g_ptr_array_unref(g.fields);
+	gnutls_memset(g.sd_keys, 0, sizeof(g.sd_keys));
 	if (len)
 		gnutls_memset((char *)text, 0, len);
 	if (!ok)

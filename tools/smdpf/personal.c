@@ -12,17 +12,18 @@
 #include "upp.h"
 
 #define KEY_LEN 16
+#define TOPC_LEN 32
 #define CODE_LEN 8		/* PIN, PUK, ADM */
 #define DIAL_LEN 14		/* at the end of a record of EF.MSISDN */
 #define SMSP_LEN 28		/* at the end of one of EF.SMSP */
 
-enum { PE_PUK = 0xA3, PE_AKA = 0xA4, PE_PIN = 0xA2, PE_USIM = 0xB3, PE_OPT_USIM = 0xB4, PE_ISIM = 0xB5 };
+enum { PE_PUK = 0xA3, PE_AKA = 0xA4, PE_PIN = 0xA2, PE_SD = 0xA6, PE_USIM = 0xB3, PE_OPT_USIM = 0xB4, PE_ISIM = 0xB5 };
 enum {
 	EF_IMSI = 0xA3, EF_SMSP = 0xAB, EF_SPN = 0xAD, EF_ACC = 0xB2, EF_AD = 0xB5,	/* of usim */
 	EF_MSISDN = 0xA7,								/* of opt-usim */
 	EF_IMPI = 0xA3, EF_IMPU = 0xA4, EF_DOMAIN = 0xA5,				/* of isim */
 };
-enum { ALGORITHM_MILENAGE = 1, ALGORITHM_TEST = 3 };
+enum { ALGORITHM_MILENAGE = 1, ALGORITHM_TUAK = 2, ALGORITHM_TEST = 3 };
 
 static gboolean no_place(GError **error, const char *what)
 {
@@ -101,7 +102,7 @@ static gboolean put_imsi(IfppSpan upp, const char *digits, GError **error)
 	return done || no_place(error, "EF.IMSI");
 }
 
-static gboolean put_key(IfppSpan upp, guint32 tag, const guint8 key[16], const char *what, GError **error)
+static gboolean put_key(IfppSpan upp, guint32 tag, const guint8 *key, gsize len, const char *what, GError **error)
 {
 	gboolean done = FALSE;
 	IfppTlv pe, choice, algorithm, tlv;
@@ -109,7 +110,7 @@ static gboolean put_key(IfppSpan upp, guint32 tag, const guint8 key[16], const c
 	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
 		if (pe.tag != PE_AKA || !ifpp_tlv_find(pe.value, 0xA1, &choice) ||
 		    !ifpp_tlv_find(choice.value, 0xA1, &algorithm) ||
-		    !ifpp_tlv_find(algorithm.value, tag, &tlv) || tlv.value.len != KEY_LEN)
+		    !ifpp_tlv_find(algorithm.value, tag, &tlv) || tlv.value.len != len)
 			continue;
 		overwrite(&tlv, key);
 		done = TRUE;
@@ -118,6 +119,52 @@ static gboolean put_key(IfppSpan upp, guint32 tag, const guint8 key[16], const c
 }
 
 /* ------------------------------------------------------------ keys */
+
+/* A keyObject has an identifier, a version and components of a type each (TCA profile package, PE-SecurityDomain). */
+static gboolean put_component(IfppSpan components, const ProfileSdKey *key)
+{
+	gboolean done = FALSE;
+	IfppTlv one, type, data;
+
+	while (components.len && ifpp_tlv_next(&components, &one, NULL)) {
+		if (!ifpp_tlv_find(one.value, 0x80, &type) || type.value.len != 1 ||
+		    (key->type && type.value.data[0] != key->type) ||
+		    !ifpp_tlv_find(one.value, 0x86, &data) || data.value.len != key->len)
+			continue;
+		overwrite(&data, key->key);
+		done = TRUE;
+	}
+	return done;
+}
+
+static gboolean put_sd_key(IfppSpan upp, const ProfileSdKey *key, GError **error)
+{
+	IfppTlv pe, list, one, id, version, components;
+	gboolean done = FALSE;
+
+	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
+		if (pe.tag != PE_SD || !ifpp_tlv_find(pe.value, 0xA2, &list))
+			continue;
+		while (list.value.len && ifpp_tlv_next(&list.value, &one, NULL))
+			if (ifpp_tlv_find(one.value, 0x82, &id) && id.value.len == 1 && id.value.data[0] == key->id &&
+			    ifpp_tlv_find(one.value, 0x83, &version) && version.value.len == 1 &&
+			    version.value.data[0] == key->version && ifpp_tlv_find(one.value, 0x30, &components))
+				done |= put_component(components.value, key);
+	}
+	return done || no_place(error, key->name);
+}
+
+static gboolean is_tuak(IfppSpan upp)
+{
+	IfppTlv pe, choice, algorithm, tlv;
+
+	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL))
+		if (pe.tag == PE_AKA && ifpp_tlv_find(pe.value, 0xA1, &choice) &&
+		    ifpp_tlv_find(choice.value, 0xA1, &algorithm) && ifpp_tlv_find(algorithm.value, 0x80, &tlv) &&
+		    tlv.value.len == 1 && tlv.value.data[0] == ALGORITHM_TUAK)
+			return TRUE;
+	return FALSE;
+}
 
 /* Milenage with a key of one's own is what OPc is for: the test algorithm has none. */
 static void set_milenage(IfppSpan upp)
@@ -148,7 +195,7 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16])
 	return ok;
 }
 
-gboolean profile_key_is_weak(const guint8 key[16])
+gboolean profile_key_is_weak(const guint8 *key, gsize len)
 {
 	/* TS 34.108, a counting pattern, TS 35.208 set 1 */
 	static const guint8 published[][KEY_LEN] = {
@@ -158,10 +205,11 @@ gboolean profile_key_is_weak(const guint8 key[16])
 	};
 	gboolean same = TRUE;
 
+	/* of a longer one, too: nobody draws such a half */
 	for (guint i = 0; i < G_N_ELEMENTS(published); i++)
 		if (!memcmp(key, published[i], KEY_LEN))
 			return TRUE;
-	for (guint i = 1; i < KEY_LEN; i++)
+	for (gsize i = 1; i < len; i++)
 		same &= key[i] == key[0];
 	return same;
 }
@@ -178,8 +226,8 @@ gboolean profile_check_keys(IfppSpan upp, GError **error)
 			continue;
 		if (ifpp_tlv_find(algorithm.value, 0x80, &tlv) && tlv.value.len == 1 && tlv.value.data[0] == ALGORITHM_TEST)
 			what = "the test algorithm";
-		else if (ifpp_tlv_find(algorithm.value, 0x82, &tlv) && tlv.value.len == KEY_LEN &&
-			 profile_key_is_weak(tlv.value.data))
+		else if (ifpp_tlv_find(algorithm.value, 0x82, &tlv) && tlv.value.len >= KEY_LEN &&
+			 profile_key_is_weak(tlv.value.data, tlv.value.len))
 			what = "a Ki that is published or no key at all";
 		if (!what)
 			continue;
@@ -457,9 +505,13 @@ static gboolean put_in_place(IfppSpan upp, const ProfileRecord *r, GError **erro
 	gboolean acc = !r->acc;
 
 	if ((r->iccid && !put_iccid(upp, r->iccid, error)) || (r->imsi && !put_imsi(upp, r->imsi, error)) ||
-	    (r->ki && !put_key(upp, 0x82, r->ki, "AKA key", error)) ||
-	    (r->opc && !put_key(upp, 0x83, r->opc, "AKA OPc", error)))
+	    (r->ki && !put_key(upp, 0x82, r->ki, r->ki_len ? r->ki_len : KEY_LEN, "AKA key", error)) ||
+	    (r->opc && !put_key(upp, 0x83, r->opc, KEY_LEN, "AKA OPc", error)) ||
+	    (r->topc && !(is_tuak(upp) ? put_key(upp, 0x83, r->topc, TOPC_LEN, "AKA TOPc", error) : no_place(error, "TUAK element"))))
 		return FALSE;
+	for (guint i = 0; i < r->n_sd_keys; i++)
+		if (!put_sd_key(upp, &r->sd_keys[i], error))
+			return FALSE;
 	if (r->ki && r->opc)
 		set_milenage(upp);
 	for (IfppSpan in = upp; !acc && in.len && ifpp_tlv_next(&in, &pe, NULL);) {

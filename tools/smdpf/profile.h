@@ -5,16 +5,29 @@
 
 #include "tlv.h"
 
+/* A key of a security domain (GlobalPlatform Card Specification 2.3, 11.1.8), with its name in error messages. */
+typedef struct {
+	const char *name;
+	guint8 version, id;
+	guint8 type;		/* 0x80 DES, 0x85 PSK of TLS, 0x88 AES; 0: whichever it is */
+	guint8 key[32];
+	gsize len;
+} ProfileSdKey;
+
 /* What makes one subscriber's profile out of a template; NULL fields stay as the template has them. */
 typedef struct {
 	const char *iccid;	/* 18 to 20 digits */
 	const char *imsi;	/* 6 to 15 digits */
-	const guint8 *ki;	/* 16 bytes, into every AKA element */
+	const guint8 *ki;	/* into every AKA element */
+	gsize ki_len;		/* 16 if not given, of TUAK 32 too */
+	const guint8 *topc;	/* 32 bytes, of TUAK (TS 35.231) */
 	const guint8 *opc;	/* 16 bytes, likewise; with a Ki the algorithm is Milenage */
 	const char *impi, *impu, *domain;	/* of the ISIM; from the IMSI if not given (TS 23.003 13) */
 	const char *msisdn, *smsc;		/* digits, + before them: international */
 	const char *spn;			/* of EF.SPN, up to 16 bytes */
 	const guint8 *pin1, *pin2, *puk1, *puk2, *adm;	/* 8 bytes each, PINs filled up with FF */
+	const ProfileSdKey *sd_keys;	/* into each security domain that has them */
+	guint n_sd_keys;
 	const guint8 *acc;	/* access classes, 2 bytes; from the IMSI if not given */
 } ProfileRecord;
 
@@ -22,7 +35,7 @@ typedef struct {
 gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16]);
 
 /* Published, or all bytes alike. */
-gboolean profile_key_is_weak(const guint8 key[16]);
+gboolean profile_key_is_weak(const guint8 *key, gsize len);
 
 /* May this be an operational profile? IFPP_ERROR_UPP when everybody knows its key. */
 gboolean profile_check_keys(IfppSpan upp, GError **error);
