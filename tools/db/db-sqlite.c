@@ -16,7 +16,14 @@ typedef struct {
 	sqlite3 *handle;
 	GHashTable *statements;	/* address of the text -> sqlite3_stmt */
 	char *path;
+	gint64 patience;	/* us that begin() waits for other threads */
+	gboolean writing;
 } Sqlite;
+
+/* Files to which a thread of this process writes: another is told at once when it ends, where SQLite would sleep and look again. */
+static GMutex writers_lock;
+static GCond writers_change;
+static GHashTable *writers;
 
 static gboolean fail(Sqlite *db, const char *doing, GError **error)
 {
@@ -33,15 +40,51 @@ static gboolean simple(Sqlite *db, const char *sql, GError **error)
 	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, "", error);
 }
 
+/* After its time it tries all the same: SQLite decides. */
+static void enter(Sqlite *db)
+{
+	gint64 until = g_get_monotonic_time() + db->patience;
+
+	g_mutex_lock(&writers_lock);
+	if (!writers)
+		writers = g_hash_table_new(g_str_hash, g_str_equal);
+	while (g_hash_table_contains(writers, db->path) && g_cond_wait_until(&writers_change, &writers_lock, until))
+		;
+	db->writing = !g_hash_table_contains(writers, db->path);
+	if (db->writing)
+		g_hash_table_add(writers, db->path);
+	g_mutex_unlock(&writers_lock);
+}
+
+static void leave(Sqlite *db)
+{
+	if (!db->writing)
+		return;
+	db->writing = FALSE;
+	g_mutex_lock(&writers_lock);
+	g_hash_table_remove(writers, db->path);
+	g_cond_broadcast(&writers_change);
+	g_mutex_unlock(&writers_lock);
+}
+
 static gboolean begin(Db *base, GError **error)
 {
+	Sqlite *db = (Sqlite *)base;
+
+	enter(db);
 	/* Takes the write lock at once, so that no later statement finds that it cannot have it. */
-	return simple((Sqlite *)base, "BEGIN IMMEDIATE", error);
+	if (simple(db, "BEGIN IMMEDIATE", error))
+		return TRUE;
+	leave(db);
+	return FALSE;
 }
 
 static gboolean commit(Db *base, GError **error)
 {
-	return simple((Sqlite *)base, "COMMIT", error);
+	if (!simple((Sqlite *)base, "COMMIT", error))
+		return FALSE;
+	leave((Sqlite *)base);
+	return TRUE;
 }
 
 static void rollback(Db *base)
@@ -50,6 +93,7 @@ static void rollback(Db *base)
 
 	if (!sqlite3_get_autocommit(db->handle))
 		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	leave(db);
 }
 
 static sqlite3_stmt *prepare(Sqlite *db, const char *sql, GError **error)
@@ -68,12 +112,10 @@ static sqlite3_stmt *prepare(Sqlite *db, const char *sql, GError **error)
 
 static int bind(sqlite3_stmt *statement, guint i, const DbValue *value)
 {
-	char name[8];
-	int at;
-
+	const char name[] = { '$', i < 9 ? '1' + i : '0' + (i + 1) / 10, i < 9 ? '\0' : '0' + (i + 1) % 10, '\0' };
 	/* $1 is a name to SQLite, and its number that of its first mention. */
-	g_snprintf(name, sizeof(name), "$%u", i + 1);
-	at = sqlite3_bind_parameter_index(statement, name);
+	int at = sqlite3_bind_parameter_index(statement, name);
+
 	switch (value->type) {
 	case DB_INT:
 		return sqlite3_bind_int64(statement, at, value->num);
@@ -145,7 +187,10 @@ static gboolean now(Db *base, gint64 *ms, GError **error)
 
 static gboolean limit(Db *base, guint ms, GError **error)
 {
-	sqlite3_busy_timeout(((Sqlite *)base)->handle, ms ?: BUSY_MS);
+	Sqlite *db = (Sqlite *)base;
+
+	sqlite3_busy_timeout(db->handle, ms ?: BUSY_MS);
+	db->patience = (gint64)(ms ?: BUSY_MS) * 1000;
 	return TRUE;
 }
 
@@ -225,7 +270,7 @@ Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 		return NULL;
 	}
 	sqlite3_extended_result_codes(db->handle, 1);
-	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	limit(base, 0, NULL);
 	/* A commit is on the disk when it returns. Readers never wait for a writer. */
 	if (!simple(db, "PRAGMA journal_mode=WAL", error) || !simple(db, "PRAGMA synchronous=FULL", error) ||
 	    !simple(db, "PRAGMA cache_size=-16000", error))
