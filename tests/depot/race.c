@@ -2,8 +2,9 @@
 /*
  * Stations race for the same chips and are killed now and then: nobody may get what another has.
  *
- * usage: race DB PACKAGES STATIONS KILL_MS	prints "NAME VALUE" lines; exit 1: a double claim
+ * usage: race DB PACKAGES STATIONS KILL_MS [GROUP]	prints "NAME VALUE" lines; exit 1: a double claim
  *
+ * GROUP: chips that a station asks for in one transaction, 1 if not said.
  * Without stations the packages are made, for others to race for.
  */
 #include <signal.h>
@@ -21,7 +22,8 @@
 
 #define LEASE 86400
 #define BATCH 1000
-#define AHEAD 3		/* chips that one half may be ahead of the other */
+#define GROUP_MAX 64
+#define AHEAD 3		/* groups that one half may be ahead of the other */
 
 typedef struct {
 	atomic_uint got[2];	/* station + 1 that was told it has this chip */
@@ -35,7 +37,7 @@ static struct Shared {
 } *shared;
 
 static char *url;
-static guint n_packages;
+static guint n_packages, group = 1;
 
 static void eid_of(guint i, guint8 eid[16])
 {
@@ -90,26 +92,39 @@ static void fill(void)
 	g_assert_cmpuint(added, ==, n_packages);
 }
 
-static void try(Depot *depot, guint i, guint station)
+static void note(guint i, guint station, const DepotTake *take)
 {
-	g_autofree char *name = g_strdup_printf("station-%u", station);
-	g_autoptr(GPtrArray) items = NULL;
-	g_autoptr(GError) error = NULL;
-	guint8 eid[16];
 	guint nobody = 0;
-	gint64 until;
 
-	eid_of(i, eid);
-	items = depot_claim(depot, eid, name, LEASE, &until, &error);
-	atomic_fetch_add(&shared->asked, 1);
-	if (!items) {
-		atomic_fetch_add(&shared->busy, 1);
-		fprintf(stderr, "%s: %s\n", name, error->message);
-		return;
-	}
-	if (items->len && !atomic_compare_exchange_strong(&shared->chips[i].got[0], &nobody, station + 1) &&
+	if (take->items->len && !atomic_compare_exchange_strong(&shared->chips[i].got[0], &nobody, station + 1) &&
 	    nobody != station + 1)
 		atomic_store(&shared->chips[i].got[1], station + 1);
+}
+
+/* @n chips from the one of number @from on. */
+static void try(Depot *depot, guint from, guint n, guint station)
+{
+	g_autofree char *name = g_strdup_printf("station-%u", station);
+	DepotTake takes[GROUP_MAX] = {}, *list[GROUP_MAX];
+	g_autoptr(GError) error = NULL;
+
+	for (guint i = 0; i < n; i++) {
+		takes[i].station = name;
+		takes[i].lease = LEASE;
+		eid_of(from + i, takes[i].eid);
+		list[i] = &takes[i];
+	}
+	atomic_fetch_add(&shared->asked, n);
+	if (!depot_take(depot, list, n, &error)) {
+		atomic_fetch_add(&shared->busy, n);
+		fprintf(stderr, "%s: %s\n", name, error->message);
+	}
+	for (guint i = 0; i < n; i++) {
+		g_assert_no_error(takes[i].error);
+		if (!error)
+			note(from + i, station, &takes[i]);
+		depot_take_clear(&takes[i]);
+	}
 }
 
 /* Two stations ask for each chip, about at once: an even one and an odd one. */
@@ -118,10 +133,10 @@ static void claim_all(guint station)
 	g_autoptr(Depot) depot = open_depot();
 	guint i;
 
-	while ((i = atomic_fetch_add(&shared->next[station % 2], 1)) < n_packages) {
-		while (i > atomic_load(&shared->next[!(station % 2)]) + AHEAD)
+	while ((i = atomic_fetch_add(&shared->next[station % 2], group)) < n_packages) {
+		while (i > atomic_load(&shared->next[!(station % 2)]) + AHEAD * group)
 			g_usleep(50);
-		try(depot, i, station);
+		try(depot, i, MIN(group, n_packages - i), station);
 	}
 }
 
@@ -209,8 +224,10 @@ int main(int argc, char **argv)
 	guint kills, bad, untold = 0;
 	gsize size;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: race DB PACKAGES STATIONS KILL_MS\n");
+	if (argc == 6)
+		group = atoi(argv[5]);
+	if (argc < 5 || argc > 6 || group < 1 || group > GROUP_MAX) {
+		fprintf(stderr, "usage: race DB PACKAGES STATIONS KILL_MS [GROUP]\n");
 		return 2;
 	}
 	url = argv[1];
@@ -230,7 +247,7 @@ int main(int argc, char **argv)
 
 		for (guint i = 0; i < n_packages; i++)
 			if (!atomic_load(&shared->chips[i].got[0]))
-				try(depot, i, 1000000);
+				try(depot, i, 1, 1000000);
 	}
 	bad = audit(&untold);
 	printf("race.packages %u\nrace.asked %u\nrace.kills %u\nrace.given_up %u\nrace.untold %u\nrace.double %u\n"

@@ -21,7 +21,7 @@ gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 		{ "access-log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Every refusal and change; default: standard error", "FILE" },
 		TRUST(trust_dir),
 		LEASE(o.lease, "3600"),
-		{ "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "That work, each with its own connection to the database (2)", "N" },
+		{ "threads", 0, 0, G_OPTION_ARG_INT, &o.threads, "That work, each with its own connection to the database; one more commits (2)", "N" },
 		{ "connections", 0, 0, G_OPTION_ARG_INT, &o.connections, "At most (512)", "N" },
 		{ "rate", 0, 0, G_OPTION_ARG_INT, &o.rate, "Requests a second of one station (200)", "N" },
 		{ "timeout", 0, 0, G_OPTION_ARG_INT, &o.timeout, "For one request, from its first byte on (60)", "SECONDS" },

@@ -115,18 +115,52 @@ gboolean depot_delivery_conflict(Depot *depot, const guint8 id[32], GError **err
 gboolean depot_reject(Depot *depot, const char *id, guint *removed, GError **error);
 
 /**
+ * struct DepotTake - a claim of a chip, or the first fetch of one of its packages
+ * @fetch: FALSE: a claim
+ * @eid: of the chip that is claimed
+ * @key_id: of the package that is fetched
+ * @station: who asks; a fetch needs its lease
+ * @lease: seconds, of a claim
+ * @until: set: end of the lease, Unix time in ms
+ * @items: set: of DepotItem; what was claimed, or the package, which counts as sent from here on. Nothing
+ *	claimed: unknown chip, nothing left, or another station has it; nobody can tell these apart
+ * @error: set: DEPOT_ERROR_AUTHORITY, QUOTA, UNKNOWN: this one was refused; or NULL
+ *
+ * The same station that claims again gets the same packages and a new lease.
+ */
+typedef struct {
+	gboolean fetch;
+	guint8 eid[16], key_id[32];
+	const char *station;
+	guint lease;
+	gint64 until;
+	GPtrArray *items;
+	GError *error;
+} DepotTake;
+
+void depot_take_clear(DepotTake *take);
+
+/**
+ * depot_take() - claims and first fetches of any stations, in one transaction
+ * @depot: the depot
+ * @takes: as if each came after the one before
+ * @n: how many
+ * @error: DB_ERROR: nothing was done for any of them
+ *
+ * TRUE: all are durable, but for those that have an error of their own.
+ */
+gboolean depot_take(Depot *depot, DepotTake *const *takes, guint n, GError **error);
+
+/**
  * depot_claim() - everything that is to be loaded into one chip
  * @depot: the depot
  * @eid: of the chip
  * @station: who asks
  * @lease: seconds
  * @until: end of the lease, Unix time in ms
- * @error: DB_ERROR_FAILED, BUSY
+ * @error: DEPOT_ERROR_AUTHORITY, QUOTA, DB_ERROR
  *
- * The same station again gets the same packages and a new lease.
- *
- * Return: of DepotItem. None: unknown chip, nothing left, or another station has it; nobody can
- * tell these apart.
+ * Return: as DepotTake says of its items
  */
 GPtrArray *depot_claim(Depot *depot, const guint8 eid[16], const char *station, guint lease, gint64 *until,
 		       GError **error);
@@ -144,6 +178,8 @@ gboolean depot_release(Depot *depot, const guint8 eid[16], const char *station, 
  * @error: DEPOT_ERROR_UNKNOWN, DB, BUSY
  */
 GBytes *depot_fetch(Depot *depot, const guint8 key_id[32], const char *station, guint8 sha256[32], GError **error);
+/* The same, if it was sent to this station before: that writes nothing. NULL without an error: it was not. */
+GBytes *depot_fetch_again(Depot *depot, const guint8 key_id[32], const char *station, guint8 sha256[32], GError **error);
 
 /* The bytes of any package, for the depot itself; NULL without an error: there is none. */
 GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);

@@ -7,14 +7,19 @@
 
 /* A lock that is not given by then is given up, so that the thread is free for others. */
 #define LOCK_MS 2500
+/* The same for a group: then each goes alone, and only who needs what is locked waits on. */
+#define GROUP_LOCK_MS 400
+#define GROUP_MAX 64
 
 struct _Jobs {
 	JobOptions options;
 	GPtrArray *threads;
-	GAsyncQueue *queue;
+	GThread *committer;
 	GMutex lock;		/* of what follows, and of a request's done */
 	GQueue open;		/* requests without an answer, the oldest first */
-	gboolean stopped;
+	GQueue queue, commits;	/* for the threads; for the committer */
+	GCond queued, to_commit;
+	gboolean stopped, no_more_commits;
 	gint generation;	/* of the CI roots; atomic */
 };
 
@@ -23,9 +28,6 @@ typedef struct {
 	Worker worker;
 	gint generation;
 } Thread;
-
-/* In the queue: the end. */
-static int the_end;
 
 /* TRUE: it is the caller who answers. */
 static gboolean take_answer(Jobs *jobs, Request *request)
@@ -70,39 +72,176 @@ static void renew_trust(Thread *thread)
 	thread->worker.trust = trust;
 }
 
-static void work_on(Thread *thread, Request *request)
+static void end(Thread *thread)
+{
+	depot_close(thread->worker.depot);
+	g_clear_pointer(&thread->worker.trust, ifpp_trust_free);
+	g_free(thread);
+}
+
+static gboolean is_done(Jobs *jobs, const Request *request)
+{
+	gboolean done;
+
+	g_mutex_lock(&jobs->lock);
+	done = request->done;
+	g_mutex_unlock(&jobs->lock);
+	return done;
+}
+
+/* TRUE: it was answered; FALSE: it needs a commit. */
+static gboolean work_on(Thread *thread, Request *request)
 {
 	g_autoptr(GError) error = NULL;
 	Answer answer = {};
 
+	if (is_done(thread->jobs, request))
+		return TRUE;
 	renew_trust(thread);
 	if (!request_work(&thread->worker, request, &answer, &error))
 		answer_error(&answer, error, request->station);
+	else if (!answer.status)
+		return FALSE;
 	finish(thread->jobs, request, &answer);
+	return TRUE;
+}
+
+/* @error: of the commit; NULL: it succeeded. */
+static void answer_one(Thread *thread, Request *request, const GError *error)
+{
+	g_autoptr(GError) local = NULL;
+	Answer answer = {};
+
+	if (error)
+		answer_error(&answer, error, request->station);
+	else if (!request_answer(&thread->worker, request, &answer, &local))
+		answer_error(&answer, local, request->station);
+	finish(thread->jobs, request, &answer);
+}
+
+static void commit_alone(Thread *thread, Request *request)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (is_done(thread->jobs, request))
+		return;
+	request_commit(&thread->worker, &request, 1, &error);
+	answer_one(thread, request, error);
+}
+
+/* With the lock. */
+static void push(Jobs *jobs, Request *request)
+{
+	g_queue_push_tail(&jobs->queue, request_ref(request));
+	g_cond_signal(&jobs->queued);
+}
+
+/*
+ * What fails together is tried again one by one, by the other threads, so that what is wrong with one is not
+ * the others' misfortune.
+ */
+static void commit_together(Thread *thread, GPtrArray *group)
+{
+	Jobs *jobs = thread->jobs;
+
+	if (request_commit(&thread->worker, (Request *const *)group->pdata, group->len, NULL)) {
+		for (guint i = 0; i < group->len; i++)
+			answer_one(thread, group->pdata[i], NULL);
+		return;
+	}
+	g_mutex_lock(&jobs->lock);
+	for (guint i = 0; i < group->len; i++) {
+		Request *request = group->pdata[i];
+
+		request->alone = TRUE;
+		push(jobs, request);
+	}
+	g_mutex_unlock(&jobs->lock);
+}
+
+/* With the lock. */
+static void commit_later(Jobs *jobs, Request *request)
+{
+	g_queue_push_tail(&jobs->commits, request_ref(request));
+	g_cond_signal(&jobs->to_commit);
+}
+
+/* Some that wait for a commit; FALSE: there will be no more. */
+static gboolean next_group(Jobs *jobs, GPtrArray *group)
+{
+	Request *request;
+	gboolean more;
+
+	g_ptr_array_set_size(group, 0);
+	g_mutex_lock(&jobs->lock);
+	while (!jobs->commits.length && !jobs->no_more_commits)
+		g_cond_wait(&jobs->to_commit, &jobs->lock);
+	more = jobs->commits.length > 0;
+	while (group->len < GROUP_MAX && (request = g_queue_pop_head(&jobs->commits))) {
+		if (request->done)
+			request_unref(request);
+		else
+			g_ptr_array_add(group, request);
+	}
+	g_mutex_unlock(&jobs->lock);
+	return more;
+}
+
+/*
+ * One thread commits: while it does, the next group gathers, and what its connection has read stays true.
+ * A claim comes to it at once, what may need no commit by way of the others.
+ */
+static gpointer commit_all(gpointer user)
+{
+	g_autoptr(GPtrArray) group = g_ptr_array_new_with_free_func((GDestroyNotify)request_unref);
+	Thread *thread = user;
+
+	while (next_group(thread->jobs, group)) {
+		for (guint i = group->len; i--;) {
+			Request *request = group->pdata[i];
+
+			if (request->resource == CLAIMS && work_on(thread, request))
+				g_ptr_array_remove_index(group, i);
+		}
+		if (group->len)
+			commit_together(thread, group);
+	}
+	end(thread);
+	return NULL;
+}
+
+static Request *next(Jobs *jobs)
+{
+	Request *request;
+
+	g_mutex_lock(&jobs->lock);
+	while (!jobs->queue.length && !jobs->stopped)
+		g_cond_wait(&jobs->queued, &jobs->lock);
+	request = g_queue_pop_head(&jobs->queue);
+	g_mutex_unlock(&jobs->lock);
+	return request;
 }
 
 static gpointer work(gpointer user)
 {
 	Thread *thread = user;
-	gpointer next;
+	Request *request;
 
-	while ((next = g_async_queue_pop(thread->jobs->queue)) != &the_end) {
-		g_autoptr(Request) request = next;
-		gboolean late;
-
-		g_mutex_lock(&thread->jobs->lock);
-		late = request->done;
-		g_mutex_unlock(&thread->jobs->lock);
-		if (!late)
-			work_on(thread, request);
+	while ((request = next(thread->jobs))) {
+		if (request->alone) {
+			commit_alone(thread, request);
+		} else if (!work_on(thread, request)) {
+			g_mutex_lock(&thread->jobs->lock);
+			commit_later(thread->jobs, request);
+			g_mutex_unlock(&thread->jobs->lock);
+		}
+		request_unref(request);
 	}
-	depot_close(thread->worker.depot);
-	g_clear_pointer(&thread->worker.trust, ifpp_trust_free);
-	g_free(thread);
+	end(thread);
 	return NULL;
 }
 
-static gboolean start(Jobs *jobs, GError **error)
+static Thread *open_thread(Jobs *jobs, guint lock_ms, GError **error)
 {
 	Thread *thread = g_new0(Thread, 1);
 
@@ -110,13 +249,25 @@ static gboolean start(Jobs *jobs, GError **error)
 	thread->worker.lease = jobs->options.lease;
 	thread->worker.trust = ifpp_trust_new_from_dir(jobs->options.trust, error);
 	thread->worker.depot = thread->worker.trust ? depot_open(jobs->options.db, TRUE, error) : NULL;
-	if (!thread->worker.depot || !depot_limit(thread->worker.depot, LOCK_MS, error)) {
-		depot_close(thread->worker.depot);
-		g_clear_pointer(&thread->worker.trust, ifpp_trust_free);
-		g_free(thread);
+	if (thread->worker.depot && depot_limit(thread->worker.depot, lock_ms, error))
+		return thread;
+	end(thread);
+	return NULL;
+}
+
+static gboolean start(Jobs *jobs, GError **error)
+{
+	Thread *thread = open_thread(jobs, GROUP_LOCK_MS, error);
+
+	if (!thread)
 		return FALSE;
+	jobs->committer = g_thread_new("committer", commit_all, thread);
+	for (guint i = 0; i < jobs->options.threads; i++) {
+		thread = open_thread(jobs, LOCK_MS, error);
+		if (!thread)
+			return FALSE;
+		g_ptr_array_add(jobs->threads, g_thread_new("worker", work, thread));
 	}
-	g_ptr_array_add(jobs->threads, g_thread_new("worker", work, thread));
 	return TRUE;
 }
 
@@ -126,16 +277,13 @@ Jobs *jobs_new(const JobOptions *options, GError **error)
 
 	jobs->options = *options;
 	jobs->threads = g_ptr_array_new();
-	jobs->queue = g_async_queue_new();
 	g_mutex_init(&jobs->lock);
-	g_queue_init(&jobs->open);
-	for (guint i = 0; i < options->threads; i++) {
-		if (!start(jobs, error)) {
-			jobs_free(jobs);
-			return NULL;
-		}
-	}
-	return jobs;
+	g_cond_init(&jobs->queued);
+	g_cond_init(&jobs->to_commit);
+	if (start(jobs, error))
+		return jobs;
+	jobs_free(jobs);
+	return NULL;
 }
 
 static void give_up(Jobs *jobs, Request *request, const char *why)
@@ -150,17 +298,22 @@ static void give_up(Jobs *jobs, Request *request, const char *why)
 
 void jobs_stop(Jobs *jobs)
 {
-	gpointer left;
+	Request *left;
 
 	g_mutex_lock(&jobs->lock);
 	jobs->stopped = TRUE;
+	g_cond_broadcast(&jobs->queued);
 	g_mutex_unlock(&jobs->lock);
-	for (guint i = 0; i < jobs->threads->len; i++)
-		g_async_queue_push(jobs->queue, &the_end);
 	for (guint i = 0; i < jobs->threads->len; i++)
 		g_thread_join(jobs->threads->pdata[i]);
 	g_ptr_array_set_size(jobs->threads, 0);
-	while ((left = g_async_queue_try_pop(jobs->queue))) {
+	g_mutex_lock(&jobs->lock);
+	jobs->no_more_commits = TRUE;
+	g_cond_signal(&jobs->to_commit);
+	g_mutex_unlock(&jobs->lock);
+	if (jobs->committer)
+		g_thread_join(g_steal_pointer(&jobs->committer));
+	while ((left = g_queue_pop_head(&jobs->queue))) {
 		give_up(jobs, left, "the depot is being stopped");
 		request_unref(left);
 	}
@@ -172,7 +325,8 @@ void jobs_free(Jobs *jobs)
 		return;
 	jobs_stop(jobs);
 	g_ptr_array_unref(jobs->threads);
-	g_async_queue_unref(jobs->queue);
+	g_cond_clear(&jobs->queued);
+	g_cond_clear(&jobs->to_commit);
 	g_mutex_clear(&jobs->lock);
 	g_free(jobs);
 }
@@ -185,8 +339,11 @@ void jobs_push(Jobs *jobs, Request *request)
 	g_mutex_lock(&jobs->lock);
 	g_queue_push_tail(&jobs->open, request_ref(request));
 	stopped = jobs->stopped;
-	if (!stopped)
-		g_async_queue_push(jobs->queue, request_ref(request));
+	if (!stopped && request->resource == CLAIMS) {
+		commit_later(jobs, request);
+	} else if (!stopped) {
+		push(jobs, request);
+	}
 	g_mutex_unlock(&jobs->lock);
 	if (stopped)
 		give_up(jobs, request, "the depot is being stopped");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Requests are worked on by threads of their own, each with its connection to the database, so that a
- * database that hangs does not keep the server from listening and answering.
+ * database that hangs does not keep the server from listening and answering. Claims and first fetches
+ * that come while a commit is under way share the next one.
  */
 #ifndef IFPP_DEPOT_JOBS_H
 #define IFPP_DEPOT_JOBS_H

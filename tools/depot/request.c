@@ -75,6 +75,7 @@ void request_unref(Request *request)
 		return;
 	g_byte_array_unref(request->body);
 	answer_clear(&request->answer);
+	depot_take_clear(&request->take);
 	g_free(request->method);
 	g_free(request->path);
 	g_free(request->station);
@@ -96,30 +97,30 @@ gboolean request_too_large(GError **error)
 	return wrong(error, DEPOT_ERROR_TOO_LARGE, "the body is larger than anything that is expected here");
 }
 
-static gboolean post_claim(Worker *worker, const Request *request, Answer *answer, GError **error)
+static gboolean post_claim(Worker *worker, Request *request, GError **error)
 {
 	const IfppSpan body = { request->body->data, request->body->len };
 	g_autoptr(JsonObject) object = ifpp_json_parse(body, 1, NULL);
 	const char *text = object ? ifpp_json_get_string(object, "eid") : NULL;
-	g_autoptr(GPtrArray) items = NULL;
-	g_autofree char *until_text = NULL;
-	guint8 eid[16];
-	JsonBuilder *b;
-	gint64 until;
 
-	if (!text || !ifpp_eid_parse(text, eid, NULL))
+	if (!text || !ifpp_eid_parse(text, request->take.eid, NULL))
 		return wrong(error, DEPOT_ERROR_INPUT, "say which chip: {\"eid\": \"32 digits\"}");
-	items = depot_claim(worker->depot, eid, request->station, worker->lease, &until, error);
-	if (!items)
-		return FALSE;
-	b = answer_new();
-	until_text = depot_time(until);
-	ifpp_json_string(b, "eid", text);
-	ifpp_json_string(b, "lease", until_text);
+	request->take.station = request->station;
+	request->take.lease = worker->lease;
+	return TRUE;
+}
+
+static void answer_claim(const DepotTake *take, Answer *answer)
+{
+	g_autofree char *until = depot_time(take->until), *eid = ifpp_hex(IFPP_SPAN(take->eid));
+	JsonBuilder *b = answer_new();
+
+	ifpp_json_string(b, "eid", eid);
+	ifpp_json_string(b, "lease", until);
 	json_builder_set_member_name(b, "packages");
 	json_builder_begin_array(b);
-	for (guint i = 0; i < items->len; i++) {
-		const DepotItem *item = items->pdata[i];
+	for (guint i = 0; i < take->items->len; i++) {
+		const DepotItem *item = take->items->pdata[i];
 		g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id)), *sha256 = ifpp_hex(IFPP_SPAN(item->sha256));
 
 		json_builder_begin_object(b);
@@ -130,7 +131,6 @@ static gboolean post_claim(Worker *worker, const Request *request, Answer *answe
 	}
 	json_builder_end_array(b);
 	answer_json(answer, 200, b);
-	return TRUE;
 }
 
 static gboolean delete_claim(Worker *worker, const Request *request, Answer *answer, GError **error)
@@ -154,17 +154,64 @@ static gboolean parse_key(const char *name, guint8 key_id[32], GError **error)
 	return ifpp_unhex_into(name, key_id, 32) || wrong(error, DEPOT_ERROR_INPUT, "that is no key id");
 }
 
-static gboolean get_package(Worker *worker, const Request *request, Answer *answer, GError **error)
+static void answer_package(const Request *request, GBytes *bytes, const guint8 sha256[32], Answer *answer)
 {
-	guint8 key_id[32], sha256[32];
+	answer_bytes(answer, bytes, sha256, request->range, request->if_range, request->if_none);
+}
+
+static gboolean get_package(Worker *worker, Request *request, Answer *answer, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	guint8 sha256[32];
 	GBytes *bytes;
 
-	if (!parse_key(request->name, key_id, error))
+	if (!parse_key(request->name, request->take.key_id, error))
 		return FALSE;
-	bytes = depot_fetch(worker->depot, key_id, request->station, sha256, error);
+	bytes = depot_fetch_again(worker->depot, request->take.key_id, request->station, sha256, &local);
+	if (local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	if (bytes) {
+		answer_package(request, bytes, sha256, answer);
+		return TRUE;
+	}
+	request->take.fetch = TRUE;
+	request->take.station = request->station;
+	return TRUE;
+}
+
+gboolean request_commit(Worker *worker, Request *const *requests, guint n, GError **error)
+{
+	g_autofree DepotTake **takes = g_new(DepotTake *, n);
+
+	for (guint i = 0; i < n; i++)
+		takes[i] = &requests[i]->take;
+	return depot_take(worker->depot, takes, n, error);
+}
+
+gboolean request_answer(Worker *worker, Request *request, Answer *answer, GError **error)
+{
+	DepotTake *take = &request->take;
+	g_autoptr(GError) local = NULL;
+	GBytes *bytes;
+
+	if (take->error) {
+		g_propagate_error(error, g_steal_pointer(&take->error));
+		return FALSE;
+	}
+	if (!take->fetch) {
+		answer_claim(take, answer);
+		return TRUE;
+	}
+	bytes = depot_package(worker->depot, take->key_id, &local);
+	if (!bytes && local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
 	if (!bytes)
-		return *error ? FALSE : wrong(error, DEPOT_ERROR_UNKNOWN, "the package has no bytes");
-	answer_bytes(answer, bytes, sha256, request->range, request->if_range, request->if_none);
+		return wrong(error, DEPOT_ERROR_UNKNOWN, "the package has no bytes");
+	answer_package(request, bytes, ((const DepotItem *)take->items->pdata[0])->sha256, answer);
 	return TRUE;
 }
 
@@ -210,6 +257,7 @@ static gboolean put_chip(Worker *worker, const Request *request, Answer *answer,
 	answer_stored(answer, stored, NULL, NULL);
 	return TRUE;
 }
+
 static gboolean get_status(Worker *worker, const Request *request, Answer *answer, GError **error)
 {
 	g_autofree char *epoch = depot_epoch(worker->depot, error);
@@ -224,7 +272,7 @@ static gboolean get_status(Worker *worker, const Request *request, Answer *answe
 	return TRUE;
 }
 
-gboolean request_work(Worker *worker, const Request *request, Answer *answer, GError **error)
+gboolean request_work(Worker *worker, Request *request, Answer *answer, GError **error)
 {
 	gboolean get = g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
 	gboolean put = g_str_equal(request->method, "PUT");
@@ -235,7 +283,7 @@ gboolean request_work(Worker *worker, const Request *request, Answer *answer, GE
 	switch (request->resource) {
 	case CLAIMS:
 		if (g_str_equal(request->method, "POST"))
-			return post_claim(worker, request, answer, error);
+			return post_claim(worker, request, error);
 		break;
 	case CLAIM:
 		if (g_str_equal(request->method, "DELETE"))

@@ -21,8 +21,9 @@ typedef struct {
 	gboolean too_large;
 	gint64 since;				/* monotonic, us: when it was there whole */
 	/* What follows is for those who work on it. */
-	gboolean done;
+	gboolean done, alone;
 	Answer answer;
+	DepotTake take;				/* what request_work() leaves to request_commit() */
 	struct MHD_Connection *waiting;		/* the server's: suspended until the answer is there */
 } Request;
 
@@ -45,9 +46,22 @@ typedef struct {
  * request_work() - do what is asked
  * @worker: with what
  * @request: by a station that may ask
- * @answer: filled
+ * @answer: filled; without a status: what is left is for request_commit()
  * @error: DEPOT_ERROR, DB_ERROR
  */
-gboolean request_work(Worker *worker, const Request *request, Answer *answer, GError **error);
+gboolean request_work(Worker *worker, Request *request, Answer *answer, GError **error);
+
+/**
+ * request_commit() - the claims and first fetches of several requests, in one transaction
+ * @worker: with what
+ * @requests: which
+ * @n: how many
+ * @error: DB_ERROR: nothing was done for any of them
+ *
+ * TRUE: request_answer() answers each.
+ */
+gboolean request_commit(Worker *worker, Request *const *requests, guint n, GError **error);
+/* After request_commit(): what came of this one. */
+gboolean request_answer(Worker *worker, Request *request, Answer *answer, GError **error);
 
 #endif
