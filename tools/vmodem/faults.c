@@ -20,8 +20,9 @@ struct _Faults {
 #define QMI (1 << FAULT_AT_QMI)
 #define APDU (1 << FAULT_AT_APDU)
 #define WRITE (1 << FAULT_AT_WRITE)
+#define MBIM (1 << FAULT_AT_MBIM)
 
-static const char *const places[FAULT_N_PLACES] = { "qmi", "apdu", "write" };
+static const char *const places[FAULT_N_PLACES] = { "qmi", "apdu", "write", "mbim" };
 
 static const struct {
 	const char *name;
@@ -29,21 +30,21 @@ static const struct {
 	guint places;
 	int arg_base;		/* 0: no argument */
 } kinds[] = {
-	{ "drop", FAULT_DROP, QMI, 0 },
-	{ "lose", FAULT_LOSE, QMI, 0 },
-	{ "delay", FAULT_DELAY, QMI | APDU, 10 },
-	{ "truncate", FAULT_TRUNCATE, QMI, 0 },
-	{ "corrupt", FAULT_CORRUPT, QMI, 0 },
-	{ "duplicate", FAULT_DUPLICATE, QMI, 0 },
-	{ "garble", FAULT_GARBLE, QMI | APDU, 10 },
-	{ "error", FAULT_ERROR, QMI | APDU, 10 },
+	{ "drop", FAULT_DROP, QMI | MBIM, 0 },
+	{ "lose", FAULT_LOSE, QMI | MBIM, 0 },
+	{ "delay", FAULT_DELAY, QMI | MBIM | APDU, 10 },
+	{ "truncate", FAULT_TRUNCATE, QMI | MBIM, 0 },
+	{ "corrupt", FAULT_CORRUPT, QMI | MBIM, 0 },
+	{ "duplicate", FAULT_DUPLICATE, QMI | MBIM, 0 },
+	{ "garble", FAULT_GARBLE, QMI | MBIM | APDU, 10 },
+	{ "error", FAULT_ERROR, QMI | MBIM | APDU, 10 },
 	{ "sw", FAULT_SW, APDU, 16 },
 	{ "pir", FAULT_PIR, APDU, 10 },
-	{ "hang", FAULT_HANG, QMI | APDU, 0 },
-	{ "reset", FAULT_RESET, QMI | APDU, 0 },
+	{ "hang", FAULT_HANG, QMI | MBIM | APDU, 0 },
+	{ "reset", FAULT_RESET, QMI | MBIM | APDU, 0 },
 	{ "reset-after", FAULT_RESET_AFTER, APDU, 0 },
-	{ "unplug", FAULT_UNPLUG, QMI | APDU, 0 },
-	{ "power-cut", FAULT_POWER_CUT, QMI | APDU | WRITE, 0 },
+	{ "unplug", FAULT_UNPLUG, QMI | MBIM | APDU, 0 },
+	{ "power-cut", FAULT_POWER_CUT, QMI | MBIM | APDU | WRITE, 0 },
 	{ "power-cut-during", FAULT_POWER_CUT_DURING, WRITE, 0 },
 	{ "power-cut-after", FAULT_POWER_CUT_AFTER, APDU | WRITE, 0 },
 };
@@ -88,7 +89,7 @@ gboolean faults_add(Faults *faults, char **words, GError **error)
 	for (place = 0; place < FAULT_N_PLACES && strcmp(words[0], places[place]); place++)
 		;
 	if (place == FAULT_N_PLACES)
-		return bad(error, words[0], "not qmi, apdu or write");
+		return bad(error, words[0], "not qmi, mbim, apdu or write");
 	if (!g_ascii_string_to_unsigned(words[1], 10, 1, G_MAXUINT32, &at, NULL))
 		return bad(error, words[1], "not a count from 1");
 	for (i = 0; i < G_N_ELEMENTS(kinds) && strcmp(words[2], kinds[i].name); i++)

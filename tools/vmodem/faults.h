@@ -9,25 +9,26 @@ typedef enum {
 	FAULT_AT_QMI,		/* requests of the host, CTL included */
 	FAULT_AT_APDU,		/* UIM Send APDU */
 	FAULT_AT_WRITE,		/* of the chip's memory file */
+	FAULT_AT_MBIM,		/* messages of the host, those with QMI inside included */
 	FAULT_N_PLACES
 } FaultPlace;
 
 typedef enum {
 	FAULT_NONE,
-	FAULT_DROP,		/* qmi: done, but the answer is lost */
-	FAULT_LOSE,		/* qmi: the request is lost */
-	FAULT_DELAY,		/* qmi, apdu: the answer comes late, @arg ms */
-	FAULT_TRUNCATE,		/* qmi: the answer is cut in half */
-	FAULT_CORRUPT,		/* qmi: one byte of the answer is wrong */
-	FAULT_DUPLICATE,	/* qmi: the answer comes twice */
-	FAULT_GARBLE,		/* qmi, apdu: byte @arg of the request is wrong, counted round */
-	FAULT_ERROR,		/* qmi: QMI error @arg instead of doing it; apdu: instead of sending it */
+	FAULT_DROP,		/* qmi, mbim: done, but the answer is lost */
+	FAULT_LOSE,		/* qmi, mbim: the request is lost */
+	FAULT_DELAY,		/* qmi, mbim, apdu: the answer comes late, @arg ms */
+	FAULT_TRUNCATE,		/* qmi, mbim: the answer is cut in half */
+	FAULT_CORRUPT,		/* qmi, mbim: one byte of the answer is wrong */
+	FAULT_DUPLICATE,	/* qmi, mbim: the answer comes twice */
+	FAULT_GARBLE,		/* qmi, mbim, apdu: byte @arg of the request is wrong, counted round */
+	FAULT_ERROR,		/* qmi, mbim: error @arg of it instead of doing it; apdu: instead of sending it */
 	FAULT_SW,		/* apdu: status word @arg, the chip never sees the command */
 	FAULT_PIR,		/* apdu: the load ends here with errorReason @arg */
-	FAULT_HANG,		/* qmi, apdu: silent until reset */
-	FAULT_RESET,		/* qmi, apdu: modem reset before it */
+	FAULT_HANG,		/* qmi, mbim, apdu: silent until reset */
+	FAULT_RESET,		/* qmi, mbim, apdu: modem reset before it */
 	FAULT_RESET_AFTER,	/* apdu: the chip did it, then the modem resets */
-	FAULT_UNPLUG,		/* qmi, apdu */
+	FAULT_UNPLUG,		/* qmi, mbim, apdu */
 	FAULT_POWER_CUT,	/* before it; write: old state stays */
 	FAULT_POWER_CUT_DURING,	/* of a write: half of it is on the disk */
 	FAULT_POWER_CUT_AFTER,	/* apdu, write: done, then dark */

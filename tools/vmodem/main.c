@@ -17,8 +17,9 @@
 #define PROGRAM "ifpp-vmodem"
 
 typedef struct {
-	char *chip, *socket, *functionfs, *gadget, *udc, *control, *link, *quirks;
+	char *chip, *socket, *pty, *protocol_name, *functionfs, *gadget, *udc, *control, *link, *quirks;
 	int max_clients, max_channels;
+	ModemProtocol protocol;
 	gboolean version;
 } Options;
 
@@ -28,12 +29,31 @@ static gboolean on_signal(gpointer user)
 	return G_SOURCE_REMOVE;
 }
 
+static gboolean parse_protocol(Options *o)
+{
+	static const char *const names[] = {
+		[MODEM_QMI] = "qmi", [MODEM_MBIM_QMI] = "mbim-qmi", [MODEM_MBIM] = "mbim",
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (g_strcmp0(o->protocol_name, names[i]))
+			continue;
+		o->protocol = i;
+		return TRUE;
+	}
+	return !o->protocol_name;
+}
+
 static gboolean parse_options(Options *o, int *argc, char ***argv, GError **error)
 {
 	GOptionEntry entries[] = {
 		{ "chip", 0, 0, G_OPTION_ARG_FILENAME, &o->chip, "Chip memory made by ifpp-eum", "FILE" },
 		{ "socket", 0, 0, G_OPTION_ARG_FILENAME, &o->socket,
 		  "Be a modem on this Unix socket; libqmi wants \"qmux_socket\" in its path", "PATH" },
+		{ "pty", 0, 0, G_OPTION_ARG_FILENAME, &o->pty,
+		  "Be a modem on a pseudo terminal, to which PATH becomes a link; libmbim opens that", "PATH" },
+		{ "protocol", 0, 0, G_OPTION_ARG_STRING, &o->protocol_name,
+		  "qmi (default), mbim-qmi: MBIM with QMI inside, or mbim: without", "NAME" },
 		{ "functionfs", 0, 0, G_OPTION_ARG_FILENAME, &o->functionfs,
 		  "Be a USB modem on this functionfs mount", "DIR" },
 		{ "gadget", 0, 0, G_OPTION_ARG_STRING, &o->gadget,
@@ -72,8 +92,12 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 	}
 	if (!o->chip)
 		return ifpp_usage_error(error, "--chip is missing");
-	if (!o->socket == !o->functionfs)
-		return ifpp_usage_error(error, "give one of --socket and --functionfs");
+	if (!!o->socket + !!o->pty + !!o->functionfs != 1)
+		return ifpp_usage_error(error, "give one of --socket, --pty and --functionfs");
+	if (!parse_protocol(o))
+		return ifpp_usage_error(error, "--protocol is qmi, mbim-qmi or mbim");
+	if (o->functionfs && o->protocol != MODEM_QMI)
+		return ifpp_usage_error(error, "--functionfs speaks QMI only");
 	if (o->gadget && !o->functionfs)
 		return ifpp_usage_error(error, "--gadget goes with --functionfs");
 	if (o->max_clients < 1 || o->max_clients > 254)
@@ -104,6 +128,7 @@ static gboolean run(Options *o, GError **error)
 	modem = modem_new(chip);
 	modem_set_quirks(modem, &quirks);
 	modem_set_max_clients(modem, o->max_clients);
+	modem_set_protocol(modem, o->protocol);
 	if (o->link)
 		modem_set_wire(modem, &wire);
 	if (o->control) {
@@ -112,7 +137,8 @@ static gboolean run(Options *o, GError **error)
 			return FALSE;
 	}
 	transport = o->socket ? transport_new_socket(modem, o->socket, error) :
-				transport_new_functionfs(modem, o->functionfs, o->gadget, o->udc, error);
+		    o->pty ? transport_new_pty(modem, o->pty, error) :
+			     transport_new_functionfs(modem, o->functionfs, o->gadget, o->udc, error);
 	if (!transport)
 		return FALSE;
 	g_unix_signal_add(SIGTERM, on_signal, loop);
@@ -136,6 +162,8 @@ static int modem_main(int argc, char **argv)
 		ok = run(&o, &error);
 	g_free(o.chip);
 	g_free(o.socket);
+	g_free(o.pty);
+	g_free(o.protocol_name);
 	g_free(o.functionfs);
 	g_free(o.gadget);
 	g_free(o.udc);

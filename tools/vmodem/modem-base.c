@@ -116,7 +116,9 @@ GByteArray *modem_frame(guint8 service, guint8 cid, guint8 sdu_flags, guint16 tr
 
 void modem_link_send(ModemLink *link, const GByteArray *frame)
 {
-	link->send(frame->data, frame->len, link->user);
+	g_autoptr(GByteArray) covered = link->cover ? link->cover(link, frame) : NULL;
+
+	modem_link_send_raw(link, covered ? covered : frame, 0);
 }
 
 void modem_indicate(Modem *modem, guint16 message, const GByteArray *tlvs,
@@ -150,20 +152,76 @@ static gboolean late_send(gpointer user)
 	Late *late = user;
 
 	late->source = 0;
-	modem_link_send(late->link, late->frame);
+	late->link->send(late->frame->data, late->frame->len, late->link->user);
 	g_ptr_array_remove_fast(late->modem->late, late);
 	return G_SOURCE_REMOVE;
 }
 
-void modem_link_send_late(ModemLink *link, const GByteArray *frame, guint ms)
+void modem_link_send_raw(ModemLink *link, const GByteArray *message, guint delay)
 {
-	Late *late = g_new0(Late, 1);
+	Late *late;
 
+	if (!delay) {
+		link->send(message->data, message->len, link->user);
+		return;
+	}
+	late = g_new0(Late, 1);
 	late->modem = link->modem;
 	late->link = link;
-	late->frame = g_byte_array_append(g_byte_array_new(), frame->data, frame->len);
-	late->source = g_timeout_add(ms, late_send, late);
+	late->frame = g_byte_array_append(g_byte_array_new(), message->data, message->len);
+	late->source = g_timeout_add(delay, late_send, late);
 	g_ptr_array_add(link->modem->late, late);
+}
+
+void modem_link_answer(ModemLink *link, const GByteArray *message, FaultKind kind, guint delay)
+{
+	g_autoptr(GByteArray) sent = g_byte_array_append(g_byte_array_new(), message->data, message->len);
+
+	switch (kind) {
+	case FAULT_DROP:
+		return;
+	case FAULT_TRUNCATE:
+		g_byte_array_set_size(sent, sent->len / 2);
+		break;
+	case FAULT_CORRUPT:
+		sent->data[sent->len / 2] ^= 0x55;
+		break;
+	case FAULT_DUPLICATE:
+		modem_link_send_raw(link, sent, 0);
+		break;
+	default:
+		break;
+	}
+	modem_link_send_raw(link, sent, delay);
+}
+
+gboolean modem_request_fault(Modem *modem, FaultKind kind, guint arg, guint8 *bytes, gsize len, guint *delay)
+{
+	if (kind == FAULT_NONE)
+		return TRUE;
+	modem->stats.faults++;
+	switch (kind) {
+	case FAULT_LOSE:
+		return FALSE;
+	case FAULT_HANG:
+		modem->hung = TRUE;
+		return FALSE;
+	case FAULT_RESET:
+	case FAULT_POWER_CUT:
+		modem_reset(modem);
+		return FALSE;
+	case FAULT_UNPLUG:
+		modem_unplug(modem);
+		return FALSE;
+	case FAULT_DELAY:
+		*delay = arg;
+		return TRUE;
+	case FAULT_GARBLE:
+		bytes[arg % len] ^= 0x55;
+		return TRUE;
+	default:
+		return TRUE;
+	}
 }
 
 /* ------------------------------------------------------------------ coming and going */
@@ -196,6 +254,8 @@ void modem_forget(Modem *modem)
 	for (guint i = 0; i < modem->links->len; i++)
 		((ModemLink *)g_ptr_array_index(modem->links, i))->stale = TRUE;
 	g_ptr_array_set_size(modem->late, 0);
+	memset(modem->channel_groups, 0, sizeof(modem->channel_groups));
+	g_clear_pointer(&modem->terminal_capability, g_byte_array_unref);
 	g_clear_handle_id(&modem->refresh_source, g_source_remove);
 	modem->hung = FALSE;
 	modem->sim_off = FALSE;

@@ -33,6 +33,7 @@ enum {
 	QMI_CALL_FAILED = 14,
 	QMI_OUT_OF_CALL = 15,
 	QMI_MISSING_ARGUMENT = 17,
+	QMI_ARGUMENT_TOO_LONG = 19,
 	QMI_NO_EFFECT = 26,
 	QMI_INVALID_SERVICE_TYPE = 31,
 	QMI_INVALID_ARGUMENT = 48,
@@ -93,14 +94,21 @@ struct _Modem {
 	guint refresh_source;
 	guint8 proactive_len;	/* of the command that the card has announced */
 	GPtrArray *late;	/* Late: answers that a fault holds back */
+	ModemProtocol protocol;
+	guint32 channel_groups[CHIP_CHANNELS];	/* MBIM: the tag of who opened it */
+	GByteArray *terminal_capability;	/* MBIM: as the host has set it, or NULL */
 	ModemStats stats;
 };
+
+typedef struct _Mbim Mbim;
 
 struct _ModemLink {
 	Modem *modem;
 	ModemSendFunc send;
 	gpointer user;
 	GByteArray *in;
+	Mbim *mbim;		/* QMI, if there is any, is inside of it; NULL: QMUX as it is */
+	GByteArray *(*cover)(ModemLink *link, const GByteArray *frame);	/* of a QMUX frame; NULL: none */
 	gboolean stale;		/* of a modem before its reset; will be freed soon */
 };
 
@@ -132,8 +140,17 @@ Service *modem_find_service(Modem *modem, guint8 id);
 /* A whole QMUX frame from the modem. */
 GByteArray *modem_frame(guint8 service, guint8 cid, guint8 sdu_flags, guint16 transaction,
 			guint16 message, const GByteArray *tlvs);
+/* A QMUX frame, in whatever covers it on this link. */
 void modem_link_send(ModemLink *link, const GByteArray *frame);
-void modem_link_send_late(ModemLink *link, const GByteArray *frame, guint ms);
+/* As it is; a @delay in ms holds it back. */
+void modem_link_send_raw(ModemLink *link, const GByteArray *message, guint delay);
+/* The same, and what the fault @kind does to an answer. */
+void modem_link_answer(ModemLink *link, const GByteArray *message, FaultKind kind, guint delay);
+/*
+ * What a fault does before the request is dealt with; @bytes: of it, that a fault may damage; @delay: of its answer, ms.
+ * FALSE: the request is dealt with.
+ */
+gboolean modem_request_fault(Modem *modem, FaultKind kind, guint arg, guint8 *bytes, gsize len, guint *delay);
 /* An indication of UIM to all clients that want it. */
 void modem_indicate(Modem *modem, guint16 message, const GByteArray *tlvs,
 		    gboolean (*wants)(const Client *client));

@@ -47,11 +47,18 @@ GByteArray *modem_card_status(Modem *modem)
 	return value;
 }
 
-void modem_put_slot_status(Modem *modem, GByteArray *out)
+/* Interface characters of a card with T=0 and T=1 that offers the eUICC bit, TS 102 221. */
+IfppSpan modem_card_atr(void)
 {
-	/* Interface characters of a card with T=0 and T=1 that offers the eUICC bit, TS 102 221. */
 	static const guint8 atr[] = { 0x3B, 0x9F, 0x96, 0x80, 0x3F, 0xC7, 0x82, 0x80, 0x31, 0xE0, 0x73,
 				      0xFE, 0x21, 0x1F, 0x64, 0x08, 0x07, 0x02, 0x00, 0x82, 0x90, 0x00 };
+
+	return IFPP_SPAN(atr);
+}
+
+void modem_put_slot_status(Modem *modem, GByteArray *out)
+{
+	const IfppSpan atr = modem_card_atr();
 	const IfppChipMem *mem = chip_memory(modem->chip);
 	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
 	GByteArray *slot = g_byte_array_new(), *info = g_byte_array_new(), *eid = g_byte_array_new();
@@ -68,7 +75,7 @@ void modem_put_slot_status(Modem *modem, GByteArray *out)
 		put_lv8(slot, ready ? profile->iccid : NULL, ready ? 10 : 0);
 		put32(info, 2);			/* UICC */
 		put8(info, ready);
-		put_lv8(info, atr, card ? sizeof(atr) : 0);
+		put_lv8(info, atr.data, card ? atr.len : 0);
 		put8(info, card);		/* is an eUICC */
 		put_lv8(eid, card ? mem->eid : NULL, card ? 16 : 0);
 	}
@@ -110,4 +117,12 @@ void modem_indicate_refresh(Modem *modem, guint8 stage)
 	/* stage, UICC reset, primary GW session, no AID, no files */
 	put_tlv(tlvs, 0x10, (guint8[]){ stage, 0, 0, 0, 0, 0 }, 6);
 	modem_indicate(modem, 0x0033, tlvs, wants_refresh);
+}
+
+void modem_switch_slot(Modem *modem, guint slot)
+{
+	modem->slot = slot;
+	chip_power_off(modem->chip);
+	modem_chip_on(modem);
+	modem_indicate_card(modem);
 }

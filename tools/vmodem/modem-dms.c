@@ -7,7 +7,7 @@
 #include "eid.h"
 
 /* A test TAC, eight digits of the EID, Luhn digit: stable per chip. */
-static void make_imei(Modem *modem, char imei[16])
+void modem_imei(const Modem *modem, char imei[16])
 {
 	char digits[IFPP_EID_DIGITS + 1];
 	guint sum = 0;
@@ -24,6 +24,16 @@ static void make_imei(Modem *modem, char imei[16])
 	imei[15] = '\0';
 }
 
+const char *modem_model(void)
+{
+	return "Virtual EC25";
+}
+
+const char *modem_revision(void)
+{
+	return "ifpp-vmodem " IFPP_VERSION;
+}
+
 static void dms_ids(Request *req)
 {
 	char imei[16];
@@ -32,7 +42,7 @@ static void dms_ids(Request *req)
 		req->error = QMI_DEVICE_NOT_READY;
 		return;
 	}
-	make_imei(req->modem, imei);
+	modem_imei(req->modem, imei);
 	put_tlv(req->out, 0x10, "0", 1);
 	put_tlv(req->out, 0x11, imei, 15);
 }
@@ -104,10 +114,10 @@ void modem_dms(Request *req)
 		put_text(req, "IFPP project");
 		break;
 	case 0x0022:
-		put_text(req, "Virtual EC25");
+		put_text(req, modem_model());
 		break;
 	case 0x0023:
-		put_text(req, "ifpp-vmodem " IFPP_VERSION);
+		put_text(req, modem_revision());
 		break;
 	case 0x0025:
 		dms_ids(req);
@@ -138,7 +148,7 @@ void modem_dms(Request *req)
 		dms_bands(req);
 		break;
 	case 0x0051:
-		put_text(req, "ifpp-vmodem " IFPP_VERSION);
+		put_text(req, modem_revision());
 		break;
 	default:
 		req->error = QMI_INVALID_COMMAND;

@@ -58,11 +58,7 @@ static void uim_switch_slot(Request *req)
 	} else if (get32(physical) == req->modem->slot) {
 		req->error = QMI_NO_EFFECT;
 	} else {
-		/* The old card loses power, the new one starts cold. */
-		req->modem->slot = get32(physical);
-		chip_power_off(req->modem->chip);
-		modem_chip_on(req->modem);
-		modem_indicate_card(req->modem);
+		modem_switch_slot(req->modem, get32(physical));
 	}
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* QMUX: requests come in, their service answers them; the modem's life. */
+/* QMUX, as it is or out of MBIM: requests come in, their service answers them; the modem's life. */
 #include "modem-services.h"
 
 #include <string.h>
@@ -49,61 +49,13 @@ static void dispatch(Request *req)
 		service->kind->handle(req);
 }
 
-/* Before anything is done. FALSE: the request is dealt with. */
-static gboolean request_fault(Request *req, FaultKind kind, guint arg, guint8 *sdu, gsize sdu_len)
-{
-	if (kind == FAULT_NONE)
-		return TRUE;
-	req->modem->stats.faults++;
-	switch (kind) {
-	case FAULT_LOSE:
-		return FALSE;
-	case FAULT_HANG:
-		req->modem->hung = TRUE;
-		return FALSE;
-	case FAULT_RESET:
-	case FAULT_POWER_CUT:
-		modem_reset(req->modem);
-		return FALSE;
-	case FAULT_UNPLUG:
-		modem_unplug(req->modem);
-		return FALSE;
-	case FAULT_DELAY:
-		req->delay = arg;
-		return TRUE;
-	case FAULT_GARBLE:
-		/* What follows the transaction: message, length, arguments. */
-		sdu[arg % sdu_len] ^= 0x55;
-		return TRUE;
-	default:
-		return TRUE;
-	}
-}
-
 static void respond(Request *req, FaultKind kind)
 {
 	g_autoptr(GByteArray) frame = make_response(req);
-	guint delay = req->delay + wire_take_delay(&req->modem->wire);
+	g_autoptr(GByteArray) covered = req->link->cover ? req->link->cover(req->link, frame) : NULL;
 
-	switch (kind) {
-	case FAULT_DROP:
-		return;
-	case FAULT_TRUNCATE:
-		g_byte_array_set_size(frame, frame->len / 2);
-		break;
-	case FAULT_CORRUPT:
-		frame->data[frame->len / 2] ^= 0x55;
-		break;
-	case FAULT_DUPLICATE:
-		modem_link_send(req->link, frame);
-		break;
-	default:
-		break;
-	}
-	if (delay)
-		modem_link_send_late(req->link, frame, delay);
-	else
-		modem_link_send(req->link, frame);
+	modem_link_answer(req->link, covered ? covered : frame, kind,
+			  req->delay + wire_take_delay(&req->modem->wire));
 }
 
 static void handle_frame(ModemLink *link, const guint8 *frame, gsize len)
@@ -124,7 +76,8 @@ static void handle_frame(ModemLink *link, const guint8 *frame, gsize len)
 	if (modem->quirks.mute)
 		return;
 	kind = faults_next(modem->faults, FAULT_AT_QMI, &arg);
-	if (!request_fault(&req, kind, arg, sdu + head - 4, sdu_len - head + 4))
+	/* To damage: what follows the transaction, that is message, length, arguments. */
+	if (!modem_request_fault(modem, kind, arg, sdu + head - 4, sdu_len - head + 4, &req.delay))
 		return;
 	req.message = get16(sdu + head - 4);
 	req.tlvs = (IfppSpan){ sdu + head, sdu_len - head };
@@ -140,7 +93,8 @@ static void handle_frame(ModemLink *link, const guint8 *frame, gsize len)
 	g_byte_array_unref(req.out);
 }
 
-gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len)
+/* A stream of frames, or each of them out of MBIM. */
+static gboolean receive_qmux(ModemLink *link, const guint8 *data, gsize len)
 {
 	gsize used = 0;
 
@@ -163,6 +117,11 @@ gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len)
 	return link->in->len < STREAM_MAX;
 }
 
+gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len)
+{
+	return link->mbim ? mbim_receive(link->mbim, data, len) : receive_qmux(link, data, len);
+}
+
 /* ------------------------------------------------------------------ life */
 
 ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user)
@@ -173,6 +132,8 @@ ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user)
 	link->send = send;
 	link->user = user;
 	link->in = g_byte_array_new();
+	if (modem->protocol != MODEM_QMI)
+		link->mbim = mbim_new(link, receive_qmux);
 	g_ptr_array_add(modem->links, link);
 	return link;
 }
@@ -187,6 +148,7 @@ void modem_link_free(ModemLink *link)
 				modem->services[i].clients[cid].link = NULL;
 	modem_late_drop(link);
 	g_ptr_array_remove_fast(modem->links, link);
+	g_clear_pointer(&link->mbim, mbim_free);
 	g_byte_array_unref(link->in);
 	g_free(link);
 }
@@ -259,6 +221,11 @@ void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user)
 {
 	modem->event = func;
 	modem->event_user = user;
+}
+
+void modem_set_protocol(Modem *modem, ModemProtocol protocol)
+{
+	modem->protocol = protocol;
 }
 
 void modem_set_max_clients(Modem *modem, guint max)

@@ -17,6 +17,13 @@ typedef enum {
 	MODEM_PLUG,		/* back */
 } ModemEvent;
 
+/* What is spoken on its links. */
+typedef enum {
+	MODEM_QMI,		/* QMUX */
+	MODEM_MBIM_QMI,		/* MBIM, with QMUX inside */
+	MODEM_MBIM,		/* MBIM alone */
+} ModemProtocol;
+
 typedef void (*ModemSendFunc)(const guint8 *frame, gsize len, gpointer user);
 typedef void (*ModemEventFunc)(ModemEvent event, gpointer user);
 
@@ -28,6 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Modem, modem_free)
 void modem_set_event_func(Modem *modem, ModemEventFunc func, gpointer user);
 /* The character of modem and chip; none unless set. */
 void modem_set_quirks(Modem *modem, const Quirks *quirks);
+/* MODEM_QMI unless set; before there is any link. */
+void modem_set_protocol(Modem *modem, ModemProtocol protocol);
 /* Client ids per service, as small as on real modems. Default 16. */
 void modem_set_max_clients(Modem *modem, guint max);
 
@@ -35,11 +44,11 @@ void modem_set_max_clients(Modem *modem, guint max);
 void modem_set_wire(Modem *modem, const WireModel *model);
 const WireTime *modem_wire_time(const Modem *modem);
 
-/* @send gets one whole QMUX frame per call. */
+/* @send gets one whole QMUX frame, or MBIM message, per call. */
 ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user);
 /* Client ids stay allocated, as they do when a process with /dev/cdc-wdm0 open is killed. */
 void modem_link_free(ModemLink *link);
-/* Any piece of the stream. FALSE: not QMUX, the stream is lost. */
+/* Any piece of the stream. FALSE: not the protocol, the stream is lost. */
 gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len);
 
 /* Every client and channel is dropped, the chip starts cold, the links go (event MODEM_RESET). */
@@ -58,6 +67,7 @@ const char *modem_service(const Modem *modem, guint index, guint64 *requests);
 
 typedef struct {
 	guint64 requests;		/* QMI messages from hosts */
+	guint64 mbim_messages;		/* from hosts, those with QMI inside included */
 	guint64 send_apdus;		/* UIM Send APDU among them */
 	guint64 resets;
 	guint64 faults;			/* that struck */

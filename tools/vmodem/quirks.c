@@ -20,6 +20,7 @@ static const struct {
 	{ "Modem", "Slots", 5, G_STRUCT_OFFSET(Quirks, slots) },
 	{ "Modem", "ActiveSlot", 5, G_STRUCT_OFFSET(Quirks, active_slot) },
 	{ "Modem", "UimError", 65535, G_STRUCT_OFFSET(Quirks, uim_error) },
+	{ "Modem", "NoUiccAccess", 0, G_STRUCT_OFFSET(Quirks, no_uicc) },
 	{ "Modem", "ApduLimit", 255, G_STRUCT_OFFSET(Quirks, apdu_limit) },
 	{ "Modem", "LimitError", 65535, G_STRUCT_OFFSET(Quirks, limit_error) },
 	{ "Modem", "StatusEvery", 65535, G_STRUCT_OFFSET(Quirks, status_every) },

@@ -15,6 +15,7 @@ typedef struct {
 	guint slots;		/* physical ones, the eUICC is in the last; 0: 1 */
 	guint active_slot;	/* at power-up; 0: the eUICC's */
 	guint uim_error;	/* QMI error of every UIM request; 0: none */
+	gboolean no_uicc;	/* MBIM: no low-level UICC access */
 	guint apdu_limit;	/* longest data of a command; 0: none */
 	guint limit_error;	/* QMI error of a longer one; 0: the card's 6700 */
 	guint status_every;	/* a STATUS of the modem's own before every N-th APDU; 0: never */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How hosts reach the modem: a Unix socket, or USB through FunctionFS. */
+/* How hosts reach the modem: a Unix socket, a pseudo terminal, or USB through FunctionFS. */
 #ifndef VMODEM_TRANSPORT_H
 #define VMODEM_TRANSPORT_H
 
@@ -7,8 +7,11 @@
 
 typedef struct _Transport Transport;
 
-/* Plugged in from the start. Both follow the modem's events. */
+/* Plugged in from the start. All follow the modem's events. */
 Transport *transport_new_socket(Modem *modem, const char *path, GError **error);
+
+/* @path becomes a symbolic link to the terminal, and goes with the modem. IFPP_ERROR_ACCESS, IO */
+Transport *transport_new_pty(Modem *modem, const char *path, GError **error);
 
 /**
  * transport_new_functionfs() - USB, with the identity and interfaces of a Quectel EC25

@@ -2,6 +2,7 @@
 #include "unix.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -92,7 +93,7 @@ out:
 static gboolean on_writable(int fd, GIOCondition condition, gpointer user)
 {
 	UnixConn *conn = user;
-	ssize_t n = send(fd, conn->queue->data, conn->queue->len, MSG_NOSIGNAL);
+	ssize_t n = write(fd, conn->queue->data, conn->queue->len);
 
 	if (n > 0)
 		g_byte_array_remove_range(conn->queue, 0, n);
@@ -109,7 +110,7 @@ void unix_conn_send(UnixConn *conn, const void *data, gsize len)
 	ssize_t n = 0;
 
 	if (!conn->queue->len) {
-		n = send(conn->fd, data, len, MSG_NOSIGNAL);
+		n = write(conn->fd, data, len);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return;
 		n = MAX(n, 0);
@@ -125,7 +126,7 @@ static gboolean on_readable(int fd, GIOCondition condition, gpointer user)
 {
 	UnixConn *conn = user;
 	guint8 buf[4096];
-	ssize_t n = recv(fd, buf, sizeof(buf), 0);
+	ssize_t n = read(fd, buf, sizeof(buf));
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return G_SOURCE_CONTINUE;
@@ -145,6 +146,7 @@ UnixConn *unix_conn_new(int fd, UnixConnFunc func, gpointer user)
 	conn->user = user;
 	conn->queue = g_byte_array_new();
 	g_unix_set_fd_nonblocking(fd, TRUE, NULL);
+	signal(SIGPIPE, SIG_IGN);	/* a peer that is gone is seen by reading */
 	conn->in = g_unix_fd_add(fd, G_IO_IN | G_IO_HUP | G_IO_ERR, on_readable, conn);
 	return conn;
 }

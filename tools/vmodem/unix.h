@@ -14,7 +14,7 @@ typedef struct _UnixConn UnixConn;
 /* @data NULL: the peer is gone, free the connection. FALSE: drop it. */
 typedef gboolean (*UnixConnFunc)(UnixConn *conn, const guint8 *data, gsize len, gpointer user);
 
-/* @fd is taken and made non-blocking. */
+/* @fd, a socket or a terminal, is taken and made non-blocking. SIGPIPE is ignored from now on. */
 UnixConn *unix_conn_new(int fd, UnixConnFunc func, gpointer user);
 void unix_conn_free(UnixConn *conn);
 void unix_conn_send(UnixConn *conn, const void *data, gsize len);
