@@ -14,7 +14,7 @@
 #include "enable.h"
 #include "error.h"
 #include "job.h"
-#include "modem-qmi.h"
+#include "modem-port.h"
 #include "netlink.h"
 #include "notify.h"
 #include "options.h"
@@ -383,6 +383,18 @@ static void app_clear(App *app)
 	g_clear_error(&app->error);
 }
 
+static gboolean parse_protocol(const char *name, ModemProtocol *protocol)
+{
+	static const char *const names[] = {
+		[MODEM_PROTOCOL_AUTO] = "auto", [MODEM_PROTOCOL_QMI] = "qmi", [MODEM_PROTOCOL_MBIM] = "mbim",
+	};
+
+	*protocol = MODEM_PROTOCOL_AUTO;
+	while (name && *protocol < G_N_ELEMENTS(names) && strcmp(name, names[*protocol]))
+		(*protocol)++;
+	return *protocol < G_N_ELEMENTS(names);
+}
+
 int main(int argc, char **argv)
 {
 	g_autofree char *device = NULL;
@@ -390,10 +402,12 @@ int main(int argc, char **argv)
 	g_autofree char *state_dir = NULL;
 	g_autofree char *relay = NULL;
 	g_autofree char *policy = NULL;
+	g_autofree char *protocol = NULL;
 	int slot = 0, timeout = 10, linger = 5;
 	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE, selftest = FALSE, as_json = FALSE;
 	const GOptionEntry entries[] = {
-		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI port of the modem", "/dev/cdc-wdm0" },
+		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI or MBIM port of the modem", "/dev/cdc-wdm0" },
+		{ "protocol", 0, 0, G_OPTION_ARG_STRING, &protocol, "auto (default), qmi or mbim", "NAME" },
 		{ "slot", 0, 0, G_OPTION_ARG_INT, &slot, "Physical SIM slot (default: the active one)", "N" },
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs (default /etc/ifpp/ci)",
 		  "DIR" },
@@ -407,7 +421,7 @@ int main(int argc, char **argv)
 		  "Stay this long once the chip is locked (default 5)", "SECONDS" },
 		{ "policy", 0, 0, G_OPTION_ARG_FILENAME, &policy,
 		  "Which profile to enable once the chip is locked (default /etc/ifpp/policy, if it is there)", "FILE" },
-		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy", NULL },
+		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy, or mbim-proxy", NULL },
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },
 		{ "selftest", 0, 0, G_OPTION_ARG_NONE, &selftest,
@@ -420,6 +434,7 @@ int main(int argc, char **argv)
 		g_option_context_new("- serve one modem's eUICC to the ifpp driver");
 	g_autoptr(GError) error = NULL;
 	ModemOptions options;
+	ModemProtocol number;
 	App app = { 0 };
 	int code;
 
@@ -434,11 +449,12 @@ int main(int argc, char **argv)
 		g_print("ifppd %s\n", IFPP_VERSION);
 		return IFPP_EXIT_OK;
 	}
-	if (argc > 1 || !device || (as_json && !selftest) ||
+	if (argc > 1 || !device || !parse_protocol(protocol, &number) || (as_json && !selftest) ||
 	    slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
 						      !device		     ? "no --device given"
 						      : argc > 1	     ? "too many arguments"
+						      : !parse_protocol(protocol, &number) ? "--protocol is auto, qmi or mbim"
 						      : as_json && !selftest ? "--json is for --selftest"
 									     : "a number out of range");
 
@@ -447,6 +463,7 @@ int main(int argc, char **argv)
 
 	options = (ModemOptions){
 		.device = device,
+		.protocol = number,
 		.state_dir = state_dir ? state_dir : "/var/lib/ifpp",
 		.run_dir = g_getenv("RUNTIME_DIRECTORY"),
 		.slot = slot,
@@ -473,7 +490,7 @@ int main(int argc, char **argv)
 	if (!app.relay)
 		return fail(error);
 	app.linger = linger;
-	app.modem = modem_qmi_new(&options, on_gone, &app);
+	app.modem = modem_new(&options, on_gone, &app);
 	app.chip = chip_new(app.modem, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
 	code = run(&app);
 	app_clear(&app);

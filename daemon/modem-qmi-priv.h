@@ -17,6 +17,7 @@ typedef struct {
 	QmiDevice *device;
 	QmiClient *uim, *dms;
 	gulong removed_id;
+	gboolean mbim;		/* QMI is inside of it */
 	guint8 slot;		/* logical, as every UIM message wants it */
 	gboolean suspect;	/* a channel may be open that we do not know of */
 	PortState state;

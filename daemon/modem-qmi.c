@@ -261,7 +261,7 @@ static void on_swept(GObject *source, GAsyncResult *res, gpointer user)
 
 static void open_port(QmiModem *modem, guint wait, GTask *task)
 {
-	QmiDeviceOpenFlags flags = QMI_DEVICE_OPEN_FLAGS_NONE;
+	QmiDeviceOpenFlags flags = modem->mbim ? QMI_DEVICE_OPEN_FLAGS_MBIM : QMI_DEVICE_OPEN_FLAGS_NONE;
 
 	if (modem->base.proxy)
 		flags |= QMI_DEVICE_OPEN_FLAGS_PROXY;
@@ -492,6 +492,7 @@ Modem *modem_qmi_new(const ModemOptions *options, ModemGoneFunc gone, gpointer u
 	QmiModem *modem = g_new0(QmiModem, 1);
 
 	modem_init(&modem->base, &qmi_ops, options, gone, user);
+	modem->mbim = options->protocol == MODEM_PROTOCOL_MBIM;
 	modem->slot = 1;
 	return &modem->base;
 }

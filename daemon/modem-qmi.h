@@ -7,7 +7,7 @@
 
 /**
  * modem_qmi_new() - describe a modem; nothing is opened yet
- * @options: copied
+ * @options: copied; @protocol MBIM: QMI is inside of it
  * @gone: called once when the port disappears
  * @user: for @gone
  */

@@ -24,11 +24,19 @@ void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, 
 	modem->gone_user = user;
 }
 
+/* Who speaks for it: the protocol inside, if there is one. */
+static Modem *actual(const Modem *modem)
+{
+	return modem->inside ? modem->inside : (Modem *)modem;
+}
+
 void modem_free(Modem *modem)
 {
 	if (!modem)
 		return;
+	modem_free(modem->candidate);
 	modem->ops->free(modem);
+	g_clear_error(&modem->refusal);
 	g_free(modem->device);
 	g_free(modem->modem_dir);
 	g_free(modem->run_dir);
@@ -57,7 +65,7 @@ gboolean modem_is_there(Modem *modem)
 
 GError *modem_gone_error(Modem *modem, const char *what)
 {
-	return modem->ops->gone_error(modem, what);
+	return actual(modem)->ops->gone_error(actual(modem), what);
 }
 
 guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what, GError **error)
@@ -81,7 +89,10 @@ void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, 
 						  errno == EPERM ? IFPP_ERROR_CONFINED : IFPP_ERROR_NO_DEVICE, "%s: %s", modem->device, g_strerror(errno)));
 		return;
 	}
-	modem->ops->open(modem, deadline, task);
+	if (modem->refusal)
+		ifppd_task_fail(task, g_error_copy(modem->refusal));
+	else
+		modem->ops->open(modem, deadline, task);
 }
 
 gboolean modem_open_finish(GAsyncResult *res, GError **error)
@@ -94,6 +105,7 @@ void modem_channel_open_async(Modem *modem, IfppSpan aid, gint64 deadline, GCanc
 {
 	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
 
+	modem = actual(modem);
 	if (modem->gone) {
 		ifppd_task_fail(task, modem_gone_error(modem, "opening a logical channel"));
 		return;
@@ -110,8 +122,10 @@ void modem_channel_close_async(Modem *modem, gint64 deadline, GCancellable *canc
 			       gpointer user)
 {
 	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
-	guint8 channel = modem->channel;
+	guint8 channel;
 
+	modem = actual(modem);
+	channel = modem->channel;
 	modem->channel = 0;
 	if (!channel || modem->gone)
 		ifppd_task_done(task);
@@ -129,6 +143,7 @@ void modem_transmit_async(Modem *modem, IfppSpan apdu, guint timeout, gint64 dea
 {
 	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
 
+	modem = actual(modem);
 	if (modem->gone)
 		ifppd_task_fail(task, modem_gone_error(modem, "sending an APDU"));
 	else if (!modem->channel)
@@ -145,6 +160,7 @@ GBytes *modem_transmit_finish(GAsyncResult *res, GError **error)
 
 void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user)
 {
+	modem = actual(modem);
 	modem->ops->close(modem, g_get_monotonic_time() + CLOSE_TIME, ifppd_task_new(NULL, NULL, NULL, cb, user));
 }
 
@@ -156,6 +172,7 @@ void modem_close_finish(GAsyncResult *res)
 void modem_versions_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
 			  gpointer user)
 {
+	modem = actual(modem);
 	modem->ops->versions(modem, deadline, ifppd_task_new(NULL, NULL, cancellable, cb, user));
 }
 
@@ -166,36 +183,39 @@ char *modem_versions_finish(GAsyncResult *res, GError **error)
 
 const char *modem_model(Modem *modem)
 {
+	modem = actual(modem);
 	return modem->identity.model ? modem->identity.model : "modem";
 }
 
 const ModemIdentity *modem_identity(Modem *modem)
 {
-	return &modem->identity;
+	return &actual(modem)->identity;
 }
 
 const char *modem_slots(Modem *modem)
 {
+	modem = actual(modem);
 	return modem->slots ? modem->slots : "the modem tells nothing of its slots";
 }
 
 guint modem_channel(Modem *modem)
 {
-	return modem->channel;
+	return actual(modem)->channel;
 }
 
 guint64 modem_round_trip(Modem *modem)
 {
-	return modem->round_trip_ns;
+	return actual(modem)->round_trip_ns;
 }
 
 guint modem_timeout(Modem *modem)
 {
-	return modem->timeout;
+	return actual(modem)->timeout;
 }
 
 Block *modem_block(Modem *modem)
 {
+	modem = actual(modem);
 	if (!modem->block)
 		modem->block = block_new(modem->modem_dir, modem->identity.model, modem->identity.revision);
 	return modem->block;

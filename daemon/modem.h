@@ -13,18 +13,26 @@
 typedef struct _Modem Modem;
 typedef void (*ModemGoneFunc)(gpointer user);
 
+typedef enum {
+	MODEM_PROTOCOL_AUTO,	/* the kernel's word for the port */
+	MODEM_PROTOCOL_QMI,
+	MODEM_PROTOCOL_MBIM,
+} ModemProtocol;
+
 /**
  * struct ModemOptions - which modem, and how to use it
  * @device: /dev/cdc-wdm0, or a Unix socket whose path contains qmux_socket
+ * @protocol: which the port speaks
  * @state_dir: block sizes are remembered below it, in modem/
  * @run_dir: what belongs to this boot; NULL: beside the block sizes
  * @slot: physical slot, 0: the first active one with a card
  * @timeout: seconds for one message
- * @proxy: share the port through qmi-proxy
+ * @proxy: share the port through qmi-proxy or mbim-proxy
  * @guest: close no channel that is not our own; else what a predecessor left open is closed
  */
 typedef struct {
 	const char *device;
+	ModemProtocol protocol;
 	const char *state_dir;
 	const char *run_dir;
 	guint slot;
@@ -69,6 +77,9 @@ typedef struct {
 /* The base of every modem; its fields are the protocol's to set, and nobody else's. */
 struct _Modem {
 	const ModemOps *ops;
+	Modem *candidate;	/* for the protocol that may be inside of this one; owned */
+	Modem *inside;		/* the same, once it is known to be: then it does everything */
+	GError *refusal;	/* why it cannot be opened, or NULL */
 	char *device;
 	char *modem_dir, *run_dir;
 	guint want_slot;
@@ -102,7 +113,7 @@ GError *modem_gone_error(Modem *modem, const char *what);
  * modem_open_async() - open the port, find the slot, close the channels that a predecessor left open
  * @deadline: monotonic microseconds
  *
- * Errors: NO_DEVICE, ACCESS, MODEM, TIMEOUT, NO_EUICC (no card)
+ * Errors: NO_DEVICE, ACCESS, MODEM, TIMEOUT, NO_EUICC (no card), UNSUPPORTED (no way to its card)
  */
 void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
 		      gpointer user);

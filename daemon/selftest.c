@@ -13,7 +13,7 @@
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
-#include "modem-qmi.h"
+#include "modem-port.h"
 #include "selftest.h"
 #include "verify.h"
 
@@ -203,11 +203,9 @@ static gboolean check_modem(Selftest *test)
 	res = answer(test);
 	if (!modem_open_finish(res, &error) &&
 	    (error->domain != IFPP_ERROR || error->code == IFPP_ERROR_NO_DEVICE ||
-	     error->code == IFPP_ERROR_ACCESS)) {
-		fail_hint(test, PORT, error,
-			  error->code == IFPP_ERROR_ACCESS ?
-				  ifpp_error_hint(error->code) :
-				  "Check that the modem is plugged in, and that its driver is qmi_wwan");
+	     error->code == IFPP_ERROR_ACCESS || error->code == IFPP_ERROR_UNSUPPORTED)) {
+		fail_hint(test, PORT, error, error->code != IFPP_ERROR_NO_DEVICE ? ifpp_error_hint(error->code) :
+			  "Check that the modem is plugged in, and that its driver is qmi_wwan or cdc_mbim");
 		return FALSE;
 	}
 	pass(test, PORT, -1, "%s%s", device, test->modem->proxy ? " through qmi-proxy" : "");
@@ -466,7 +464,7 @@ int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 	signals[0] = g_unix_signal_add(SIGTERM, on_signal, &test);
 	signals[1] = g_unix_signal_add(SIGINT, on_signal, &test);
 	test.cancellable = g_cancellable_new();
-	test.port = modem_qmi_new(&own, on_gone, &test);
+	test.port = modem_new(&own, on_gone, &test);
 	test.es10 = es10_new(test.port);
 	run_checks(&test);
 	for (guint i = 0; i < N_CHECKS; i++)

@@ -169,6 +169,7 @@ Station *station_bare(World *world, const char *name, const char *eid)
 
 	station->world = world;
 	station->trust = world->trust;
+	station->protocol = world->protocol;
 	station->timeout = "2";
 	g_strlcpy(station->eid, eid, sizeof(station->eid));
 	station->dir = g_build_filename(world->dir, name, NULL);
@@ -345,8 +346,10 @@ void station_modem_start(Station *station)
 	g_ptr_array_add(argv, program);
 	g_ptr_array_add(argv, (char *)"--chip");
 	g_ptr_array_add(argv, station->chip);
-	g_ptr_array_add(argv, (char *)"--socket");
+	g_ptr_array_add(argv, (char *)(station->protocol ? "--pty" : "--socket"));
 	g_ptr_array_add(argv, station->socket);
+	g_ptr_array_add(argv, (char *)"--protocol");
+	g_ptr_array_add(argv, (char *)(station->protocol ? station->protocol : "qmi"));
 	g_ptr_array_add(argv, (char *)"--control");
 	g_ptr_array_add(argv, station->control);
 	for (guint i = 0; options[i]; i++)
@@ -393,6 +396,8 @@ void station_daemon_start(Station *station)
 			 (char *)station->timeout,
 			 (char *)"--linger",
 			 (char *)"0",
+			 (char *)"--protocol",
+			 (char *)(station->protocol ? "mbim" : "auto"),
 			 NULL, NULL, NULL, NULL };
 	guint n = G_N_ELEMENTS(argv) - 4;
 
@@ -468,6 +473,16 @@ gint64 station_stat(Station *station, const char *name)
 	g_assert_nonnull(node);
 	g_assert_true(json_object_has_member(json_node_get_object(node), name));
 	return json_object_get_int_member(json_node_get_object(node), name);
+}
+
+const char *station_messages(Station *station)
+{
+	return station->protocol ? "mbim_messages" : "requests";
+}
+
+const char *station_place(Station *station)
+{
+	return station->protocol ? "mbim" : "qmi";
 }
 
 guint station_outbox(Station *station, const char *suffix)

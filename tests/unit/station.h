@@ -18,6 +18,7 @@ typedef struct {
 	char *pin;
 	char *conf;	/* of its token */
 	guint chips;	/* made so far */
+	const char *protocol;	/* that modems speak from now on, as ifpp-vmodem names it; NULL: qmi */
 } World;
 
 World *world_new(void);
@@ -46,6 +47,7 @@ typedef struct {
 	const char *policy;	/* for the daemon, NULL: none */
 	const char *timeout;	/* seconds for one QMI message */
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
+	const char *protocol;	/* of the modem: the world's when this was made */
 	gboolean quiet;		/* never show the log */
 	gboolean proxy;		/* the daemon reaches the modem through qmi-proxy */
 	const char *ifppd;	/* another daemon than the build's, NULL: that one */
@@ -75,6 +77,9 @@ void station_daemon_kill(Station *station);	/* SIGKILL */
 /* One line to the modem's control socket; its answer. */
 char *station_control(Station *station, const char *line);
 gint64 station_stat(Station *station, const char *name);
+/* Messages that the modem has had of its hosts, of the outermost protocol: the count, and the place for faults. */
+const char *station_messages(Station *station);
+const char *station_place(Station *station);
 
 /* Files in the chip's outbox whose name ends so. */
 guint station_outbox(Station *station, const char *suffix);

@@ -7,11 +7,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <glib.h>
+#include <glib/gstdio.h>
 
 #include "codec.h"
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
+#include "modem-port.h"
 #include "relay.h"
 #include "verify.h"
 
@@ -183,6 +185,49 @@ static void test_errno(void)
 }
 
 /* As a device cgroup does it. */
+/* What the kernel says of a port decides, and a port that nobody knows is refused with the next step. */
+static void test_port_protocol(void)
+{
+	static const struct { const char *name, *driver, *type; int protocol; const char *said; } ports[] = {
+		{ "cdc-wdm0", "qmi_wwan", NULL, MODEM_PROTOCOL_QMI, NULL },
+		{ "cdc-wdm1", "cdc_mbim", NULL, MODEM_PROTOCOL_MBIM, NULL },
+		{ "cdc-wdm2", "huawei_cdc_ncm", NULL, -1, "its driver is huawei_cdc_ncm" },
+		{ "wwan0qmi0", NULL, "QMI\n", MODEM_PROTOCOL_QMI, NULL },
+		{ "wwan0mbim0", NULL, "MBIM\n", MODEM_PROTOCOL_MBIM, NULL },
+		{ "wwan0at0", NULL, "AT\n", -1, "a WWAN port of type AT" },
+		{ "qmux_socket", NULL, NULL, MODEM_PROTOCOL_QMI, NULL },
+	};
+	g_autofree char *sys = g_dir_make_tmp("ifpp-XXXXXX", NULL);
+
+	for (guint i = 0; i < G_N_ELEMENTS(ports); i++) {
+		g_autofree char *dir = g_build_filename(sys, "class", ports[i].driver ? "usbmisc" : "wwan", ports[i].name,
+							ports[i].driver ? "device" : NULL, NULL);
+		g_autofree char *path = g_build_filename(dir, ports[i].driver ? "driver" : "type", NULL);
+		g_autofree char *driver = g_strdup_printf("../../drivers/%s", ports[i].driver);
+		g_autofree char *node = g_build_filename("/dev", ports[i].name, NULL);
+		g_autoptr(GError) error = NULL;
+		ModemProtocol protocol;
+
+		if (ports[i].driver || ports[i].type)
+			g_assert_cmpint(g_mkdir_with_parents(dir, 0700), ==, 0);
+		if (ports[i].driver)
+			g_assert_cmpint(symlink(driver, path), ==, 0);
+		else if (ports[i].type)
+			g_assert_true(g_file_set_contents(path, ports[i].type, -1, NULL));
+		if (modem_port_protocol(node, sys, &protocol, &error)) {
+			g_assert_cmpint(protocol, ==, ports[i].protocol);
+		} else {
+			g_assert_error(error, IFPP_ERROR, IFPP_ERROR_UNSUPPORTED);
+			g_assert_nonnull(strstr(error->message, ports[i].said));
+			g_assert_nonnull(strstr(error->message, "--protocol"));
+		}
+		g_remove(path);
+		for (; strcmp(dir, sys); dir[strrchr(dir, '/') - dir] = '\0')
+			g_rmdir(dir);
+	}
+	g_rmdir(sys);
+}
+
 static const char *forbidden;
 
 int open(const char *path, int flags, ...)
@@ -221,6 +266,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/daemon/es10/results", test_results_list);
 	g_test_add_func("/daemon/verify/progress", test_progress);
 	g_test_add_func("/daemon/verify/errno", test_errno);
+	g_test_add_func("/daemon/port_protocol", test_port_protocol);
 	g_test_add_func("/daemon/eperm_is_not_locked", test_eperm);
 	return g_test_run();
 }

@@ -413,10 +413,10 @@ static guint messages_of(Act act)
 	gint64 before, n;
 
 	station_modem_start(station);
-	before = station_stat(station, "requests");
+	before = station_stat(station, station_messages(station));
 	station_daemon_up(station);
 	if (act != AT_START) {
-		before = station_stat(station, "requests");
+		before = station_stat(station, station_messages(station));
 		begin(station, act, packages->pdata[0]);
 		g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 		g_assert_cmpint(result.status, ==, 0);
@@ -424,7 +424,7 @@ static guint messages_of(Act act)
 	}
 	if (act == AT_LOCK)	/* the clients that it gives back as it leaves are part of it */
 		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
-	n = station_stat(station, "requests") - before;
+	n = station_stat(station, station_messages(station)) - before;
 	if (act != AT_LOCK)
 		g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	station_free(station);
@@ -466,8 +466,8 @@ static void each_message(const char *fault, void (*then)(Station *station, Act a
 			station_modem_start(station);
 			if (act != AT_START)
 				station_daemon_up(station);
-			before = station_stat(station, "requests");
-			station_fault(station, "qmi %u %s", n, fault);
+			before = station_stat(station, station_messages(station));
+			station_fault(station, "%s %u %s", station_place(station), n, fault);
 			begin(station, act, packages ? packages->pdata[0] : NULL);
 			if (act == AT_START && n == messages)	/* its last one, after the attach */
 				relay_sim_attach_of(station->sim, &station->daemon, 20000);
@@ -560,7 +560,7 @@ static void asked_twice(Station *station, Act act, gint64 requests)
 {
 	gint64 begun;
 
-	station_until(station, "requests", requests);
+	station_until(station, station_messages(station), requests);
 	begun = g_get_monotonic_time();
 	kill(station->daemon, SIGTERM);
 	g_usleep(20000);
@@ -574,6 +574,94 @@ static void asked_twice(Station *station, Act act, gint64 requests)
 static void test_sigterm_twice(void)
 {
 	each_message("delay 300", asked_twice);
+}
+
+/* --------------------------------------------------------------- other protocols */
+
+/* A cut, without a word: its successor finds out what happened. */
+static void killed(Station *station, Act act, gint64 messages)
+{
+	station_until(station, station_messages(station), messages);
+	station_daemon_kill(station);
+}
+
+/* From the first look to the lock: two packages, their results, the receipt, and a daemon that ends in peace. */
+static void whole_story(void)
+{
+	Station *station = station_new(world, 3);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	g_autoptr(GBytes) one = steps_challenge(1);
+	g_autofree char *log = NULL;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	for (guint i = 0; i < packages->len; i++)
+		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
+	assert_settled(station, 2);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
+	g_assert_cmpint(station_stat(station, "profiles"), ==, 2);
+	/* QMI was used where it is, and only there. */
+	g_assert_cmpint(station_stat(station, "requests") > 0, ==, !strcmp(station->protocol, "mbim-qmi"));
+	g_assert_true(g_file_get_contents(station->log, &log, NULL, NULL));
+	g_assert_nonnull(strstr(log, "on Virtual EC25 is ifpp"));
+	steps_clean(station);
+	station_free(station);
+}
+
+/* Firmware that lets nobody at the card in this mode: one line, with model, firmware, and what to do. */
+static void test_mbim_gives_no_way(void)
+{
+	Station *station;
+	g_autofree char *quirk = NULL, *options = NULL;
+
+	world->protocol = "mbim";
+	station = station_new(world, 1);
+	quirk = g_build_filename(station->dir, "no-uicc.conf", NULL);
+	g_assert_true(g_file_set_contents(quirk, "[Modem]\nNoUiccAccess=true\n", -1, NULL));
+	options = g_strdup_printf("--quirks %s", quirk);
+	station->modem_options = options;
+	station_modem_start(station);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	assert_log(station, "Virtual EC25, firmware ifpp-vmodem");
+	assert_log(station, "neither QMI nor the low-level UICC access");
+	assert_log(station, "Will it work with my modem");
+	station_free(station);
+	world->protocol = NULL;
+}
+
+/* Channels that others have left open, all of them: ours is had all the same. */
+static void test_mbim_channels_taken(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station;
+
+	world->protocol = "mbim";
+	station = station_new(world, 1);
+	packages = station_seal(station, 1);
+	station->modem_options = "--max-channels 1";
+	station_modem_start(station);
+	for (guint i = 0; i < 3; i++) {
+		station_daemon_up(station);
+		station_daemon_kill(station);
+	}
+	station_daemon_up(station);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	assert_settled(station, 1);
+	steps_end(station);
+	world->protocol = NULL;
+}
+
+/* All of it, and the daemon killed, and the modem pulled out, at each message. */
+static void test_load_over(gconstpointer protocol)
+{
+	world->protocol = protocol;
+	whole_story();
+	each_message("delay 300", killed);
+	each_message("unplug", ends_and_returns);
+	world->protocol = NULL;
 }
 
 int main(int argc, char **argv)
@@ -592,6 +680,10 @@ int main(int argc, char **argv)
 	g_test_add_func("/recover/unplug-before-enable", test_unplug_before_enable);
 	g_test_add_func("/recover/port-breaks-at-end", test_port_breaks_at_end);
 	g_test_add_func("/recover/sigterm_twice", test_sigterm_twice);
+	g_test_add_func("/recover/mbim_gives_no_way", test_mbim_gives_no_way);
+	g_test_add_func("/recover/mbim_channels_taken", test_mbim_channels_taken);
+	g_test_add_data_func("/recover/load_over_mbim_qmi", "mbim-qmi", test_load_over);
+	g_test_add_data_func("/recover/load_over_mbim", "mbim", test_load_over);
 	code = g_test_run();
 	world_free(world);
 	return code;

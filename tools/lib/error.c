@@ -103,6 +103,8 @@ static const struct {
 	{ IFPP_ERROR_DISK, IFPP_EXIT_IO, "disk",
 	  "The file system there fails or is mounted read-only; neither the chip nor the modem is at fault. Look at "
 	  "findmnt and journalctl -k, then run this again" },
+	{ IFPP_ERROR_UNSUPPORTED, IFPP_EXIT_NO_DEVICE, "unsupported",
+	  "Put the modem into another mode, or give it other firmware: see 'Will it work with my modem' in the manual" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

@@ -69,6 +69,7 @@ typedef enum {
 	IFPP_ERROR_LEDGER,		/* the Key Maker's ledger is missing, older, altered or out of reach */
 	IFPP_ERROR_POLICY,		/* a policy file that makes no sense */
 	IFPP_ERROR_CONFINED,		/* EPERM: not a matter of rights, but of a container, device cgroup or security module */
+	IFPP_ERROR_UNSUPPORTED,		/* a port or modem that offers no way to its eUICC */
 } IfppError;
 
 /**
