@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where QMI ports are: -d, or the only one that this machine has. */
+/* Where ports of QMI and MBIM are: -d, or the only one that this machine has. */
 static char *find_port(const char *given, GError **error)
 {
 	glob_t ports = { 0 };
@@ -18,9 +18,10 @@ static char *find_port(const char *given, GError **error)
 		return strchr(given, '/') ? g_strdup(given) : g_strconcat("/dev/", given, NULL);
 	glob("/dev/cdc-wdm[0-9]*", 0, NULL, &ports);
 	glob("/dev/wwan[0-9]*qmi[0-9]*", ports.gl_pathc ? GLOB_APPEND : 0, NULL, &ports);
+	glob("/dev/wwan[0-9]*mbim[0-9]*", ports.gl_pathc ? GLOB_APPEND : 0, NULL, &ports);
 	if (ports.gl_pathc > 1)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
-			    "several QMI ports are here, %s and others; name one with --device",
+			    "several ports are here, %s and others; name one with --device",
 			    ports.gl_pathv[0]);
 	else if (ports.gl_pathc)
 		path = g_strdup(ports.gl_pathv[0]);

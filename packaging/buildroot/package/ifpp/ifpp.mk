@@ -8,7 +8,7 @@
 IFPP_SITE = $(BR2_EXTERNAL_IFPP_PATH)/../..
 IFPP_SITE_METHOD = local
 IFPP_LICENSE = GPL-2.0 (module), GPL-2.0+ (programs), LGPL-2.1+ (library)
-IFPP_DEPENDENCIES = host-pkgconf gnutls json-glib libglib2 libnl libqmi
+IFPP_DEPENDENCIES = host-pkgconf gnutls json-glib libglib2 libmbim libnl libqmi
 IFPP_CONF_OPTS = -Dsocket-relay=false -Ddepot=disabled -Dkeymaker=disabled -Dvirtual=disabled
 
 ifeq ($(BR2_PACKAGE_IFPP_DEPOT_CLIENT),y)

@@ -6,7 +6,7 @@ LIC_FILES_CHKSUM = "file://README.md;beginline=1;endline=1;md5=69347facd305ba66d
 inherit meson pkgconfig systemd useradd externalsrc
 
 EXTERNALSRC = "${IFPP_SOURCE}"
-DEPENDS = "glib-2.0 gnutls json-glib libnl libqmi"
+DEPENDS = "glib-2.0 gnutls json-glib libnl libmbim libqmi"
 RRECOMMENDS:${PN} = "kernel-module-ifpp libqmi-proxy"
 
 PACKAGECONFIG ?= "${@bb.utils.filter('DISTRO_FEATURES', 'systemd', d)}"
