@@ -38,7 +38,7 @@ _ifpp_depot()
 		station) word+=' add revoke list --batch --quota' ;;
 		restore) word+=' --done' ;;
 		report) word+=" $filter --output" ;;
-		serve) word+=' --listen --cert --key --client-ca --client-crl --refuse-stale-crl --proxy-from --access-log --trust --lease --threads --connections --rate --timeout' ;;
+		serve) word+=' --listen --cert --key --client-ca --client-crl --refuse-stale-crl --proxy-from --dashboard --access-log --trust --lease --threads --connections --rate --timeout' ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

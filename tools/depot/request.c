@@ -12,6 +12,9 @@
 #define RESULT_MAX (96 * 1024)
 #define CHIP_MAX (512 * 1024)
 
+const char *const request_resource_names[N_RESOURCES] = { "claims", "claim", "package", "result", "chip", "status", "health",
+							   "nothing" };
+
 /* What a URL names, and the last part of it. */
 static Resource resource_of(const char *url, const char **name)
 {
@@ -309,6 +312,7 @@ gboolean request_work(Worker *worker, Request *request, Answer *answer, GError *
 		/* The server answers that itself. */
 		break;
 	case NOTHING:
+	case N_RESOURCES:
 		return wrong(error, DEPOT_ERROR_UNKNOWN, "there is no such thing here");
 	}
 	return wrong(error, DEPOT_ERROR_METHOD, "that cannot be done with it");

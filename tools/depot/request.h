@@ -8,7 +8,8 @@
 #include "answer.h"
 #include "depot.h"
 
-typedef enum { CLAIMS, CLAIM, PACKAGE, RESULT, CHIP, STATUS, HEALTH, NOTHING } Resource;
+typedef enum { CLAIMS, CLAIM, PACKAGE, RESULT, CHIP, STATUS, HEALTH, NOTHING, N_RESOURCES } Resource;
+extern const char *const request_resource_names[N_RESOURCES];
 
 typedef struct {
 	gatomicrefcount refs;

@@ -11,6 +11,8 @@
 #include <notify.h>
 
 #include "connections.h"
+#include "counters.h"
+#include "dashboard.h"
 #include "depot-error.h"
 #include "jobs.h"
 #include "listen.h"
@@ -34,6 +36,8 @@ typedef struct {
 	Connections *connections;
 	Jobs *jobs;
 	Witness *witness;
+	Snapshot *snapshot;	/* and who shows it; NULL: nobody */
+	Web *dashboard;
 	char *stamp;		/* of the files that are read again when they change */
 	gint64 warned;
 } Server;
@@ -54,6 +58,7 @@ static gboolean is_logged(const Request *request, const Answer *answer)
 
 static enum MHD_Result reply(Server *server, struct MHD_Connection *c, const Request *request, const Answer *answer)
 {
+	counters_add(request_resource_names[request->resource], answer->status);
 	if (is_logged(request, answer))
 		access_write(server->log, &(AccessEntry){ .station = request->station, .address = request->address,
 							  .method = request->method, .path = request->path,
@@ -294,6 +299,26 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 	}
 }
 
+/* The page and what Prometheus reads, if they are wanted. */
+static gboolean be_seen(Server *server, GError **error)
+{
+	const ServeOptions *o = server->options;
+	g_autoptr(GError) local = NULL;
+
+	if (!o->dashboard)
+		return TRUE;
+	server->snapshot = snapshot_new(&(SnapshotOptions){ .db = o->db, .trust = o->trust, .files = &server->files });
+	server->dashboard = dashboard_start(o->dashboard, server->snapshot, server->log, &local);
+	if (!server->dashboard && g_error_matches(local, IFPP_ERROR, IFPP_ERROR_USAGE)) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	/* Stations do not wait for somebody who wants to look. */
+	if (!server->dashboard)
+		fprintf(stderr, "ifpp-depot: %s; stations are served without a dashboard\n", local->message);
+	return TRUE;
+}
+
 static gboolean run(Server *server, int fd, GError **error)
 {
 	struct MHD_Daemon *daemon;
@@ -317,9 +342,11 @@ static gboolean run(Server *server, int fd, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ACCESS, "cannot serve: see the line above");
 	else if (server->options->proxy_from)
 		proxy = proxy_start(daemon, fd, server->options->proxy_from, tell_refused, server, error);
-	if (daemon && (proxy || !server->options->proxy_from)) {
+	if (daemon && (proxy || !server->options->proxy_from) && be_seen(server, error)) {
 		ok = TRUE;
 		tell_ready(fd);
+		if (server->dashboard)
+			web_tell(server->dashboard);
 		wait_and_watch(server, &signals);
 		sd_notify(0, "STOPPING=1");
 	}
@@ -327,6 +354,8 @@ static gboolean run(Server *server, int fd, GError **error)
 	/* Nobody may wait for an answer any more when the server ends. */
 	jobs_stop(server->jobs);
 	note_history(server);
+	web_stop(server->dashboard);
+	snapshot_free(server->snapshot);
 	if (daemon)
 		MHD_stop_daemon(daemon);
 	jobs_free(server->jobs);

@@ -9,6 +9,7 @@ typedef struct {
 	const char *db, *listen;	/* listen NULL: the socket that systemd hands over */
 	const char *cert, *key, *client_ca, *client_crl, *trust;
 	const char *proxy_from;		/* balancers that speak the PROXY protocol; NULL: there is none */
+	const char *dashboard;		/* HOST:PORT of the page and /metrics; NULL: there is none */
 	const char *access_log;		/* file; NULL: standard error */
 	gboolean refuse_stale_crl;	/* whoever a CRL out of date may have revoked is refused */
 	int lease, threads, connections, rate, timeout;
