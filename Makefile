@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest mutants ctl depot model fuzz faults arch series packages vm
+parts := style unit kunit kselftest mutants ctl depot web model fuzz faults arch series packages vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -18,7 +18,7 @@ check:		## every test there is
 check-quick:	## the unit tests without sanitizers, and KUnit: about a minute, while you work
 	@tests/check quick
 
-# check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-model check-fuzz check-faults check-arch check-series check-vm
+# check-style check-unit check-kunit check-kselftest check-mutants check-ctl check-depot check-web check-model check-fuzz check-faults check-arch check-series check-vm
 $(addprefix check-,$(parts)): check-%:
 	@tests/check $*
 
@@ -64,6 +64,10 @@ docs:		## the manual, in build/docs
 	@tests/env/packager >/dev/null
 	@$(enter) --root packager Documentation/build build/docs
 
+screens:	# the pictures of the dashboard in Documentation/images, made again
+	@tests/check web
+	@cp build/screens/good-1280.png build/screens/bad-1280.png build/screens/good-400.png build/screens/bad-400-dark.png Documentation/images/
+
 ynl:		## generate the netlink code from Documentation/netlink/specs
 	@tests/env/buildroot
 	@ksrc=$$(tests/env/ksrc) && $(enter) tests/env/ynl "$$ksrc"
@@ -89,4 +93,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage series soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs ynl install deb clean help
+.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage series soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs screens ynl install deb clean help

@@ -519,10 +519,17 @@ def idle_connections(build, url):
 def locked_table_503(build, url, locker):
     """A table that somebody has locked: 503 within three seconds, and the server goes on listening."""
     depot = stocked(build, url)
-    with depot.serve() as (port, _):
+    with depot.serve('--dashboard', '127.0.0.1:0') as (port, process):
         station = Https(port)
         station.json('POST', '/v1/claims', {'eid': eid(0)})
         took, odd = [], []
+        seen = http.client.HTTPConnection(process.stdout.readline().split('/')[2], timeout=20)
+
+        def metrics():
+            seen.request('GET', '/metrics')
+            return seen.getresponse().read().decode()
+
+        expect('ifpp_depot_database_up 1' in metrics(), 'no figures')
 
         def claim(i):
             try:
@@ -542,6 +549,10 @@ def locked_table_503(build, url, locker):
                 expect(Https(port).json('GET', '/healthz')['status'] == 'serving', 'healthz')
                 time.sleep(0.2)
             expect(time.monotonic() - begun < 2.5, '/healthz waits')
+            if 'postgres' in url:       # SQLite lets readers go on
+                deadline = time.monotonic() + 30
+                while 'ifpp_depot_database_up 0' not in metrics():
+                    expect(time.monotonic() < deadline, 'the figures do not say that the database is locked')
             for thread in threads:
                 thread.join(20)
         expect(not odd and len(took) == 8 and max(took) < 3.6, (odd, took))
