@@ -6,7 +6,6 @@
 #include "enable.h"
 #include "error.h"
 #include "es10.h"
-#include "policy.h"
 #include "task.h"
 
 #define ENABLE_TIME (60 * G_USEC_PER_SEC)
@@ -21,19 +20,6 @@ typedef struct {
 	gint64 deadline;
 	GError *error;		/* to return once the channel is closed */
 } Enable;
-
-gboolean enable_read_policy(const char *given, char **name, GError **error)
-{
-	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT;
-
-	*name = NULL;
-	if (!given && !g_file_test(IFPP_POLICY_FILE, G_FILE_TEST_EXISTS))
-		return TRUE;
-	if (!ifpp_policy_read(given ? given : IFPP_POLICY_FILE, &policy, error))
-		return FALSE;
-	*name = g_steal_pointer(&policy.enable);
-	return TRUE;
-}
 
 static void enable_free(gpointer data)
 {

@@ -6,14 +6,6 @@
 #include "modem.h"
 
 /**
- * enable_read_policy() - which profile the policy wants enabled
- * @given: the file, or NULL: IFPP_POLICY_FILE, if it is there
- * @name: the profile's name, or NULL if none is wanted
- * @error: as ifpp_policy_read()
- */
-gboolean enable_read_policy(const char *given, char **name, GError **error);
-
-/**
  * enable_async() - enable a profile by its name (ES10c, SGP.22 5.7.15 and 5.7.16)
  * @modem: open, without a logical channel; none is open afterwards
  * @name: profileName of its metadata

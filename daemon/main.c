@@ -11,8 +11,8 @@
 #include <string.h>
 #include <glib-unix.h>
 
-#include "enable.h"
 #include "error.h"
+#include "finish.h"
 #include "job.h"
 #include "modem-port.h"
 #include "netlink.h"
@@ -35,8 +35,8 @@ typedef struct {
 	guint32 index;			/* of /dev/ifppN */
 	guint linger;			/* seconds */
 	const char *policy;		/* given, or NULL: the station's, if it has one */
-	gboolean enabled;		/* it was asked which profile is to be enabled */
-	char *enable;			/* that profile, until it was tried */
+	gboolean asked_policy;		/* what is wanted of a chip that is locked */
+	IfppPolicy target;		/* that, until it was tried */
 	RelayRequest *waiting;		/* came while that was tried */
 	gboolean busy;			/* an operation will call back */
 	gboolean stopping;		/* end as soon as nothing is in hand */
@@ -79,14 +79,14 @@ static void app_close(App *app)
 }
 
 /* Not before the lock: the policy may have come after the modem. */
-static gboolean wants_enable(App *app)
+static gboolean wants_more(App *app)
 {
 	g_autoptr(GError) error = NULL;
 
-	if (!app->enabled && !enable_read_policy(app->policy, &app->enable, &error))
+	if (!app->asked_policy && !finish_read_policy(app->policy, &app->target, &error))
 		g_warning("%s: no profile is enabled: %s", chip_name(app->chip), error->message);
-	app->enabled = TRUE;
-	return app->enable != NULL;
+	app->asked_policy = TRUE;
+	return finish_wanted(&app->target);
 }
 
 static void on_gone(gpointer user)
@@ -99,7 +99,7 @@ static void on_gone(gpointer user)
 	if (app->closing && !app->asked && !app->error && modem_is_there(app->modem))
 		app->error = modem_gone_error(app->modem, "leaving it");
 	/* Locked and proven: there was nothing left to do. */
-	if (chip_proven(app->chip) && !wants_enable(app))
+	if (chip_proven(app->chip) && !wants_more(app))
 		app_stop(app, NULL);
 	else
 		app_stop(app, modem_gone_error(app->modem, "serving it"));
@@ -138,20 +138,19 @@ static void status(App *app, const char *doing)
 static void maybe_done(App *app);
 static void run_request(App *app, RelayRequest *request);
 
-static void on_enable(GObject *source, GAsyncResult *res, gpointer user)
+static void on_finish(GObject *source, GAsyncResult *res, gpointer user)
 {
 	App *app = user;
-	g_autofree char *name = g_steal_pointer(&app->enable);
-	g_autoptr(GError) error = NULL;
+	gboolean left = app->target.switch_back != 0;
 
 	app->busy = FALSE;
-	/* The unit is locked either way, and in the field whoever manages its profiles can make up for it. */
-	if (enable_finish(res, &error))
-		g_message("%s: the profile %s is enabled", chip_name(app->chip), name);
-	else
-		g_warning("%s: the profile %s could not be enabled: %s", chip_name(app->chip), name, error->message);
+	finish_end(res);
+	ifpp_policy_clear(&app->target);
+	app->target = (IfppPolicy)IFPP_POLICY_DEFAULT;
 	if (app->stopping)
 		app_close(app);
+	else if (left)		/* the chip, that is: it cannot be asked any more */
+		app_stop(app, NULL);
 	else if (app->waiting)
 		run_request(app, g_steal_pointer(&app->waiting));
 	else
@@ -163,9 +162,9 @@ static void maybe_done(App *app)
 {
 	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
 		return;
-	if (wants_enable(app)) {
+	if (wants_more(app)) {
 		app->busy = TRUE;
-		enable_async(app->modem, app->enable, app->cancellable, on_enable, app);
+		finish_async(app->modem, chip_name(app->chip), &app->target, app->cancellable, on_finish, app);
 		return;
 	}
 	g_message("%s is locked and its receipt is stored, the work is done", chip_name(app->chip));
@@ -374,25 +373,13 @@ static void app_clear(App *app)
 	g_clear_pointer(&app->netlink, ifpp_netlink_free);
 	g_clear_pointer(&app->request, relay_request_free);
 	g_clear_pointer(&app->waiting, relay_request_free);
-	g_clear_pointer(&app->enable, g_free);
+	ifpp_policy_clear(&app->target);
 	g_clear_pointer(&app->relay, relay_free);
 	g_clear_pointer(&app->chip, chip_free);
 	g_clear_pointer(&app->modem, modem_free);
 	g_clear_object(&app->cancellable);
 	g_clear_pointer(&app->loop, g_main_loop_unref);
 	g_clear_error(&app->error);
-}
-
-static gboolean parse_protocol(const char *name, ModemProtocol *protocol)
-{
-	static const char *const names[] = {
-		[MODEM_PROTOCOL_AUTO] = "auto", [MODEM_PROTOCOL_QMI] = "qmi", [MODEM_PROTOCOL_MBIM] = "mbim",
-	};
-
-	*protocol = MODEM_PROTOCOL_AUTO;
-	while (name && *protocol < G_N_ELEMENTS(names) && strcmp(name, names[*protocol]))
-		(*protocol)++;
-	return *protocol < G_N_ELEMENTS(names);
 }
 
 int main(int argc, char **argv)
@@ -449,12 +436,12 @@ int main(int argc, char **argv)
 		g_print("ifppd %s\n", IFPP_VERSION);
 		return IFPP_EXIT_OK;
 	}
-	if (argc > 1 || !device || !parse_protocol(protocol, &number) || (as_json && !selftest) ||
+	if (argc > 1 || !device || !modem_protocol_parse(protocol, &number) || (as_json && !selftest) ||
 	    slot < 0 || slot > 255 || timeout < 1 || timeout > 600 || linger < 0) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s",
 						      !device		     ? "no --device given"
 						      : argc > 1	     ? "too many arguments"
-						      : !parse_protocol(protocol, &number) ? "--protocol is auto, qmi or mbim"
+						      : !modem_protocol_parse(protocol, &number) ? "--protocol is auto, qmi or mbim"
 						      : as_json && !selftest ? "--json is for --selftest"
 									     : "a number out of range");
 
@@ -482,9 +469,11 @@ int main(int argc, char **argv)
 
 	g_log_set_writer_func(on_log, &app, NULL);
 	/* A slip of the pen is found now, what it asks for is read again when the chip is locked. */
-	if (!enable_read_policy(policy, &app.enable, &error))
+	if (!finish_read_policy(policy, &app.target, &error))
 		return fail(error);
-	g_clear_pointer(&app.enable, g_free);
+	options.slot = slot ? (guint)slot : app.target.switch_slot;
+	options.switch_slot = options.slot && options.slot == app.target.switch_slot;
+	ifpp_policy_clear(&app.target);
 	app.policy = policy;
 	app.relay = relay_open(relay ? relay : "/dev/ifpp-relay", &error);
 	if (!app.relay)

@@ -187,8 +187,8 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 		modem->suspect = TRUE;
 	if (g_error_matches(error, MBIM_STATUS_ERROR, MBIM_STATUS_ERROR_MS_SELECT_FAILED) ||
 	    (ok && sw1(status) == 0x6a && sw2(status) == 0x82)) {
-		ifppd_task_fail(user, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: the active card has no ISD-R",
-						  modem->base.device));
+		ifppd_task_fail(user, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: the active card has no ISD-R (%s)",
+						  modem->base.device, modem_slots(&modem->base)));
 		return;
 	}
 	/* Any other refusal may mean that every channel is taken: by whom, if not by our predecessors? */

@@ -40,6 +40,7 @@ void mbim_modem_channel_open(Modem *base, IfppSpan aid, gint64 deadline, GTask *
 void mbim_modem_channel_close(Modem *base, guint8 channel, gint64 deadline, GTask *task);
 void mbim_modem_transmit(Modem *base, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
 
+void mbim_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task);
 /* Learn of the slots, and whether the card wanted is in an active one. NO_EUICC, and the errors of each message */
 void mbim_modem_slots_async(MbimModem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
 			    gpointer user);

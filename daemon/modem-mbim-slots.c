@@ -151,3 +151,67 @@ void mbim_modem_slots_async(MbimModem *modem, gint64 deadline, GCancellable *can
 	ctx->slots = g_array_new(FALSE, TRUE, sizeof(ModemSlot));
 	slots_step(ifppd_task_new(ctx, slots_free, cancellable, cb, user));
 }
+
+/* ---------------------------------------------------------------- switch */
+
+typedef struct {
+	MbimModem *modem;
+	gint64 deadline;
+} Switch;
+
+static void on_switched(GObject *source, GAsyncResult *res, gpointer user);
+
+static gboolean look_again(gpointer user)
+{
+	Switch *ctx = g_task_get_task_data(user);
+
+	mbim_modem_slots_async(ctx->modem, ctx->deadline, g_task_get_cancellable(user), on_switched, user);
+	return G_SOURCE_REMOVE;
+}
+
+/* No card in an active slot yet: it is looked for again, until the time is over. */
+static void on_switched(GObject *source, GAsyncResult *res, gpointer user)
+{
+	g_autoptr(GError) error = NULL;
+
+	if (g_task_propagate_boolean(G_TASK(res), &error))
+		ifppd_task_done(user);
+	else if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC) &&
+		 !g_cancellable_is_cancelled(g_task_get_cancellable(user)))
+		g_timeout_add(MODEM_SLOT_LOOK_MS, look_again, user);
+	else
+		ifppd_task_fail(user, g_steal_pointer(&error));
+}
+
+static void on_mapped(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Switch *ctx = g_task_get_task_data(user);
+	g_autoptr(GError) error = NULL;
+	g_autoptr(MbimMessage) answer = mbim_modem_answer(source, res, &error);
+
+	if (answer)
+		look_again(user);
+	else
+		ifppd_task_fail(user, mbim_modem_error(ctx->modem, "switching the slot", error));
+}
+
+void mbim_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task)
+{
+	MbimModem *modem = (MbimModem *)base;
+	const MbimSlot wanted = { .slot = slot - 1 };
+	const MbimSlot *map = &wanted;
+	Switch *ctx;
+	GError *error = NULL;
+	guint wait = modem_wait(base, 0, deadline, "switching the slot", &error);
+
+	if (!wait) {
+		ifppd_task_fail(task, error);
+		return;
+	}
+	ctx = g_new0(Switch, 1);
+	ctx->modem = modem;
+	ctx->deadline = deadline;
+	g_task_set_task_data(task, ctx, g_free);
+	mbim_modem_command(modem, mbim_message_ms_basic_connect_extensions_device_slot_mappings_set_new(1, &map, NULL), wait,
+			   g_task_get_cancellable(task), on_mapped, task);
+}

@@ -398,6 +398,7 @@ static const ModemOps mbim_ops = {
 	.channel_open = mbim_modem_channel_open,
 	.channel_close = mbim_modem_channel_close,
 	.transmit = mbim_modem_transmit,
+	.switch_slot = mbim_modem_switch_slot,
 	.versions = mbim_modem_versions,
 	.close = mbim_modem_close,
 	.gone_error = mbim_modem_gone_error,

@@ -11,6 +11,18 @@
 
 #define NAME_IT "if it speaks QMI or MBIM all the same, say so with --protocol"
 
+gboolean modem_protocol_parse(const char *name, ModemProtocol *protocol)
+{
+	static const char *const names[] = {
+		[MODEM_PROTOCOL_AUTO] = "auto", [MODEM_PROTOCOL_QMI] = "qmi", [MODEM_PROTOCOL_MBIM] = "mbim",
+	};
+
+	*protocol = MODEM_PROTOCOL_AUTO;
+	while (name && *protocol < G_N_ELEMENTS(names) && strcmp(name, names[*protocol]))
+		(*protocol)++;
+	return *protocol < G_N_ELEMENTS(names);
+}
+
 static gboolean found(const char *type, const char *qmi, const char *mbim, ModemProtocol *protocol)
 {
 	if (strcmp(type, qmi) && strcmp(type, mbim))

@@ -16,6 +16,9 @@
  */
 gboolean modem_port_protocol(const char *device, const char *sysfs, ModemProtocol *protocol, GError **error);
 
+/* "auto", "qmi" or "mbim"; NULL is auto. FALSE: none of them */
+gboolean modem_protocol_parse(const char *name, ModemProtocol *protocol);
+
 /**
  * modem_new() - describe a modem; nothing is opened yet
  * @options: copied

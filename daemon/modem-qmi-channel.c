@@ -232,8 +232,8 @@ static void on_channel_opened(GObject *source, GAsyncResult *res, gpointer user)
 	if ((sw1 == 0x6a && sw2 == 0x82) ||
 	    g_error_matches(error, QMI_PROTOCOL_ERROR, QMI_PROTOCOL_ERROR_SIM_FILE_NOT_FOUND)) {
 		ifppd_task_fail(task, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_EUICC,
-						  "%s: the card in slot %u has no ISD-R", modem->base.device,
-						  modem->slot));
+						  "%s: the card in slot %u has no ISD-R (%s)", modem->base.device,
+						  modem->slot, modem_slots(&modem->base)));
 		return;
 	}
 	if (no_card(error)) {

@@ -317,7 +317,8 @@ static void open_step(GTask *task)
 		qmi_client_dms_get_ids(QMI_CLIENT_DMS(modem->dms), NULL, wait, cancellable, on_ids, task);
 		break;
 	case OPEN_SWEEP:
-		qmi_modem_sweep_async(modem, QMI_SWEEP_START, 0, ctx->deadline, cancellable, on_swept, task);
+		/* The card of a slot that is left is somebody else's. */
+		qmi_modem_sweep_async(modem, modem->base.switch_to ? 0 : QMI_SWEEP_START, 0, ctx->deadline, cancellable, on_swept, task);
 		break;
 	case OPEN_DONE:
 		ifppd_task_done(task);
@@ -482,6 +483,7 @@ static const ModemOps qmi_ops = {
 	.channel_open = qmi_modem_channel_open,
 	.channel_close = qmi_modem_channel_close,
 	.transmit = qmi_modem_transmit,
+	.switch_slot = qmi_modem_switch_slot,
 	.versions = qmi_modem_versions,
 	.close = qmi_modem_close,
 	.gone_error = qmi_modem_gone_error,

@@ -17,21 +17,39 @@ static void describe(Modem *modem, const GArray *slots)
 	modem->slots = g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+static gboolean switched(Modem *modem, const GArray *slots, guint8 *logical, GError **error)
+{
+	const ModemSlot *slot = modem->switching <= slots->len ? &g_array_index(slots, ModemSlot, modem->switching - 1) : NULL;
+
+	if (!slot || !slot->active || (modem->card_expected && !slot->present)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: slot %u has not become active", modem->device,
+			    modem->switching);
+		return FALSE;
+	}
+	*logical = slot->logical ? slot->logical : 1;
+	modem->switching = 0;
+	return TRUE;
+}
+
 gboolean modem_slots_pick(Modem *modem, const GArray *slots, guint8 *logical, GError **error)
 {
 	guint found = 0, inactive = 0;
 
 	*logical = modem->want_slot ? modem->want_slot : 1;
+	modem->switch_to = 0;
+	if (slots->len)
+		describe(modem, slots);
+	if (modem->switching)
+		return switched(modem, slots, logical, error);
 	if (!slots->len)
 		return TRUE;
-	describe(modem, slots);
 	for (guint i = 0; i < slots->len; i++) {
 		const ModemSlot *slot = &g_array_index(slots, ModemSlot, i);
 
 		if ((modem->want_slot && modem->want_slot != i + 1) || !slot->present)
 			continue;
 		if (!slot->active) {
-			if (slot->euicc || modem->want_slot)
+			if (slot->euicc || !inactive)
 				inactive = i + 1;
 			continue;
 		}
@@ -42,10 +60,14 @@ gboolean modem_slots_pick(Modem *modem, const GArray *slots, guint8 *logical, GE
 	}
 	if (found)
 		return TRUE;
+	if (inactive && modem->may_switch) {
+		modem->switch_to = inactive;
+		return TRUE;
+	}
 	if (inactive)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC,
-			    "%s: the card in slot %u is not active; activate it with qmicli --uim-switch-slot=%u",
-			    modem->device, inactive, inactive);
+			    "%s: the card in slot %u is not active; SwitchSlot=%u in the policy lets ifppd make it so, and cuts off "
+			    "whoever uses the card of the active one", modem->device, inactive, inactive);
 	else if (modem->want_slot)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_NO_EUICC, "%s: no card in slot %u of %u", modem->device,
 			    modem->want_slot, slots->len);

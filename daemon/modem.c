@@ -9,6 +9,7 @@
 #include "task.h"
 
 #define CLOSE_TIME (10 * G_USEC_PER_SEC)
+#define SWITCH_TIME (30 * G_USEC_PER_SEC)	/* the card of the slot starts cold */
 
 void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, ModemGoneFunc gone, gpointer user)
 {
@@ -17,6 +18,7 @@ void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, 
 	modem->modem_dir = g_build_filename(options->state_dir, "modem", NULL);
 	modem->run_dir = g_strdup(options->run_dir ? options->run_dir : modem->modem_dir);
 	modem->want_slot = options->slot;
+	modem->may_switch = options->switch_slot;
 	modem->timeout = options->timeout;
 	modem->proxy = options->proxy;
 	modem->guest = options->guest;
@@ -79,11 +81,47 @@ guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what,
 	return MIN(timeout ? timeout : modem->timeout, (left + G_USEC_PER_SEC - 1) / G_USEC_PER_SEC);
 }
 
+typedef struct {
+	Modem *modem;
+	gint64 deadline;
+} Opening;
+
+static void on_switched(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Opening *ctx = g_task_get_task_data(user);
+	GError *error = NULL;
+
+	if (!modem_switch_slot_finish(res, &error)) {
+		ifppd_task_fail(user, error);
+		return;
+	}
+	g_message("%s: slot %u is the active one now, as the policy allows", ctx->modem->device,
+		  actual(ctx->modem)->want_slot);
+	ifppd_task_done(user);
+}
+
+static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Opening *ctx = g_task_get_task_data(user);
+	Modem *modem = actual(ctx->modem);
+	GError *error = NULL;
+
+	if (!g_task_propagate_boolean(G_TASK(res), &error))
+		ifppd_task_fail(user, error);
+	else if (modem->switch_to)
+		modem_switch_slot_async(modem, modem->switch_to, ctx->deadline, g_task_get_cancellable(user), on_switched, user);
+	else
+		ifppd_task_done(user);
+}
+
 void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
 		      gpointer user)
 {
-	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+	Opening *ctx = g_new0(Opening, 1);
+	GTask *task = ifppd_task_new(ctx, g_free, cancellable, cb, user);
 
+	ctx->modem = modem;
+	ctx->deadline = deadline;
 	if (access(modem->device, R_OK | W_OK)) {
 		ifppd_task_fail(task, g_error_new(IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS :
 						  errno == EPERM ? IFPP_ERROR_CONFINED : IFPP_ERROR_NO_DEVICE, "%s: %s", modem->device, g_strerror(errno)));
@@ -92,7 +130,7 @@ void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, 
 	if (modem->refusal)
 		ifppd_task_fail(task, g_error_copy(modem->refusal));
 	else
-		modem->ops->open(modem, deadline, task);
+		modem->ops->open(modem, deadline, ifppd_task_new(NULL, NULL, cancellable, on_opened, task));
 }
 
 gboolean modem_open_finish(GAsyncResult *res, GError **error)
@@ -156,6 +194,29 @@ void modem_transmit_async(Modem *modem, IfppSpan apdu, guint timeout, gint64 dea
 GBytes *modem_transmit_finish(GAsyncResult *res, GError **error)
 {
 	return g_task_propagate_pointer(G_TASK(res), error);
+}
+
+void modem_switch_slot_async(Modem *modem, guint slot, gint64 deadline, GCancellable *cancellable,
+			     GAsyncReadyCallback cb, gpointer user)
+{
+	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
+	gint64 limit = g_get_monotonic_time() + SWITCH_TIME;
+
+	modem = actual(modem);
+	modem->card_expected = modem->switch_to == slot;
+	modem->switching = slot;
+	modem->switch_to = 0;
+	modem->want_slot = slot;
+	modem->may_switch = FALSE;
+	if (modem->gone)
+		ifppd_task_fail(task, modem_gone_error(modem, "switching the slot"));
+	else
+		modem->ops->switch_slot(modem, slot, MIN(deadline, limit), task);
+}
+
+gboolean modem_switch_slot_finish(GAsyncResult *res, GError **error)
+{
+	return g_task_propagate_boolean(G_TASK(res), error);
 }
 
 void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user)

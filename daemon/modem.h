@@ -26,6 +26,7 @@ typedef enum {
  * @state_dir: block sizes are remembered below it, in modem/
  * @run_dir: what belongs to this boot; NULL: beside the block sizes
  * @slot: physical slot, 0: the first active one with a card
+ * @switch_slot: the slot may be made the active one
  * @timeout: seconds for one message
  * @proxy: share the port through qmi-proxy or mbim-proxy
  * @guest: close no channel that is not our own; else what a predecessor left open is closed
@@ -36,6 +37,7 @@ typedef struct {
 	const char *state_dir;
 	const char *run_dir;
 	guint slot;
+	gboolean switch_slot;
 	guint timeout;
 	gboolean proxy;
 	gboolean guest;
@@ -56,6 +58,7 @@ typedef struct {
  * @channel_open: to @aid; @task returns a boolean, and base.channel is set
  * @channel_close: the channel that was base.channel; @task returns a boolean
  * @transmit: one APDU; @task returns GBytes
+ * @switch_slot: make a physical slot the active one, and see that it is; @task returns a boolean
  * @versions: what the protocol's services are; @task returns a string
  * @close: @task returns a boolean, and never an error
  * @gone_error: why the port is gone, while @what was done
@@ -69,6 +72,7 @@ typedef struct {
 	void (*channel_open)(Modem *modem, IfppSpan aid, gint64 deadline, GTask *task);
 	void (*channel_close)(Modem *modem, guint8 channel, gint64 deadline, GTask *task);
 	void (*transmit)(Modem *modem, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
+	void (*switch_slot)(Modem *modem, guint slot, gint64 deadline, GTask *task);
 	void (*versions)(Modem *modem, gint64 deadline, GTask *task);
 	void (*close)(Modem *modem, gint64 deadline, GTask *task);
 	GError *(*gone_error)(Modem *modem, const char *what);
@@ -83,6 +87,10 @@ struct _Modem {
 	char *device;
 	char *modem_dir, *run_dir;
 	guint want_slot;
+	gboolean may_switch;
+	guint switch_to;	/* physical slot that is to be made active before anything else; 0: none */
+	guint switching;	/* the slot that was asked for, until the modem says that it is active; 0: none */
+	gboolean card_expected;	/* in it: it takes a while to start */
 	guint timeout;
 	gboolean proxy;
 	gboolean guest;
@@ -140,6 +148,18 @@ void modem_transmit_async(Modem *modem, IfppSpan apdu, guint timeout, gint64 dea
 			  GAsyncReadyCallback cb, gpointer user);
 /* The response, which ends with SW1 SW2. */
 GBytes *modem_transmit_finish(GAsyncResult *res, GError **error);
+
+/**
+ * modem_switch_slot_async() - make a physical slot the active one
+ * @slot: from 1
+ * @deadline: monotonic microseconds
+ *
+ * Whoever uses the card of the slot that was active is cut off. Done when the modem says that the slot is
+ * active, and has its card if it had one. The same slot again is no error. NO_EUICC: no such slot; MODEM, TIMEOUT, NO_DEVICE
+ */
+void modem_switch_slot_async(Modem *modem, guint slot, gint64 deadline, GCancellable *cancellable,
+			     GAsyncReadyCallback cb, gpointer user);
+gboolean modem_switch_slot_finish(GAsyncResult *res, GError **error);
 
 /* Close the channel, give back what was handed out, close the port. Never fails: what is stuck is left. */
 void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user);

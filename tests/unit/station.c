@@ -250,6 +250,7 @@ void station_free(Station *station)
 	g_free(station->control);
 	g_free(station->relay);
 	g_free(station->log);
+	g_free(station->options);
 	g_free(station);
 }
 

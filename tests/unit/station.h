@@ -48,6 +48,7 @@ typedef struct {
 	const char *timeout;	/* seconds for one QMI message */
 	const char *modem_options;	/* more of them, separated by blanks; NULL: none */
 	const char *protocol;	/* of the modem: the world's when this was made */
+	char *options;		/* owned, for modem_options */
 	gboolean quiet;		/* never show the log */
 	gboolean proxy;		/* the daemon reaches the modem through qmi-proxy */
 	const char *ifppd;	/* another daemon than the build's, NULL: that one */

@@ -828,7 +828,7 @@ static void test_policy(void)
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
 		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
-		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
+		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nSwitchSlot=0\n", "[Target]\nSwitchBack=1\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
 	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT, named = IFPP_POLICY_DEFAULT;

@@ -610,18 +610,24 @@ static void whole_story(void)
 	station_free(station);
 }
 
+static void write_quirks(Station *station, const char *text)
+{
+	g_autofree char *path = g_build_filename(station->dir, "quirks.conf", NULL);
+
+	g_assert_true(g_file_set_contents(path, text, -1, NULL));
+	g_free(station->options);
+	station->options = g_strdup_printf("--quirks %s", path);
+	station->modem_options = station->options;
+}
+
 /* Firmware that lets nobody at the card in this mode: one line, with model, firmware, and what to do. */
 static void test_mbim_gives_no_way(void)
 {
 	Station *station;
-	g_autofree char *quirk = NULL, *options = NULL;
 
 	world->protocol = "mbim";
 	station = station_new(world, 1);
-	quirk = g_build_filename(station->dir, "no-uicc.conf", NULL);
-	g_assert_true(g_file_set_contents(quirk, "[Modem]\nNoUiccAccess=true\n", -1, NULL));
-	options = g_strdup_printf("--quirks %s", quirk);
-	station->modem_options = options;
+	write_quirks(station, "[Modem]\nNoUiccAccess=true\n");
 	station_modem_start(station);
 	station_daemon_start(station);
 	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
@@ -654,6 +660,44 @@ static void test_mbim_channels_taken(void)
 	world->protocol = NULL;
 }
 
+/* The eUICC is in slot 2, slot 1 is active: nothing is switched but by the policy, and what was active is so in the end. */
+static void test_slot_switched(gconstpointer protocol)
+{
+	Station *station;
+	g_autoptr(GPtrArray) packages = NULL;
+	g_autoptr(GBytes) one = steps_challenge(1);
+	g_autofree char *policy = NULL;
+
+	world->protocol = protocol;
+	station = station_new(world, 1);
+	packages = station_seal(station, 1);
+	policy = g_build_filename(station->dir, "policy", NULL);
+	write_quirks(station, "[Modem]\nSlots=2\nActiveSlot=1\n");
+	station_modem_start(station);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	assert_log(station, "SwitchSlot=2 in the policy");
+	g_assert_cmpint(station_stat(station, "slot"), ==, 1);
+
+	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\nSwitchSlot=2\nSwitchBack=1\n", -1, NULL));
+	station->policy = policy;
+	station_daemon_up(station);
+	g_assert_cmpint(station_stat(station, "slot"), ==, 2);
+	assert_log(station, "slot 2 is the active one now");
+	/* Who comes after a kill finds it as it is. */
+	station_daemon_kill(station);
+	station_daemon_up(station);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
+	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	assert_log(station, "slot 1 is the active one again");
+	g_assert_cmpint(station_stat(station, "slot"), ==, 1);
+	assert_settled(station, 1);
+	steps_clean(station);
+	station_free(station);
+	world->protocol = NULL;
+}
+
 /* All of it, and the daemon killed, and the modem pulled out, at each message. */
 static void test_load_over(gconstpointer protocol)
 {
@@ -680,6 +724,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/recover/unplug-before-enable", test_unplug_before_enable);
 	g_test_add_func("/recover/port-breaks-at-end", test_port_breaks_at_end);
 	g_test_add_func("/recover/sigterm_twice", test_sigterm_twice);
+	g_test_add_data_func("/recover/slot_switched/qmi", NULL, test_slot_switched);
+	g_test_add_data_func("/recover/slot_switched/mbim-qmi", "mbim-qmi", test_slot_switched);
+	g_test_add_data_func("/recover/slot_switched/mbim", "mbim", test_slot_switched);
 	g_test_add_func("/recover/mbim_gives_no_way", test_mbim_gives_no_way);
 	g_test_add_func("/recover/mbim_channels_taken", test_mbim_channels_taken);
 	g_test_add_data_func("/recover/load_over_mbim_qmi", "mbim-qmi", test_load_over);

@@ -9,6 +9,7 @@
 #define GROUP "Target"
 #define POLICY_MAX (16 * 1024)
 #define PROFILES_MAX 64
+#define SLOTS_MAX 8
 
 void ifpp_policy_clear(IfppPolicy *policy)
 {
@@ -72,6 +73,13 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 			return wrong(error, path, "Enable names no profile");
 		g_free(policy->enable);
 		policy->enable = g_steal_pointer(&value);
+	} else if (g_str_equal(key, "SwitchSlot") || g_str_equal(key, "SwitchBack")) {
+		if (!g_ascii_string_to_unsigned(value, 10, 1, SLOTS_MAX, &n, NULL)) {
+			g_autofree char *what = g_strdup_printf("%s is not a number from 1 to %d", key, SLOTS_MAX);
+
+			return wrong(error, path, what);
+		}
+		*(g_str_equal(key, "SwitchSlot") ? &policy->switch_slot : &policy->switch_back) = n;
 	} else if (g_str_equal(key, "AllowTestProfiles")) {
 		if (!g_str_equal(value, "true") && !g_str_equal(value, "false"))
 			return wrong(error, path, "AllowTestProfiles is neither true nor false");
@@ -104,6 +112,8 @@ gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 			return FALSE;
 	if (policy->profiles && policy->packages >= 0)
 		return wrong(error, path, "it has both Packages and Profiles, which say the same in two ways");
+	if (policy->switch_back && !policy->switch_slot)
+		return wrong(error, path, "SwitchBack needs SwitchSlot");
 	if (policy->enable && policy->profiles &&
 	    !g_strv_contains((const char *const *)policy->profiles, policy->enable))
 		return wrong(error, path, "Enable names a profile that is not in Profiles");

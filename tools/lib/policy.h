@@ -19,6 +19,8 @@ typedef struct {
 	IfppPolicyLock lock;
 	gboolean allow_test;	/* lock although a test profile is among them */
 	char **profiles;	/* names of the profiles it shall have; NULL: every package's */
+	guint switch_slot;	/* physical slot of the modem that may be made the active one; 0: none */
+	guint switch_back;	/* the one that is to be active when all is done; 0: stays */
 	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } IfppPolicy;
 

@@ -321,6 +321,11 @@ void modem_plug(Modem *modem)
 	tell_later(modem, MODEM_PLUG);
 }
 
+guint modem_slot(const Modem *modem)
+{
+	return modem->slot;
+}
+
 gboolean modem_plugged(const Modem *modem)
 {
 	return modem->plugged;

@@ -58,6 +58,7 @@ void modem_power_cut(Modem *modem);
 void modem_unplug(Modem *modem);
 void modem_plug(Modem *modem);
 gboolean modem_plugged(const Modem *modem);
+guint modem_slot(const Modem *modem);	/* the active one, from 1 */
 
 Chip *modem_chip(Modem *modem);
 Faults *modem_faults(Modem *modem);
