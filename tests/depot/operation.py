@@ -312,8 +312,8 @@ def version_1_is_carried_over(build, url):
     expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
     expect(status(depot, code=1) == (counted, told), 'carried over twice')
     with sqlite3.connect(old) as db:
-        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (3,), 'version')
-        db.execute("UPDATE depot SET value = 4 WHERE name = 'version'")
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (4,), 'version')
+        db.execute("UPDATE depot SET value = 5 WHERE name = 'version'")
     depot('status', code=9, says='use a newer one')
 
 

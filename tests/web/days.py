@@ -24,10 +24,15 @@ class Day:
         self.kind, self.random = kind, random.Random(7 if kind == 'good' else 8)
         self.db = sqlite3.connect(path)
         self.now = int(time.time() * 1000)
-        self.serial = 0
+        self.serial = self.chips = 0
 
     def bytes(self, n):
         return self.random.randbytes(n)
+
+    def eid(self):
+        self.chips += 1
+        number = int(f'8904903200{self.chips:020}')
+        return bytes.fromhex(f'{number}{98 - number * 100 % 97:02}')
 
     def package(self, eid, order, state, station, changed, lease=0):
         name, operator, profile, _ = order
@@ -55,7 +60,7 @@ class Day:
 
     def unit(self, order):
         """What becomes of one unit."""
-        roll, eid = self.random.random(), b'\x89\x04\x90\x32' + self.bytes(12)
+        roll, eid = self.random.random(), self.eid()
         bad, left = self.kind == 'bad', 0.34 if self.kind == 'good' else 0.02
         if order[0] == 'B-0117' and not bad:
             left = 0.8
@@ -96,7 +101,7 @@ class Day:
             # what lies in its sockets now
             held = {'good': [4, 4, 3, 2, 0], 'bad': [4, 0, 4, 0, 1]}[self.kind][number]
             for chip in range(held):
-                eid, at = b'\x89\x04\x90\x33' + self.bytes(12), self.now - 1000 * (3 + 7 * chip)
+                eid, at = self.eid(), self.now - 1000 * (3 + 7 * chip)
                 sent = chip > 0 or station != 'line-1-b'
                 for half in range(2):
                     state = SENT if sent and (half == 0 or chip % 2) else RESERVED

@@ -45,6 +45,7 @@ static const Table tables[] = {
 	      "$1, $2, $3, $4, $5, $6, $7, $8", 8, 1),
 	TABLE("unit", "eid, imei, model, firmware, serial, usb_path, station, board_serial, work_order, at", "eid", "$2",
 	      "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10", 10, 1),
+	TABLE("token", "name, sha256, added, revoked", "name", "$2", "$1, $2, $3, $4", 4, 1),
 	TABLE("station", "name, batches, quota, revoked, added", "name", "$2", "$1, $2, $3, $4, $5", 5, 1),
 };
 

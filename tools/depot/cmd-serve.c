@@ -7,7 +7,7 @@
 
 gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL, *log = NULL, *proxy = NULL, *dashboard = NULL;
+	g_autofree char *trust_dir = NULL, *listen = NULL, *cert = NULL, *key = NULL, *ca = NULL, *crl = NULL, *log = NULL, *proxy = NULL, *dashboard = NULL, *api = NULL;
 	ServeOptions o = { .lease = 3600, .threads = 2, .connections = 512, .rate = 200, .timeout = 60 };
 	GOptionEntry entries[] = {
 		COMMON,
@@ -19,6 +19,7 @@ gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 		{ "refuse-stale-crl", 0, 0, G_OPTION_ARG_NONE, &o.refuse_stale_crl, "Refuse stations when the CRL is out of date", NULL },
 		{ "proxy-from", 0, 0, G_OPTION_ARG_STRING, &proxy, "Balancers that speak the PROXY protocol; only from them", "ADDRESS,..." },
 		{ "dashboard", 0, 0, G_OPTION_ARG_STRING, &dashboard, "A page of figures, and /metrics, over HTTP; default: none", "HOST:PORT" },
+		{ "api", 0, 0, G_OPTION_ARG_STRING, &api, "Units and results for systems with a token, over HTTPS; default: none", "HOST:PORT" },
 		{ "access-log", 0, 0, G_OPTION_ARG_FILENAME, &log, "Every refusal and change; default: standard error", "FILE" },
 		TRUST(trust_dir),
 		LEASE(o.lease, "3600"),
@@ -44,6 +45,7 @@ gboolean cmd_serve(int argc, char **argv, int *exit_code, GError **error)
 	o.client_ca = ca;
 	o.client_crl = crl;
 	o.dashboard = g_strcmp0(dashboard, "none") ? dashboard : NULL;
+	o.api = api;
 	o.access_log = log;
 	o.proxy_from = proxy;
 	o.trust = trust_dir ?: ARGS_TRUST;

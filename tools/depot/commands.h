@@ -18,6 +18,7 @@ gboolean cmd_collect(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_burn(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_unburn(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_station(int argc, char **argv, int *exit_code, GError **error);
+gboolean cmd_token(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_reject(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_backup(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_restore(int argc, char **argv, int *exit_code, GError **error);

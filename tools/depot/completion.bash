@@ -24,7 +24,7 @@ _ifpp_depot()
 		;;
 	esac
 	if [ "$COMP_CWORD" = 1 ]; then
-		word='init import status list history claim release export collect doubts burn unburn station reject backup restore check report serve --help --version'
+		word='init import status list history claim release export collect doubts burn unburn station token reject backup restore check report serve --help --version'
 	else
 		word='--db --json --help'
 		case ${COMP_WORDS[1]} in
@@ -36,9 +36,10 @@ _ifpp_depot()
 		collect) word+=' --station --trust' ;;
 		burn | unburn) word+=' --why' ;;
 		station) word+=' add revoke list --batch --quota' ;;
+		token) word+=' add revoke list' ;;
 		restore) word+=' --done' ;;
 		report) word+=" $filter --output" ;;
-		serve) word+=' --listen --cert --key --client-ca --client-crl --refuse-stale-crl --proxy-from --dashboard --access-log --trust --lease --threads --connections --rate --timeout' ;;
+		serve) word+=' --listen --cert --key --client-ca --client-crl --refuse-stale-crl --proxy-from --dashboard --api --access-log --trust --lease --threads --connections --rate --timeout' ;;
 		esac
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")

@@ -18,6 +18,18 @@ static const struct {
 	{ "/icon.svg", "icon.svg", "image/svg+xml" },
 };
 
+GBytes *dashboard_file(const char *name, GError **error)
+{
+	static gsize known;
+	g_autofree char *path = g_strconcat(RESOURCES, name, NULL);
+
+	if (g_once_init_enter(&known)) {
+		web_files_register_resource();
+		g_once_init_leave(&known, 1);
+	}
+	return g_resources_lookup_data(path, G_RESOURCE_LOOKUP_FLAGS_NONE, error);
+}
+
 void dashboard_metrics(Snapshot *snapshot, WebAnswer *answer)
 {
 	GString *out = g_string_new(NULL);
@@ -38,9 +50,7 @@ static gboolean handle(WebRequest *request, WebAnswer *answer, gpointer user, GE
 {
 	for (guint i = 0; i < G_N_ELEMENTS(files); i++) {
 		if (g_str_equal(request->path, files[i].path)) {
-			g_autofree char *name = g_strconcat(RESOURCES, files[i].file, NULL);
-
-			answer->answer.body = g_resource_lookup_data(web_files_get_resource(), name, G_RESOURCE_LOOKUP_FLAGS_NONE, error);
+			answer->answer.body = dashboard_file(files[i].file, error);
 			if (!answer->answer.body)
 				return FALSE;
 			answer->type = files[i].type;
@@ -60,13 +70,8 @@ static gboolean handle(WebRequest *request, WebAnswer *answer, gpointer user, GE
 
 Web *dashboard_start(const char *address, Snapshot *snapshot, AccessLog *log, GError **error)
 {
-	static gsize files_known;
 	const WebOptions options = { .name = "dashboard", .local_names = TRUE, .log = log, .handle = handle, .user = snapshot };
 	int fd = listen_on("--dashboard", address, error);
 
-	if (g_once_init_enter(&files_known)) {
-		web_files_register_resource();
-		g_once_init_leave(&files_known, 1);
-	}
 	return fd < 0 ? NULL : web_start(fd, NULL, &options, error);
 }

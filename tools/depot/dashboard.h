@@ -18,4 +18,7 @@ Web *dashboard_start(const char *address, Snapshot *snapshot, AccessLog *log, GE
 /* Prometheus' text of the figures. */
 void dashboard_metrics(Snapshot *snapshot, WebAnswer *answer);
 
+/* A file of ours that is part of the program, or NULL. */
+GBytes *dashboard_file(const char *name, GError **error);
+
 #endif

@@ -174,13 +174,18 @@ static gboolean take_named(const DbValue *row, guint n, gpointer user, GError **
 	return TRUE;
 }
 
+FiguresUnit figures_unit(gint64 least, gint64 most)
+{
+	return most == DEPOT_FREE ? FIGURES_UNTOUCHED : least < DEPOT_INSTALLED ? FIGURES_OPEN :
+	       most == DEPOT_INSTALLED ? FIGURES_DONE : FIGURES_LOST;
+}
+
 static gboolean take_units(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	Sum *sum = user;
-	gint64 least = row[1].num, most = row[2].num, count = row[3].num;
+	gint64 count = row[3].num;
 	int hour = hour_of(sum, row[0].num);
-	FiguresUnit unit = most == DEPOT_FREE ? FIGURES_UNTOUCHED : least < DEPOT_INSTALLED ? FIGURES_OPEN :
-			   most == DEPOT_INSTALLED ? FIGURES_DONE : FIGURES_LOST;
+	FiguresUnit unit = figures_unit(row[1].num, row[2].num);
 
 	sum->figures->units[unit] += count;
 	if (hour >= 0 && unit == FIGURES_DONE)

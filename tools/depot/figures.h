@@ -71,6 +71,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Figures, figures_free)
 /* "working", "claimed", "idle", "revoked": what a station does now. */
 const char *figures_doing(const FiguresStation *station);
 
+/* By the least and the greatest state of its packages. */
+FiguresUnit figures_unit(gint64 least, gint64 most);
+
 extern const char *const figures_unit_names[FIGURES_N_UNITS];
 extern const char *const figures_delivery_names[4];
 

@@ -24,6 +24,7 @@ static const char usage[] =
 	"  burn       account for a unit that is broken or gone\n"
 	"  unburn     a unit that was given up is good after all\n"
 	"  station    name the stations that are served, list and revoke them\n"
+	"  token      tokens with which other systems read units, results and figures\n"
 	"  reject     have nothing more to do with a delivery that is not here whole\n"
 	"  backup     copy the depot into a file, while it works\n"
 	"  restore    fill an empty depot from such a file\n"
@@ -50,6 +51,7 @@ static const IfppCommand commands[] = {
 	{ "burn", cmd_burn },
 	{ "unburn", cmd_unburn },
 	{ "station", cmd_station },
+	{ "token", cmd_token },
 	{ "reject", cmd_reject },
 	{ "backup", cmd_backup },
 	{ "restore", cmd_restore },

@@ -6,7 +6,7 @@
 
 #include "rows.h"
 
-#define VERSION 3
+#define VERSION 4
 
 /*
  * Types that both engines know by the same name. Numbers are BIGINT, times Unix ms, bytes BYTEA.
@@ -51,6 +51,11 @@ static const char *const schema[] = {
 	"CREATE INDEX IF NOT EXISTS unit_imei ON unit (imei)",
 	"CREATE INDEX IF NOT EXISTS unit_serial ON unit (serial)",
 	"CREATE INDEX IF NOT EXISTS unit_board_serial ON unit (board_serial)",
+	/* Since version 4. */
+	"CREATE INDEX IF NOT EXISTS unit_work_order ON unit (work_order)",
+	"CREATE TABLE IF NOT EXISTS token (name TEXT PRIMARY KEY, sha256 BYTEA NOT NULL, added BIGINT NOT NULL, "
+	"revoked BIGINT NOT NULL)",
+	"CREATE UNIQUE INDEX IF NOT EXISTS token_sha256 ON token (sha256)",
 };
 
 /*
@@ -76,7 +81,6 @@ static const char *const from_2_to_3[] = {
 	"ALTER TABLE result ADD COLUMN usb_path TEXT",
 	"ALTER TABLE result ADD COLUMN board_serial TEXT",
 	"ALTER TABLE result ADD COLUMN work_order TEXT",
-	"UPDATE depot SET value = 3 WHERE name = 'version'",
 };
 
 static gint64 random_number(void)
@@ -113,8 +117,8 @@ static gboolean make_tables(Db *db, gpointer user, GError **error)
 		return FALSE;
 	if (version && version < 3 && !run_all(db, from_2_to_3, G_N_ELEMENTS(from_2_to_3), error))
 		return FALSE;
-	return set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", VERSION,
-			error) &&
+	return set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = $1",
+			VERSION, error) &&
 	       set_once(db, "INSERT INTO depot (name, value) VALUES ('identity', $1) ON CONFLICT (name) DO NOTHING",
 			random_number(), error) &&
 	       set_once(db, "INSERT INTO depot (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING",

@@ -10,6 +10,7 @@
 #include <error.h>
 #include <notify.h>
 
+#include "api.h"
 #include "connections.h"
 #include "counters.h"
 #include "dashboard.h"
@@ -38,6 +39,7 @@ typedef struct {
 	Witness *witness;
 	Snapshot *snapshot;	/* and who shows it; NULL: nobody */
 	Web *dashboard;
+	Api *api;
 	char *stamp;		/* of the files that are read again when they change */
 	gint64 warned;
 } Server;
@@ -205,6 +207,8 @@ static void reload(Server *server)
 
 	if (tls) {
 		warn(server, tls);
+		if (server->api)
+			api_reload(server->api, tls_ref(tls));
 		connections_reload(server->connections, tls);
 		tell("certificates, CRLs and CI roots were read again");
 	} else {
@@ -299,15 +303,24 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 	}
 }
 
-/* The page and what Prometheus reads, if they are wanted. */
+/* The page, what Prometheus reads, and what other systems do, if they are wanted. */
 static gboolean be_seen(Server *server, GError **error)
 {
 	const ServeOptions *o = server->options;
 	g_autoptr(GError) local = NULL;
 
-	if (!o->dashboard)
+	if (!o->dashboard && !o->api)
 		return TRUE;
 	server->snapshot = snapshot_new(&(SnapshotOptions){ .db = o->db, .trust = o->trust, .files = &server->files });
+	if (o->api) {
+		Tls *tls = tls_load(&server->files, error);
+
+		server->api = tls ? api_start(o->api, o->db, tls, server->snapshot, server->log, error) : NULL;
+		if (!server->api)
+			return FALSE;
+	}
+	if (!o->dashboard)
+		return TRUE;
 	server->dashboard = dashboard_start(o->dashboard, server->snapshot, server->log, &local);
 	if (!server->dashboard && g_error_matches(local, IFPP_ERROR, IFPP_ERROR_USAGE)) {
 		g_propagate_error(error, g_steal_pointer(&local));
@@ -347,6 +360,8 @@ static gboolean run(Server *server, int fd, GError **error)
 		tell_ready(fd);
 		if (server->dashboard)
 			web_tell(server->dashboard);
+		if (server->api)
+			api_tell(server->api);
 		wait_and_watch(server, &signals);
 		sd_notify(0, "STOPPING=1");
 	}
@@ -355,6 +370,7 @@ static gboolean run(Server *server, int fd, GError **error)
 	jobs_stop(server->jobs);
 	note_history(server);
 	web_stop(server->dashboard);
+	api_stop(server->api);
 	snapshot_free(server->snapshot);
 	if (daemon)
 		MHD_stop_daemon(daemon);

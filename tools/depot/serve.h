@@ -10,6 +10,7 @@ typedef struct {
 	const char *cert, *key, *client_ca, *client_crl, *trust;
 	const char *proxy_from;		/* balancers that speak the PROXY protocol; NULL: there is none */
 	const char *dashboard;		/* HOST:PORT of the page and /metrics; NULL: there is none */
+	const char *api;		/* HOST:PORT of what other systems read with a token; NULL: there is none */
 	const char *access_log;		/* file; NULL: standard error */
 	gboolean refuse_stale_crl;	/* whoever a CRL out of date may have revoked is refused */
 	int lease, threads, connections, rate, timeout;
