@@ -221,12 +221,15 @@ static void on_caps(GObject *source, GAsyncResult *res, gpointer user)
 
 static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 {
+	Open *ctx = g_task_get_task_data(user);
 	GError *error = NULL;
 
-	if (g_task_propagate_boolean(G_TASK(res), &error))
+	if (g_task_propagate_boolean(G_TASK(res), &error)) {
 		open_next(user, OPEN_SWEEP);
-	else
-		ifppd_task_fail(user, error);
+		return;
+	}
+	modem_name_in_error(&ctx->modem->base, error);
+	ifppd_task_fail(user, error);
 }
 
 static void on_swept(GObject *source, GAsyncResult *res, gpointer user)

@@ -44,6 +44,7 @@ void qmi_modem_channel_open(Modem *base, IfppSpan aid, gint64 deadline, GTask *t
 void qmi_modem_channel_close(Modem *base, guint8 channel, gint64 deadline, GTask *task);
 void qmi_modem_transmit(Modem *base, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
 
+void qmi_modem_versions(Modem *base, gint64 deadline, GTask *task);
 void qmi_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task);
 /* Which slot to talk to, from the modem's answer or NULL. NO_EUICC: no card, or one that is not active. */
 gboolean qmi_modem_pick_slot(QmiModem *modem, QmiMessageUimGetSlotStatusOutput *output, GError **error);

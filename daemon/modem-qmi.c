@@ -39,17 +39,24 @@ GError *qmi_modem_error(QmiModem *modem, const char *what, const GError *cause)
 {
 	int code = IFPP_ERROR_MODEM;
 	const char *text = cause ? cause->message : "no usable answer";
+	GError *error;
 
 	if (cause && cause->domain == IFPP_ERROR)
 		return g_error_copy(cause);
 	if (modem->base.gone)
 		return qmi_modem_gone_error(&modem->base, what);
+	/* The firmware's, whatever is done to the modem. */
+	if (g_error_matches(cause, QMI_PROTOCOL_ERROR, QMI_PROTOCOL_ERROR_ACCESS_DENIED))
+		code = IFPP_ERROR_UNSUPPORTED;
 	if (g_error_matches(cause, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT)) {
 		code = IFPP_ERROR_TIMEOUT;
 		if (!modem->base.proxy && proxy_runs())
 			text = PROXY_HINT;
 	}
-	return g_error_new(IFPP_ERROR, code, "%s: %s: %s", modem->base.device, what, text);
+	error = g_error_new(IFPP_ERROR, code, "%s: %s: %s", modem->base.device, what, text);
+	if (code == IFPP_ERROR_UNSUPPORTED)
+		modem_name_in_error(&modem->base, error);
+	return error;
 }
 
 gboolean qmi_modem_lost_client(const GError *error)
@@ -77,7 +84,16 @@ typedef struct {
 	OpenStep step;
 	gboolean renewed;
 	gint64 asked;		/* when the slots were */
+	GError *no_slot;	/* why none can be used, or NULL */
 } Open;
+
+static void open_free(gpointer data)
+{
+	Open *ctx = data;
+
+	g_clear_error(&ctx->no_slot);
+	g_free(ctx);
+}
 
 static void open_step(GTask *task);
 
@@ -176,10 +192,9 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	g_clear_error(&error);
-	if (!qmi_modem_pick_slot(modem, ok ? output : NULL, &error)) {
-		ifppd_task_fail(task, error);
-		return;
-	}
+	/* Told when it is known which modem it is, and of which firmware. */
+	g_clear_error(&ctx->no_slot);
+	qmi_modem_pick_slot(modem, ok ? output : NULL, &ctx->no_slot);
 	open_next(task, modem->dms ? OPEN_MODEL : OPEN_SWEEP);
 }
 
@@ -317,6 +332,11 @@ static void open_step(GTask *task)
 		qmi_client_dms_get_ids(QMI_CLIENT_DMS(modem->dms), NULL, wait, cancellable, on_ids, task);
 		break;
 	case OPEN_SWEEP:
+		if (ctx->no_slot) {
+			modem_name_in_error(&modem->base, ctx->no_slot);
+			ifppd_task_fail(task, g_steal_pointer(&ctx->no_slot));
+			return;
+		}
 		/* The card of a slot that is left is somebody else's. */
 		qmi_modem_sweep_async(modem, modem->base.switch_to ? 0 : QMI_SWEEP_START, 0, ctx->deadline, cancellable, on_swept, task);
 		break;
@@ -334,53 +354,13 @@ static void qmi_modem_open(Modem *base, gint64 deadline, GTask *task)
 
 	ctx->modem = modem;
 	ctx->deadline = deadline;
-	g_task_set_task_data(task, ctx, g_free);
+	g_task_set_task_data(task, ctx, open_free);
 	if (!ifpp_make_dir(base->run_dir, 0750, &error)) {
 		ifppd_task_fail(task, error);
 		return;
 	}
 	port_state_load(&modem->state, base->run_dir, base->device);
 	open_step(task);
-}
-
-/* -------------------------------------------------------------- versions */
-
-static void on_versions(GObject *source, GAsyncResult *res, gpointer user)
-{
-	GTask *task = user;
-	QmiModem *modem = g_task_get_task_data(task);
-	g_autoptr(GError) error = NULL;
-	g_autoptr(GArray) list = qmi_device_get_service_version_info_finish(QMI_DEVICE(source), res, &error);
-	g_autoptr(GString) text = g_string_new(NULL);
-
-	if (!list) {
-		ifppd_task_fail(task, qmi_modem_error(modem, "reading the versions of its services", error));
-		return;
-	}
-	for (guint i = 0; i < list->len; i++) {
-		QmiDeviceServiceVersionInfo *info = &g_array_index(list, QmiDeviceServiceVersionInfo, i);
-		const char *name = qmi_service_get_string(info->service);
-
-		if (name)
-			g_string_append_printf(text, "%s%s %u.%u", text->len ? ", " : "", name,
-					       info->major_version, info->minor_version);
-	}
-	g_task_return_pointer(task, g_string_free(g_steal_pointer(&text), FALSE), g_free);
-	g_object_unref(task);
-}
-
-static void qmi_modem_versions(Modem *base, gint64 deadline, GTask *task)
-{
-	QmiModem *modem = (QmiModem *)base;
-	GError *error = NULL;
-	guint wait = modem_wait(base, 0, deadline, "reading the versions of its services", &error);
-
-	if (!wait) {
-		ifppd_task_fail(task, error);
-		return;
-	}
-	g_task_set_task_data(task, modem, NULL);
-	qmi_device_get_service_version_info(modem->device, wait, g_task_get_cancellable(task), on_versions, task);
 }
 
 /* ----------------------------------------------------------------- close */

@@ -70,6 +70,18 @@ GError *modem_gone_error(Modem *modem, const char *what)
 	return actual(modem)->ops->gone_error(actual(modem), what);
 }
 
+void modem_name_in_error(Modem *modem, GError *error)
+{
+	char *text;
+
+	if (!modem->identity.model && !modem->identity.revision)
+		return;
+	text = g_strdup_printf("%s (%s, firmware %s)", error->message, modem_model(modem),
+			       modem->identity.revision ? modem->identity.revision : "unknown");
+	g_free(error->message);
+	error->message = text;
+}
+
 guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what, GError **error)
 {
 	gint64 left = deadline - g_get_monotonic_time();

@@ -181,6 +181,9 @@ Block *modem_block(Modem *modem);
 
 /* ------------------------------------------------------ for the protocols */
 
+/* Model and firmware revision, if they are known, follow the message of @error: the next one with it may be another modem. */
+void modem_name_in_error(Modem *modem, GError *error);
+
 /* Fill the base. */
 void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, ModemGoneFunc gone, gpointer user);
 /* The port has disappeared. */

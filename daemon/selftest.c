@@ -13,6 +13,7 @@
 #include "eid.h"
 #include "error.h"
 #include "es10.h"
+#include "known.h"
 #include "modem-port.h"
 #include "selftest.h"
 #include "verify.h"
@@ -145,9 +146,10 @@ static void pass(Selftest *test, Check check, gint64 value, const char *format, 
 	tell(test, check, PASSED, value, NULL, text);
 }
 
-/* Takes @error. Certificates name the chip: no EID in full unless asked. */
+/* Takes @error. What others found to help stands before @hint. Certificates name the chip: no EID in full unless asked. */
 static void fail_hint(Selftest *test, Check check, GError *error, const char *hint)
 {
+	const char *help = known_help(modem_identity(test->port), error->message);
 	char digits[33], masked[33];
 
 	if (!test->options->show_ids) {
@@ -159,7 +161,7 @@ static void fail_hint(Selftest *test, Check check, GError *error, const char *hi
 		g_free(error->message);
 		error->message = g_string_free(g_steal_pointer(&text), FALSE);
 	}
-	tell(test, check, FAILED, -1, hint, error->message);
+	tell(test, check, FAILED, -1, help ? help : hint, error->message);
 	if (test->error)
 		g_error_free(error);
 	else
@@ -194,8 +196,7 @@ static gboolean check_modem(Selftest *test)
 	GError *error = NULL, *local = NULL;
 
 	if (served(device)) {
-		fail_hint(test, PORT, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE,
-						  "%s: ifppd serves this port now", device),
+		fail_hint(test, PORT, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "%s: ifppd serves this port now", device),
 			  "Stop it with systemctl stop 'ifppd@*' and test again");
 		return FALSE;
 	}

@@ -194,6 +194,43 @@ static void test_selftest_no_euicc(void)
 	world_free(fake);
 }
 
+static const char *member(Verdicts *verdicts, const char *check, const char *name)
+{
+	return json_object_get_string_member(g_hash_table_lookup(verdicts->result, check), name);
+}
+
+/* What others have met is told with what helped them, and with the model and the firmware revision, of which it depends. */
+static void test_selftest_known_failure(void)
+{
+	Station *station = station_new(world, 1);
+	g_autofree char *quirks = g_build_filename(station->dir, "quirks.conf", NULL);
+	g_autofree char *options = g_strdup_printf("--quirks %s", quirks);
+	g_autoptr(Verdicts) denied = NULL, slot = NULL;
+
+	station_modem_start(station);
+	station_fault(station, "apdu 1 error 82");
+	denied = selftest(station, TRUE);
+	g_assert_cmpint(denied->exit, ==, IFPP_EXIT_NO_DEVICE);
+	assert_verdict(denied, "isd-r", "failed");
+	g_assert_nonnull(strstr(member(denied, "isd-r", "detail"), "(Virtual EC25, firmware ifpp-vmodem"));
+	g_assert_nonnull(strstr(member(denied, "isd-r", "hint"), "generic firmware helped"));
+	g_assert_null(strstr(member(denied, "isd-r", "hint"), "Reset"));
+	g_assert_nonnull(strstr(member(denied, "slots", "detail"), "Virtual EC25, firmware ifpp-vmodem"));
+	steps_clean(station);
+	station_modem_stop(station);
+
+	g_assert_true(g_file_set_contents(quirks, "[Modem]\nSlots=2\nActiveSlot=1\n", -1, NULL));
+	station->modem_options = options;
+	station_modem_start(station);
+	slot = selftest(station, TRUE);
+	g_assert_cmpint(slot->exit, ==, IFPP_EXIT_NO_DEVICE);
+	assert_verdict(slot, "slots", "failed");
+	g_assert_nonnull(strstr(member(slot, "slots", "detail"), "(Virtual EC25, firmware ifpp-vmodem"));
+	g_assert_nonnull(strstr(member(slot, "slots", "detail"), "SwitchSlot=2"));
+	steps_clean(station);
+	station_free(station);
+}
+
 /* Whatever one message meets, every check has its line, and what failed says what to do. */
 static void test_selftest_broken(void)
 {
@@ -293,6 +330,7 @@ int main(int argc, char **argv)
 	world = world_new();
 	g_test_add_func("/ifppd/selftest", test_selftest);
 	g_test_add_func("/ifppd/selftest/leaves-others", test_selftest_guest);
+	g_test_add_func("/ifppd/selftest_known_failure", test_selftest_known_failure);
 	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
 	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
 	g_test_add_func("/ifppd/selftest-trust", test_selftest_trust);
