@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 
+import commits
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
 from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
@@ -576,134 +577,6 @@ def sqlite_locker(url):
         db.close()
 
 
-def four_front_ends(build, url):
-    """Four servers on one database: stations race for the same chips, and none is claimed twice."""
-    depot = stocked(build, url)
-    depot('station', 'add', 'station-1', '--quota', '3')
-    depot('station', 'add', 'station-2', '--quota', '3')
-    got, odd, guard = {}, [], threading.Lock()
-
-    def station(who, port, order):
-        try:
-            one = Https(port, who)
-            for i in order:
-                answer, text = one.ask('POST', '/v1/claims', {'eid': eid(i)})
-                if answer.status not in (200, 429, 503):
-                    raise Failed(f'{answer.status}: {text[:200]}')
-                if answer.status == 200 and json.loads(text)['packages']:
-                    with guard:
-                        got.setdefault(i, set()).add(who)
-        except (Failed, OSError, ValueError, http.client.HTTPException) as error:
-            odd.append(error)
-
-    with contextlib.ExitStack() as stack:
-        ports = [stack.enter_context(depot.serve('--rate', '100000'))[0] for _ in range(4)]
-        threads = [threading.Thread(target=station, args=(who, port, [(i * step + n) % CHIPS for i in range(4 * CHIPS)]))
-                   for n, port in enumerate(ports) for who, step in (('one', 1), ('two', 5))]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-    expect(not odd, odd)
-    expect(got and all(len(who) == 1 for who in got.values()), got)
-    held = {s['name']: s['held'] for s in depot('station', 'list', '--json').objects()}
-    expect(all(n <= 3 for n in held.values()) and sum(held.values()) == len(got), (held, got))
-
-
-def filled(build, url, chips):
-    """A depot with one small package for each of so many chips. Their keys by EID."""
-    run(build, 'tests/depot/race', url, str(chips), '0', '0')
-    depot = Depot(build, url)
-    return depot, {package['eid']: package['key_id'] for package in depot.list()}
-
-
-def at_once(work_of, n):
-    """@work_of(i) in @n threads; what they raise is raised."""
-    odd = []
-
-    def one(i):
-        try:
-            work_of(i)
-        except (Failed, OSError, ValueError, http.client.HTTPException) as error:
-            odd.append(error)
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(n)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    expect(not odd, odd)
-
-
-def bad_claim_fails_alone(build, url, execute):
-    """Among claims and fetches that share commits are such that are refused and one that fails: the others do not notice."""
-    depot, keys = filled(build, url, 240)
-    chips = sorted(keys, key=lambda chip: keys[chip])
-    chips[0], chips[7] = chips[7], chips[0]
-    damaged = chips[7]
-    execute('UPDATE package SET state = 9 WHERE key_id IN (SELECT key_id FROM package ORDER BY key_id LIMIT 1)')
-    depot('station', 'add', 'station-1', '--quota', '1000')
-    depot('station', 'add', 'station-2', '--quota', '5')
-    few, answers = [], {}
-
-    def ask(i):
-        one = Https(port, 'two' if i == 0 else 'rogue' if i == 1 else 'one')
-        for chip in chips[i::8]:
-            if i == 0:
-                few.append(one.ask('POST', '/v1/claims', {'eid': chip})[0].status)
-                continue
-            if i == 1:
-                one.json('POST', '/v1/claims', {'eid': chip}, status=403)
-                continue
-            one.json('POST', '/v1/claims', {'eid': 'x'}, status=400)
-            claim = one.json('POST', '/v1/claims', {'eid': chip}, status=503 if chip == damaged else 200)
-            if chip != damaged:
-                expect([p['key_id'] for p in claim['packages']] == [keys[chip]], claim)
-                answers[chip] = one.ask('GET', '/v1/packages/' + keys[chip])
-            one.json('GET', '/v1/packages/' + '0' * 64, status=404)
-
-    with depot.serve('--rate', '100000') as (port, _):
-        at_once(ask, 8)
-    expect(few.count(200) == 5 and set(few) == {200, 429}, few)
-    expect(len(answers) == 6 * 30 - 1 and all(a.status == 200 and data == b'sealed' for a, data in answers.values()), answers)
-    execute('UPDATE package SET state = 0 WHERE state = 9')
-    expect(depot.states() == {'free': 30 + 25 + 1, 'reserved': 5, 'sent': 179}, depot.states())
-
-
-def answered_is_kept(build, url):
-    """The server is killed while claims and fetches share commits: what was answered is in the depot."""
-    depot, keys = filled(build, url, 400)
-    chips = iter(sorted(keys))
-    told, guard = {}, threading.Lock()
-
-    def ask(_):
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            one = Https(port)
-            while True:
-                with guard:
-                    chip = next(chips, None)
-                    enough = len(told) >= goal
-                if not chip or enough:
-                    process.kill()
-                    return
-                claim = one.json('POST', '/v1/claims', {'eid': chip})
-                expect([p['key_id'] for p in claim['packages']] == [keys[chip]], claim)
-                told[keys[chip]] = 'reserved'
-                answer, data = one.ask('GET', '/v1/packages/' + keys[chip])
-                expect(answer.status == 200 and data == b'sealed', answer.status)
-                told[keys[chip]] = 'sent'
-
-    for kills in range(1, 5):
-        goal = kills * 60
-        with depot.serve('--rate', '100000') as (port, process):
-            at_once(ask, 8)
-            process.wait(20)
-        now = {package['key_id']: package for package in depot.list()}
-        lost = [key for key, state in told.items()
-                if now[key]['station'] != 'station-1' or now[key]['state'] not in (state, 'sent')]
-        expect(not lost and len(told) >= goal, (lost, len(told)))
-
-
 def standby_promoted(build):
     """The database fails over to a standby: serve goes on there, and stations bring again what it may have missed."""
     with Standby() as standby:
@@ -835,10 +708,7 @@ def operate(test, build, kind, fresh, server=None):
     url = fresh('locked')
     test('locked_table_503', locked_table_503, build, url,
          (lambda: server.lock(url)) if server else (lambda: sqlite_locker(url)))
-    test('four_front_ends', four_front_ends, build, fresh('front'))
-    url = fresh('alone')
-    test('bad_claim_fails_alone', bad_claim_fails_alone, build, url, execute_on(url))
-    test('answered_is_kept', answered_is_kept, build, fresh('kept'))
+    commits.operate(test, build, fresh, execute_on)
     if server:
         test('standby_promoted', standby_promoted, build)
     else:
