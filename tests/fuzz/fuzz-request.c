@@ -6,7 +6,7 @@
 
 #include "bundle.h"
 #include "fuzz.h"
-#include "request.h"
+#include "request-bundle.h"
 #include "requests.h"
 
 /* What import and seal rely on for file names and terminals. */

@@ -17,7 +17,7 @@
 #include "file.h"
 #include "package.h"
 #include "profile.h"
-#include "request.h"
+#include "request-bundle.h"
 #include "testpki.h"
 
 static const char *top;

@@ -7,7 +7,7 @@
 #include "error.h"
 #include "euicc.h"
 #include "file.h"
-#include "request.h"
+#include "request-bundle.h"
 #include "station.h"
 #include "testpki.h"
 

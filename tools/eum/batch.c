@@ -6,7 +6,7 @@
 #include "bundle.h"
 #include "error.h"
 #include "file.h"
-#include "request.h"
+#include "request-bundle.h"
 
 typedef struct {
 	IfppRequestItem item;

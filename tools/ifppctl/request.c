@@ -9,7 +9,7 @@
 #include <error.h>
 #include <euicc.h>
 #include <file.h>
-#include <request.h>
+#include <request-bundle.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
-#include "request.h"
+#include "request-bundle.h"
 #include "requests.h"
 
 #define REPORT_MAX (1024u * 1024 * 1024)

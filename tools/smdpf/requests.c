@@ -15,7 +15,7 @@
 #include "error.h"
 #include "euicc.h"
 #include "file.h"
-#include "request.h"
+#include "request-bundle.h"
 
 #define REQUESTERS "requesters"
 #define REQUESTS "requests"
