@@ -6,8 +6,10 @@ import io
 import json
 import os
 import re
+import shutil
 import sqlite3
 import ssl
+import time
 import urllib.error
 import urllib.request
 
@@ -197,6 +199,34 @@ def openapi_agrees(_, build='plain'):
         expect(any(all(word in line for word in words) for line in lines.splitlines()), f'the log does not say {words}')
     expect(eid not in lines and token not in lines, 'an EID or a token in the log')
     db.close()
+
+
+def new_certificate(_):
+    """The listener has the depot's new certificate as soon as the stations' has."""
+    def give(name):
+        for kind in ('pem', 'key'):
+            shutil.copy(os.path.join(work, f'{name}.{kind}'), os.path.join(work, f'api.{kind}'))
+
+    def shown(api):
+        text = ssl.get_server_certificate(('localhost', int(api.url.rsplit(':', 1)[1])))
+        return ssl.PEM_cert_to_DER_cert(text)
+
+    def in_file(name):
+        with open(os.path.join(work, name + '.pem')) as file:
+            return ssl.PEM_cert_to_DER_cert(file.read())
+
+    depot = Depot('plain', os.path.join(work, 'reload.db'))
+    depot('init')
+    give('server')
+    with serving(depot, '--cert', 'api.pem', '--key', 'api.key') as api:
+        api.token = token_of(depot, 'mes')
+        expect(shown(api) == in_file('server'), 'another certificate')
+        give('database')
+        deadline = time.monotonic() + 60
+        while shown(api) != in_file('database'):
+            expect(time.monotonic() < deadline, 'the old certificate is shown still')
+            time.sleep(0.2)
+        api.json('/api/v1/states')
 
 
 def tokens(_):

@@ -216,16 +216,12 @@ static void log_line(void *cls, const char *format, va_list args)
 Web *web_start(int fd, Tls *tls, const WebOptions *options, GError **error)
 {
 	Web *web = g_new0(Web, 1);
-	struct MHD_OptionItem secure[] = { { MHD_OPTION_HTTPS_CERT_CALLBACK2, (intptr_t)certificate, NULL },
+	struct MHD_OptionItem secure[] = { { tls ? MHD_OPTION_HTTPS_CERT_CALLBACK2 : MHD_OPTION_END, 0, (void *)certificate },
 					   { MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)PRIORITIES }, { MHD_OPTION_END, 0, NULL } };
 
 	web->options = *options;
 	web->tls = tls;
 	g_mutex_init(&web->lock);
-	if (!tls)
-		secure[0].option = MHD_OPTION_END;
-	else
-		secure[0].ptr_value = (void *)certificate;
 	/* Whoever waits for the database keeps only its own thread waiting. */
 	web->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
 				       MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle, web,
