@@ -573,6 +573,74 @@ static void test_bad_files(void)
 	g_assert_cmpuint(fake.submits, ==, 0);
 }
 
+/* What was left for the hook, and the last of it. */
+static guint hook_notes(const char *spool, char **last)
+{
+	g_autoptr(GDir) dir = g_dir_open(spool, 0, NULL);
+	g_autofree char *newest = NULL;
+	const char *name;
+	guint n = 0;
+
+	for (; (name = g_dir_read_name(dir)); n++) {
+		if (g_strcmp0(name, newest) > 0) {
+			g_free(newest);
+			newest = g_strdup(name);
+		}
+	}
+	if (newest) {
+		g_autofree char *path = g_build_filename(spool, newest, NULL);
+
+		g_clear_pointer(last, g_free);
+		g_assert_true(g_file_get_contents(path, last, NULL, NULL));
+	}
+	return n;
+}
+
+/* The hook hears of each end once, without being run by the provisioning; without a hook nothing is left. */
+static void test_provision_hook(void)
+{
+	g_autofree char *a = NULL, *spool = g_dir_make_tmp("hook-XXXXXX", NULL), *last = NULL;
+	g_auto(Ran) none = { 0 }, lost = { 0 }, first = { 0 }, again = { 0 }, lock = { 0 }, relock = { 0 };
+
+	reset();
+	g_setenv("IFPP_HOOK_SPOOL", spool, TRUE);
+	g_setenv("IFPP_HOOK", "/no/such/hook", TRUE);
+	a = put_package(EID, 1, NULL);
+	none = provision(FALSE, NULL);
+	g_assert_cmpint(none.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(hook_notes(spool, &last), ==, 0);
+
+	reset();
+	g_setenv("IFPP_HOOK", "/bin/false", TRUE);
+	g_free(put_package(EID, 1, NULL));
+	g_setenv("IFPP_HOOK_SPOOL", "/no/such/directory", TRUE);
+	lost = provision(FALSE, NULL);
+	g_assert_cmpint(lost.exit, ==, IFPP_EXIT_OK);
+	assert_has(lost.out, "the hook is not told");
+
+	reset();
+	g_setenv("IFPP_HOOK_SPOOL", spool, TRUE);
+	g_free(put_package(EID, 1, NULL));
+	first = provision(FALSE, NULL);
+	g_assert_cmpint(first.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(hook_notes(spool, &last), ==, 1);
+	assert_has(last, "\"type\":\"unit-done\",\"version\":1,");
+	assert_has(last, "\"eid\":\"" EID "\",\"locked\":false,\"results\":[");
+	again = provision(FALSE, NULL);
+	g_assert_cmpint(again.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(hook_notes(spool, &last), ==, 1);
+	lock = provision(FALSE, "--lock");
+	g_assert_cmpint(lock.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(hook_notes(spool, &last), ==, 2);
+	assert_has(last, "\"locked\":true");
+	relock = provision(FALSE, "--lock");
+	g_assert_cmpint(relock.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(hook_notes(spool, &last), ==, 2);
+	g_unsetenv("IFPP_HOOK");
+	g_unsetenv("IFPP_HOOK_SPOOL");
+	remove_tree(spool);
+}
+
 static void test_provision(void)
 {
 	g_autofree char *a = NULL, *b = NULL, *c = NULL, *foreign = other_eid();
@@ -1202,6 +1270,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/load/waits", test_load_waits);
 	g_test_add_func("/ifppctl/load/bad-files", test_bad_files);
 	g_test_add_func("/ifppctl/provision/idempotent", test_provision);
+	g_test_add_func("/ifppctl/provision/hook", test_provision_hook);
 	g_test_add_func("/ifppctl/provision/failures", test_provision_failures);
 	g_test_add_func("/ifppctl/provision/offline", test_provision_offline);
 	g_test_add_func("/ifppctl/provision/shared", test_provision_shared);

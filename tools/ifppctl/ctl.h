@@ -61,6 +61,7 @@ int ctl_cmd_import(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_fetch(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_hook(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_selftest(Ctl *ctl, int argc, char **argv, GError **error);
 

@@ -29,6 +29,7 @@ static const struct {
 	{ "fetch", ctl_cmd_fetch, "bring packages of the chips that are here from the depot" },
 	{ "deliver", ctl_cmd_deliver, "bring results and lock receipts to the depot" },
 	{ "report", ctl_cmd_report, "write the Profile Loading Report for the Key Maker" },
+	{ "hook", ctl_cmd_hook, "tell this station's hook of the units that are done" },
 	{ "metrics", ctl_cmd_metrics, "write figures of this station for Prometheus" },
 	{ "selftest", ctl_cmd_selftest, "tell whether a modem and its chip can be provisioned" },
 };

@@ -3,6 +3,7 @@
 #include "ctl.h"
 #include "explain.h"
 #include "gateway.h"
+#include "hook.h"
 #include "lease.h"
 #include "load.h"
 #include "lock.h"
@@ -276,6 +277,15 @@ static void only_profiles(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArr
 			(char *)tally->missing->pdata[i]);
 }
 
+/* A run that found all done has nothing to tell. */
+static gboolean has_news(CtlChip *chip, const Tally *tally)
+{
+	struct ifpp_info info;
+
+	return tally->installed || (chip->info.state != IFPP_STATE_LOCKED && !ctl_device_info(chip->device, &info) &&
+				    info.state == IFPP_STATE_LOCKED);
+}
+
 static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *packages, Tally *tally)
 {
 	if (target->policy.profiles) {
@@ -363,6 +373,8 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 
 	ctl_catch_signals();
 	provision(ctl, chip, &target, packages, &tally);
+	if (!tally.exit && has_news(chip, &tally))
+		ctl_hook_note(ctl, chip, target.outbox);
 	ctl_lease_end(lease);
 	ctl_source_deliver(ctl, &source);
 	return tally.exit;
