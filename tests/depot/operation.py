@@ -17,6 +17,7 @@ import threading
 import time
 
 import commits
+import keys
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
 from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
@@ -313,8 +314,8 @@ def version_1_is_carried_over(build, url):
     expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
     expect(status(depot, code=1) == (counted, told), 'carried over twice')
     with sqlite3.connect(old) as db:
-        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (4,), 'version')
-        db.execute("UPDATE depot SET value = 5 WHERE name = 'version'")
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (5,), 'version')
+        db.execute("UPDATE depot SET value = 6 WHERE name = 'version'")
     depot('status', code=9, says='use a newer one')
 
 
@@ -701,6 +702,7 @@ def operate(test, build, kind, fresh, server=None):
     test('rogue_station_burns_nothing', rogue_station_burns_nothing, build, fresh('rogue'))
     test('what is disproved is undone', disproved_is_undone, build, fresh('disproved'))
     units.operate(test, build, fresh, execute_on, rows_of)
+    keys.operate(test, build, fresh, execute_on, rows_of)
     test('attempts_both_kept', attempts_both_kept, build, fresh('attempts'))
     test('restored_depot_gets_results', restored_depot_gets_results, build, fresh('lost'), fresh)
     url = fresh('clock')

@@ -46,6 +46,10 @@ static const Table tables[] = {
 	TABLE("unit", "eid, imei, model, firmware, serial, usb_path, station, board_serial, work_order, at", "eid", "$2",
 	      "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10", 10, 1),
 	TABLE("token", "name, sha256, added, revoked", "name", "$2", "$1, $2, $3, $4", 4, 1),
+	TABLE("esed", "id, name, chips, done, at, inventory, signature", "id", "$2", "$1, $2, $3, $4, $5, $6, $7", 7, 1),
+	TABLE("esed_chip", "esed, eid", "esed, eid", "$2, $3", "$1, $2", 2, 2),
+	TABLE("euicc", "eid, sha256, data", "eid", "$2", "$1, $2, $3", 3, 1),
+	TABLE("otk", "key_id, eid, key_maker, at", "key_id", "$2", "$1, $2, $3, $4", 4, 1),
 	TABLE("station", "name, batches, quota, revoked, added", "name", "$2", "$1, $2, $3, $4, $5", 5, 1),
 };
 

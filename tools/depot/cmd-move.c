@@ -13,6 +13,7 @@
 #include <package.h>
 
 #include "depot-error.h"
+#include "esed.h"
 #include "import.h"
 #include "record.h"
 
@@ -26,7 +27,7 @@ static void progress(const char *doing, guint done, guint all)
 	if (done < all && now - last < 200000)
 		return;
 	last = now;
-	fprintf(stderr, "\r%s %u of %u packages%s", doing, done, all, done == all ? "\n" : "");
+	fprintf(stderr, "\r%s %u of %u%s", doing, done, all, done == all ? "\n" : "");
 }
 
 gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error)
@@ -50,6 +51,27 @@ static void tell_waiting(const char *why)
 	fprintf(stderr, "ifpp-depot: %s; waiting for the database.\n", g_strchomp(line));
 }
 
+static gboolean import_chips(Depot *depot, const char *file, IfppTrust *trust, GError **error)
+{
+	EsedCount count;
+	gboolean ok = esed_import(depot, file, trust, isatty(STDERR_FILENO) ? progress : NULL, &count, error);
+
+	if (ok && args_json) {
+		JsonBuilder *b = ifpp_json_new("import");
+
+		ifpp_json_string(b, "file", file);
+		ifpp_json_string(b, "batch", count.name);
+		ifpp_json_int(b, "chips", count.chips);
+		ifpp_json_int(b, "added", count.added);
+		ifpp_json_print(b);
+	} else if (ok) {
+		printf("%s: %u chips%s%s, %u added now, %u there already.\n", file, count.chips,
+		       count.name ? " of batch " : "", count.name ?: "", count.added, count.chips - count.added);
+	}
+	g_free(count.name);
+	return ok;
+}
+
 gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *trust_dir = NULL, *operator = NULL;
@@ -64,9 +86,9 @@ gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
 	g_autoptr(IfppTrust) trust = NULL;
 	g_autoptr(Depot) depot = NULL;
 
-	if (!ifpp_options_parse(entries, "DELIVERY",
-				"Verifies a delivery (.ifppd) and takes its packages in. Again is harmless, and finishes what was\n"
-				"interrupted.", &argc, &argv, 1, error))
+	if (!ifpp_options_parse(entries, "DELIVERY|BATCH",
+				"Verifies a Key Maker's delivery (.ifppd) and takes its packages in, or an EUM's batch of eUICC data\n"
+				"(.ifppe) and its chips. Again is harmless, and finishes what was interrupted.", &argc, &argv, 1, error))
 		return FALSE;
 	if (operator && !ifpp_bundle_text_valid(operator))
 		return ifpp_usage_error(error, "--operator: not 1 to 64 bytes of printable UTF-8");
@@ -77,6 +99,8 @@ gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error)
 	if (!depot)
 		return FALSE;
 	depot_wait(depot, wait, tell_waiting);
+	if (g_str_has_suffix(argv[1], ".ifppe"))
+		return import_chips(depot, argv[1], trust, error);
 	{
 		ImportCount count;
 		gboolean ok = depot_import(depot, argv[1], trust, operator, isatty(STDERR_FILENO) ? progress : NULL, &count,

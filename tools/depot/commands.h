@@ -7,6 +7,8 @@
 
 gboolean cmd_init(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error);
+gboolean cmd_chips(int argc, char **argv, int *exit_code, GError **error);
+gboolean cmd_keys(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_status(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_list(int argc, char **argv, int *exit_code, GError **error);
 gboolean cmd_history(int argc, char **argv, int *exit_code, GError **error);

@@ -24,11 +24,13 @@ _ifpp_depot()
 		;;
 	esac
 	if [ "$COMP_CWORD" = 1 ]; then
-		word='init import status list history claim release export collect doubts burn unburn station token reject backup restore check report serve --help --version'
+		word='init import chips keys status list history claim release export collect doubts burn unburn station token reject backup restore check report serve --help --version'
 	else
 		word='--db --json --help'
 		case ${COMP_WORDS[1]} in
 		import) word+=' --trust --operator --wait' ;;
+		chips) word+=' list export --output' ;;
+		keys) word+=' assign list --for --keys --batch --order --profile --to' ;;
 		list) word+=" $filter --key" ;;
 		claim) word+=' --station --lease' ;;
 		release) word+=' --station' ;;

@@ -33,6 +33,8 @@ static const struct explained errors[] = {
 				"Deliver results or release chips; ifpp-depot station add --quota changes the number" },
 	[DEPOT_ERROR_RECONCILE] = { 500, IFPP_EXIT_FAILED, "reconcile",
 				    "Account for what is named; ifpp-depot history tells what is known of a package" },
+	[DEPOT_ERROR_KEYS] = { 409, IFPP_EXIT_REFUSED, "keys",
+			       "Ask for fewer keys, or for other chips; ifpp-depot keys list shows whose keys are" },
 };
 
 static const struct explained db_errors[] = {

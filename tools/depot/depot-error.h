@@ -19,6 +19,7 @@ typedef enum {
 	DEPOT_ERROR_AUTHORITY,	/* not a station that the operator has named */
 	DEPOT_ERROR_QUOTA,	/* it holds as many chips as it may */
 	DEPOT_ERROR_RECONCILE,	/* totals that do not add up */
+	DEPOT_ERROR_KEYS,	/* a chip has not so many keys for this Key Maker */
 } DepotError;
 
 /**

@@ -12,7 +12,9 @@ static const char usage[] =
 	"usage: ifpp-depot COMMAND [OPTION...]\n"
 	"\n"
 	"  init       make the depot\n"
-	"  import     verify deliveries of the Key Maker and take their packages in\n"
+	"  import     verify a Key Maker's delivery or an EUM's batch of chips, and take it in\n"
+	"  chips      list the batches of EUMs, or write one again\n"
+	"  keys       assign keys of chips to a Key Maker and ask him for packages\n"
 	"  status     how many packages there are in each state, and whether it adds up\n"
 	"  list       packages by EID, key id, ICCID, operator, batch or state\n"
 	"  history    what happened to a package\n"
@@ -40,6 +42,8 @@ static const char usage[] =
 static const IfppCommand commands[] = {
 	{ "init", cmd_init },
 	{ "import", cmd_import },
+	{ "chips", cmd_chips },
+	{ "keys", cmd_keys },
 	{ "status", cmd_status },
 	{ "list", cmd_list },
 	{ "history", cmd_history },

@@ -6,7 +6,7 @@
 
 #include "rows.h"
 
-#define VERSION 4
+#define VERSION 5
 
 /*
  * Types that both engines know by the same name. Numbers are BIGINT, times Unix ms, bytes BYTEA.
@@ -56,6 +56,16 @@ static const char *const schema[] = {
 	"CREATE TABLE IF NOT EXISTS token (name TEXT PRIMARY KEY, sha256 BYTEA NOT NULL, added BIGINT NOT NULL, "
 	"revoked BIGINT NOT NULL)",
 	"CREATE UNIQUE INDEX IF NOT EXISTS token_sha256 ON token (sha256)",
+	/* Since version 5: batches of EUMs, their chips, and whose the one-time keys of these are. */
+	"CREATE TABLE IF NOT EXISTS esed (id BYTEA PRIMARY KEY, name TEXT, chips BIGINT NOT NULL, done BIGINT NOT NULL, "
+	"at BIGINT NOT NULL, inventory BYTEA NOT NULL, signature BYTEA NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS esed_chip (esed BYTEA NOT NULL, eid BYTEA NOT NULL, PRIMARY KEY (esed, eid))",
+	"CREATE INDEX IF NOT EXISTS esed_chip_eid ON esed_chip (eid)",
+	"CREATE TABLE IF NOT EXISTS euicc (eid BYTEA PRIMARY KEY, sha256 BYTEA NOT NULL, data BYTEA NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS otk (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, key_maker TEXT NOT NULL, "
+	"at BIGINT NOT NULL)",
+	"CREATE INDEX IF NOT EXISTS otk_eid ON otk (eid)",
+	"CREATE INDEX IF NOT EXISTS otk_key_maker ON otk (key_maker, eid)",
 };
 
 /*
