@@ -68,6 +68,7 @@ def version_2_is_carried_over(build, url, execute, rows):
         for key in files:
             one.json('PUT', '/v1/results/' + key, load(chip, files[key]), status=201)
     before = status(depot)
+    execute('DROP INDEX result_firmware')
     for column in ('imei', 'model', 'firmware', 'serial', 'usb_path', 'board_serial', 'work_order'):
         execute(f'ALTER TABLE result DROP COLUMN {column}')
     execute('DROP TABLE unit')

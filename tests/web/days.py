@@ -49,10 +49,11 @@ class Day:
         self.db.execute('INSERT INTO unit (eid, imei, model, firmware, serial, station, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
                         (eid, f'86{self.serial:013}', firmware[:4], firmware, f'S{self.serial:08}', station, at))
 
-    def result(self, key, eid, reason, station, at):
+    def result(self, key, eid, reason, station, at, firmware):
         record = {'key_id': key.hex(), 'status': -5 if reason else 0, 'reason': reason}
-        self.db.execute('INSERT INTO result (key_id, eid, sha256, record, proven, proof, station, at) VALUES (?, ?, ?, ?, 1, ?, ?, ?)',
-                        (key, eid, self.bytes(32), json.dumps(record), 'proven', station, at))
+        self.db.execute('INSERT INTO result (key_id, eid, sha256, record, proven, proof, station, at, firmware) '
+                        'VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?)',
+                        (key, eid, self.bytes(32), json.dumps(record), 'proven', station, at, firmware))
 
     def doubt(self, key, eid, station, why, at):
         self.db.execute('INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) VALUES (?, ?, ?, ?, ?, 0, ?, ?)',
@@ -78,12 +79,12 @@ class Day:
         lost = {'good': 0.004, 'bad': 0.30 if station == 'line-2-a' else 0.04}[self.kind]
         for _ in range(2):
             if self.random.random() >= lost:
-                self.result(self.package(eid, order, INSTALLED, station, at), eid, 0, station, at)
+                self.result(self.package(eid, order, INSTALLED, station, at), eid, 0, station, at, firmware)
             elif bad and self.random.random() < 0.1:
                 self.package(eid, order, BURNT, station, at)
             else:
                 reason = self.random.choices(*zip(*REASONS[self.kind]))[0]
-                self.result(self.package(eid, order, FAILED, station, at), eid, reason, station, at)
+                self.result(self.package(eid, order, FAILED, station, at), eid, reason, station, at, firmware)
 
     def make(self):
         bad = self.kind == 'bad'

@@ -47,6 +47,14 @@ static void failure_free(gpointer data)
 	g_free(failure);
 }
 
+static void firmware_free(gpointer data)
+{
+	FiguresFirmware *firmware = data;
+
+	g_free(firmware->name);
+	g_free(firmware);
+}
+
 static void doubt_free(gpointer data)
 {
 	FiguresDoubt *doubt = data;
@@ -63,6 +71,7 @@ void figures_free(Figures *figures)
 	g_ptr_array_unref(figures->stock);
 	g_ptr_array_unref(figures->stations);
 	g_ptr_array_unref(figures->failures);
+	g_ptr_array_unref(figures->firmware);
 	g_ptr_array_unref(figures->doubt);
 	g_free(figures);
 }
@@ -209,6 +218,17 @@ static gboolean take_failure(const DbValue *row, guint n, gpointer user, GError 
 	return TRUE;
 }
 
+static gboolean take_firmware(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Sum *sum = user;
+	FiguresFirmware *firmware = g_new0(FiguresFirmware, 1);
+
+	firmware->name = g_strdup(db_get_text(&row[0]));
+	firmware->results = row[1].num;
+	g_ptr_array_add(sum->figures->firmware, firmware);
+	return TRUE;
+}
+
 static gboolean take_doubt(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	Sum *sum = user;
@@ -305,6 +325,8 @@ static gboolean add_up(Db *db, Sum *sum, GError **error)
 	       db_run(db,
 		      "SELECT p.state, r.record, COALESCE(r.station, p.station, ''), COALESCE(r.firmware, u.firmware, '') FROM package p "
 		      "LEFT JOIN result r ON r.key_id = p.key_id LEFT JOIN unit u ON u.eid = p.eid WHERE p.state IN (4, 5)", NULL, 0, take_failure, sum, NULL, error) &&
+	       db_run(db, "SELECT firmware, COUNT(*) FROM result GROUP BY firmware ORDER BY 2 DESC", NULL, 0, take_firmware, sum, NULL,
+		      error) &&
 	       db_run(db, "SELECT why, station, COUNT(*), MIN(at) FROM doubt GROUP BY why, station ORDER BY 3 DESC", NULL, 0,
 		      take_doubt, sum, NULL, error) &&
 	       db_run(db, "SELECT done, COUNT(*) FROM delivery GROUP BY done", NULL, 0, take_delivery, sum, NULL, error) &&
@@ -321,6 +343,7 @@ Figures *depot_figures(Depot *depot, GError **error)
 	figures->stock = g_ptr_array_new_with_free_func(stock_free);
 	figures->stations = g_ptr_array_new_with_free_func(station_free);
 	figures->failures = g_ptr_array_new_with_free_func(failure_free);
+	figures->firmware = g_ptr_array_new_with_free_func(firmware_free);
 	figures->doubt = g_ptr_array_new_with_free_func(doubt_free);
 	sum.stock = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	sum.failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);

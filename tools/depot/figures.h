@@ -41,6 +41,11 @@ typedef struct {
 } FiguresFailure;
 
 typedef struct {
+	char *name;		/* of the modem's firmware; "": nobody has told it */
+	gint64 results;		/* packages that a chip has ended */
+} FiguresFirmware;
+
+typedef struct {
 	char *why, *station;
 	gint64 count, since;
 } FiguresDoubt;
@@ -54,7 +59,7 @@ typedef struct {
 	struct {
 		gint64 units, packages, lost;	/* units done, packages installed, packages that failed or were burnt */
 	} hours[FIGURES_HOURS];
-	GPtrArray *stock, *stations, *failures, *doubt;	/* of the structs above */
+	GPtrArray *stock, *stations, *failures, *firmware, *doubt;	/* of the structs above */
 } Figures;
 
 /**

@@ -93,6 +93,11 @@ static const char *const from_2_to_3[] = {
 	"ALTER TABLE result ADD COLUMN work_order TEXT",
 };
 
+/* Of columns that an older depot has only now. */
+static const char *const indexes[] = {
+	"CREATE INDEX IF NOT EXISTS result_firmware ON result (firmware)",
+};
+
 static gint64 random_number(void)
 {
 	return (gint64)g_random_int() << 31 ^ g_random_int();
@@ -127,7 +132,8 @@ static gboolean make_tables(Db *db, gpointer user, GError **error)
 		return FALSE;
 	if (version && version < 3 && !run_all(db, from_2_to_3, G_N_ELEMENTS(from_2_to_3), error))
 		return FALSE;
-	return set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = $1",
+	return run_all(db, indexes, G_N_ELEMENTS(indexes), error) &&
+	       set_once(db, "INSERT INTO depot (name, value) VALUES ('version', $1) ON CONFLICT (name) DO UPDATE SET value = $1",
 			VERSION, error) &&
 	       set_once(db, "INSERT INTO depot (name, value) VALUES ('identity', $1) ON CONFLICT (name) DO NOTHING",
 			random_number(), error) &&

@@ -57,6 +57,14 @@ static void tell_failure(JsonBuilder *b, const FiguresFailure *failure)
 	json_builder_end_object(b);
 }
 
+static void tell_firmware(JsonBuilder *b, const FiguresFirmware *firmware)
+{
+	json_builder_begin_object(b);
+	ifpp_json_string(b, "name", firmware->name);
+	ifpp_json_int(b, "results", firmware->results);
+	json_builder_end_object(b);
+}
+
 static void tell_doubt(JsonBuilder *b, const FiguresDoubt *doubt)
 {
 	json_builder_begin_object(b);
@@ -120,6 +128,7 @@ static void tell_figures(JsonBuilder *b, const Figures *figures)
 	TELL_ALL(b, "stock", figures->stock, tell_stock);
 	TELL_ALL(b, "stations", figures->stations, tell_station);
 	TELL_ALL(b, "failures", figures->failures, tell_failure);
+	TELL_ALL(b, "firmware", figures->firmware, tell_firmware);
 	TELL_ALL(b, "doubts", figures->doubt, tell_doubt);
 }
 

@@ -28,6 +28,12 @@ static void tell_packages(GString *out, const Figures *figures)
 		ifpp_sample(out, P "failed_packages", failure->packages, "reason", failure->reason, "station", failure->station,
 			    "firmware", failure->firmware, NULL);
 	}
+	ifpp_metric(out, P "results", "gauge", "Packages that a chip has ended, by the modem's firmware.");
+	for (guint i = 0; i < figures->firmware->len; i++) {
+		const FiguresFirmware *firmware = figures->firmware->pdata[i];
+
+		ifpp_sample(out, P "results", firmware->results, "firmware", firmware->name, NULL);
+	}
 	ifpp_metric(out, P "units", "gauge", "Units: untouched, open, done (all packages installed) or lost (all ended, not all installed).");
 	for (guint i = 0; i < FIGURES_N_UNITS; i++)
 		ifpp_sample(out, P "units", figures->units[i], "state", figures_unit_names[i], NULL);

@@ -85,7 +85,8 @@ function showStations(f, now) {
 		const last = s.last ? ago(new Date(s.last), now) : '–';
 		return [['head', s.name, s.named ? null : element('small', '', 'not named')], ['', '', doing],
 			[`n${s.chips ? '' : ' zero'}`, s.quota ? `${s.chips} of ${s.quota}` : String(s.chips)],
-			count(s.hour), count(s.installed), count(s.failed + s.burnt, true), count(s.doubts, true), ['', last]];
+			count(s.hour), count(s.installed), count(s.failed + s.burnt, true),
+			['n', percent(s.installed, s.installed + s.failed + s.burnt)], count(s.doubts, true), ['', last]];
 	}), 'No station has asked for anything yet.');
 }
 
@@ -109,7 +110,8 @@ function showStock(f) {
 	}), 'Nothing was delivered yet: ifpp-depot import takes deliveries in.');
 }
 
-function showBars(id, list, name) {
+// ended: of how many it is, by label, if that is known
+function showBars(id, list, name, ended) {
 	const sums = new Map();
 	for (const one of list)
 		sums.set(one[name] || '–', (sums.get(one[name] || '–') || 0) + one.packages);
@@ -118,11 +120,23 @@ function showBars(id, list, name) {
 	by(id).replaceChildren(...sorted.map(([label, n]) => {
 		const line = element('li'), bar = element('span', 'bar lost');
 		bar.style.width = `${100 * n / most}%`;
+		const of = ended && ended.get(label);
 		line.append(element('span', 'label', label), element('b', '', number.format(n)), bar);
+		if (of)
+			line.append(element('small', '', `yield ${percent(of - n, of)} of ${number.format(of)}`));
 		return line;
 	}));
 	if (!sorted.length)
 		by(id).append(element('li', 'none', 'Nothing was lost.'));
+}
+
+// A package that was burnt has ended without a result.
+function endedByFirmware(f) {
+	const ended = new Map();
+	const add = (name, n) => ended.set(name || '–', (ended.get(name || '–') || 0) + n);
+	f.firmware.forEach((one) => add(one.name, one.results));
+	f.failures.filter((one) => one.reason === 'burnt').forEach((one) => add(one.firmware, one.packages));
+	return ended;
 }
 
 function drawn(tag, attributes, text) {
@@ -281,7 +295,7 @@ function showAll(all) {
 	showStock(f);
 	showBars('by-reason', f.failures, 'reason');
 	showBars('by-station', f.failures, 'station');
-	showBars('by-firmware', f.failures, 'firmware');
+	showBars('by-firmware', f.failures, 'firmware', endedByFirmware(f));
 	showRest(f, now);
 	by('at').textContent = `Figures of ${clock(new Date(f.at))}.`;
 	document.body.dataset.at = f.at;
