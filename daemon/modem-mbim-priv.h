@@ -13,6 +13,7 @@ typedef struct {
 	Modem base;
 	MbimDevice *device;
 	gulong removed_id;
+	GCancellable *closing;	/* of the close: a port that is gone answers no more */
 	char *services;		/* what it offers, for people */
 	gboolean has_qmi, has_uicc, has_slots;
 	gboolean suspect;	/* a channel may be open that we do not know of */

@@ -79,6 +79,7 @@ static void open_step(GTask *task);
 
 static void on_removed(MbimDevice *device, gpointer user)
 {
+	g_cancellable_cancel(((MbimModem *)user)->closing);
 	modem_set_gone(user);
 }
 
@@ -365,7 +366,7 @@ static void close_step(GTask *task)
 		mbim_modem_sweep_async(modem, FALSE, MBIM_CLOSE_TIMEOUT, ctx->deadline, NULL, on_close_step, task);
 		break;
 	case CLOSE_PORT:
-		mbim_device_close(modem->device, MBIM_CLOSE_TIMEOUT, NULL, on_port_closed, task);
+		mbim_device_close(modem->device, MBIM_CLOSE_TIMEOUT, modem->closing, on_port_closed, task);
 		break;
 	}
 }
@@ -392,6 +393,7 @@ static void mbim_modem_free(Modem *base)
 	MbimModem *modem = (MbimModem *)base;
 
 	drop_device(modem);
+	g_object_unref(modem->closing);
 	g_free(modem->services);
 }
 
@@ -413,6 +415,7 @@ Modem *modem_mbim_new(const ModemOptions *options, ModemGoneFunc gone, gpointer 
 	ModemOptions inside = *options;
 
 	modem_init(&modem->base, &mbim_ops, options, gone, user);
+	modem->closing = g_cancellable_new();
 	inside.protocol = MODEM_PROTOCOL_MBIM;
 	modem->base.candidate = modem_qmi_new(&inside, gone, user);
 	return &modem->base;
