@@ -127,7 +127,7 @@ static gboolean meet(Ask *ask, GError **error)
 	if (!chip_read_trust(chip, error) ||
 	    !ifpp_factory_info_verify(ask->full, chip->eid, chip->trust, error))
 		return FALSE;
-	outbox = outbox_open(chip->state_dir, chip->eid, error);
+	outbox = chip_open_outbox(chip, error);
 	if (!outbox)
 		return FALSE;
 	receipt = outbox_receipt(outbox, challenge);

@@ -23,6 +23,34 @@ gboolean chip_read_trust(Chip *chip, GError **error)
 	return TRUE;
 }
 
+/* What a modem says of itself that is not fit for a record is left out. */
+static void identify(Modem *modem, IfppUnit *unit)
+{
+	const ModemIdentity *id = modem_identity(modem);
+	g_autofree char *path = ifpp_port_path("/sys/class", modem->device);
+	g_autofree char *port = g_path_get_basename(modem->device);
+
+	ifpp_unit_set(unit, IFPP_UNIT_IMEI, id->imei);
+	ifpp_unit_set(unit, IFPP_UNIT_MODEL, id->model);
+	ifpp_unit_set(unit, IFPP_UNIT_FIRMWARE, id->revision);
+	ifpp_unit_set(unit, IFPP_UNIT_SERIAL, id->serial);
+	ifpp_unit_set(unit, IFPP_UNIT_USB_PATH, path ? path : port);
+	if (!ifpp_unit_set(unit, IFPP_UNIT_STATION, g_getenv("IFPP_STATION")) || !unit->field[IFPP_UNIT_STATION])
+		ifpp_unit_set(unit, IFPP_UNIT_STATION, g_get_host_name());
+}
+
+Outbox *chip_open_outbox(Chip *chip, GError **error)
+{
+	Outbox *outbox = outbox_open(chip->state_dir, chip->eid, error);
+	g_auto(IfppUnit) unit = { 0 };
+
+	if (!outbox)
+		return NULL;
+	identify(chip->modem, &unit);
+	outbox_set_unit(outbox, &unit);
+	return outbox;
+}
+
 Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids)
 {
 	Chip *chip = g_new0(Chip, 1);
@@ -71,11 +99,18 @@ void chip_set_eid(Chip *chip, const guint8 eid[16])
 char *chip_redact(Chip *chip, const char *text)
 {
 	g_autoptr(GString) out = g_string_new(text);
+	const char *imei = chip->modem ? modem_identity(chip->modem)->imei : NULL;
 	char digits[33];
 
 	if (chip->name[0] && !chip->show_ids) {
 		ifpp_eid_format(chip->eid, digits);
 		g_string_replace(out, digits, chip->name, 0);
+	}
+	if (imei && *imei && !chip->show_ids) {
+		g_autofree char *masked = g_strdup(imei);
+
+		ifpp_imei_mask(masked);
+		g_string_replace(out, imei, masked, 0);
 	}
 	return g_string_free(g_steal_pointer(&out), FALSE);
 }

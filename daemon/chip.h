@@ -52,6 +52,9 @@ typedef struct {
  */
 gboolean chip_read_trust(Chip *chip, GError **error);
 
+/* Its outbox, in which records tell the unit that its modem is. As outbox_open() */
+Outbox *chip_open_outbox(Chip *chip, GError **error);
+
 Chip *chip_new(Modem *modem, const Codec *codec, const char *trust_dir, const char *state_dir, gboolean show_ids);
 void chip_free(Chip *chip);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
@@ -59,7 +62,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 const guint8 *chip_eid(Chip *chip);
 const char *chip_name(Chip *chip);
 void chip_set_eid(Chip *chip, const guint8 eid[16]);
-/* A copy of a message in which the chip's EID is masked unless asked: paths and certificates name it. */
+/* A copy of a message in which the chip's EID and the modem's IMEI are masked unless asked: paths and certificates name it. */
 char *chip_redact(Chip *chip, const char *text);
 guint32 chip_state(Chip *chip);		/* enum ifpp_state */
 guint32 chip_spent(Chip *chip);

@@ -12,26 +12,18 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
-#include "outbox.h"
+#include "outbox-priv.h"
 #include "quarantine.h"
 
 /* A PIR of IFPP_PIR_MAX in base64 and everything beside it. */
 #define RESERVE (IFPP_PIR_MAX * 2)
-#define RECEIPT_MAX (64 * 1024)
-#define EUICC_DATA_MAX (1024 * 1024)
 
-struct _Outbox {
-	char *dir;
-	guint8 eid[16];
-	GPtrArray *attempts;
-};
-
-static char *path_of(Outbox *outbox, const char *name, const char *suffix)
+char *outbox_path(Outbox *outbox, const char *name, const char *suffix)
 {
 	return g_strdup_printf("%s/%s%s", outbox->dir, name, suffix);
 }
 
-static char *now_text(void)
+char *outbox_now(void)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 
@@ -42,7 +34,7 @@ static char *now_text(void)
 
 static void remove_name(Outbox *outbox, const char *name)
 {
-	g_autofree char *path = path_of(outbox, name, "");
+	g_autofree char *path = outbox_path(outbox, name, "");
 
 	if (g_unlink(path) < 0 && errno != ENOENT)
 		g_warning("%s: cannot delete it: %s", path, g_strerror(errno));
@@ -55,7 +47,7 @@ static char *stem(const char *file)
 
 static void rename_with(Outbox *outbox, const char *from, const char *to, const char *suffix)
 {
-	g_autofree char *old = path_of(outbox, from, suffix), *new = path_of(outbox, to, suffix);
+	g_autofree char *old = outbox_path(outbox, from, suffix), *new = outbox_path(outbox, to, suffix);
 
 	if (g_rename(old, new) < 0 && errno != ENOENT)
 		g_warning("%s: cannot rename it: %s", old, g_strerror(errno));
@@ -66,7 +58,7 @@ static void carry_over(Outbox *outbox, IfppAttempt *attempt)
 {
 	g_autofree char *old = stem(attempt->file), *new = ifpp_attempt_name(attempt);
 	const char *suffix = attempt->stored ? IFPP_RESULT_SUFFIX : IFPP_PENDING_SUFFIX;
-	g_autofree char *path = path_of(outbox, new, suffix), *text = ifpp_attempt_text(attempt);
+	g_autofree char *path = outbox_path(outbox, new, suffix), *text = ifpp_attempt_text(attempt);
 	g_autoptr(GError) error = NULL;
 
 	/* What is noted of its delivery goes first: without a note it is only delivered once more. */
@@ -148,8 +140,26 @@ Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error)
 void outbox_free(Outbox *outbox)
 {
 	g_free(outbox->dir);
+	ifpp_unit_clear(&outbox->unit);
 	g_clear_pointer(&outbox->attempts, g_ptr_array_unref);
 	g_free(outbox);
+}
+
+void outbox_set_unit(Outbox *outbox, const IfppUnit *unit)
+{
+	g_autoptr(GError) error = NULL;
+
+	ifpp_unit_clear(&outbox->unit);
+	ifpp_unit_fill(&outbox->unit, unit);
+	if (!ifpp_unit_save(unit, outbox->dir, IFPP_UNIT_FILE, &error))
+		g_info("%s", error->message);
+}
+
+/* What was scanned may have come after the chip. */
+static void put_unit(Outbox *outbox, IfppAttempt *attempt)
+{
+	ifpp_unit_fill(&attempt->unit, &outbox->unit);
+	ifpp_unit_load(&attempt->unit, outbox->dir, IFPP_UNIT_SCAN_FILE);
 }
 
 /* --------------------------------------------------------------- searching */
@@ -205,14 +215,15 @@ IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan tran
 {
 	g_autoptr(IfppAttempt) attempt = ifpp_attempt_new(outbox->eid, key_id, transaction);
 	g_autofree char *name = ifpp_attempt_name(attempt);
-	g_autofree char *reserve = path_of(outbox, name, IFPP_RESERVE_SUFFIX);
-	g_autofree char *pending = path_of(outbox, name, IFPP_PENDING_SUFFIX);
+	g_autofree char *reserve = outbox_path(outbox, name, IFPP_RESERVE_SUFFIX);
+	g_autofree char *pending = outbox_path(outbox, name, IFPP_PENDING_SUFFIX);
 	g_autofree char *text = NULL;
 	IfppAttempt *begun = outbox_pending(outbox, transaction);
 
 	attempt->before = ifpp_attempts_count(outbox->attempts, key_id, transaction);
 	attempt->profile_class = profile_class;
-	attempt->time = now_text();
+	attempt->time = outbox_now();
+	put_unit(outbox, attempt);
 	attempt->file = g_path_get_basename(pending);
 	text = ifpp_attempt_text(attempt);
 	if (!begun && (!quarantine_move(outbox->dir, outbox->eid, pending, error) ||
@@ -295,12 +306,14 @@ gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error)
 	g_autofree char *transaction = ifpp_hex(ifpp_span_bytes(attempt->transaction));
 	g_autofree char *reserve = g_strdup_printf("%s/%s-%s" IFPP_RESERVE_SUFFIX, outbox->dir, key, transaction);
 	g_autofree char *name = ifpp_attempt_name(attempt);
-	g_autofree char *path = path_of(outbox, name, IFPP_RESULT_SUFFIX);
+	g_autofree char *path = outbox_path(outbox, name, IFPP_RESULT_SUFFIX);
 	g_autofree char *begun = g_steal_pointer(&attempt->time);
 	g_autofree char *text = NULL;
 
 	attempt->stored = TRUE;
-	attempt->time = now_text();
+	if (!attempt->file)
+		put_unit(outbox, attempt);
+	attempt->time = outbox_now();
 	text = ifpp_attempt_text(attempt);
 	if (!write_result(outbox, reserve, path, text, error)) {
 		attempt->stored = FALSE;
@@ -325,7 +338,7 @@ gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error)
 /* The same signed bytes, with what the chip says of the key; old or new is there at every moment. */
 static void set_spent(Outbox *outbox, IfppAttempt *attempt, IfppSpent spent)
 {
-	g_autofree char *path = path_of(outbox, attempt->file, ""), *text = NULL;
+	g_autofree char *path = outbox_path(outbox, attempt->file, ""), *text = NULL;
 	g_autoptr(GError) error = NULL;
 
 	if (attempt->spent == spent)
@@ -404,94 +417,4 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete)
 		}
 	}
 	return lost;
-}
-
-/* -------------------------------------------------------- receipt and chip */
-
-/* What a lock before has given is signed as well. */
-static gboolean keep_receipt(Outbox *outbox, const char *path, GError **error)
-{
-	g_autoptr(GBytes) old = ifpp_file_read(path, RECEIPT_MAX, NULL);
-	g_autofree char *sum = NULL, *to = NULL;
-
-	if (!old)
-		return quarantine_move(outbox->dir, outbox->eid, path, error);
-	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, old);
-	to = g_strdup_printf("%s/lock-%.16s.receipt", outbox->dir, sum);
-	return ifpp_file_write(to, g_bytes_get_data(old, NULL), g_bytes_get_size(old), 0640, error);
-}
-
-gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **error)
-{
-	g_autofree char *path = path_of(outbox, "lock", ".begun");
-	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
-	g_autofree char *when = now_text(), *text = NULL;
-	char digits[33];
-
-	ifpp_eid_format(outbox->eid, digits);
-	text = g_strdup_printf("[Lock]\nVersion=1\nEID=%s\nChallenge=%s\nTime=%s\n", digits, challenge_hex, when);
-	return ifpp_file_write(path, text, strlen(text), 0640, error);
-}
-
-gboolean outbox_lock_begun(Outbox *outbox)
-{
-	g_autofree char *path = path_of(outbox, "lock", ".begun");
-
-	return g_file_test(path, G_FILE_TEST_EXISTS);
-}
-
-gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error)
-{
-	g_autofree char *path = path_of(outbox, "lock", ".receipt");
-	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
-	g_autofree char *base64 = g_base64_encode(g_bytes_get_data(receipt, NULL), g_bytes_get_size(receipt));
-	g_autofree char *when = now_text(), *text = NULL;
-	char digits[33];
-
-	ifpp_eid_format(outbox->eid, digits);
-	text = g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n", digits, challenge_hex,
-			       base64, when);
-	return keep_receipt(outbox, path, error) && ifpp_file_write(path, text, strlen(text), 0640, error);
-}
-
-GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
-{
-	g_autofree char *path = path_of(outbox, "lock", ".receipt");
-	g_autoptr(GKeyFile) kf = g_key_file_new();
-	g_autofree char *hex = NULL, *base64 = NULL;
-	guint8 *data;
-	gsize len;
-
-	if (!g_key_file_load_from_file(kf, path, G_KEY_FILE_NONE, NULL))
-		return NULL;
-	hex = g_key_file_get_string(kf, "Receipt", "Challenge", NULL);
-	base64 = g_key_file_get_string(kf, "Receipt", "Receipt", NULL);
-	if (!ifpp_unhex_into(hex, challenge, IFPP_CHALLENGE_LEN) || !base64 || !*base64)
-		return NULL;
-	data = g_base64_decode(base64, &len);
-	return g_bytes_new_take(data, len);
-}
-
-gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)
-{
-	return quarantine_keep(outbox->dir, outbox->eid, bytes, why, error);
-}
-
-gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes)
-{
-	return quarantine_has(outbox->dir, bytes);
-}
-
-GBytes *outbox_euicc_data(Outbox *outbox)
-{
-	g_autofree char *path = path_of(outbox, "euicc", ".data");
-
-	return ifpp_file_read(path, EUICC_DATA_MAX, NULL);
-}
-
-gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error)
-{
-	g_autofree char *path = path_of(outbox, "euicc", ".data");
-
-	return ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0640, error);
 }

@@ -23,6 +23,8 @@ typedef struct _Outbox Outbox;
 Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error);
 void outbox_free(Outbox *outbox);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Outbox, outbox_free)
+/* The unit that the chip is in: noted beside its records, and in each attempt from here on with what was scanned. */
+void outbox_set_unit(Outbox *outbox, const IfppUnit *unit);
 
 /* Sorted by key, the earlier attempt first; elements are owned by the outbox. */
 GPtrArray *outbox_attempts(Outbox *outbox);

@@ -20,6 +20,8 @@
 #include "packages.h"
 #include "target.h"
 #include "report.h"
+#include "scan.h"
+#include "sockets.h"
 
 #define EID "89049032123451234512345678901235"
 #define OTHER_EID "89049032000000000000000000000000"
@@ -1026,6 +1028,8 @@ static void test_report(void)
 	g_free(put_package(foreign, 9, NULL));
 	put_result(fake.keys[0].id, 0, 0);
 	put_record("lock.receipt", "Receipt", "Challenge=0011\nReceipt=MAA=\nTime=2026-11-23T00:00:01Z\n");
+	put_text("unit.identity", "[Unit]\nImei=359072061234569\nUsbPath=1-2.3\n");
+	put_text("unit.scanned", "[Unit]\nBoardSerial=B-0007\n");
 
 	report = ctl_report(fake.outbox, packages, "NOW", &t, &error);
 	g_assert_no_error(error);
@@ -1054,6 +1058,11 @@ static void test_report(void)
 	g_assert_cmpuint(json_array_get_length(json_object_get_array_member(unit, "pending")), ==, 1);
 	g_assert_cmpstr(json_object_get_string_member(json_object_get_object_member(unit, "lock"), "challenge"), ==,
 			"0011");
+	g_assert_cmpstr(json_object_get_string_member(unit, "socket"), ==, "1-2.3");
+	g_assert_cmpstr(json_object_get_string_member(json_object_get_object_member(unit, "unit"), "imei"), ==,
+			"359072061234569");
+	g_assert_cmpstr(json_object_get_string_member(json_object_get_object_member(unit, "unit"), "board_serial"), ==,
+			"B-0007");
 
 	ran = run(FALSE, ctl_cmd_report, "--outbox", fake.outbox, "--packages", packages, "-o", file, NULL);
 	g_assert_cmpint(ran.exit, ==, IFPP_EXIT_OK);
@@ -1156,6 +1165,139 @@ static void test_outbox_unsound(void)
 		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_PIR);
 	}
 	g_assert_null(ctl_outbox_result(fake.outbox, fake.info.eid, fake.keys[1].id, NULL));
+}
+
+static CtlScan scan(const char *text, guint codes, const char *says)
+{
+	g_autofree char *copy = g_strdup(text);
+	FILE *in = fmemopen(copy, strlen(copy), "r");
+	g_autoptr(GError) error = NULL;
+	CtlScan found = { 0 };
+	gboolean ok = ctl_scan_read(&found, in, "scanner", codes, &error);
+
+	fclose(in);
+	if (says) {
+		g_assert_false(ok);
+		g_assert_cmpint(error->code, ==, IFPP_EXIT_INPUT);
+		assert_has(error->message, says);
+	} else {
+		g_assert_no_error(error);
+	}
+	return found;
+}
+
+static void test_scan_codes(void)
+{
+	static const struct {
+		const char *text, *says;
+	} wrong[] = {
+		{ "", "before a code came" },
+		{ "\r\n", "before a code came" },
+		{ "IMEI:359072061234563\n", "IMEI with right check digits" },
+		{ "EID:89049032123451234512345678901236\n", "EID with right check digits" },
+		{ "IMEI:359072061234569\nimei=490154203237518\n", "One unit at a time" },
+		{ "BOARD:\x1b[2J\x1b[1;1H\n", "\\033[2J" },
+		{ "SERIAL:\n", "1 to 64 bytes" },
+		{ "\xff\xfe\n", "\\377\\376" },
+		{ "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n", "1 to 64 bytes" },
+	};
+	g_autofree char *flood = g_strnfill(100000, 'A'), *many = NULL;
+	g_autoptr(GString) lines = g_string_new(NULL);
+	g_auto(CtlScan) all = scan(EID "\r\n\r\nignored", 0, NULL), one = scan("\n 359072-06-123456-9 \nSERIAL:x\n", 1, NULL);
+	g_auto(CtlScan) rest = scan("eid=" EID "\nSERIAL: P1Q24\nBOARD:B 7\nORDER=WO/1\nP1Q24", 0, NULL);
+
+	g_assert_cmpstr(all.eid, ==, EID);
+	g_assert_cmpstr(one.unit.field[IFPP_UNIT_IMEI], ==, "359072061234569");
+	g_assert_null(one.unit.field[IFPP_UNIT_SERIAL]);
+	g_assert_cmpstr(rest.eid, ==, EID);
+	g_assert_cmpstr(rest.unit.field[IFPP_UNIT_SERIAL], ==, "P1Q24");
+	g_assert_cmpstr(rest.unit.field[IFPP_UNIT_BOARD_SERIAL], ==, "B 7");
+	g_assert_cmpstr(rest.unit.field[IFPP_UNIT_WORK_ORDER], ==, "WO/1");
+	for (guint i = 0; i < G_N_ELEMENTS(wrong); i++) {
+		g_auto(CtlScan) bad = scan(wrong[i].text, 0, wrong[i].says);
+	}
+	{
+		g_auto(CtlScan) bad = scan(flood, 0, "more than 128 bytes without an end of line");
+	}
+	for (guint i = 0; i < 40; i++)
+		g_string_append(lines, "P1\n");
+	{
+		g_auto(CtlScan) bad = scan(lines->str, 0, "more than 32 codes");
+	}
+}
+
+#define IMEI "359072061234569"
+#define OTHER_IMEI "490154203237518"
+
+static void test_scan_wrong_unit(void)
+{
+	g_autofree char *other = other_eid(), *scans = NULL, *scanned = NULL, *kept = NULL;
+	const struct {
+		const char *option, *value;
+		int exit;
+		const char *says;
+	} tries[] = {
+		{ "--expect-eid", other, IFPP_EXIT_REFUSED, "the wrong unit" },
+		{ "--expect-eid", "123", IFPP_EXIT_USAGE, "is not an EID" },
+		{ "--expect-imei", OTHER_IMEI, IFPP_EXIT_REFUSED, "the wrong unit" },
+		{ "--expect-serial", "P1Q25", IFPP_EXIT_REFUSED, "P1Q25 was scanned or given, and this modem's is P1Q24" },
+		{ "--scan-file", "/nonexistent", IFPP_EXIT_INPUT, "/nonexistent" },
+		{ "--board-serial", "a\x1b[2J", IFPP_EXIT_USAGE, "not text" },
+	};
+	g_autofree char *packages = NULL;
+	g_auto(Ran) right = { 0 }, unknown = { 0 }, file = { 0 };
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	g_free(put_package(EID, 1, NULL));
+	unknown = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--expect-imei", IMEI, NULL);
+	g_assert_cmpint(unknown.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(unknown.err, "has not told its IMEI");
+	put_text("unit.identity", "[Unit]\nImei=" IMEI "\nSerial=P1Q24\nUsbPath=1-2.3\n");
+	for (guint i = 0; i < G_N_ELEMENTS(tries); i++) {
+		g_auto(Ran) ran = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", "--board-serial",
+				      "B-7", tries[i].option, tries[i].value, NULL);
+
+		g_assert_cmpint(ran.exit, ==, tries[i].exit);
+		assert_has(ran.err, tries[i].says);
+		/* Neither is in the log as a whole. */
+		g_assert_true(!strstr(ran.err, IMEI) && !strstr(ran.err, EID));
+	}
+	scans = g_build_filename(base, "codes", NULL);
+	g_assert_true(g_file_set_contents(scans, "IMEI:" OTHER_IMEI "\nBOARD:B-7\n", -1, NULL));
+	file = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", "--scan-file", scans, NULL);
+	g_assert_cmpint(file.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(file.err, "ifpp0 in 1-2.3: the wrong unit: IMEI 49015420.....18 was scanned");
+	g_assert_cmpuint(fake.submits + fake.locks, ==, 0);
+	scanned = g_build_filename(fake.outbox, EID, "unit.scanned", NULL);
+	g_assert_false(g_file_test(scanned, G_FILE_TEST_EXISTS));
+
+	/* The right one; a modem may add the version of its software. */
+	put_text("unit.identity", "[Unit]\nImei=3590720612345678\nSerial=P1Q24\n");
+	g_assert_true(g_file_set_contents(scans, EID "\nIMEI:" IMEI "\nP1Q24\nBOARD:B-7\nORDER:WO 1\n", -1, NULL));
+	right = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--scan-file", scans, NULL);
+	g_assert_cmpuint(fake.submits, ==, 1);
+	g_assert_true(g_file_get_contents(scanned, &kept, NULL, NULL));
+	g_assert_cmpstr(kept, ==, "[Unit]\nBoardSerial=B-7\nWorkOrder=WO 1\n");
+}
+
+static void test_sockets(void)
+{
+	g_autofree char *file = NULL, *named = NULL, *unnamed = NULL, *none = NULL, *bad = NULL, *absent = NULL;
+
+	reset();
+	file = g_build_filename(base, "sockets", NULL);
+	g_assert_true(g_file_set_contents(file, "# fixture 2\n1-2.3   left front # the worn one\n1-2.4\n1-2.5 \x1b[2J\n\n", -1, NULL));
+	named = ctl_socket_name(file, "1-2.3");
+	unnamed = ctl_socket_name(file, "1-2.4");
+	bad = ctl_socket_name(file, "1-2.5");
+	none = ctl_socket_name(file, NULL);
+	absent = ctl_socket_name("/nonexistent", "1-2.3");
+	g_assert_cmpstr(named, ==, "left front");
+	g_assert_cmpstr(unnamed, ==, "1-2.4");
+	g_assert_cmpstr(bad, ==, "1-2.5");
+	g_assert_null(none);
+	g_assert_cmpstr(absent, ==, "1-2.3");
 }
 
 static void test_monitor(void)
@@ -1278,6 +1420,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/keys", test_keys);
+	g_test_add_func("/ifppctl/provision/scan_codes", test_scan_codes);
+	g_test_add_func("/ifppctl/provision/scan_wrong_unit", test_scan_wrong_unit);
+	g_test_add_func("/ifppctl/sockets", test_sockets);
 	g_test_add_func("/ifppctl/report", test_report);
 	g_test_add_func("/ifppctl/report/attempts_both_kept", test_report_attempts);
 	g_test_add_func("/ifppctl/outbox-unsound", test_outbox_unsound);

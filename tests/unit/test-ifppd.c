@@ -13,6 +13,7 @@
 #include <glib.h>
 #include <glib/gstdio.h>
 
+#include "attempt.h"
 #include "chipmem.h"
 #include "eid.h"
 #include "error.h"
@@ -20,6 +21,32 @@
 #include "steps.h"
 
 static World *world;
+
+/* Each record tells the unit, as its modem does. */
+static void assert_unit(Station *station, guint records)
+{
+	g_autofree char *dir = g_build_filename(station->state, "outbox", station->eid, NULL);
+	g_autoptr(GPtrArray) attempts = NULL;
+	g_auto(IfppUnit) noted = { 0 };
+	guint8 eid[16];
+
+	g_assert_true(ifpp_eid_parse(station->eid, eid, NULL));
+	attempts = ifpp_attempts_read(dir, eid, NULL, NULL, NULL);
+	g_assert_cmpuint(attempts->len, ==, records);
+	ifpp_unit_load(&noted, dir, IFPP_UNIT_FILE);
+	for (guint i = 0; i < records; i++) {
+		const IfppAttempt *attempt = attempts->pdata[i];
+		char *const *field = attempt->unit.field;
+
+		g_assert_true(g_str_has_prefix(field[IFPP_UNIT_IMEI], "001012"));
+		g_assert_cmpstr(field[IFPP_UNIT_MODEL], ==, "Virtual EC25");
+		g_assert_true(g_str_has_prefix(field[IFPP_UNIT_FIRMWARE], "ifpp-vmodem"));
+		g_assert_nonnull(field[IFPP_UNIT_USB_PATH]);
+		g_assert_cmpstr(field[IFPP_UNIT_STATION], ==, "bench-4");
+		for (guint f = 0; f < IFPP_UNIT_FIELDS; f++)
+			g_assert_cmpstr(field[f], ==, noted.field[f]);
+	}
+}
 
 static void test_way(void)
 {
@@ -56,6 +83,7 @@ static void test_way(void)
 		relay_sim_result_clear(&result);
 	}
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_DRAINED);
+	assert_unit(station, 3);
 
 	/* Replay: the driver's ledger refuses it, and so does the daemon without it. */
 	before = station_stat(station, "apdus");
@@ -673,6 +701,7 @@ int main(int argc, char **argv)
 	int code;
 
 	g_test_init(&argc, &argv, NULL);
+	g_setenv("IFPP_STATION", "bench-4", TRUE);
 	world = world_new();
 	g_test_add_func("/ifppd/way", test_way);
 	g_test_add_func("/ifppd/tampered", test_tampered);

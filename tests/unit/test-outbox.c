@@ -188,6 +188,93 @@ static void put_file(const char *state, const char *name, const char *text)
 	g_assert_true(g_file_set_contents(path, text, -1, NULL));
 }
 
+static const IfppUnit unit_of = { .field = {
+	[IFPP_UNIT_IMEI] = "359072061234562", [IFPP_UNIT_MODEL] = "EG25-G", [IFPP_UNIT_FIRMWARE] = "EG25GGBR07A08M2G",
+	[IFPP_UNIT_USB_PATH] = "1-2.3", [IFPP_UNIT_STATION] = "bench-4",
+} };
+
+static void assert_unit(const IfppUnit *unit, const char *board)
+{
+	for (guint i = 0; i < IFPP_UNIT_BOARD_SERIAL; i++)
+		g_assert_cmpstr(unit->field[i], ==, unit_of.field[i]);
+	g_assert_cmpstr(unit->field[IFPP_UNIT_BOARD_SERIAL], ==, board);
+	g_assert_null(unit->field[IFPP_UNIT_WORK_ORDER]);
+}
+
+/* The unit's identity is in each record from its beginning on, and in no other's. */
+static void test_unit(void)
+{
+	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
+	g_autofree char *dir = outbox_dir(state);
+	g_auto(IfppUnit) noted = { 0 };
+	g_autoptr(Outbox) outbox = open_outbox(state);
+	IfppAttempt *attempt;
+
+	/* One of before, and of a daemon that knew no modem. */
+	attempt = outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 0, NULL);
+	g_assert_true(ifpp_unit_is_empty(&attempt->unit));
+	outbox_set_unit(outbox, &unit_of);
+	put_file(state, IFPP_UNIT_SCAN_FILE, "[Unit]\nBoardSerial=B-0007\nImei=1\nWorkOrder=\x1b[2J\n");
+	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, NULL);
+	assert_unit(&attempt->unit, "B-0007");
+	outbox_free(g_steal_pointer(&outbox));
+
+	/* The station ends here; what is scanned later is of later records. */
+	put_file(state, IFPP_UNIT_SCAN_FILE, "[Unit]\nBoardSerial=another\n");
+	outbox = open_outbox(state);
+	attempt = outbox_pending(outbox, IFPP_SPAN("txa"));
+	assert_unit(&attempt->unit, "B-0007");
+	end(attempt, 7, -EREMOTEIO, 8);
+	g_assert_true(outbox_store(outbox, attempt, NULL));
+	g_assert_cmpuint(settle(outbox, 0, 1, FALSE, TRUE), ==, 0);
+	outbox_free(g_steal_pointer(&outbox));
+	outbox = open_outbox(state);
+	attempt = ifpp_attempts_find_signed(outbox_attempts(outbox), IFPP_SPAN("txa"), 7);
+	g_assert_cmpint(attempt->spent, ==, IFPP_SPENT_YES);
+	assert_unit(&attempt->unit, "B-0007");
+
+	ifpp_unit_load(&noted, dir, IFPP_UNIT_FILE);
+	assert_unit(&noted, NULL);
+	remove_tree(state);
+}
+
+static void make_link(const char *root, const char *class, const char *name, const char *device)
+{
+	g_autofree char *dir = g_build_filename(root, "class", class, NULL), *link = g_build_filename(dir, name, NULL);
+	g_autofree char *target = g_build_filename(root, "devices", device, class, name, NULL);
+
+	g_mkdir_with_parents(dir, 0755);
+	g_mkdir_with_parents(target, 0755);
+	g_assert_cmpint(symlink(target, link), ==, 0);
+}
+
+static void assert_port(const char *root, const char *device, const char *want)
+{
+	g_autofree char *dir = g_build_filename(root, "class", NULL), *path = ifpp_port_path(dir, device);
+
+	g_assert_cmpstr(path, ==, want);
+}
+
+static void test_port_path(void)
+{
+	g_autofree char *root = g_dir_make_tmp("sysfs-XXXXXX", NULL);
+	char imei[] = "359072061234562", other[] = "35907206";
+
+	make_link(root, "usbmisc", "cdc-wdm0", "pci0000:00/0000:00:14.0/usb1/1-2/1-2.3/1-2.3:1.4");
+	make_link(root, "wwan", "wwan0qmi0", "pci0000:00/0000:00:1c.0/0000:01:00.0/mhi0/wwan/wwan0");
+	make_link(root, "wwan", "wwan1qmi0", "virtual");
+	assert_port(root, "/dev/cdc-wdm0", "1-2.3");
+	assert_port(root, "/dev/wwan0qmi0", "0000:01:00.0");
+	assert_port(root, "/dev/wwan1qmi0", NULL);
+	assert_port(root, "/dev/cdc-wdm1", NULL);
+	assert_port(root, "/tmp/qmux_socket", NULL);
+	ifpp_imei_mask(imei);
+	ifpp_imei_mask(other);
+	g_assert_cmpstr(imei, ==, "35907206.....62");
+	g_assert_cmpstr(other, ==, "35907206");
+	remove_tree(root);
+}
+
 static void test_outbox(void)
 {
 	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL);
@@ -593,6 +680,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/outbox/store", test_outbox);
+	g_test_add_func("/outbox/unit_travels", test_unit);
+	g_test_add_func("/outbox/port_path", test_port_path);
 	g_test_add_func("/outbox/attempts_both_kept", test_attempts_both_kept);
 	g_test_add_func("/outbox/settle", test_outbox_settle);
 	g_test_add_func("/outbox/lost", test_outbox_lost);

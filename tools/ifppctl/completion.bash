@@ -32,7 +32,7 @@ _ifppctl()
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	-o | --output | -p | --policy | --gateway | --ifppd | --show | --text | --signature | --cert | --key | --ca)
+	-o | --output | -p | --policy | --gateway | --scan-file | --ifppd | --show | --text | --signature | --cert | --key | --ca)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
@@ -66,7 +66,7 @@ _ifppctl()
 		fi
 		word=$common
 		;;
-	provision) word="$common --source --lock --policy --gateway --handover --station --outbox --trust --cache --keep --cert --key --ca" ;;
+	provision) word="$common --source --lock --scan --codes --scan-file --expect-eid --expect-imei --expect-serial --board-serial --work-order --policy --gateway --handover --station --outbox --trust --cache --keep --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
 	lock) word="$common --host --if-finished --gateway --outbox" ;;
 	handover) word="$common --check" ;;

@@ -6,6 +6,7 @@
 #include "inspect.h"
 #include "outbox.h"
 #include "services.h"
+#include "sockets.h"
 
 #include <eid.h>
 #include <netlink.h>
@@ -130,6 +131,40 @@ static void outbox_trouble(const guint8 eid[16], guint *quarantine, guint *missi
 	*missing = attempts ? ctl_outbox_missing(CTL_OUTBOX, eid, attempts) : 0;
 }
 
+/* Which unit it is in, and where that is plugged. */
+static void json_unit(JsonBuilder *b, const guint8 eid[16])
+{
+	g_auto(IfppUnit) unit = { 0 };
+	g_autofree char *socket = NULL;
+
+	ctl_unit_read(CTL_OUTBOX, eid, &unit);
+	socket = ctl_socket_name(NULL, unit.field[IFPP_UNIT_USB_PATH]);
+	ifpp_json_unit(b, &unit);
+	ifpp_json_string(b, "socket", socket);
+}
+
+static void say_unit(CtlOutput *out, const guint8 eid[16])
+{
+	g_auto(IfppUnit) unit = { 0 };
+	g_autofree char *socket = NULL;
+	char *const *f = unit.field;
+
+	ctl_unit_read(CTL_OUTBOX, eid, &unit);
+	socket = ctl_socket_name(NULL, f[IFPP_UNIT_USB_PATH]);
+	if (!out->terminal && !out->show_ids && f[IFPP_UNIT_IMEI])
+		ifpp_imei_mask(f[IFPP_UNIT_IMEI]);
+	if (socket)
+		ctl_say(out, "  Socket        %s%s%s%s", socket, strcmp(socket, f[IFPP_UNIT_USB_PATH]) ? " (" : "",
+			strcmp(socket, f[IFPP_UNIT_USB_PATH]) ? f[IFPP_UNIT_USB_PATH] : "",
+			strcmp(socket, f[IFPP_UNIT_USB_PATH]) ? ")" : "");
+	if (!ifpp_unit_is_empty(&unit))
+		ctl_say(out, "  Modem         %s, firmware %s, IMEI %s, serial number %s", f[IFPP_UNIT_MODEL] ?: "unknown",
+			f[IFPP_UNIT_FIRMWARE] ?: "unknown", f[IFPP_UNIT_IMEI] ?: "unknown", f[IFPP_UNIT_SERIAL] ?: "unknown");
+	if (f[IFPP_UNIT_BOARD_SERIAL] || f[IFPP_UNIT_WORK_ORDER])
+		ctl_say(out, "  Scanned       board %s, work order %s", f[IFPP_UNIT_BOARD_SERIAL] ?: "-",
+			f[IFPP_UNIT_WORK_ORDER] ?: "-");
+}
+
 int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = NULL;
@@ -145,8 +180,8 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 
 	if (devs->len)
-		ctl_say(out, "%-8s %-32s  %-8s %14s %10s %7s", "CHIP", "EID", "STATE", "KEYS LEFT/ALL", "INSTALLED",
-			"FAILED");
+		ctl_say(out, "%-8s %-32s  %-8s %9s %9s %6s  %s", "CHIP", "EID", "STATE", "KEYS/ALL", "INSTALLED", "FAILED",
+			"SOCKET");
 	else
 		ctl_say(out, "No chip is here. A modem that is plugged in appears when its daemon has read its chip: "
 			"systemctl status 'ifppd@*'");
@@ -155,12 +190,13 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 		g_autofree char *node = g_strdup_printf("ifpp%u", dev->index);
 		g_autofree char *keys = g_strdup_printf("%u/%u", dev->keys_unspent, dev->keys_unspent +
 							dev->keys_unknown + dev->keys_spent);
+		g_autofree char *socket = ctl_socket(CTL_OUTBOX, dev->eid);
 		guint quarantine, missing;
 		char eid[33];
 
 		ctl_show_eid(out, dev->eid, eid);
-		ctl_say(out, "%-8s %-32s  %-8s %14s %10" G_GUINT64_FORMAT " %7" G_GUINT64_FORMAT, node, eid,
-			ifpp_state_name(dev->state), keys, dev->installed, dev->failed);
+		ctl_say(out, "%-8s %-32s  %-8s %9s %9" G_GUINT64_FORMAT " %6" G_GUINT64_FORMAT "  %s", node, eid,
+			ifpp_state_name(dev->state), keys, dev->installed, dev->failed, socket ?: "");
 		outbox_trouble(dev->eid, &quarantine, &missing);
 		if (quarantine)
 			ctl_say(out, "         %u results in quarantine or not readable: ifppctl report has them with the reasons",
@@ -171,6 +207,7 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 			JsonBuilder *b = ifpp_json_new("device");
 
 			ctl_json_dev(b, dev);
+			json_unit(b, dev->eid);
 			ifpp_json_int(b, "quarantine", quarantine);
 			ifpp_json_int(b, "missing_results", missing);
 			ifpp_json_print(b);
@@ -221,6 +258,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 
 		memcpy(dev.eid, info->eid, sizeof(dev.eid));
 		ctl_json_dev(b, &dev);
+		json_unit(b, info->eid);
 		ifpp_json_string(b, "host_state", ifpp_state_name(info->host_state));
 		ifpp_json_int(b, "package_max", info->pkg_max);
 		ifpp_json_print(b);
@@ -229,6 +267,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	ctl_show_eid(out, info->eid, eid);
 	ctl_say(out, "%s", chip->node);
 	ctl_say(out, "  EID           %s", eid);
+	say_unit(out, info->eid);
 	ctl_say(out, "  State         %s: %s", ifpp_state_name(info->state), state_means(info->state));
 	ctl_say(out, "  One-time keys %u left, %u spent%s", info->keys_unspent, info->keys_spent,
 		info->keys_unknown ? ", others unknown until the chip is asked" : "");

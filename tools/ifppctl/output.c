@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define IMEI_DIGITS 15
+
 void ctl_progress_end(CtlOutput *out)
 {
 	if (out->progress)
@@ -66,9 +68,9 @@ void ctl_mask(char *text)
 	for (char *p = text; *p; p++) {
 		gsize n = strspn(p, "0123456789");
 
-		/* As ifpp_eid_mask(): eight digits, dots, two digits. */
-		if (n == IFPP_EID_DIGITS)
-			memset(p + 8, '.', IFPP_EID_DIGITS - 10);
+		/* As ifpp_eid_mask() and ifpp_imei_mask(): eight digits, dots, two digits. */
+		if (n == IFPP_EID_DIGITS || n == IMEI_DIGITS)
+			memset(p + 8, '.', n - 10);
 		if (n)
 			p += n - 1;
 	}

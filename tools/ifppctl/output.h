@@ -23,7 +23,7 @@ void ctl_progress_end(CtlOutput *out);
 void ctl_show_eid(CtlOutput *out, const guint8 eid[16], char text[33]);
 /* A path as it may be shown: EIDs in file names are masked in logs. Free it. */
 char *ctl_show_path(CtlOutput *out, const char *path);
-/* Mask every EID in a text, in place. */
+/* Mask every EID and IMEI in a text, in place. */
 void ctl_mask(char *text);
 /* Key ids are told apart by their first eight bytes, as in package names. */
 void ctl_short_key(const guint8 key_id[32], char text[17]);

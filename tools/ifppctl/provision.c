@@ -7,6 +7,7 @@
 #include "lease.h"
 #include "load.h"
 #include "lock.h"
+#include "scan.h"
 #include "source.h"
 #include "target.h"
 
@@ -306,11 +307,37 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 	tell(ctl, chip, tally);
 }
 
+/* A unit at a time: what a person scans, and what somebody scanned before. */
+static gboolean read_codes(Ctl *ctl, gboolean scan, guint codes, const char *file, CtlScan *scanned, GError **error)
+{
+	gboolean ok;
+	FILE *in;
+
+	if (scan) {
+		ctl_say(&ctl->out, "Scan the label of the unit.");
+		if (!ctl_scan_read(scanned, stdin, "the scanner", codes, error))
+			return FALSE;
+	}
+	if (!file)
+		return TRUE;
+	in = fopen(file, "re");
+	if (!in) {
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: cannot read it: %s", file, g_strerror(errno));
+		return FALSE;
+	}
+	ok = ctl_scan_read(scanned, in, file, 0, error);
+	fclose(in);
+	return ok;
+}
+
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autofree char *where = NULL, *outbox = NULL, *trust = NULL, *policy = NULL, *cache = NULL;
 	g_autofree char *cert = NULL, *key = NULL, *ca = NULL, *station = NULL, *gateway = NULL;
-	gboolean lock = FALSE, keep = FALSE, handover = FALSE;
+	g_autofree char *scan_file = NULL;
+	g_auto(CtlScan) scanned = { 0 };
+	gboolean lock = FALSE, keep = FALSE, handover = FALSE, scan = FALSE;
+	int codes = 1;
 	const GOptionEntry entries[] = {
 		{ "source", 's', 0, G_OPTION_ARG_FILENAME, &where, "Directory of sealed packages, or https://HOST:PORT of a depot",
 		  "DIR|URL" },
@@ -324,6 +351,10 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		  CTL_GATEWAY_ETC, "FILE" },
 		{ "handover", 0, 0, G_OPTION_ARG_NONE, &handover, "Leave Lock=host to ifpp-handover.service", NULL },
 		{ "station", 0, 0, G_OPTION_ARG_STRING, &station, "Share the directory: this station's name", "NAME" },
+		{ "scan", 0, 0, G_OPTION_ARG_NONE, &scan, "First read codes from a scanner: standard input", NULL },
+		{ "codes", 0, 0, G_OPTION_ARG_INT, &codes, "How many; 0: until an empty line", "N" },
+		{ "scan-file", 0, 0, G_OPTION_ARG_FILENAME, &scan_file, "Codes that were scanned already, one a line", "FILE" },
+		CTL_SCAN_OPTIONS(scanned),
 		CTL_DEPOT_OPTIONS(cert, key, ca),
 		G_OPTION_ENTRY_NULL
 	};
@@ -340,8 +371,8 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		       "Bring a chip to its target: load every package of a directory or depot that is sealed for it and "
 		       "not loaded yet, then lock it if told to. Run it as often as you like.", error))
 		return 0;
-	if (!where || argc > 1) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "provision: %s",
+	if (!where || argc > 1 || codes < 0) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "provision: %s", codes < 0 ? "--codes is a number from 0" :
 			    where ? "it takes options only" : "say where the packages are with --source DIR");
 		return 0;
 	}
@@ -364,7 +395,12 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 	}
 	target.lease = lease;
+	if (!read_codes(ctl, scan, codes, scan_file, &scanned, error))
+		return 0;
 	chip = ctl_chip_open(ctl, error);
+	/* Before anything is claimed, fetched or done. */
+	if (chip && !ctl_scan_check(&scanned, chip, target.outbox, error))
+		return 0;
 	if (chip && lease && !ctl_lease_take(lease, chip->info.eid, CTL_LEASE_MS, error))
 		return 0;
 	packages = chip ? ctl_source_packages(ctl, &source, chip->info.eid, error) : NULL;

@@ -3,6 +3,7 @@
 #include "ctl.h"
 #include "explain.h"
 #include "outbox.h"
+#include "sockets.h"
 
 #include <eid.h>
 #include <file.h>
@@ -84,6 +85,7 @@ void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 	ifpp_json_int(b, "chip_ns", r->chip_ns);
 	ifpp_json_int(b, "modem_ns", r->modem_ns);
 	ifpp_json_string(b, "time", r->time);
+	ifpp_json_unit(b, &r->unit);
 	json_builder_end_object(b);
 }
 
@@ -189,6 +191,19 @@ static void write_quarantine(Writer *w, const Unit *unit)
 	w->totals->quarantine += all->len;
 }
 
+/* The unit as it was seen last; its results tell how it was then. */
+static void write_identity(Writer *w, const Unit *unit)
+{
+	g_auto(IfppUnit) identity = { 0 };
+	g_autofree char *socket = NULL;
+
+	ctl_unit_read(w->outbox, unit->eid, &identity);
+	socket = ctl_socket_name(NULL, identity.field[IFPP_UNIT_USB_PATH]);
+	ifpp_json_unit(w->b, &identity);
+	if (socket)
+		ifpp_json_string(w->b, "socket", socket);
+}
+
 static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 {
 	Writer *w = user;
@@ -213,6 +228,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 		ifpp_json_base64(w->b, "euicc_data", ifpp_span_bytes(data));
 	else
 		ifpp_json_string(w->b, "euicc_data", NULL);
+	write_identity(w, unit);
 	write_results(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);

@@ -38,6 +38,7 @@ static void clear(gpointer data)
 
 	g_bytes_unref(attempt->transaction);
 	g_clear_pointer(&attempt->pir, g_bytes_unref);
+	ifpp_unit_clear(&attempt->unit);
 	g_free(attempt->time);
 	g_free(attempt->file);
 }
@@ -62,27 +63,36 @@ char *ifpp_attempt_name(const IfppAttempt *attempt)
 	return g_strdup_printf("%s-%s-%" G_GUINT64_FORMAT, key, transaction, attempt->seq);
 }
 
-char *ifpp_attempt_text(const IfppAttempt *a)
+static void write_result(const IfppAttempt *a, GString *text)
 {
-	g_autofree char *key = ifpp_hex(IFPP_SPAN(a->key_id));
-	g_autofree char *transaction = ifpp_hex(ifpp_span_bytes(a->transaction));
 	g_autofree char *pir = NULL;
-	g_autoptr(GString) text = g_string_new(a->stored ? "[Result]\n" : "[Pending]\n");
-	char eid[33];
 
-	ifpp_eid_format(a->eid, eid);
-	g_string_append_printf(text, "Version=%d\nEID=%s\nKeyId=%s\nTransactionId=%s\nProfileClass=%d\nTime=%s\n", VERSION,
-			       eid, key, transaction, a->profile_class, a->time);
-	if (!a->stored) {
-		g_string_append_printf(text, "Before=%u\n", a->before);
-		return g_string_free(g_steal_pointer(&text), FALSE);
-	}
 	g_string_append_printf(text, "Status=%d\nReason=%u\nSpent=%s\nApdus=%u\nApduBytes=%u\nVerifyNs=%" G_GUINT64_FORMAT
 			       "\nChipNs=%" G_GUINT64_FORMAT "\nModemNs=%" G_GUINT64_FORMAT "\n", a->status, a->reason,
 			       spent_names[a->spent], a->apdus, a->apdu_bytes, a->verify_ns, a->chip_ns, a->modem_ns);
 	if (a->pir) {
 		pir = g_base64_encode(g_bytes_get_data(a->pir, NULL), g_bytes_get_size(a->pir));
 		g_string_append_printf(text, "Seq=%" G_GUINT64_FORMAT "\nPIR=%s\n", a->seq, pir);
+	}
+}
+
+char *ifpp_attempt_text(const IfppAttempt *a)
+{
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(a->key_id));
+	g_autofree char *transaction = ifpp_hex(ifpp_span_bytes(a->transaction));
+	g_autoptr(GString) text = g_string_new(a->stored ? "[Result]\n" : "[Pending]\n");
+	char eid[33];
+
+	ifpp_eid_format(a->eid, eid);
+	g_string_append_printf(text, "Version=%d\nEID=%s\nKeyId=%s\nTransactionId=%s\nProfileClass=%d\nTime=%s\n", VERSION,
+			       eid, key, transaction, a->profile_class, a->time);
+	if (a->stored)
+		write_result(a, text);
+	else
+		g_string_append_printf(text, "Before=%u\n", a->before);
+	if (!ifpp_unit_is_empty(&a->unit)) {
+		g_string_append(text, "\n[Unit]\n");
+		ifpp_unit_write(&a->unit, text);
 	}
 	return g_string_free(g_steal_pointer(&text), FALSE);
 }
@@ -252,6 +262,7 @@ IfppAttempt *ifpp_attempt_parse(GBytes *text, const guint8 eid[16], const char *
 	}
 	if (stored ? !read_result(kf, a, error) : FALSE)
 		return NULL;
+	ifpp_unit_read(&a->unit, kf, "Unit");
 	if (!stored)
 		a->before = MAX(g_key_file_get_integer(kf, group, "Before", NULL), 0);
 	if (!check_name(a, file, stored ? IFPP_RESULT_SUFFIX : IFPP_PENDING_SUFFIX, error))

@@ -7,6 +7,7 @@
 #define IFPP_ATTEMPT_H
 
 #include "tlv.h"
+#include "unit.h"
 
 #define IFPP_RESULT_SUFFIX ".result"
 #define IFPP_PENDING_SUFFIX ".pending"
@@ -40,6 +41,7 @@ typedef enum {
  * @modem_ns: of @chip_ns, what the modem takes by itself; an estimate
  * @profile_class: as in <bpp.h>; -1: not known
  * @pir: the signed result, or NULL when the chip has none
+ * @unit: that the chip is in, as it was when it was begun
  * @time: when it was stored or begun, ISO 8601
  * @file: name of its file, without directory
  * @version: of that file
@@ -61,6 +63,7 @@ typedef struct {
 	guint64 modem_ns;
 	gint profile_class;
 	GBytes *pir;
+	IfppUnit unit;
 	char *time;
 	char *file;
 	guint version;

@@ -8,6 +8,9 @@
 
 #include <glib.h>
 
+/* Beside a chip's records: what the daemon has read last, and what was scanned. */
+#define IFPP_UNIT_FILE "unit.identity"
+#define IFPP_UNIT_SCAN_FILE "unit.scanned"
 #define IFPP_UNIT_TEXT_MAX 64	/* bytes of a field */
 
 typedef enum {
@@ -53,5 +56,28 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IfppUnit, ifpp_unit_clear)
 /* From a group of a key file, or to its text; what is not there, or not fit, is not told. */
 void ifpp_unit_read(IfppUnit *unit, GKeyFile *kf, const char *group);
 void ifpp_unit_write(const IfppUnit *unit, GString *text);
+
+/* A file with nothing but group [Unit]; what is told already stays. */
+void ifpp_unit_load(IfppUnit *unit, const char *dir, const char *file);
+/**
+ * ifpp_unit_save() - write such a file, unless it says the same already
+ * @unit: what it is to say
+ * @dir: where
+ * @file: its name
+ * @error: IFPP_ERROR_ACCESS, NO_SPACE, IO, DISK
+ */
+gboolean ifpp_unit_save(const IfppUnit *unit, const char *dir, const char *file, GError **error);
+
+/**
+ * ifpp_port_path() - where a modem's port is plugged
+ * @class_dir: /sys/class
+ * @device: /dev/cdc-wdm0
+ *
+ * Return: "1-2.3" of its USB device, else "0000:01:00.0" of its PCI device, else NULL
+ */
+char *ifpp_port_path(const char *class_dir, const char *device);
+
+/* An IMEI as logs have it: eight digits, dots, two digits. In place; what is none stays. */
+void ifpp_imei_mask(char *imei);
 
 #endif

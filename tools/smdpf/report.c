@@ -50,6 +50,7 @@ typedef struct {
 	const char *order;	/* name of the only order to account for, or NULL */
 	GArray *proven;		/* LedgerResult, on their way into the ledger */
 	GError *error;		/* of the ledger: nothing more is told after it */
+	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
 	guint results, packages, pending, bad_totals;
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
@@ -83,6 +84,7 @@ static void tell(Check *check, Outcome outcome, const char *eid, const char *key
 		ifpp_json_string(b, "iccid", entry ? iccid : NULL);
 		ifpp_json_string(b, "outcome", outcome_names[outcome]);
 		ifpp_json_string(b, "why", why);
+		ifpp_json_unit(b, &check->identity);
 		ifpp_json_print(b);
 	} else {
 		printf("%-10s  %-32s  %-16.16s  %-20s  %s\n", outcome_names[outcome], eid, key_id, iccid,
@@ -246,6 +248,8 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	LedgerEntry have;
 	guint reason = 0;
 
+	ifpp_unit_clear(&check->identity);
+	ifpp_json_get_unit(result, &check->identity);
 	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
 		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
 		return;
@@ -515,6 +519,7 @@ static void check_unit(Check *check, JsonObject *object)
 	if (prove_lock(&unit, lock, &bad_lock) && unit.locked)
 		count_known(check, &unit, results);
 	check_each(check, &unit, results, check_result);
+	ifpp_unit_clear(&check->identity);
 	check_each(check, &unit, ifpp_json_get_array(object, "pending"), check_pending);
 	if (unit.info || lock)
 		tell_lock(check, &unit, lock, bad_lock);

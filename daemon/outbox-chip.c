@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* What the outbox has of a chip beside its attempts: lock, receipt, quarantine, the chip's own data. */
+#include <string.h>
+#include <glib.h>
+#include <linux/ifpp.h>
+
+#include "eid.h"
+#include "file.h"
+#include "outbox-priv.h"
+#include "quarantine.h"
+
+#define RECEIPT_MAX (64 * 1024)
+#define EUICC_DATA_MAX (1024 * 1024)
+
+/* What a lock before has given is signed as well. */
+static gboolean keep_receipt(Outbox *outbox, const char *path, GError **error)
+{
+	g_autoptr(GBytes) old = ifpp_file_read(path, RECEIPT_MAX, NULL);
+	g_autofree char *sum = NULL, *to = NULL;
+
+	if (!old)
+		return quarantine_move(outbox->dir, outbox->eid, path, error);
+	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, old);
+	to = g_strdup_printf("%s/lock-%.16s.receipt", outbox->dir, sum);
+	return ifpp_file_write(to, g_bytes_get_data(old, NULL), g_bytes_get_size(old), 0640, error);
+}
+
+gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **error)
+{
+	g_autofree char *path = outbox_path(outbox, "lock", ".begun");
+	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
+	g_autofree char *when = outbox_now(), *text = NULL;
+	char digits[33];
+
+	ifpp_eid_format(outbox->eid, digits);
+	text = g_strdup_printf("[Lock]\nVersion=1\nEID=%s\nChallenge=%s\nTime=%s\n", digits, challenge_hex, when);
+	return ifpp_file_write(path, text, strlen(text), 0640, error);
+}
+
+gboolean outbox_lock_begun(Outbox *outbox)
+{
+	g_autofree char *path = outbox_path(outbox, "lock", ".begun");
+
+	return g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error)
+{
+	g_autofree char *path = outbox_path(outbox, "lock", ".receipt");
+	g_autofree char *challenge_hex = ifpp_hex((IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
+	g_autofree char *base64 = g_base64_encode(g_bytes_get_data(receipt, NULL), g_bytes_get_size(receipt));
+	g_autofree char *when = outbox_now(), *text = NULL;
+	char digits[33];
+
+	ifpp_eid_format(outbox->eid, digits);
+	text = g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\nChallenge=%s\nReceipt=%s\nTime=%s\n", digits, challenge_hex,
+			       base64, when);
+	return keep_receipt(outbox, path, error) && ifpp_file_write(path, text, strlen(text), 0640, error);
+}
+
+GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
+{
+	g_autofree char *path = outbox_path(outbox, "lock", ".receipt");
+	g_autoptr(GKeyFile) kf = g_key_file_new();
+	g_autofree char *hex = NULL, *base64 = NULL;
+	guint8 *data;
+	gsize len;
+
+	if (!g_key_file_load_from_file(kf, path, G_KEY_FILE_NONE, NULL))
+		return NULL;
+	hex = g_key_file_get_string(kf, "Receipt", "Challenge", NULL);
+	base64 = g_key_file_get_string(kf, "Receipt", "Receipt", NULL);
+	if (!ifpp_unhex_into(hex, challenge, IFPP_CHALLENGE_LEN) || !base64 || !*base64)
+		return NULL;
+	data = g_base64_decode(base64, &len);
+	return g_bytes_new_take(data, len);
+}
+
+gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)
+{
+	return quarantine_keep(outbox->dir, outbox->eid, bytes, why, error);
+}
+
+gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes)
+{
+	return quarantine_has(outbox->dir, bytes);
+}
+
+GBytes *outbox_euicc_data(Outbox *outbox)
+{
+	g_autofree char *path = outbox_path(outbox, "euicc", ".data");
+
+	return ifpp_file_read(path, EUICC_DATA_MAX, NULL);
+}
+
+gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error)
+{
+	g_autofree char *path = outbox_path(outbox, "euicc", ".data");
+
+	return ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0640, error);
+}
