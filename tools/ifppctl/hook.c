@@ -2,6 +2,7 @@
 #include "hook.h"
 #include "explain.h"
 #include "outbox.h"
+#include "sockets.h"
 
 #include <eid.h>
 #include <errno.h>
@@ -49,6 +50,14 @@ static void tell_packages(JsonBuilder *b, const GPtrArray *attempts)
 	json_builder_end_array(b);
 }
 
+static void tell_unit(JsonBuilder *b, const char *outbox, const guint8 eid[16])
+{
+	g_auto(IfppUnit) unit = { 0 };
+
+	ctl_unit_read(outbox, eid, &unit);
+	ifpp_json_unit(b, &unit);
+}
+
 static guint waiting(const char *spool)
 {
 	g_autoptr(GDir) dir = g_dir_open(spool, 0, NULL);
@@ -83,6 +92,7 @@ void ctl_hook_note(Ctl *ctl, CtlChip *chip, const char *outbox)
 	ifpp_json_eid(b, chip->info.eid);
 	ifpp_json_bool(b, "locked", !ctl_device_info(chip->device, &info) && info.state == IFPP_STATE_LOCKED);
 	tell_packages(b, attempts);
+	tell_unit(b, outbox, chip->info.eid);
 	text = ifpp_json_text(b);
 	/* In the order of time, and once for each end. */
 	name = g_strdup_printf("%s/%" G_GINT64_FORMAT "-%s" NOTE, spool, g_get_real_time(), chip->node);
