@@ -1309,10 +1309,13 @@ static void test_monitor(void)
 	IfppNlEvent add = { .command = IFPP_CMD_DEV_ADD_NTF }, done = { .command = IFPP_CMD_LOAD_DONE_NTF };
 	IfppNlEvent tamper = { .command = IFPP_CMD_TAMPER_NTF };
 	const gint64 begin = 1000000;
+	g_autofree char *narrow = NULL;
+	g_auto(GStrv) lines = NULL;
 	const CtlUnit *unit;
 	CtlOutput log = { 0 };
 
 	reset();
+	put_text("unit.identity", "[Unit]\nUsbPath=1-2.3\n");
 	board = ctl_board_new(&out, fake.outbox);
 	add.dev.index = 4;
 	add.dev.keys_unspent = 3;
@@ -1334,11 +1337,11 @@ static void test_monitor(void)
 	}
 	/* It was submitted a second after the chip came. */
 	g_assert_null(ctl_board_event(board, &done, begin + 3000000));
-	text = ctl_board_text(board, 3600, 0);
-	assert_has(text, "ifpp4    " EID "  FACTORY     3    1    0  key abababababababab installed in 2.0 s");
-	assert_has(text, "Since 3600 s: 1 units, 0 finished, 0 of them locked; 0 units per hour");
-	assert_has(text, "Packages: 1 installed, 0 failed; 1 installed per hour, 2.00 s for each after its submission");
-	assert_has(text, "Seconds for each: client 1.00, kernel 0.10, daemon 0.40, modem 0.50, chip 1.00");
+	text = ctl_board_text(board, 3600, 0, 0);
+	assert_has(text, "ifpp4    1-2.3        " EID "  FACTORY     3    1    0  key abababababababab installed in 2.0 s");
+	assert_has(text, "Since 3600 s: 1 units, 0 finished, 0 of them locked\nAt work for 2 s: 0 units per hour of work");
+	assert_has(text, "Packages: 1 installed, 0 failed; 1800 installed per hour of work,\n2.00 s for each after its submission");
+	assert_has(text, "Seconds each: client 1.00, kernel 0.10, daemon 0.40, modem 0.50, chip 1.00");
 	load_json = ctl_event_json(&done);
 	assert_has(load_json, "\"queue_ns\":100000000");
 
@@ -1354,10 +1357,10 @@ static void test_monitor(void)
 	ctl_board_event(board, &tamper, begin + 7000000);
 
 	g_free(text);
-	text = ctl_board_text(board, 7200, 0);
-	assert_has(text, "ifpp4    " EID "  LOCKED      3    1    2  key acababababababab failed: revoked");
-	assert_has(text, "1 finished, 1 of them locked; 0 units per hour");
-	assert_has(text, "1 installed, 2 failed; 0 installed per hour");
+	text = ctl_board_text(board, 7200, 0, 0);
+	assert_has(text, "ifpp4    1-2.3        " EID "  LOCKED      3    1    2  key acababababababab failed: revoked");
+	assert_has(text, "1 finished, 1 of them locked\nAt work for 6 s: 600 units per hour of work");
+	assert_has(text, "1 installed, 2 failed; 600 installed per hour of work");
 	assert_has(text, "modem and chip 1.50");
 	assert_has(text, "TAMPERING 1 x");
 	assert_has(text, "  2 x revoked");
@@ -1370,8 +1373,14 @@ static void test_monitor(void)
 	assert_has(unit_json, "\"type\":\"unit\"");
 	assert_has(unit_json, "\"here_ns\":10000000000");
 	assert_has(unit_json, "\"kernel_ns\":300000000");
-	gone = ctl_board_text(board, 7200, 0);
-	assert_has(gone, "gone     " EID);
+	gone = ctl_board_text(board, 7200, 0, 0);
+	assert_has(gone, "done     1-2.3        " EID);
+	narrow = ctl_board_text(board, 7200, 0, 80);
+	lines = g_strsplit(narrow, "\n", -1);
+	for (guint i = 0; lines[i]; i++)
+		g_assert_cmpuint(g_utf8_strlen(lines[i], -1), <=, 80);
+	assert_has(narrow, "done     1-2.3      ");
+	assert_has(narrow, "  1    2  failed: revoked\n");
 
 	/* Another chip on the same node; and a terminal with too little room. */
 	add.command = IFPP_CMD_DEV_ADD_NTF;
@@ -1382,9 +1391,9 @@ static void test_monitor(void)
 	add.dev.eid[13] ^= 1;
 	ctl_board_event(board, &add, begin + 11000000);
 	g_free(text);
-	text = ctl_board_text(board, 7200, 0);
-	g_assert_true(strstr(text, "ifpp4") < strstr(text, "ifpp5") && strstr(text, "ifpp5") < strstr(text, "gone"));
-	small = ctl_board_text(board, 7200, 4);
+	text = ctl_board_text(board, 7200, 0, 0);
+	g_assert_true(strstr(text, "ifpp4") < strstr(text, "ifpp5") && strstr(text, "ifpp5") < strstr(text, "done"));
+	small = ctl_board_text(board, 7200, 4, 0);
 	assert_has(small, "... and 2 more");
 	assert_has(small, "ifpp4");
 

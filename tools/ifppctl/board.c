@@ -3,9 +3,12 @@
 #include "explain.h"
 #include "inspect.h"
 #include "outbox.h"
+#include "sockets.h"
 
 #include <eid.h>
 #include <string.h>
+
+#define WIDE 100	/* columns from which on an EID is shown whole */
 
 struct _CtlBoard {
 	CtlOutput *out;
@@ -16,6 +19,7 @@ struct _CtlBoard {
 	GTree *reasons;		/* failure -> count */
 	guint installed, failed, locked, finished, tampered;
 	guint64 busy_ns;	/* of loads that ended */
+	gint64 work, worked;	/* us: in which some chip was loaded; until when that is counted */
 	guint64 time_ns[CTL_N_TIMES];
 	gboolean blind;		/* a load's modem time was not to be found */
 };
@@ -43,6 +47,7 @@ static void unit_free(gpointer data)
 	CtlUnit *unit = data;
 
 	g_free(unit->last);
+	g_free(unit->socket);
 	g_free(unit);
 }
 
@@ -126,6 +131,11 @@ static const CtlUnit *board_dev(CtlBoard *board, const IfppNlEvent *event, gint6
 		finish(board, unit);
 	}
 	unit->dev = event->dev;
+	/* Where it was last, when it has left. */
+	if (event->command != IFPP_CMD_DEV_DEL_NTF) {
+		g_free(unit->socket);
+		unit->socket = ctl_socket(board->outbox, event->dev.eid);
+	}
 	unit->here = event->command != IFPP_CMD_DEV_DEL_NTF;
 	if (unit->here)
 		return NULL;
@@ -166,6 +176,9 @@ static void board_load(CtlBoard *board, const IfppNlEvent *event, gint64 now)
 	g_free(unit->last);
 	unit->last = ctl_load_text(event);
 	add_times(board, unit, event, now);
+	/* Loads side by side count once, and waiting does not count. */
+	board->work += now - MIN(MAX(now - (gint64)(event->load.duration_ns / 1000), board->worked), now);
+	board->worked = now;
 	if (!event->load.status) {
 		unit->installed++;
 		board->installed++;
@@ -213,28 +226,51 @@ static int by_place(gconstpointer a, gconstpointer b)
 	return x->left > y->left ? -1 : 1;
 }
 
-static void put_unit(CtlBoard *board, const CtlUnit *unit, GString *text)
+/* The line from @begin on, cut off where the terminal would wrap it. */
+static void end_line(GString *text, gsize begin, guint cols)
+{
+	const char *line = text->str + begin;
+
+	if (cols && g_utf8_validate(line, -1, NULL) && g_utf8_strlen(line, -1) > cols)
+		g_string_truncate(text, g_utf8_offset_to_pointer(line, cols) - text->str);
+	g_string_append_c(text, '\n');
+}
+
+static void put_unit(CtlBoard *board, const CtlUnit *unit, GString *text, guint cols)
 {
 	g_autofree char *node = g_strdup_printf("ifpp%u", unit->dev.index);
+	/* What the driver has counted of this visit may have been before we looked. */
+	guint64 installed = MAX(unit->installed, unit->dev.installed), failed = MAX(unit->failed, unit->dev.failed);
+	gboolean narrow = cols && cols < WIDE;
+	const char *last = unit->last ?: "";
+	gsize begin = text->len;
 	char eid[33] = "";
 
 	ctl_show_eid(board->out, unit->dev.eid, eid);
-	g_string_append_printf(text, "%-8s %-32s  %-8s %4u %4u %4u  %s\n", unit->here ? node : "gone", eid,
-			       ifpp_state_name(unit->dev.state), unit->dev.keys_unspent, unit->installed, unit->failed,
-			       unit->here && unit->dev.keys_unknown ? "at work ..." : unit->last ?: "");
+	g_string_append_printf(text, "%-8s %-*.*s ", unit->here ? node : unit->finished ? "done" : "gone", narrow ? 10 : 12,
+			       narrow ? 10 : 12, unit->socket ?: "");
+	g_string_append_printf(text, narrow ? "%.8s" : "%s", narrow ? eid + IFPP_EID_DIGITS - 8 : eid);
+	/* What became of it matters more than of which key. */
+	if (narrow && g_str_has_prefix(last, "key ") && strlen(last) > 21)
+		last += 21;
+	g_string_append_printf(text, "  %-8s %4u %4" G_GUINT64_FORMAT " %4" G_GUINT64_FORMAT "  %s",
+			       ifpp_state_name(unit->dev.state), unit->dev.keys_unspent, installed, failed,
+			       unit->here && unit->dev.keys_unknown ? "at work ..." : last);
+	end_line(text, begin, cols);
 }
 
-static void put_units(CtlBoard *board, GString *text, guint room)
+static void put_units(CtlBoard *board, GString *text, guint room, guint cols)
 {
 	g_autoptr(GPtrArray) units = g_ptr_array_copy(board->units, NULL, NULL);
 	guint shown = room && units->len > room ? room - 1 : units->len;
 
 	g_ptr_array_set_free_func(units, NULL);
 	g_ptr_array_sort(units, by_place);
-	g_string_append_printf(text, "%-8s %-32s  %-8s %4s %4s %4s  %s\n", "CHIP", "EID", "STATE", "KEYS", "OK", "BAD",
+	g_string_append_printf(text, cols && cols < WIDE ? "%-8s %-10s %-8s  %-8s %4s %4s %4s  %s\n" :
+			       "%-8s %-12s %-32s  %-8s %4s %4s %4s  %s\n", "CHIP", "SOCKET", "EID", "STATE", "KEYS", "OK", "BAD",
 			       "LAST");
 	for (guint i = 0; i < shown; i++)
-		put_unit(board, units->pdata[i], text);
+		put_unit(board, units->pdata[i], text, cols);
 	if (shown < units->len)
 		g_string_append_printf(text, "... and %u more\n", units->len - shown);
 }
@@ -256,18 +292,18 @@ static void put_times(const guint64 ns[CTL_N_TIMES], guint loads, gboolean blind
 	}
 }
 
-char *ctl_board_text(CtlBoard *board, double elapsed, guint rows)
+char *ctl_board_text(CtlBoard *board, double elapsed, guint rows, guint cols)
 {
 	GString *text = g_string_new(NULL), *units = g_string_new(NULL);
 	guint loads = board->installed + board->failed, used = 1;
-	double hours = MAX(elapsed, 1) / 3600;
+	double hours = MAX(board->work / 1e6, 1) / 3600;
 
-	g_string_append_printf(text, "\nSince %.0f s: %u units, %u finished, %u of them locked; %.0f units per hour\n",
-			       elapsed, board->units->len, board->finished, board->locked, board->finished / hours);
+	g_string_append_printf(text, "\nSince %.0f s: %u units, %u finished, %u of them locked\n"
+			       "At work for %.0f s: %.0f units per hour of work\n", elapsed, board->units->len, board->finished, board->locked, board->work / 1e6, board->finished / hours);
 	g_string_append_printf(text, "Packages: %u installed, %u failed", board->installed, board->failed);
 	if (loads) {
-		g_string_append_printf(text, "; %.0f installed per hour, %.2f s for each after its submission\n"
-				       "Seconds for each: ", board->installed / hours, board->busy_ns / 1e9 / loads);
+		g_string_append_printf(text, "; %.0f installed per hour of work,\n%.2f s for each after its submission\n"
+				       "Seconds each: ", board->installed / hours, board->busy_ns / 1e9 / loads);
 		put_times(board->time_ns, loads, board->blind, text);
 	}
 	if (board->tampered)
@@ -278,7 +314,7 @@ char *ctl_board_text(CtlBoard *board, double elapsed, guint rows)
 
 	for (const char *p = text->str; *p; p++)
 		used += *p == '\n';
-	put_units(board, units, rows ? MAX((int)rows - (int)used, 2) : 0);
+	put_units(board, units, rows ? MAX((int)rows - (int)used, 2) : 0, cols);
 	g_string_prepend(text, units->str);
 	g_string_free(units, TRUE);
 	return g_string_free(text, FALSE);

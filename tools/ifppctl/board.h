@@ -25,6 +25,7 @@ typedef struct {
 	gint64 came, left, idle;	/* us: of this visit; since when nothing is loaded */
 	guint installed, failed;
 	guint64 time_ns[CTL_N_TIMES];
+	char *socket;		/* where it is plugged, or NULL */
 	char *last;		/* what happened to it last */
 } CtlUnit;
 
@@ -56,8 +57,9 @@ const CtlUnit *ctl_board_event(CtlBoard *board, const IfppNlEvent *event, gint64
  * @board: the table
  * @elapsed: seconds since its beginning
  * @rows: lines that there is room for, 0: no bound. Units that have left give way first.
+ * @cols: columns, 0: no bound. Where there are few, the last digits of an EID stand for it.
  */
-char *ctl_board_text(CtlBoard *board, double elapsed, guint rows);
+char *ctl_board_text(CtlBoard *board, double elapsed, guint rows, guint cols);
 
 /* A unit's result, as a line for people or as JSON text; free it. */
 char *ctl_unit_line(CtlOutput *out, const CtlUnit *unit);

@@ -143,7 +143,7 @@ static gboolean redraw(gpointer user)
 	ioctl(1, TIOCGWINSZ, &size);
 	/* what failed, the hint and the cursor's line */
 	text = ctl_board_text(m->board, (now - m->begin) / 1e6,
-			      size.ws_row ? MAX(size.ws_row - 3 - (int)m->services->len, 1) : 0);
+			      size.ws_row ? MAX(size.ws_row - 3 - (int)m->services->len, 1) : 0, size.ws_col);
 	printf("\033[H\033[J%s", text);
 	for (guint i = 0; i < m->services->len; i++) {
 		g_autofree char *line = ctl_service_line(&m->ctl->out, m->services->pdata[i]);
