@@ -1929,6 +1929,31 @@ static void hsm_one_session(Fixture *f, gconstpointer data)
 	remove_all("ppp1");
 }
 
+/* Several processes, each with a session of its own; the order is one. */
+static void seal_jobs(Fixture *f, gconstpointer data)
+{
+	g_autofree char *log = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	make_chips(200, 1);
+	bad_hsm("sign_ms=2");
+	must(SEAL "--euicc data --jobs 3", smdpf);
+	g_assert_nonnull(strstr(out_text, "200 sealed now, 0 from before"));
+	g_assert_true(g_file_get_contents("p11.log", &log, NULL, NULL));
+	lines = g_strsplit(g_strchomp(log), "\n", -1);
+	g_assert_cmpuint(g_strv_length(lines), ==, 3);
+	good_hsm();
+	g_assert_cmpuint(open_all(f), ==, 200);
+	must(SEAL "--euicc data --jobs 2 --json", smdpf);
+	lines = (g_strfreev(lines), g_strsplit(g_strchomp(out_text), "\n", -1));
+	g_assert_cmpuint(g_strv_length(lines), ==, 200);
+	for (guint i = 0; lines[i]; i++)
+		g_assert_true(g_str_has_suffix(lines[i], "\"state\":\"again\"}"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "200 keys bound"));
+	expect(2, "--jobs", SEAL "--euicc data --jobs 257", smdpf);
+}
+
 static void hsm_slow(Fixture *f, gconstpointer data)
 {
 	sealed_whatever(f, "sign_ms=20", 8);
@@ -2300,6 +2325,7 @@ int main(int argc, char **argv)
 	ADD("report", report, NULL);
 	ADD("hsm_session_dropped", hsm_session_dropped, NULL);
 	ADD("hsm_one_session", hsm_one_session, NULL);
+	ADD("seal_jobs", seal_jobs, NULL);
 	ADD("hsm_slow", hsm_slow, NULL);
 	ADD("hsm_device_error", hsm_device_error, NULL);
 	ADD("hsm_away_and_back", hsm_away_and_back, NULL);

@@ -93,10 +93,12 @@ static CK_RV look_and_put(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpoint
 	}
 	if (rv != CKR_OK || !anchor->put || anchor->put->seq <= anchor->newest.seq)
 		return rv;
+	cryptoki_hold_signals(TRUE);
 	rv = create(f, session, anchor);
 	for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++)
 		if (heads[i].seq < anchor->put->seq)
 			f->C_DestroyObject(session, objects[i]);
+	cryptoki_hold_signals(FALSE);
 	return rv;
 }
 

@@ -1,18 +1,26 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Sealing profiles to the one-time keys of many chips. */
+/* Sealing profiles to the one-time keys of chips: what one process does, a range of chips at a time. */
 #ifndef SMDPF_BIND_H
 #define SMDPF_BIND_H
+
+#include <stdio.h>
 
 #include <gnutls/abstract.h>
 
 #include "home.h"
 #include "profile.h"
+#include "rules.h"
+
+/* What is needed of the token. A session does not survive a fork. */
+typedef struct {
+	gnutls_privkey_t key;		/* SK.DPpb */
+	gnutls_privkey_t unwrap;	/* for protected profiles, or NULL */
+} BindKeys;
 
 typedef struct {
 	char **euicc;		/* eUICC data files, or directories of *.euicc */
 	char **upp;		/* clear profiles, or directories of *.der and *.upp; NULL: the built-in one */
 	char **protected;	/* protected profiles, or directories of *.ppp; instead of @upp */
-	gnutls_privkey_t unwrap;	/* for @protected */
 	const char *rules;	/* eligibility, or NULL */
 	int count;		/* packages for each chip */
 	const char *spn;
@@ -23,18 +31,55 @@ typedef struct {
 	const char *out;	/* or NULL: they stay in the home */
 	gboolean anchored;	/* hold the ledger against the token, and keep its head there */
 	gboolean json;
+	int jobs;		/* processes at most, each with a session of its own; 0: one for each core */
+	/* Called in each of them; @spare: the others can do without. IFPP_ERROR_TOKEN, PIN */
+	gboolean (*open)(Home *home, gboolean spare, BindKeys *keys, gpointer user, GError **error);
+	void (*close)(gpointer user);	/* or NULL */
+	gpointer open_user;
 } BindOptions;
 
+/* An order, as every process that works on it sees it. */
+typedef struct {
+	Home *home;		/* with trust loaded */
+	const BindOptions *options;
+	GPtrArray *files;	/* eUICC data */
+	GPtrArray *profiles;	/* file names, or NULL */
+	Rules *rules;
+	guint8 id[8];
+} BindOrder;
+
+#define BIND_BATCH 64		/* packages between two visits to the ledger */
+
+typedef struct {
+	guint64 sealed, again;
+	guint64 elsewhere;	/* another process is at it */
+	guint64 abroad;		/* in another host's home */
+	int exit_code;		/* IFPP_EXIT_OK, or why some chip got less than was asked for */
+} BindCounts;
+
+typedef struct _Bind Bind;
+
 /**
- * bind_all() - seal, or hand out again what this order has sealed before
- * @home: with trust loaded
- * @key: SK.DPpb
- * @options: what to seal to whom
- * @exit_code: IFPP_EXIT_OK, or why some chip got less than was asked for
- * @error: what ended the run early
+ * bind_new() - open token and ledger, and hold them against each other
+ * @order: lives as long
+ * @spare: it is not the first process of the order
+ * @error: IFPP_ERROR_TOKEN, PIN, LEDGER
+ */
+Bind *bind_new(const BindOrder *order, gboolean spare, GError **error);
+void bind_free(Bind *bind);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Bind, bind_free)
+
+/**
+ * bind_range() - seal, or hand out again what this order has sealed before
+ * @bind: of bind_new()
+ * @from: number of the first chip's file; fewer than BIND_BATCH packages at once
+ * @to: number of the one after the last
+ * @lines: gets "P", a line of text or JSON, and a line feed for each package
+ * @counts: what was done is added
+ * @error: what must end the work on this order
  *
  * A chip that is refused is named on standard error, the others go on.
  */
-gboolean bind_all(Home *home, gnutls_privkey_t key, const BindOptions *options, int *exit_code, GError **error);
+gboolean bind_range(Bind *bind, guint from, guint to, FILE *lines, BindCounts *counts, GError **error);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "cryptoki.h"
 
+#include <signal.h>
 #include <string.h>
 
 #include <p11-kit/p11-kit.h>
@@ -16,8 +17,10 @@ static CK_FUNCTION_LIST *own;		/* or the one that was named */
 static CK_FUNCTION_LIST *at;		/* of the session */
 static CK_SESSION_HANDLE session;
 static guint generation;
+static gboolean eager = TRUE;		/* to wait for a session */
 static gboolean used;			/* something worked: the token is the right one, and may come back */
 static CK_RV last;
+static volatile sig_atomic_t holding, held;	/* the second: a signal that came in between */
 static gboolean refused;		/* the PIN: tokens lock, never try it again */
 
 static CK_RV start(const char *module)
@@ -84,6 +87,30 @@ static gboolean find_slot(CK_FUNCTION_LIST *f, const char *label, CK_SLOT_ID *sl
 	return FALSE;
 }
 
+/* A mask would not do: libraries have threads, and a signal takes any that lets it. */
+static void wait_or_die(int number)
+{
+	if (holding) {
+		held = number;
+		return;
+	}
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+void cryptoki_hold_signals(gboolean hold)
+{
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	struct sigaction ours = { .sa_handler = wait_or_die, .sa_flags = SA_RESTART }, now;
+
+	for (guint i = 0; hold && i < G_N_ELEMENTS(numbers); i++)
+		if (sigaction(numbers[i], NULL, &now) == 0 && now.sa_handler == SIG_DFL)
+			sigaction(numbers[i], &ours, NULL);
+	holding = hold;
+	if (!hold && held)
+		wait_or_die(held);
+}
+
 static CK_RV log_in(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
 {
 	CK_RV rv = f->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
@@ -94,7 +121,9 @@ static CK_RV log_in(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
 	}
 	at = f;
 	generation++;
+	cryptoki_hold_signals(TRUE);
 	rv = f->C_Login(session, CKU_USER, (CK_UTF8CHAR *)pin, strlen(pin));
+	cryptoki_hold_signals(FALSE);
 	return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
 }
 
@@ -119,6 +148,11 @@ static gboolean is_pin(CK_RV rv)
 	       rv == CKR_PIN_EXPIRED;
 }
 
+void cryptoki_spare(void)
+{
+	eager = FALSE;
+}
+
 guint cryptoki_generation(void)
 {
 	return generation;
@@ -134,7 +168,7 @@ static gboolean give_up(gint64 since, int try)
 {
 	gint64 waited = g_get_monotonic_time() - since;
 
-	if (refused)
+	if (refused || (last == CKR_SESSION_COUNT && !eager && !used))
 		return TRUE;
 	return (used && last != CKR_OBJECT_HANDLE_INVALID) || last == CKR_SESSION_COUNT ? waited > PATIENCE_US : try >= TRIES;
 }

@@ -23,6 +23,14 @@ typedef CK_RV (*CryptokiOp)(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpoi
 gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
 		      CryptokiOp op, gpointer user, GError **error);
 void cryptoki_close(void);
+/* This process is one that others can do without: it does not wait for its first session. */
+void cryptoki_spare(void);
+
+/*
+ * While something is written in the token. SoftHSM does that at each login too, and in place: who is ended
+ * in the middle of it leaves a token behind that is empty.
+ */
+void cryptoki_hold_signals(gboolean hold);
 
 /* Counts sessions: handles of an earlier one are void. */
 guint cryptoki_generation(void);

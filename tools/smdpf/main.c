@@ -8,14 +8,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "bind.h"
 #include "bsp.h"
 #include "bundle.h"
+#include "cryptoki.h"
 #include "error.h"
 #include "export.h"
 #include "file.h"
 #include "generate.h"
 #include "home.h"
+#include "jobs.h"
 #include "ledger.h"
 #include "migrate.h"
 #include "options.h"
@@ -288,6 +289,28 @@ static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error
 	return home && home_load_trust(home, error) && request_import(home, argv[1], name, json, exit_code, error);
 }
 
+/* For each process that seals. */
+static gboolean open_keys(Home *home, gboolean spare, BindKeys *keys, gpointer with_wrap, GError **error)
+{
+	gnutls_pubkey_t pub;
+	gboolean ok;
+
+	keep_secrets();
+	if (spare)
+		cryptoki_spare();
+	keys->key = token_open(home->key_url, &pub, error);
+	if (!keys->key)
+		return FALSE;
+	ok = home_certifies(home, pub, error);
+	gnutls_pubkey_deinit(pub);
+	return ok && (!with_wrap || (keys->unwrap = protect_open_key(home, error)));
+}
+
+static void close_keys(gpointer with_wrap)
+{
+	token_deinit();
+}
+
 static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
@@ -315,14 +338,14 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "ppk or session keys (ppk)", "MODE" },
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go besides the home, each in a file", "DIR" },
+		{ "jobs", 0, 0, G_OPTION_ARG_INT, &options.jobs,
+		  "Processes side by side, each with a session with the token (one for each core)", "N" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per package", NULL },
 		G_OPTION_ENTRY_NULL
 	};
+	g_autofree char *label = NULL;
 	g_autoptr(Home) home = NULL;
-	gnutls_privkey_t key;
-	gnutls_pubkey_t pub;
 	int word = 0;
-	gboolean ok;
 
 	if (!ifpp_options_parse(entries, NULL,
 				"Seals profiles to chips, each to a one-time key that has never been used. The same order\n"
@@ -333,6 +356,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		return ifpp_usage_error(error, "--home, and one of --euicc and --request are needed");
 	if (options.count < 1 || options.count > COUNT_MAX)
 		return ifpp_usage_error(error, "--count: not from 1 to 256");
+	if (options.jobs < 0 || options.jobs > JOBS_MAX)
+		return ifpp_usage_error(error, "--jobs: not from 1 to 256");
 	if (spn && (strlen(spn) > 32 || !g_utf8_validate(spn, -1, NULL)))
 		return ifpp_usage_error(error, "--spn: not 32 bytes of UTF-8 at most");
 	if (order && !ifpp_bundle_text_valid(order))
@@ -372,20 +397,13 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		options.order = order ? order : request;
 	}
 	options.euicc = euicc;
-	if (!token_init(home->module, pin_file, error))
-		return FALSE;
-	key = token_open(home->key_url, &pub, error);
-	if (!key)
-		return FALSE;
-	ok = home_certifies(home, pub, error);
-	if (ok && protected)
-		ok = (options.unwrap = protect_open_key(home, error)) != NULL;
-	ok = ok && bind_all(home, key, &options, exit_code, error);
-	if (options.unwrap)
-		gnutls_privkey_deinit(options.unwrap);
-	gnutls_pubkey_deinit(pub);
-	gnutls_privkey_deinit(key);
-	return ok;
+	options.open = open_keys;
+	options.close = close_keys;
+	options.open_user = protected;
+	/* asked for here: the processes have no terminal of their own */
+	label = token_label(home->key_url);
+	return token_init(home->module, pin_file, error) && token_pin(label, error) &&
+	       jobs_seal(home, &options, exit_code, error);
 }
 
 static gboolean cmd_export(int argc, char **argv, int *exit_code, GError **error)

@@ -578,7 +578,9 @@ static CK_RV find_or_generate(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gp
 		return rv;
 	if (++generate->missed < 4)
 		return CKR_OBJECT_HANDLE_INVALID;
+	cryptoki_hold_signals(TRUE);
 	rv = generate_pair(f, session, generate->key);
+	cryptoki_hold_signals(FALSE);
 	generate->created = rv == CKR_OK;
 	return rv;
 }
