@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A WWAN port of type QMI in front of a modem on a Unix stream socket, so that a kernel
- * without USB has a QMI node: /dev/wwan0qmi0.
+ * A WWAN port in front of a modem on a Unix stream socket, so that a kernel
+ * without USB has a node for QMI, /dev/wwan0qmi0, or for MBIM.
  */
 #include <linux/device.h>
 #include <linux/kthread.h>
@@ -17,6 +17,10 @@
 static char *path = "/tmp/qmux_socket";
 module_param_named(socket, path, charp, 0444);
 MODULE_PARM_DESC(socket, "Where the modem listens");
+
+static char *type = "qmi";
+module_param(type, charp, 0444);
+MODULE_PARM_DESC(type, "Of the port: qmi, mbim or at");
 
 static struct device *parent;
 static struct wwan_port *port;
@@ -107,10 +111,12 @@ static const struct wwan_port_ops ops = {
 
 static int __init ifpp_wwan_init(void)
 {
+	int kind = !strcmp(type, "mbim") ? WWAN_PORT_MBIM : !strcmp(type, "at") ? WWAN_PORT_AT : WWAN_PORT_QMI;
+
 	parent = root_device_register("ifpp_wwan");
 	if (IS_ERR(parent))
 		return PTR_ERR(parent);
-	port = wwan_create_port(parent, WWAN_PORT_QMI, &ops, NULL, NULL);
+	port = wwan_create_port(parent, kind, &ops, NULL, NULL);
 	if (IS_ERR(port)) {
 		root_device_unregister(parent);
 		return PTR_ERR(port);
@@ -126,5 +132,5 @@ static void __exit ifpp_wwan_exit(void)
 }
 module_exit(ifpp_wwan_exit);
 
-MODULE_DESCRIPTION("QMI WWAN port in front of a Unix socket, for tests");
+MODULE_DESCRIPTION("WWAN port in front of a Unix socket, for tests");
 MODULE_LICENSE("GPL");
