@@ -60,7 +60,7 @@ static gboolean known_file(const char *name, gboolean aside)
 	/* a receipt that another one has followed is kept, too */
 	if (!aside && g_str_has_prefix(name, "lock-") && g_str_has_suffix(name, ".receipt"))
 		return TRUE;
-	return !aside && (!strcmp(name, "lock.receipt") || !strcmp(name, "euicc.data") ||
+	return !aside && (!strcmp(name, "lock.receipt") || !strcmp(name, "euicc.data") || !strcmp(name, "unit.identity") ||
 			  !strcmp(name, "lock.begun"));
 }
 
