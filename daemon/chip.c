@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "chip.h"
+#include "clock.h"
 #include "eid.h"
 #include "error.h"
 
@@ -15,6 +16,7 @@ gboolean chip_read_trust(Chip *chip, GError **error)
 
 	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error))
 		return FALSE;
+	clock_apply(chip->trust, chip->state_dir, chip->policy);
 	if (chip->trust == before)
 		return TRUE;
 	problems = ifpp_trust_problems(chip->trust);

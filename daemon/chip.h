@@ -18,6 +18,7 @@
  * @trust_dir: CI roots and CRLs
  * @trust: as last read
  * @state_dir: where its outbox is
+ * @policy: of the station, given, or NULL: see ifpp_policy_find(); not owned
  * @show_ids: EIDs and ICCIDs in full to the log
  * @eid: once it was asked
  * @name: its EID for logs, masked unless asked
@@ -35,6 +36,7 @@ typedef struct {
 	char *trust_dir;
 	IfppTrust *trust;
 	char *state_dir;
+	const char *policy;
 	gboolean show_ids;
 	guint8 eid[16];
 	char name[33];
@@ -47,8 +49,8 @@ typedef struct {
 } Chip;
 
 /*
- * Read the CI roots, CRLs and the list of Key Makers again if they have changed; a file that is not used is named in
- * the log, once. As ifpp_trust_reload().
+ * Read the CI roots, CRLs, the list of Key Makers and what is known of the time again if they have changed; a file that
+ * is not used is named in the log, once. As ifpp_trust_reload().
  */
 gboolean chip_read_trust(Chip *chip, GError **error);
 

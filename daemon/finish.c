@@ -16,9 +16,7 @@ typedef struct {
 gboolean finish_read_policy(const char *given, IfppPolicy *policy, GError **error)
 {
 	*policy = (IfppPolicy)IFPP_POLICY_DEFAULT;
-	if (!given && !g_file_test(IFPP_POLICY_FILE, G_FILE_TEST_EXISTS))
-		return TRUE;
-	return ifpp_policy_read(given ? given : IFPP_POLICY_FILE, policy, error);
+	return ifpp_policy_find(given, policy, error);
 }
 
 gboolean finish_wanted(const IfppPolicy *policy)

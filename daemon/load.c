@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <string.h>
 
+#include "clock.h"
 #include "error.h"
 #include "load.h"
 #include "verify.h"
@@ -46,7 +47,10 @@ IfppPackage *load_check(Chip *chip, GBytes *file, AskClaim *claim, GError **erro
 	if (!chip_read_trust(chip, error))
 		return NULL;
 	package = verify_package(file, chip->trust, chip->eid, chip->full, chip->now, &offered, error);
-	if (!package || (!offered && !make_claim(chip, package, claim, error)))
+	if (!package)
+		return NULL;
+	clock_keep(chip->trust, chip->state_dir);
+	if (!offered && !make_claim(chip, package, claim, error))
 		return NULL;
 	return g_steal_pointer(&package);
 }
@@ -55,7 +59,8 @@ IfppAttempt *load_reserve(Chip *chip, IfppPackage *package, GError **error)
 {
 	IfppBpp *bpp = ifpp_package_bpp(package);
 	IfppAttempt *attempt = outbox_begin(chip->outbox, ifpp_package_header(package)->key_id,
-					    ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp), error);
+					    ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
+					    ifpp_trust_floor(chip->trust), error);
 
 	return attempt ? ifpp_attempt_ref(attempt) : NULL;
 }

@@ -460,6 +460,7 @@ int main(int argc, char **argv)
 	if (selftest) {
 		const SelftestOptions how = {
 			.trust_dir = trust ? trust : "/etc/ifpp/ci",
+			.policy = policy,
 			.show_ids = show_ids,
 			.json = as_json,
 		};
@@ -481,6 +482,7 @@ int main(int argc, char **argv)
 	app.linger = linger;
 	app.modem = modem_new(&options, on_gone, &app);
 	app.chip = chip_new(app.modem, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
+	app.chip->policy = policy;
 	code = run(&app);
 	app_clear(&app);
 	return code;

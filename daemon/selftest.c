@@ -9,13 +9,13 @@
 #include <glib-unix.h>
 #include <glib/gstdio.h>
 
+#include "clock.h"
 #include "codec.h"
 #include "eid.h"
 #include "error.h"
-#include "es10.h"
-#include "known.h"
+#include "floor.h"
 #include "modem-port.h"
-#include "selftest.h"
+#include "selftest-tell.h"
 #include "verify.h"
 
 #define STEP_TIME (60 * G_USEC_PER_SEC)
@@ -23,27 +23,6 @@
 #define SLOW_NS (500 * G_GINT64_CONSTANT(1000000))
 #define PROFILE_BYTES 13000	/* TS.48's, as a measure */
 #define PROFILE_SEGMENTS 15
-
-typedef enum { TRUST, PORT, QMI, SLOTS, CHANNELS, ISD_R, BLOCK, CODEC, KEYS, TIMING, N_CHECKS } Check;
-typedef enum { PASSED, WARNED, FAILED, SKIPPED, N_VERDICTS } Verdict;
-
-static const char *const check_names[N_CHECKS] = { "trust", "port",  "qmi",   "slots", "channels",
-						   "isd-r", "block", "codec", "keys",  "timing" };
-static const char *const verdict_names[N_VERDICTS] = { "ok", "warning", "failed", "skipped" };
-
-typedef struct {
-	const ModemOptions *modem;
-	const SelftestOptions *options;
-	GCancellable *cancellable;
-	GAsyncResult *answer;
-	Modem *port;
-	Es10 *es10;
-	guint8 eid[16];
-	guint count[N_VERDICTS];
-	gboolean said[N_CHECKS];
-	IfppTrust *trust;	/* NULL: there is none to be had */
-	GError *error;		/* of the first check that failed */
-} Selftest;
 
 /* --------------------------------------------------------------- waiting */
 
@@ -89,88 +68,6 @@ static GBytes *ask(Selftest *test, const char *what, GBytes *command, GError **e
 	g_bytes_unref(command);
 	res = answer(test);
 	return es10_send_finish(test->es10, res, error);
-}
-
-/* --------------------------------------------------------------- telling */
-
-static void put_json(const char *name, const char *text)
-{
-	printf(",\"%s\":", name);
-	if (!text) {
-		fputs("null", stdout);
-		return;
-	}
-	putchar('"');
-	for (const char *p = text; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			putchar('\\');
-		putchar(g_ascii_iscntrl(*p) ? ' ' : *p);
-	}
-	putchar('"');
-}
-
-/* @value: what was measured, or -1 */
-static void tell(Selftest *test, Check check, Verdict verdict, gint64 value, const char *hint, const char *text)
-{
-	g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-	test->count[verdict]++;
-	test->said[check] = TRUE;
-	if (test->options->json) {
-		fputs("{\"type\":\"selftest\"", stdout);
-		put_json("check", check_names[check]);
-		put_json("result", verdict_names[verdict]);
-		put_json("detail", valid);
-		put_json("hint", hint);
-		if (value >= 0)
-			printf(",\"value\":%" G_GINT64_FORMAT "}\n", value);
-		else
-			fputs(",\"value\":null}\n", stdout);
-	} else {
-		printf("%-8s %-9s %s\n", verdict_names[verdict], check_names[check], valid);
-		if (hint)
-			printf("%-18s %s.\n", "", hint);
-	}
-	fflush(stdout);
-}
-
-static void pass(Selftest *test, Check check, gint64 value, const char *format, ...) G_GNUC_PRINTF(4, 5);
-static void pass(Selftest *test, Check check, gint64 value, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	tell(test, check, PASSED, value, NULL, text);
-}
-
-/* Takes @error. What others found to help stands before @hint. Certificates name the chip: no EID in full unless asked. */
-static void fail_hint(Selftest *test, Check check, GError *error, const char *hint)
-{
-	const char *help = known_help(modem_identity(test->port), error->message);
-	char digits[33], masked[33];
-
-	if (!test->options->show_ids) {
-		g_autoptr(GString) text = g_string_new(error->message);
-
-		ifpp_eid_format(test->eid, digits);
-		ifpp_eid_mask(test->eid, masked);
-		g_string_replace(text, digits, masked, 0);
-		g_free(error->message);
-		error->message = g_string_free(g_steal_pointer(&text), FALSE);
-	}
-	tell(test, check, FAILED, -1, help ? help : hint, error->message);
-	if (test->error)
-		g_error_free(error);
-	else
-		test->error = error;
-}
-
-static void fail(Selftest *test, Check check, GError *error)
-{
-	fail_hint(test, check, error, ifpp_error_hint(error->code));
 }
 
 /* ---------------------------------------------------------------- checks */
@@ -370,6 +267,27 @@ static void check_codec(Selftest *test)
 		fail(test, KEYS, error);
 }
 
+/* Does this machine know the time? */
+static void check_time(Selftest *test)
+{
+	GError *error = NULL;
+	g_autofree char *text = NULL, *says = NULL;
+	gint64 now = 0;
+
+	clock_apply(test->trust, test->modem->state_dir, test->options->policy);
+	if (!ifpp_trust_now(test->trust, &now, &error)) {
+		fail(test, TIME, error);
+		return;
+	}
+	text = ifpp_floor_text(now);
+	if (!ifpp_trust_floor(test->trust)) {
+		pass(test, TIME, now, "%s, and nothing here is of later", text);
+		return;
+	}
+	says = g_strdup_printf("the clock is wrong; as Clock=floor says dates are held against %s", text);
+	tell(test, TIME, WARNED, now, "What has expired since is not noticed: set the clock, or bring the newest CRLs", says);
+}
+
 static void check_trust(Selftest *test)
 {
 	GError *error = NULL;
@@ -380,6 +298,7 @@ static void check_trust(Selftest *test)
 		fail(test, TRUST, error);
 		return;
 	}
+	check_time(test);
 	text = ifpp_trust_summary(test->trust);
 	if (ifpp_trust_problems(test->trust)->len)
 		tell(test, TRUST, WARNED, ifpp_trust_problems(test->trust)->len,
@@ -475,17 +394,7 @@ int selftest_run(const ModemOptions *modem, const SelftestOptions *options)
 	res = answer(&test);
 	modem_close_finish(res);
 
-	if (options->json) {
-		fputs("{\"type\":\"selftest-end\"", stdout);
-		put_json("device", modem->device);
-		for (guint i = 0; i < N_VERDICTS; i++)
-			printf(",\"%s\":%u", verdict_names[i], test.count[i]);
-		puts("}");
-	} else if (!test.error) {
-		printf("This modem can be provisioned%s.\n",
-		       test.count[WARNED] ? ", with the warnings above" : "");
-	}
-	fflush(stdout);
+	tell_end(&test);
 	if (test.error)
 		code = ifpp_error_exit("ifppd: selftest", test.error);
 	es10_free(test.es10);

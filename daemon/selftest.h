@@ -7,13 +7,14 @@
 
 typedef struct {
 	const char *trust_dir;
+	const char *policy;	/* of the station, see ifpp_policy_find() */
 	gboolean show_ids;	/* EIDs in full */
 	gboolean json;		/* one object per line */
 } SelftestOptions;
 
 /**
  * selftest_run() - print one line for each check on standard output
- * @modem: which one; its state_dir is not used
+ * @modem: which one; of its state_dir only what is known of the time is used
  * @options: how to look and to speak
  *
  * A check that fails says why and what to do; those that need it are skipped. The modem is left

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "ask.h"
+#include "clock.h"
 #include "error.h"
 #include "job.h"
 #include "start.h"
@@ -39,6 +40,7 @@ static void on_start_asked(GObject *source, GAsyncResult *res, gpointer user)
 		ifppd_task_fail(task, error);
 		return;
 	}
+	clock_keep(chip->trust, chip->state_dir);
 	if (chip->now->state != CHIP_LOCKED || chip->proven) {
 		ifppd_task_done(task);
 		return;

@@ -85,6 +85,7 @@ int verify_errno(const GError *error)
 	case IFPP_ERROR_KEY_MAKER:
 	case IFPP_ERROR_EXPIRED:
 	case IFPP_ERROR_NOT_YET_VALID:
+	case IFPP_ERROR_TIME_UNKNOWN:
 	case IFPP_ERROR_REVOKED:
 	case IFPP_ERROR_ROLE:
 	case IFPP_ERROR_KEY_USAGE:

@@ -91,8 +91,9 @@ static void test_selftest(void)
 	station_modem_start(station);
 	good = selftest(station, TRUE);
 	g_assert_cmpint(good->exit, ==, 0);
-	g_assert_cmpint(good->passed, ==, 10);
+	g_assert_cmpint(good->passed, ==, 11);
 	assert_verdict(good, "trust", "ok");
+	assert_verdict(good, "time", "ok");
 	g_assert_cmpint(good->failed, ==, 0);
 	assert_verdict(good, "port", "ok");
 	assert_verdict(good, "qmi", "ok");
@@ -316,7 +317,7 @@ static void test_selftest_no_modem(void)
 	g_autoptr(Verdicts) verdicts = selftest(station, TRUE);
 
 	g_assert_cmpint(verdicts->exit, ==, IFPP_EXIT_NO_DEVICE);
-	g_assert_cmpint(verdicts->passed, ==, 1);	/* the roots */
+	g_assert_cmpint(verdicts->passed, ==, 2);	/* the roots */
 	assert_verdict(verdicts, "port", "failed");
 	assert_verdict(verdicts, "timing", "skipped");
 	station_free(station);

@@ -334,9 +334,11 @@ void test_pki_free(TestPki *pki)
 static void put_time(GByteArray *out, gint64 when)
 {
 	g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(when + test_shift);
-	g_autofree char *text = g_date_time_format(date, "%y%m%d%H%M%SZ");
+	/* RFC 5280 5.1.2.4: UTCTime through 2049, GeneralizedTime from 2050 */
+	gboolean late = g_date_time_get_year(date) >= 2050;
+	g_autofree char *text = g_date_time_format(date, late ? "%Y%m%d%H%M%SZ" : "%y%m%d%H%M%SZ");
 
-	ifpp_tlv_put(out, 0x17, text, strlen(text));
+	ifpp_tlv_put(out, late ? 0x18 : 0x17, text, strlen(text));
 }
 
 /* One Extension at the end of @out; @value is what stands in the OCTET STRING. */

@@ -7,6 +7,7 @@
 
 #include <eid.h>
 #include <file.h>
+#include <floor.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,6 +87,11 @@ void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 	ifpp_json_int(b, "modem_ns", r->modem_ns);
 	ifpp_json_string(b, "time", r->time);
 	ifpp_json_unit(b, &r->unit);
+	if (r->floor) {
+		g_autofree char *floor = ifpp_floor_text(r->floor);
+
+		ifpp_json_string(b, "clock_floor", floor);
+	}
 	json_builder_end_object(b);
 }
 

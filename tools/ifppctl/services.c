@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "services.h"
 
+#include <error.h>
 #include <glib/gstdio.h>
 #include <string.h>
 
@@ -165,6 +166,7 @@ char *ctl_service_line(CtlOutput *out, const CtlService *service)
 	char *line = g_strdup_printf("%s%s%s failed%s: %s %s", service->node, *service->node ? ": " : "", program_of(service),
 				     service->tries > 1 ? " again and again" : "",
 				     *service->message ? service->message : "it did not say why.",
+				     service->exit == IFPP_EXIT_TIME ? "It waits until this machine's clock is set." :
 				     service->waiting ? "It is tried again after a pause; ifppctl retry does it now." :
 				     "It waits for a person, or for a change of what it reads.");
 
@@ -183,7 +185,8 @@ char *ctl_service_json(const CtlService *service)
 
 	ifpp_json_string(b, "unit", service->unit);
 	ifpp_json_string(b, "device", *service->node ? service->node : NULL);
-	ifpp_json_string(b, "state", service->waiting ? "waiting" : "failed");
+	ifpp_json_string(b, "state", service->exit == IFPP_EXIT_TIME ? "waiting-for-clock" :
+			 service->waiting ? "waiting" : "failed");
 	ifpp_json_int(b, "exit", service->exit);
 	ifpp_json_int(b, "tries", service->tries);
 	ifpp_json_string(b, "message", service->message);

@@ -86,6 +86,8 @@ char *ifpp_attempt_text(const IfppAttempt *a)
 	ifpp_eid_format(a->eid, eid);
 	g_string_append_printf(text, "Version=%d\nEID=%s\nKeyId=%s\nTransactionId=%s\nProfileClass=%d\nTime=%s\n", VERSION,
 			       eid, key, transaction, a->profile_class, a->time);
+	if (a->floor)
+		g_string_append_printf(text, "ClockFloor=%" G_GINT64_FORMAT "\n", a->floor);
 	if (a->stored)
 		write_result(a, text);
 	else
@@ -256,6 +258,7 @@ IfppAttempt *ifpp_attempt_parse(GBytes *text, const guint8 eid[16], const char *
 	a->time = g_key_file_get_string(kf, group, "Time", NULL);
 	if (g_key_file_has_key(kf, group, "ProfileClass", NULL))
 		a->profile_class = g_key_file_get_integer(kf, group, "ProfileClass", NULL);
+	a->floor = MAX(g_key_file_get_int64(kf, group, "ClockFloor", NULL), 0);
 	if (!a->time || !is_word(a->time)) {
 		wrong(error, "has no time");
 		return NULL;

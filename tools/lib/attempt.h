@@ -43,6 +43,7 @@ typedef enum {
  * @pir: the signed result, or NULL when the chip has none
  * @unit: that the chip is in, as it was when it was begun
  * @time: when it was stored or begun, ISO 8601
+ * @floor: the machine had no clock: dates were held against this, seconds since 1970; 0: against its clock
  * @file: name of its file, without directory
  * @version: of that file
  */
@@ -65,6 +66,7 @@ typedef struct {
 	GBytes *pir;
 	IfppUnit unit;
 	char *time;
+	gint64 floor;
 	char *file;
 	guint version;
 } IfppAttempt;

@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "file.h"
+#include "floor.h"
 
 #define PARTS_MAX 64
-/* A CRL of the future tells of a clock that is slow. A little is no catastrophe: it counts as issued now. */
-#define CLOCK_SLACK (24 * 3600)
 
 static const guint8 oid_aki[] = { 0x55, 0x1D, 0x23 };
 static const guint8 oid_crl_number[] = { 0x55, 0x1D, 0x14 };
@@ -314,6 +313,12 @@ static gint64 issued(Crl *crl)
 	return gnutls_x509_crl_get_this_update(crl->crl);
 }
 
+gint64 crl_proves(Crl *crl, const char **what)
+{
+	*what = crl->where ?: "a CRL";
+	return crl->proven_by && !crl->broken ? MAX(issued(crl), 0) : 0;
+}
+
 static gboolean of_and_covers(Crl *crl, Cert *cert, gboolean ca, Cert *issuer)
 {
 	return !crl->broken && crl_is_of(crl, issuer) && covers(crl, cert, ca);
@@ -335,7 +340,7 @@ static gboolean check_current(Crl *crl, Cert *issuer, gint64 now, GError **error
 {
 	if (now < 0)
 		return TRUE;
-	if (issued(crl) >= now + CLOCK_SLACK)
+	if (issued(crl) >= now + IFPP_FLOOR_SLACK)
 		return cert_fail(error, IFPP_ERROR_CRL,
 				 "%s: CRL of %s: is of the future, or the clock of this machine is slow", crl->where,
 				 issuer->name);

@@ -29,6 +29,8 @@ gboolean crl_is_of(Crl *crl, Cert *issuer);
 /* The key of this root signed it, and may: remembered. IFPP_ERROR_CRL */
 gboolean crl_prove(Crl *crl, Cert *root, GError **error);
 void crl_forget(Crl *crl, Cert *root);
+/* When it was issued, if a root has signed it, else 0: it is later than that. @what: its name, for messages */
+gint64 crl_proves(Crl *crl, const char **what);
 
 /**
  * crl_check() - is a certificate revoked, as far as these CRLs know

@@ -105,6 +105,9 @@ static const struct {
 	  "findmnt and journalctl -k, then run this again" },
 	{ IFPP_ERROR_UNSUPPORTED, IFPP_EXIT_NO_DEVICE, "unsupported",
 	  "Put the modem into another mode, or give it other firmware: see 'Will it work with my modem' in the manual" },
+	{ IFPP_ERROR_TIME_UNKNOWN, IFPP_EXIT_TIME, "time-unknown",
+	  "Nothing is lost: what waits goes on by itself when the clock is set (date -s, NTP). For a machine without a clock say "
+	  "Clock=floor in its policy" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

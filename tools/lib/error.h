@@ -70,6 +70,7 @@ typedef enum {
 	IFPP_ERROR_POLICY,		/* a policy file that makes no sense */
 	IFPP_ERROR_CONFINED,		/* EPERM: not a matter of rights, but of a container, device cgroup or security module */
 	IFPP_ERROR_UNSUPPORTED,		/* a port or modem that offers no way to its eUICC */
+	IFPP_ERROR_TIME_UNKNOWN,	/* the clock is behind what is proven to be past */
 } IfppError;
 
 /**
@@ -103,6 +104,7 @@ typedef enum {
 	IFPP_EXIT_CHIP = 8,		/* chip or modem failed */
 	IFPP_EXIT_IO = 9,		/* disk full, failing or read-only */
 	IFPP_EXIT_TOKEN = 10,		/* token missing or PIN wrong */
+	IFPP_EXIT_TIME = 11,		/* this machine does not know the time yet */
 	IFPP_EXIT_BUSY = 75,		/* try again */
 } IfppExit;
 

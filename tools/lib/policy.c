@@ -80,6 +80,10 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 			return wrong(error, path, what);
 		}
 		*(g_str_equal(key, "SwitchSlot") ? &policy->switch_slot : &policy->switch_back) = n;
+	} else if (g_str_equal(key, "Clock")) {
+		if (!g_str_equal(value, "wait") && !g_str_equal(value, "floor"))
+			return wrong(error, path, "Clock is neither wait nor floor");
+		policy->clock_floor = g_str_equal(value, "floor");
 	} else if (g_str_equal(key, "AllowTestProfiles")) {
 		if (!g_str_equal(value, "true") && !g_str_equal(value, "false"))
 			return wrong(error, path, "AllowTestProfiles is neither true nor false");
@@ -118,4 +122,11 @@ gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 	    !g_strv_contains((const char *const *)policy->profiles, policy->enable))
 		return wrong(error, path, "Enable names a profile that is not in Profiles");
 	return TRUE;
+}
+
+gboolean ifpp_policy_find(const char *given, IfppPolicy *policy, GError **error)
+{
+	if (!given && !g_file_test(IFPP_POLICY_FILE, G_FILE_TEST_EXISTS))
+		return TRUE;
+	return ifpp_policy_read(given ? given : IFPP_POLICY_FILE, policy, error);
 }

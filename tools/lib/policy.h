@@ -21,6 +21,7 @@ typedef struct {
 	char **profiles;	/* names of the profiles it shall have; NULL: every package's */
 	guint switch_slot;	/* physical slot of the modem that may be made the active one; 0: none */
 	guint switch_back;	/* the one that is to be active when all is done; 0: stays */
+	gboolean clock_floor;	/* no clock: go on with what is proven of the time */
 	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } IfppPolicy;
 
@@ -38,5 +39,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IfppPolicy, ifpp_policy_clear)
  * A word that is not known is an error: a lock is for life, a slip of the pen must not decide it.
  */
 gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error);
+/* The same of the station's: @given, or if that is NULL IFPP_POLICY_FILE, which need not be there. */
+gboolean ifpp_policy_find(const char *given, IfppPolicy *policy, GError **error);
 
 #endif

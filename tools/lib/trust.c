@@ -12,6 +12,7 @@
 
 #include "crl.h"
 #include "file.h"
+#include "floor.h"
 #include "keymakers.h"
 
 #define OTHERS_MAX 8
@@ -33,6 +34,10 @@ struct _IfppTrust {
 	gboolean require_crl;		/* an issuer without a CRL is not believed */
 	gboolean fixed_time;
 	gint64 time;
+	gint64 floor;			/* proven otherwise than by the CRLs; 0: nothing is */
+	const char *floor_what;		/* by what */
+	gboolean floor_go_on;
+	gint64 seen;			/* the latest date that was believed */
 };
 
 /* ------------------------------------------------------------ the trust store */
@@ -63,6 +68,65 @@ void ifpp_trust_set_time(IfppTrust *trust, gint64 unix_time)
 {
 	trust->fixed_time = TRUE;
 	trust->time = unix_time;
+}
+
+void ifpp_trust_set_floor(IfppTrust *trust, gint64 floor, const char *what, gboolean go_on)
+{
+	if (floor > trust->floor) {
+		trust->floor = floor;
+		trust->floor_what = what;
+	}
+	trust->floor_go_on = go_on;
+}
+
+static gint64 clock_of(IfppTrust *trust)
+{
+	return trust->fixed_time ? trust->time : g_get_real_time() / G_USEC_PER_SEC;
+}
+
+/* A CRL cannot be issued tomorrow: it proves its date. A certificate does not, it can be made to begin next year. */
+static gint64 floor_of(IfppTrust *trust, const char **what)
+{
+	gint64 floor = trust->floor;
+
+	*what = trust->floor_what;
+	for (guint i = 0; i < trust->crls->len; i++) {
+		const char *name;
+		gint64 proven = crl_proves(trust->crls->pdata[i], &name);
+
+		if (proven > floor) {
+			floor = proven;
+			*what = name;
+		}
+	}
+	return floor;
+}
+
+gint64 ifpp_trust_floor(IfppTrust *trust)
+{
+	const char *what;
+	gint64 floor = floor_of(trust, &what);
+
+	return trust->floor_go_on && !ifpp_floor_check(clock_of(trust), floor, what, NULL) ? floor : 0;
+}
+
+gboolean ifpp_trust_now(IfppTrust *trust, gint64 *now, GError **error)
+{
+	gint64 clock = clock_of(trust), floor;
+	const char *what;
+
+	*now = clock;
+	/* a chip */
+	if (clock < 0)
+		return TRUE;
+	floor = floor_of(trust, &what);
+	*now = MAX(clock, floor);
+	return trust->floor_go_on || ifpp_floor_check(clock, floor, what, error);
+}
+
+gint64 ifpp_trust_seen(IfppTrust *trust)
+{
+	return trust->seen;
 }
 
 gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
@@ -372,6 +436,7 @@ gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error)
 	}
 	new = ifpp_trust_new();
 	memcpy(new->digest, digest, sizeof(digest));
+	ifpp_trust_set_floor(new, ifpp_floor_built(), "this program", FALSE);
 	if (!load_files(new, files, dir, error))
 		return FALSE;
 	*trust = g_steal_pointer(&new);
@@ -436,10 +501,23 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gint64 n
 	return NULL;
 }
 
-gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, GError **error)
+/* What was believed, believed to be of its date: the machine's clock was right, or there is none. */
+static void note_seen(IfppTrust *trust, GPtrArray *chain, gint64 now)
 {
-	g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
-	gint64 now = trust->fixed_time ? trust->time : g_get_real_time() / G_USEC_PER_SEC;
+	const char *what;
+
+	for (guint i = 0; i < chain->len; i++) {
+		Cert *cert = chain->pdata[i];
+
+		trust->seen = MAX(trust->seen, gnutls_x509_crt_get_activation_time(cert->crt));
+	}
+	trust->seen = MIN(MAX(trust->seen, floor_of(trust, &what)), now);
+}
+
+/* Is the path good @now? */
+static gboolean verify_at(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, gint64 now, GPtrArray *chain,
+			  GError **error)
+{
 	gboolean is_root = FALSE;
 	Cert *cert;
 
@@ -474,6 +552,26 @@ gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole ro
 	}
 	return cert_check_leaf(leaf, error) && cert_check_names(chain, error) &&
 	       (role != IFPP_ROLE_DP_PB || check_key_maker(trust, leaf, error));
+}
+
+gboolean trust_verify(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRole role, GError **error)
+{
+	g_autoptr(GPtrArray) chain = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
+	g_autoptr(GError) unknown = NULL, why = NULL;
+	gint64 now;
+	gboolean known = ifpp_trust_now(trust, &now, &unknown);
+
+	/* What is wrong whatever the time is, or was over long ago, is told as that. */
+	if (verify_at(trust, leaf, pool, role, now, chain, &why)) {
+		if (known && now >= 0)
+			note_seen(trust, chain, now);
+	} else if (known || why->code != IFPP_ERROR_NOT_YET_VALID) {
+		g_propagate_error(error, g_steal_pointer(&why));
+		return FALSE;
+	}
+	if (!known)
+		g_propagate_error(error, g_steal_pointer(&unknown));
+	return known;
 }
 
 Cert *trust_cert(IfppTrust *trust, IfppSpan der, GError **error)

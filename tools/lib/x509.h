@@ -52,6 +52,23 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error);
 gboolean ifpp_trust_add_crl(IfppTrust *trust, IfppSpan der, GError **error);
 /* Verify at this time instead of now; -1: do not check dates, as a chip without a clock. */
 void ifpp_trust_set_time(IfppTrust *trust, gint64 unix_time);
+
+/**
+ * ifpp_trust_set_floor() - what is proven of the time besides
+ * @trust: a store; one that was read from a directory knows when this program was built, and its CI's CRLs prove their dates
+ * @floor: it is not earlier than this, seconds since 1970; an earlier one than known changes nothing
+ * @what: that proves it, for messages; not copied
+ * @go_on: when the clock is behind all that, take the floor for now
+ *
+ * Without @go_on a path that would be good at the floor is refused with IFPP_ERROR_TIME_UNKNOWN then.
+ */
+void ifpp_trust_set_floor(IfppTrust *trust, gint64 floor, const char *what, gboolean go_on);
+/* The floor that is taken for now, for want of a clock; 0: the clock is right as far as can be told, or nothing goes on. */
+gint64 ifpp_trust_floor(IfppTrust *trust);
+/* IFPP_ERROR_TIME_UNKNOWN, or @now: what dates are held against. */
+gboolean ifpp_trust_now(IfppTrust *trust, gint64 *now, GError **error);
+/* The latest date in certificates and CRLs that were believed, which is not later than now: for the next start. */
+gint64 ifpp_trust_seen(IfppTrust *trust);
 void ifpp_trust_free(IfppTrust *trust);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppTrust, ifpp_trust_free)
 
@@ -62,7 +79,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppTrust, ifpp_trust_free)
  * @others: sub-CAs as GBytes of DER in any order, or NULL; none may be left over
  * @role: what the leaf must be, in v2 or v3; a leaf of role EUICC wants an issuer of role EUM or EUM sub-CA,
  *	and name constraints or permitted EIN prefixes above it that cover its EID
- * @error: IFPP_ERROR_CHAIN, CERTIFICATE, EXPIRED, NOT_YET_VALID, REVOKED, CRL, ROLE, KEY_USAGE, CONSTRAINT
+ * @error: IFPP_ERROR_CHAIN, CERTIFICATE, EXPIRED, NOT_YET_VALID, TIME_UNKNOWN, REVOKED, CRL, ROLE, KEY_USAGE, CONSTRAINT
  *
  * Each link is found by AKI = SKI and proven by ECDSA-SHA256 over the TBS bytes as received.
  */
