@@ -233,7 +233,7 @@ static gboolean take_result(Ask *ask, GBytes *bytes, GError **error)
 	/* Another result with the same numbers would not be the one that is on disk. */
 	if (known && !g_bytes_equal(attempt->pir, bytes))
 		chip_set_aside(chip, bytes, "with the numbers of another one that is stored");
-	else
+	else if (!attempt->deferred)
 		g_array_append_val(ask->remove, pir->seq);
 	return TRUE;
 }

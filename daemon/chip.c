@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "eid.h"
 #include "error.h"
+#include "policy.h"
 
 gboolean chip_read_trust(Chip *chip, GError **error)
 {
@@ -204,12 +205,21 @@ void chip_set_aside(Chip *chip, GBytes *bytes, const char *why)
 		g_warning("%s: a result in the chip: %s; it cannot be copied: %s", chip->name, why, error->message);
 }
 
+/* A policy that makes no sense decides nothing. */
+static gboolean results_stay(Chip *chip)
+{
+	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT;
+
+	return ifpp_policy_find(chip->policy, &policy, NULL) && policy.report_field;
+}
+
 gboolean chip_keep_pir(Chip *chip, IfppAttempt *attempt, GBytes *bytes, IfppPir *pir, GError **error)
 {
 	attempt->status = pir->success ? 0 : -EREMOTEIO;
 	attempt->reason = pir->success ? 0 : pir->reason;
 	attempt->spent = pir->success ? IFPP_SPENT_YES : IFPP_SPENT_UNKNOWN;
 	attempt->seq = pir->seq;
+	attempt->deferred = results_stay(chip);
 	g_clear_pointer(&attempt->pir, g_bytes_unref);
 	attempt->pir = g_bytes_ref(bytes);
 	if (!outbox_store(chip->outbox, attempt, error)) {

@@ -83,6 +83,8 @@ void chip_send(Chip *chip, GTask *task, const char *what, GBytes *command, gint6
  * @bytes: of the result
  * @pir: the same, parsed
  * @error: of outbox_store(); the result must stay in the chip then
+ *
+ * With Report=field in the policy it stays in the chip anyway, and the attempt is marked so.
  */
 gboolean chip_keep_pir(Chip *chip, IfppAttempt *attempt, GBytes *bytes, IfppPir *pir, GError **error);
 /* Keep a copy of what is not ours, or cannot be read or proven. Told once; it stops nothing, and stays in the chip. */

@@ -277,8 +277,10 @@ static gboolean job_answer(Job *job, GBytes *response, GError **error)
 		return chip->codec->parse_prepare(response, error);
 	case JOB_SEGMENT:
 		if (g_bytes_get_size(response)) {
-			job->step = JOB_REMOVE;
-			return job_pir(job, response, error);
+			if (!job_pir(job, response, error))
+				return FALSE;
+			job->step = job->attempt->deferred ? JOB_INFO : JOB_REMOVE;
+			return TRUE;
 		}
 		if (++job->segment < ifpp_bpp_n_segments(ifpp_package_bpp(job->package)))
 			return TRUE;

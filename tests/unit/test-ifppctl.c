@@ -896,7 +896,8 @@ static void test_policy(void)
 {
 	static const char *const bad[] = {
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
-		"[Target]\nPackages=two\n", "[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
+		"[Target]\nPackages=two\n", "[Target]\nClock=right\n", "[Target]\nReport=never\n",
+		"[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
 		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nSwitchSlot=0\n", "[Target]\nSwitchBack=1\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
 	};

@@ -92,6 +92,10 @@ void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 
 		ifpp_json_string(b, "clock_floor", floor);
 	}
+	if (r->deferred) {
+		json_builder_set_member_name(b, "left_in_chip");
+		json_builder_add_boolean_value(b, TRUE);
+	}
 	json_builder_end_object(b);
 }
 

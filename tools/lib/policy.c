@@ -84,6 +84,10 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 		if (!g_str_equal(value, "wait") && !g_str_equal(value, "floor"))
 			return wrong(error, path, "Clock is neither wait nor floor");
 		policy->clock_floor = g_str_equal(value, "floor");
+	} else if (g_str_equal(key, "Report")) {
+		if (!g_str_equal(value, "factory") && !g_str_equal(value, "field"))
+			return wrong(error, path, "Report is neither factory nor field");
+		policy->report_field = g_str_equal(value, "field");
 	} else if (g_str_equal(key, "AllowTestProfiles")) {
 		if (!g_str_equal(value, "true") && !g_str_equal(value, "false"))
 			return wrong(error, path, "AllowTestProfiles is neither true nor false");

@@ -22,6 +22,7 @@ typedef struct {
 	guint switch_slot;	/* physical slot of the modem that may be made the active one; 0: none */
 	guint switch_back;	/* the one that is to be active when all is done; 0: stays */
 	gboolean clock_floor;	/* no clock: go on with what is proven of the time */
+	gboolean report_field;	/* signed results stay in the chip, for its first power-up in the field */
 	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } IfppPolicy;
 
