@@ -3,7 +3,7 @@
 # the rest is fetched through apt into a Debian root of its own, once (see tests/env).
 
 enter := tests/env/enter
-parts := style unit kunit kselftest mutants ctl depot web model fuzz faults arch series packages vm
+parts := style unit kunit kselftest mutants ctl depot web model fuzz faults arch series packages cross vm
 
 all:		## build everything and stage it in build/stage
 	@tests/env/buildroot
@@ -67,6 +67,12 @@ docs:		## the manual, in build/docs
 screens:	# the pictures of the dashboard in Documentation/images, made again
 	@tests/check web
 	@cp build/screens/good-1280.png build/screens/bad-1280.png build/screens/good-400.png build/screens/bad-400-dark.png Documentation/images/
+
+picture:	## make demo, recorded: Documentation/demo.svg
+	@mkdir -p build
+	@script -qec tests/vm/demo --log-out build/demo.log --log-timing build/demo.timing
+	@$(enter) Documentation/terminal build/demo.log build/demo.timing >build/demo.svg
+	@mv build/demo.svg Documentation/demo.svg
 
 ynl:		## generate the netlink code from Documentation/netlink/specs
 	@tests/env/buildroot

@@ -107,7 +107,7 @@ int posix_fallocate(int fd, off_t offset, off_t len)
 {
 	if (!fallocate_works)
 		return EOPNOTSUPP;
-	return disk_fails() ? (disk.crash ? 0 : disk.err) : syscall(SYS_fallocate, fd, 0, offset, len) ? errno : 0;
+	return disk_fails() ? (disk.crash ? 0 : disk.err) : fallocate(fd, 0, offset, len) ? errno : 0;
 }
 
 static const guint8 key_a[32] = { 'a' }, key_b[32] = { 'b' };
