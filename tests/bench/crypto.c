@@ -242,9 +242,9 @@ static void open_world(World *w)
 	check(error);
 	w->upp = ifpp_file_read("0.upp", 65536, &error);
 	check(error);
-	dir = g_dir_open("data", 0, &error);
+	dir = g_dir_open("data/0", 0, &error);
 	check(error);
-	path = g_build_filename("data", g_dir_read_name(dir), NULL);
+	path = g_build_filename("data/0", g_dir_read_name(dir), NULL);
 	w->euicc = ifpp_file_read(path, 65536, &error);
 	check(error);
 	prove_chip(w);
@@ -339,10 +339,11 @@ typedef struct {
 /* ifpp-smdpf seal as a whole: prove every chip, seal, ledger, two durable copies of each package. */
 static Cost whole_command(Home *home, gnutls_privkey_t own, const char *order, int jobs)
 {
-	/* A chip has a test profile once. */
+	/* Two orders for each lot of chips: they have two keys. A chip has a test profile once. */
 	static int number;
-	g_autofree char *out = g_strdup_printf("out-%s", order), *upp = g_strdup_printf("%d.upp", number++);
-	char *data[] = { (char *)"data", NULL }, *upps[] = { upp, NULL };
+	g_autofree char *out = g_strdup_printf("out-%s", order), *upp = g_strdup_printf("%d.upp", number % 2);
+	g_autofree char *lot = g_strdup_printf("data/%d", number++ / 2);
+	char *data[] = { lot, NULL }, *upps[] = { upp, NULL };
 	BindOptions options = { .euicc = data, .upp = upps, .count = 1, .spn = "IFPP", .class = PROFILE_TEST, .out = out, .order = order,
 				.jobs = jobs, .open = open_key, .open_user = own };
 	GError *error = NULL;
