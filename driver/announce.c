@@ -34,14 +34,25 @@ void ifpp_announce_speaker(struct device *dev)
 	ifpp_speaker = dev;
 }
 
-/* The wire form of type uint, for kernels older than nla_put_uint(). */
+/* The wire form of type uint, for kernels older than nla_put_uint(); that of a u32 is the same. */
 static int ifpp_put_uint(struct sk_buff *skb, int attr, u64 val)
 {
 	u32 small = val;
+	bool fits = small == val;
 
-	if (small == val)
-		return nla_put(skb, attr, sizeof(small), &small);
-	return nla_put(skb, attr, sizeof(val), &val);
+	return nla_put(skb, attr, fits ? sizeof(small) : sizeof(val), fits ? (void *)&small : &val);
+}
+
+/* Attributes from @attr on, in their order, and the message's end; @err: of what was before. */
+static int ifpp_fill(struct sk_buff *skb, void *hdr, int err, int attr, const u64 *val, int n)
+{
+	for (; !err && n; n--)
+		err = ifpp_put_uint(skb, attr++, *val++);
+	if (err)
+		genlmsg_cancel(skb, hdr);
+	else
+		genlmsg_end(skb, hdr);
+	return err;
 }
 
 /**
@@ -57,24 +68,14 @@ int ifpp_fill_dev(struct sk_buff *skb, void *hdr, struct ifpp_dev *dev)
 	const struct ifpp_chip *chip = dev->chip;
 	const struct ifpp_record *rec = &chip->rec;
 
+	const u64 val[] = {
+		dev->index, rec->state, rec->unspent, rec->unknown, rec->spent, rec->online,
+		chip->loads, chip->installed, chip->failed, chip->refused,
+	};
+
 	lockdep_assert_held(&chip->lock);
-	if (!hdr)
-		return -EMSGSIZE;
-	if (nla_put_u32(skb, IFPP_A_DEV_INDEX, dev->index) ||
-	    nla_put_u32(skb, IFPP_A_DEV_STATE, rec->state) ||
-	    nla_put_u32(skb, IFPP_A_DEV_KEYS_UNSPENT, rec->unspent) ||
-	    nla_put_u32(skb, IFPP_A_DEV_KEYS_UNKNOWN, rec->unknown) ||
-	    nla_put_u32(skb, IFPP_A_DEV_KEYS_SPENT, rec->spent) ||
-	    nla_put_u32(skb, IFPP_A_DEV_ONLINE, rec->online) ||
-	    ifpp_put_uint(skb, IFPP_A_DEV_LOADS, chip->loads) ||
-	    ifpp_put_uint(skb, IFPP_A_DEV_INSTALLED, chip->installed) ||
-	    ifpp_put_uint(skb, IFPP_A_DEV_FAILED, chip->failed) ||
-	    ifpp_put_uint(skb, IFPP_A_DEV_REFUSED, chip->refused)) {
-		genlmsg_cancel(skb, hdr);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(skb, hdr);
-	return 0;
+	static_assert(ARRAY_SIZE(val) == IFPP_A_DEV_MAX);
+	return ifpp_fill(skb, hdr, hdr ? 0 : -EMSGSIZE, IFPP_A_DEV_INDEX, val, ARRAY_SIZE(val));
 }
 
 /**
@@ -86,18 +87,16 @@ int ifpp_fill_dev(struct sk_buff *skb, void *hdr, struct ifpp_dev *dev)
  */
 int ifpp_fill_host(struct sk_buff *skb, void *hdr)
 {
-	if (!hdr)
-		return -EMSGSIZE;
-	if (nla_put_u16(skb, IFPP_A_HOST_VERSION, IFPP_ABI_VERSION) ||
-	    nla_put_u32(skb, IFPP_A_HOST_STATE, ifpp_host_state()) ||
-	    nla_put_u32(skb, IFPP_A_HOST_ANCHOR, ifpp_host_anchor()) ||
-	    nla_put_u32(skb, IFPP_A_HOST_CHIPS, atomic_read(&ifpp_chips_known)) ||
-	    nla_put_u32(skb, IFPP_A_HOST_CHIPS_LOCKED, atomic_read(&ifpp_chips_locked))) {
-		genlmsg_cancel(skb, hdr);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(skb, hdr);
-	return 0;
+	const u64 val[] = {
+		ifpp_host_state(), ifpp_host_anchor(),
+		atomic_read(&ifpp_chips_known), atomic_read(&ifpp_chips_locked),
+	};
+	int err = -EMSGSIZE;
+
+	static_assert(IFPP_A_HOST_STATE + ARRAY_SIZE(val) - 1 == IFPP_A_HOST_MAX);
+	if (hdr)
+		err = nla_put_u16(skb, IFPP_A_HOST_VERSION, IFPP_ABI_VERSION);
+	return ifpp_fill(skb, hdr, err, IFPP_A_HOST_STATE, val, ARRAY_SIZE(val));
 }
 
 /* A message for the listeners, NULL if there are none; *@hdr is NULL if it has no room for one. */
@@ -152,7 +151,7 @@ void ifpp_announce_host(void)
 		ifpp_event_send(msg, ifpp_fill_host(msg, hdr));
 	if (!ifpp_speaker)
 		return;
-	snprintf(state, sizeof(state), "IFPP_HOST_STATE=%s", ifpp_state_name(ifpp_host_state()));
+	snprintf(state, sizeof(state), "IFPP_HOST_STATE=%s", ifpp_state_names[ifpp_host_state()]);
 	kobject_uevent_env(&ifpp_speaker->kobj, KOBJ_CHANGE, env);
 }
 
@@ -163,52 +162,41 @@ void ifpp_announce_host(void)
  */
 void ifpp_announce_load(struct ifpp_dev *dev, const struct ifpp_result *result)
 {
+	const u64 val[] = {
+		(u32)result->status, result->reason, result->keys_left, result->total_ns,
+		result->queue_ns, result->verify_ns, result->chip_ns,
+	};
 	void *hdr;
 	struct sk_buff *msg = ifpp_event_new(IFPP_CMD_LOAD_DONE_NTF, &hdr);
-	int err = 0;
+	int err = -EMSGSIZE;
 
+	static_assert(IFPP_A_LOAD_STATUS + ARRAY_SIZE(val) - 1 == IFPP_A_LOAD_MAX);
 	if (!msg)
 		return;
-	if (!hdr ||
-	    nla_put_u32(msg, IFPP_A_LOAD_INDEX, dev->index) ||
-	    nla_put(msg, IFPP_A_LOAD_KEY_ID, IFPP_KEY_ID_LEN, result->key_id) ||
-	    nla_put_s32(msg, IFPP_A_LOAD_STATUS, result->status) ||
-	    nla_put_u32(msg, IFPP_A_LOAD_REASON, result->reason) ||
-	    nla_put_u32(msg, IFPP_A_LOAD_KEYS_LEFT, result->keys_left) ||
-	    ifpp_put_uint(msg, IFPP_A_LOAD_DURATION, result->total_ns) ||
-	    ifpp_put_uint(msg, IFPP_A_LOAD_QUEUE, result->queue_ns) ||
-	    ifpp_put_uint(msg, IFPP_A_LOAD_VERIFY, result->verify_ns) ||
-	    ifpp_put_uint(msg, IFPP_A_LOAD_CHIP, result->chip_ns))
-		err = -EMSGSIZE;
-	else
-		genlmsg_end(msg, hdr);
-	ifpp_event_send(msg, err);
+	if (hdr)
+		err = ifpp_put_uint(msg, IFPP_A_LOAD_INDEX, dev->index) ?:
+		      nla_put(msg, IFPP_A_LOAD_KEY_ID, IFPP_KEY_ID_LEN, result->key_id);
+	ifpp_event_send(msg, ifpp_fill(msg, hdr, err, IFPP_A_LOAD_STATUS, val, ARRAY_SIZE(val)));
 }
 
 /**
  * ifpp_announce_tamper() - tell of a report that contradicted a record
  * @index: of the device that the chip has, or was to get
- * @eid: of the chip
+ * @state: of the record
  * @kind: how
  */
-void ifpp_announce_tamper(u32 index, const u8 *eid, enum ifpp_tamper_kind kind)
+void ifpp_announce_tamper(u32 index, u32 state, enum ifpp_tamper_kind kind)
 {
+	const u64 val[] = { index, kind };
 	void *hdr;
 	struct sk_buff *msg = ifpp_event_new(IFPP_CMD_TAMPER_NTF, &hdr);
-	int err = 0;
 
-	trace_ifpp_tamper(eid, kind);
+	trace_ifpp_tamper(index, state, kind);
 	pr_warn_ratelimited("ifpp%u: a relay's report contradicts the chip's record (%d)\n",
 			    index, kind);
-	if (!msg)
-		return;
-	if (!hdr ||
-	    nla_put_u32(msg, IFPP_A_TAMPER_INDEX, index) ||
-	    nla_put_u32(msg, IFPP_A_TAMPER_KIND, kind))
-		err = -EMSGSIZE;
-	else
-		genlmsg_end(msg, hdr);
-	ifpp_event_send(msg, err);
+	if (msg)
+		ifpp_event_send(msg, ifpp_fill(msg, hdr, hdr ? 0 : -EMSGSIZE, IFPP_A_TAMPER_INDEX,
+					       val, ARRAY_SIZE(val)));
 }
 
 /**

@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/nospec.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
@@ -59,37 +60,37 @@ static void ifpp_count_refused(struct ifpp_dev *dev)
 
 /* Submit @req if there is one, else tell whether a package could be; -EAGAIN: wait. */
 static int ifpp_front_try(struct ifpp_file *file, const struct ifpp_pkg_hdr *hdr,
-			  struct ifpp_request *req, unsigned int *changes)
+			  struct ifpp_request *req)
 {
 	struct ifpp_dev *dev = file->dev;
 	int err;
 
 	mutex_lock(&dev->chip->lock);
-	*changes = dev->changes;
 	err = file->req ? -EBUSY : ifpp_queue_may(dev, hdr);
 	if (!err && req)
 		err = ifpp_queue_put(dev, req);
 	else if (!err && dev->req)
 		err = -EAGAIN;
 	if (!err && req)
-		WRITE_ONCE(file->req, req);
+		file->req = req;
 	mutex_unlock(&dev->chip->lock);
 	return err;
 }
 
 static ssize_t ifpp_front_write_iter(struct kiocb *iocb, struct iov_iter *from)
 {
-	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	unsigned int mode = ifpp_sleep_mode(iocb);
 	struct ifpp_file *file = iocb->ki_filp->private_data;
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	size_t count = iov_iter_count(from);
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_pkg_hdr hdr = {};
 	struct ifpp_request *req;
-	unsigned int changes;
 	int err;
 
-	if (!copy_from_iter_full(&hdr, min(count, sizeof(hdr)), from))
-		return -EFAULT;
+	err = ifpp_hand_in(from, &hdr, min(count, sizeof(hdr)));
+	if (err)
+		return err;
 	err = ifpp_core_header(&hdr, count, ifpp_pkg_max);
 	if (err) {
 		ifpp_count_refused(dev);
@@ -97,8 +98,8 @@ static ssize_t ifpp_front_write_iter(struct kiocb *iocb, struct iov_iter *from)
 	}
 
 	/* Most refusals need no more than the header. */
-	err = ifpp_front_try(file, &hdr, NULL, &changes);
-	if (err && (err != -EAGAIN || nonblock))
+	err = ifpp_front_try(file, &hdr, NULL);
+	if (err && (err != -EAGAIN || !mode))
 		return err;
 
 	req = ifpp_request_new(IFPP_REQ_LOAD, count);
@@ -106,19 +107,15 @@ static ssize_t ifpp_front_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return -ENOMEM;
 	/* The header that was checked is the header that travels. */
 	memcpy(req->data, &hdr, sizeof(hdr));
-	if (!copy_from_iter_full(req->data + sizeof(hdr), count - sizeof(hdr), from)) {
-		err = -EFAULT;
+	err = ifpp_hand_in(from, req->data + sizeof(hdr), count - sizeof(hdr));
+	if (err)
 		goto put;
-	}
 
-	while ((err = ifpp_front_try(file, &hdr, req, &changes)) == -EAGAIN) {
-		if (nonblock)
-			break;
-		err = wait_event_interruptible_exclusive(dev->slot, !READ_ONCE(dev->req) ||
-							 READ_ONCE(dev->changes) != changes);
-		if (err)
-			break;
-	}
+	add_wait_queue_exclusive(&dev->slot, &wait);
+	do {
+		err = ifpp_front_try(file, &hdr, req);
+	} while (err == -EAGAIN && !(err = ifpp_sleep(&wait, mode)));
+	remove_wait_queue(&dev->slot, &wait);
 	if (!err)
 		return count;
 	/* The slot may have been offered to this one. */
@@ -129,27 +126,28 @@ put:
 }
 
 /*
- * Take the result out of the file. Until it is handed out for good the file
- * stays busy, and a reader that faults leaves it for the next. The caller has a
- * reference to *@req if that is not NULL.
+ * Take the result out of the file: @req has a reference. Until it is handed out for good the file
+ * stays busy, and a reader that faults leaves it for the next.
  */
 static int ifpp_front_take(struct ifpp_file *file, size_t count, struct ifpp_request **req)
 {
 	struct ifpp_dev *dev = file->dev;
+	struct ifpp_request *mine;
 	int err = 0;
 
 	mutex_lock(&dev->chip->lock);
-	*req = file->req;
-	if (*req)
-		kref_get(&(*req)->ref);
-	if (!*req)
+	mine = file->req;
+	if (!mine) {
 		err = dev->gone ? -ENODEV : -ENODATA;
-	else if (!(*req)->done || file->copying)
+	} else if (!mine->done || file->copying) {
 		err = -EAGAIN;
-	else if (count < sizeof((*req)->result) + (*req)->result.pir_len)
+	} else if (count < sizeof(mine->result) + mine->result.pir_len) {
 		err = -EMSGSIZE;
-	else
-		WRITE_ONCE(file->copying, true);
+	} else {
+		file->copying = true;
+		kref_get(&mine->ref);
+		*req = mine;
+	}
 	mutex_unlock(&dev->chip->lock);
 	return err;
 }
@@ -159,43 +157,39 @@ static void ifpp_front_taken(struct ifpp_file *file, struct ifpp_request *req, b
 	struct ifpp_dev *dev = file->dev;
 
 	mutex_lock(&dev->chip->lock);
-	WRITE_ONCE(file->copying, false);
+	file->copying = false;
 	if (copied) {
-		WRITE_ONCE(file->req, NULL);
+		file->req = NULL;
 		ifpp_request_put(req);
 	}
 	mutex_unlock(&dev->chip->lock);
 	ifpp_wake_done(dev);
+	ifpp_request_put(req);
 }
 
 static ssize_t ifpp_front_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	unsigned int mode = ifpp_sleep_mode(iocb);
 	struct ifpp_file *file = iocb->ki_filp->private_data;
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	size_t count = iov_iter_count(to);
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_request *req;
 	size_t len;
 	int err;
 
-	while ((err = ifpp_front_take(file, count, &req)) == -EAGAIN) {
-		if (!nonblock)
-			err = wait_event_interruptible(dev->wait, READ_ONCE(file->req) != req ||
-						       (READ_ONCE(req->done) &&
-							!READ_ONCE(file->copying)));
-		ifpp_request_put(req);
-		if (err)
-			return err;
-	}
-	if (!err) {
-		len = sizeof(req->result) + req->result.pir_len;
-		if (copy_to_iter(&req->result, sizeof(req->result), to) != sizeof(req->result) ||
-		    copy_to_iter(req->answer, req->result.pir_len, to) != req->result.pir_len)
-			err = -EFAULT;
-		ifpp_front_taken(file, req, !err);
-	}
-	if (req)
-		ifpp_request_put(req);
+	add_wait_queue(&dev->wait, &wait);
+	do {
+		err = ifpp_front_take(file, count, &req);
+	} while (err == -EAGAIN && !(err = ifpp_sleep(&wait, mode)));
+	remove_wait_queue(&dev->wait, &wait);
+	if (err)
+		return err;
+
+	len = sizeof(req->result) + req->result.pir_len;
+	err = ifpp_hand_out(to, &req->result, sizeof(req->result), req->answer,
+			    req->result.pir_len);
+	ifpp_front_taken(file, req, !err);
 	return err ?: len;
 }
 
@@ -223,18 +217,25 @@ static __poll_t ifpp_front_poll(struct file *filp, poll_table *wait)
 	return mask;
 }
 
-static long ifpp_ioc_info(struct ifpp_file *file, void __user *arg)
+/* What an ioctl takes, and gives back. */
+union ifpp_arg {
+	struct {
+		u32 size;
+		u32 flags;
+	};
+	struct ifpp_info info;
+	struct ifpp_keys keys;
+	struct ifpp_delete del;
+	struct ifpp_lock lock;
+};
+
+static int ifpp_ioc_info(struct ifpp_file *file, union ifpp_arg *arg)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_chip *chip = dev->chip;
-	struct ifpp_info info;
-	int err;
+	struct ifpp_info *info = &arg->info;
 
-	err = ifpp_copy_from_user(&info, sizeof(info), arg);
-	if (err)
-		return err;
-	info = (struct ifpp_info){
-		.size = sizeof(info),
+	*info = (struct ifpp_info){
 		.index = dev->index,
 		.host_state = ifpp_host_state(),
 		.pkg_max = ifpp_pkg_max,
@@ -242,62 +243,49 @@ static long ifpp_ioc_info(struct ifpp_file *file, void __user *arg)
 
 	mutex_lock(&chip->lock);
 	if (!dev->gone)
-		info.flags |= IFPP_INFO_ONLINE;
-	memcpy(info.eid, chip->rec.eid, sizeof(info.eid));
-	info.state = chip->rec.state;
-	info.keys_unspent = chip->rec.unspent;
-	info.keys_unknown = chip->rec.unknown;
-	info.keys_spent = chip->rec.spent;
-	info.loads = chip->loads;
-	info.installed = chip->installed;
-	info.failed = chip->failed;
-	info.refused = chip->refused;
+		info->flags |= IFPP_INFO_ONLINE;
+	memcpy(info->eid, chip->rec.eid, sizeof(info->eid));
+	info->state = chip->rec.state;
+	info->keys_unspent = chip->rec.unspent;
+	info->keys_unknown = chip->rec.unknown;
+	info->keys_spent = chip->rec.spent;
+	info->loads = chip->loads;
+	info->installed = chip->installed;
+	info->failed = chip->failed;
+	info->refused = chip->refused;
 	file->changes = dev->changes;
 	mutex_unlock(&chip->lock);
-	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+	return 0;
 }
 
-static long ifpp_ioc_keys(struct ifpp_file *file, void __user *arg)
+static int ifpp_ioc_keys(struct ifpp_file *file, union ifpp_arg *arg)
 {
 	struct ifpp_chip *chip = file->dev->chip;
-	struct ifpp_key *copy = NULL;
-	struct ifpp_keys keys;
-	u32 n, count;
-	long err;
+	struct ifpp_keys *keys = &arg->keys;
+	struct ifpp_key *copy;
+	int err = 0;
+	size_t len;
 
-	err = ifpp_copy_from_user(&keys, sizeof(keys), arg);
-	if (err)
-		return err;
-	if (keys.flags)
+	if (keys->flags)
 		return -EOPNOTSUPP;
-	if (keys.reserved)
+	if (keys->reserved)
 		return -EINVAL;
 
-	/* Keys are only ever added up to the record's fixed room. */
-	n = min(keys.count, chip->rec.room);
-	if (n) {
-		copy = kcalloc(n, sizeof(*copy), GFP_KERNEL);
-		if (!copy)
-			return -ENOMEM;
-	}
 	mutex_lock(&chip->lock);
-	count = chip->rec.n_keys;
-	n = min(n, count);
-	memcpy(copy, chip->keys, n * sizeof(*copy));
+	len = min(keys->count, chip->rec.n_keys) * sizeof(*copy);
+	keys->count = chip->rec.n_keys;
+	copy = kmemdup(chip->keys, len, GFP_KERNEL);
 	mutex_unlock(&chip->lock);
-
-	keys.size = sizeof(keys);
-	keys.count = count;
-	if (copy_to_user(u64_to_user_ptr(keys.keys), copy, n * sizeof(*copy)) ||
-	    copy_to_user(arg, &keys, sizeof(keys)))
+	if (!copy)
+		return -ENOMEM;
+	if (copy_to_user(u64_to_user_ptr(keys->keys), copy, len))
 		err = -EFAULT;
 	kfree(copy);
 	return err;
 }
 
 /* Only a deadly signal ends it, and a machine that goes to sleep does not wait for it. */
-#define ifpp_wait_event(wait, condition) \
-	wait_event_state(wait, condition, (TASK_KILLABLE | TASK_FREEZABLE))
+#define IFPP_SLEEP	(TASK_KILLABLE | TASK_FREEZABLE)
 
 /*
  * Put a request of @file's own into the slot and wait for its end. Unlike a load
@@ -306,82 +294,72 @@ static long ifpp_ioc_keys(struct ifpp_file *file, void __user *arg)
  */
 static int ifpp_front_do(struct ifpp_file *file, struct ifpp_request *req)
 {
+	DEFINE_WAIT_FUNC(slot, woken_wake_function);
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	struct ifpp_dev *dev = file->dev;
-	struct ifpp_chip *chip = dev->chip;
 	int err;
 
-	for (;;) {
-		mutex_lock(&chip->lock);
+	add_wait_queue(&dev->slot, &slot);
+	do {
+		mutex_lock(&dev->chip->lock);
 		/* A chip may begin to be locked while somebody waits to delete its keys. */
 		err = ifpp_queue_open(dev, req->type) ?: ifpp_queue_put(dev, req);
-		mutex_unlock(&chip->lock);
-		if (err != -EAGAIN)
-			break;
-		err = ifpp_wait_event(dev->slot, !READ_ONCE(dev->req) || READ_ONCE(dev->gone));
-		if (err)
-			return err;
-	}
-	if (err)
-		return err;
+		mutex_unlock(&dev->chip->lock);
+	} while (err == -EAGAIN && !(err = ifpp_sleep(&slot, IFPP_SLEEP)));
+	remove_wait_queue(&dev->slot, &slot);
+
+	add_wait_queue(&dev->wait, &wait);
 	/* Pairs with ifpp_finish(). */
-	return ifpp_wait_event(dev->wait, smp_load_acquire(&req->done)) ?: req->result.status;
+	while (!err && !smp_load_acquire(&req->done))
+		err = ifpp_sleep(&wait, IFPP_SLEEP);
+	remove_wait_queue(&dev->wait, &wait);
+	return err ?: req->result.status;
 }
 
-static long ifpp_ioc_delete_keys(struct ifpp_file *file, void __user *arg)
+static int ifpp_ioc_delete(struct ifpp_file *file, union ifpp_arg *arg)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_request *req;
-	struct ifpp_delete del;
 	bool none;
-	long err;
+	int err;
 
-	err = ifpp_copy_from_user(&del, sizeof(del), arg);
-	if (err)
-		return err;
-	if (del.flags)
+	if (arg->flags)
 		return -EOPNOTSUPP;
-
+	arg->del.deleted = 0;
 	mutex_lock(&dev->chip->lock);
 	none = dev->chip->rec.state == IFPP_STATE_DRAINED && !dev->gone;
 	mutex_unlock(&dev->chip->lock);
-	del.size = sizeof(del);
-	del.deleted = 0;
-	if (!none) {
-		req = ifpp_request_new(IFPP_REQ_DELETE_KEYS, 0);
-		if (!req)
-			return -ENOMEM;
-		err = ifpp_front_do(file, req);
-		/* After an error it may still be in work. */
-		if (!err)
-			del.deleted = req->deleted;
-		ifpp_request_put(req);
-		if (err)
-			return err;
-	}
-	return copy_to_user(arg, &del, sizeof(del)) ? -EFAULT : 0;
+	if (none)
+		return 0;
+
+	req = ifpp_request_new(IFPP_REQ_DELETE_KEYS, 0);
+	if (!req)
+		return -ENOMEM;
+	err = ifpp_front_do(file, req);
+	/* After an error it may still be in work. */
+	if (!err)
+		arg->del.deleted = req->deleted;
+	ifpp_request_put(req);
+	return err;
 }
 
-static long ifpp_ioc_lock(struct ifpp_file *file, void __user *arg)
+static int ifpp_ioc_lock(struct ifpp_file *file, union ifpp_arg *arg)
 {
+	struct ifpp_lock *lock = &arg->lock;
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_chip *chip = dev->chip;
 	struct ifpp_request *req;
-	struct ifpp_lock lock;
 	u32 room, len;
-	long err;
+	int err;
 
-	err = ifpp_copy_from_user(&lock, sizeof(lock), arg);
-	if (err)
-		return err;
-	if (lock.flags)
+	if (lock->flags)
 		return -EOPNOTSUPP;
-	if (lock.reserved)
+	if (lock->reserved)
 		return -EINVAL;
-	lock.size = sizeof(lock);
 	req = ifpp_request_new(IFPP_REQ_LOCK, IFPP_CHALLENGE_LEN);
 	if (!req)
 		return -ENOMEM;
-	memcpy(req->data, lock.challenge, IFPP_CHALLENGE_LEN);
+	memcpy(req->data, lock->challenge, IFPP_CHALLENGE_LEN);
 
 	/*
 	 * From here on the chip is LOCKING, even if its relay is gone already. If it has
@@ -408,40 +386,51 @@ static long ifpp_ioc_lock(struct ifpp_file *file, void __user *arg)
 		goto put;
 	}
 
-	room = lock.receipt_len;
+	room = lock->receipt_len;
 	len = req->result.pir_len;
-	lock.receipt_len = len;
+	lock->receipt_len = len;
 	if (len > room)
 		err = -EMSGSIZE;
-	else if (copy_to_user(u64_to_user_ptr(lock.receipt), req->answer, len))
-		err = -EFAULT;
-	if (copy_to_user(arg, &lock, sizeof(lock)))
+	else if (copy_to_user(u64_to_user_ptr(lock->receipt), req->answer, len))
 		err = -EFAULT;
 put:
 	ifpp_request_put(req);
 	return err;
 }
 
+/* By number; those that write want a file that may. */
+static const struct {
+	int (*fn)(struct ifpp_file *file, union ifpp_arg *arg);
+	u32 size;
+	bool write;
+} ifpp_ioctls[] = {
+	[_IOC_NR(IFPP_IOC_INFO)]	= { ifpp_ioc_info, sizeof(struct ifpp_info) },
+	[_IOC_NR(IFPP_IOC_KEYS)]	= { ifpp_ioc_keys, sizeof(struct ifpp_keys) },
+	[_IOC_NR(IFPP_IOC_DELETE_KEYS)]	= { ifpp_ioc_delete, sizeof(struct ifpp_delete), true },
+	[_IOC_NR(IFPP_IOC_LOCK)]	= { ifpp_ioc_lock, sizeof(struct ifpp_lock), true },
+};
+
 static long ifpp_front_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
-	struct ifpp_file *file = filp->private_data;
+	unsigned int nr = cmd - _IO(IFPP_IOC_MAGIC, 0);
 	void __user *uarg = (void __user *)arg;
+	union ifpp_arg a;
+	int err;
 
-	switch (cmd) {
-	case IFPP_IOC_INFO:
-		return ifpp_ioc_info(file, uarg);
-	case IFPP_IOC_KEYS:
-		return ifpp_ioc_keys(file, uarg);
-	case IFPP_IOC_DELETE_KEYS:
-	case IFPP_IOC_LOCK:
-		if (!(filp->f_mode & FMODE_WRITE))
-			return -EBADF;
-		if (cmd == IFPP_IOC_LOCK)
-			return ifpp_ioc_lock(file, uarg);
-		return ifpp_ioc_delete_keys(file, uarg);
-	default:
-		return ifpp_no_ioctl(cmd);
-	}
+	if (nr >= ARRAY_SIZE(ifpp_ioctls))
+		return ifpp_ioctl_unknown(cmd);
+	nr = array_index_nospec(nr, ARRAY_SIZE(ifpp_ioctls));
+	if (ifpp_ioctls[nr].write && !(filp->f_mode & FMODE_WRITE))
+		return -EBADF;
+	err = ifpp_ioctl_take(&a, ifpp_ioctls[nr].size, uarg);
+	if (err)
+		return err;
+	err = ifpp_ioctls[nr].fn(filp->private_data, &a);
+	a.size = ifpp_ioctls[nr].size;
+	/* With EMSGSIZE comes the size that is wanted. */
+	if ((!err || err == -EMSGSIZE) && copy_to_user(uarg, &a, a.size))
+		err = -EFAULT;
+	return err;
 }
 
 const struct file_operations ifpp_front_fops = {

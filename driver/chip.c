@@ -6,10 +6,10 @@
 
 #include <linux/fs.h>
 #include <linux/hashtable.h>
-#include <linux/jhash.h>
 #include <linux/kobject.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/stringhash.h>
 
 #include "ifpp.h"
 
@@ -24,7 +24,7 @@ static const struct file_operations *ifpp_chip_fops;
 
 static u32 ifpp_eid_hash(const u8 *eid)
 {
-	return jhash(eid, IFPP_EID_LEN, 0);
+	return full_name_hash(NULL, (const char *)eid, IFPP_EID_LEN);
 }
 
 static struct ifpp_chip *ifpp_chip_find(const u8 *eid)
@@ -125,16 +125,25 @@ static struct ifpp_dev *ifpp_dev_new(struct ifpp_chip *chip, u32 index,
 	return dev;
 }
 
-/* Everybody who waits leaves, nobody comes again. */
+/* Everybody who waits leaves, nobody comes again; the record stays. */
 static void ifpp_dev_end(struct ifpp_dev *dev)
 {
-	lockdep_assert_held(&dev->chip->lock);
-	dev->chip->dev = NULL;
-	dev->chip->rec.online = false;
+	struct ifpp_chip *chip = dev->chip;
+	bool told = chip->dev;
+
+	lockdep_assert_held(&ifpp_chips_mutex);
+	mutex_lock(&chip->lock);
+	chip->dev = NULL;
+	chip->rec.online = false;
 	WRITE_ONCE(dev->gone, true);
 	ifpp_queue_abort(dev, -ENODEV);
 	WRITE_ONCE(dev->changes, dev->changes + 1);
 	ifpp_wake(dev);
+	if (told)
+		ifpp_announce_dev(dev, IFPP_CMD_DEV_DEL_NTF);
+	mutex_unlock(&chip->lock);
+	ifpp_queue_stop(dev);
+	list_add_tail(&chip->absent, &ifpp_absent);
 }
 
 /* The record takes the report; a chip that ought to be locked begins to be. */
@@ -145,7 +154,7 @@ static int ifpp_take_report(struct ifpp_chip *chip, const struct ifpp_report *re
 
 	err = ifpp_core_report(&chip->rec, rep, &kind);
 	if (err == -EBADE)
-		ifpp_announce_tamper(index, chip->rec.eid, kind);
+		ifpp_announce_tamper(index, chip->rec.state, kind);
 	if (err)
 		return err;
 	if (ifpp_host_sweeps())
@@ -217,11 +226,7 @@ struct ifpp_dev *ifpp_attach(const u8 *eid, const struct ifpp_report *rep, u32 i
 
 	err = cdev_device_add(&dev->cdev, &dev->dev);
 	if (err) {
-		mutex_lock(&chip->lock);
 		ifpp_dev_end(dev);
-		mutex_unlock(&chip->lock);
-		ifpp_queue_stop(dev);
-		list_add_tail(&chip->absent, &ifpp_absent);
 		goto put;
 	}
 	/* Cannot fail, the index is reserved. */
@@ -255,19 +260,11 @@ out:
  */
 void ifpp_detach(struct ifpp_dev *dev)
 {
-	struct ifpp_chip *chip = dev->chip;
-
 	mutex_lock(&ifpp_chips_mutex);
-	mutex_lock(&chip->lock);
 	ifpp_dev_end(dev);
-	ifpp_announce_dev(dev, IFPP_CMD_DEV_DEL_NTF);
-	mutex_unlock(&chip->lock);
-
 	cdev_device_del(&dev->cdev, &dev->dev);
-	ifpp_queue_stop(dev);
 	xa_erase(&ifpp_devs, dev->index);
 	ifpp_devs_seq++;
-	list_add_tail(&chip->absent, &ifpp_absent);
 	mutex_unlock(&ifpp_chips_mutex);
 	put_device(&dev->dev);
 }

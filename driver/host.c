@@ -10,7 +10,8 @@
 
 #include "ifpp.h"
 
-static const char * const ifpp_state_names[] = {
+/* As userspace sees them. */
+const char * const ifpp_state_names[] = {
 	[IFPP_STATE_FACTORY]	= "FACTORY",
 	[IFPP_STATE_DRAINED]	= "DRAINED",
 	[IFPP_STATE_LOCKING]	= "LOCKING",
@@ -18,7 +19,7 @@ static const char * const ifpp_state_names[] = {
 	[IFPP_STATE_CLOSED]	= "CLOSED",
 };
 
-static const char * const ifpp_anchor_names[] = {
+const char * const ifpp_anchor_names[] = {
 	[IFPP_ANCHOR_NONE]		= "none",
 	[IFPP_ANCHOR_CLEAN]		= "clean",
 	[IFPP_ANCHOR_BURNT]		= "burnt",
@@ -27,28 +28,6 @@ static const char * const ifpp_anchor_names[] = {
 	[IFPP_ANCHOR_UNUSABLE]		= "unusable",
 	[IFPP_ANCHOR_PARAMETER]		= "parameter",
 };
-
-/**
- * ifpp_state_name() - name of a state, as userspace sees it
- * @state: enum ifpp_state
- *
- * Return: the name.
- */
-const char *ifpp_state_name(u32 state)
-{
-	return ifpp_state_names[state];
-}
-
-/**
- * ifpp_anchor_name() - name of an anchor's state, as userspace sees it
- * @anchor: enum ifpp_anchor
- *
- * Return: the name.
- */
-const char *ifpp_anchor_name(u32 anchor)
-{
-	return ifpp_anchor_names[anchor];
-}
 
 /*
  * @state:	enum ifpp_state: FACTORY, CLOSED, LOCKING or LOCKED
@@ -119,8 +98,8 @@ bool ifpp_host_set(u32 state, u32 anchor, bool sweep)
 		return swept != ifpp_host_sweeps();
 	WRITE_ONCE(ifpp_host.state, state);
 	WRITE_ONCE(ifpp_host.anchor, anchor);
-	pr_info("this machine is %s, its anchor %s\n", ifpp_state_name(state),
-		ifpp_anchor_name(anchor));
+	pr_info("this machine is %s, its anchor %s\n", ifpp_state_names[state],
+		ifpp_anchor_names[anchor]);
 	return true;
 }
 

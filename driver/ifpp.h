@@ -18,7 +18,6 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/uaccess.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
@@ -27,6 +26,8 @@
 
 struct device_node;
 struct genl_family;
+struct iov_iter;
+struct kiocb;
 struct nvmem_cell;
 struct sk_buff;
 
@@ -188,34 +189,13 @@ struct ifpp_fuse {
 	bool proven;
 };
 
-/* Take a structure that begins with its size from a caller that may know more of it, or less. */
-static inline int ifpp_copy_from_user(void *dst, size_t len, const void __user *arg)
-{
-	u32 size;
-
-	if (get_user(size, (const u32 __user *)arg))
-		return -EFAULT;
-	if (size < len)
-		return -EINVAL;
-	return size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(dst, len, arg, size);
-}
-
-/* What no ioctl of ours is; the first version's had another magic number. */
-static inline long ifpp_no_ioctl(unsigned int cmd)
-{
-	if (_IOC_TYPE(cmd) == 0xb7)
-		pr_warn_once("%s was built for version 1 of this driver's interface, which is %d now: install both of one release\n",
-			     current->comm, IFPP_ABI_VERSION);
-	return -ENOTTY;
-}
-
 /* Each file calls those below it, and itself. */
 
 /* host.c */
 extern atomic_t ifpp_chips_known;
 extern atomic_t ifpp_chips_locked;
-const char *ifpp_state_name(u32 state);
-const char *ifpp_anchor_name(u32 anchor);
+extern const char * const ifpp_state_names[];
+extern const char * const ifpp_anchor_names[];
 u32 ifpp_host_state(void);
 u32 ifpp_host_anchor(void);
 bool ifpp_host_sweeps(void);
@@ -223,6 +203,15 @@ bool ifpp_host_set(u32 state, u32 anchor, bool sweep);
 void ifpp_host_stale(bool stale);
 bool ifpp_host_pin(void);
 void ifpp_host_track(struct ifpp_chip *chip);
+
+/* node.c */
+int ifpp_ioctl_take(void *dst, size_t len, const void __user *arg);
+int ifpp_ioctl_unknown(unsigned int cmd);
+int ifpp_hand_out(struct iov_iter *to, const void *hdr, size_t hdr_len, const void *data,
+		  size_t len);
+int ifpp_hand_in(struct iov_iter *from, void *dst, size_t len);
+unsigned int ifpp_sleep_mode(const struct kiocb *iocb);
+int ifpp_sleep(struct wait_queue_entry *wait, unsigned int mode);
 
 /* announce.c */
 void ifpp_announce_family(const struct genl_family *family);
@@ -232,7 +221,7 @@ int ifpp_fill_host(struct sk_buff *skb, void *hdr);
 void ifpp_announce_dev(struct ifpp_dev *dev, u8 cmd);
 void ifpp_announce_host(void);
 void ifpp_announce_load(struct ifpp_dev *dev, const struct ifpp_result *result);
-void ifpp_announce_tamper(u32 index, const u8 *eid, enum ifpp_tamper_kind kind);
+void ifpp_announce_tamper(u32 index, u32 state, enum ifpp_tamper_kind kind);
 void ifpp_announce_change(struct ifpp_dev *dev);
 
 /* anchor.c */

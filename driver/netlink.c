@@ -8,35 +8,44 @@
 #include "ifpp.h"
 #include "netlink_gen.h"
 
+/* Answer with a chip, its lock held, or with the machine. */
+static int ifpp_reply(struct genl_info *info, struct ifpp_dev *dev)
+{
+	struct sk_buff *msg;
+	void *hdr;
+	int err;
+
+	msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
+	if (!msg)
+		return -ENOMEM;
+	hdr = genlmsg_put_reply(msg, info, &ifpp_nl_family, 0, info->genlhdr->cmd);
+	err = dev ? ifpp_fill_dev(msg, hdr, dev) : ifpp_fill_host(msg, hdr);
+	if (!err)
+		return genlmsg_reply(msg, info);
+	nlmsg_free(msg);
+	return err;
+}
+
 int ifpp_nl_dev_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct ifpp_dev *dev;
-	struct sk_buff *msg;
 	int err;
 
 	if (GENL_REQ_ATTR_CHECK(info, IFPP_A_DEV_INDEX))
 		return -EINVAL;
-	msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!msg)
-		return -ENOMEM;
 
 	mutex_lock(&ifpp_chips_mutex);
 	dev = xa_load(&ifpp_devs, nla_get_u32(info->attrs[IFPP_A_DEV_INDEX]));
 	if (dev) {
 		mutex_lock(&dev->chip->lock);
-		err = ifpp_fill_dev(msg, genlmsg_put_reply(msg, info, &ifpp_nl_family, 0,
-							   IFPP_CMD_DEV_GET), dev);
+		err = ifpp_reply(info, dev);
 		mutex_unlock(&dev->chip->lock);
 	} else {
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[IFPP_A_DEV_INDEX], "no such device");
 		err = -ENODEV;
 	}
 	mutex_unlock(&ifpp_chips_mutex);
-	if (err) {
-		nlmsg_free(msg);
-		return err;
-	}
-	return genlmsg_reply(msg, info);
+	return err;
 }
 
 int ifpp_nl_dev_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
@@ -64,25 +73,9 @@ int ifpp_nl_dev_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return err && !skb->len ? err : skb->len;
 }
 
-static int ifpp_host_reply(struct genl_info *info, u8 cmd)
-{
-	struct sk_buff *msg;
-	int err;
-
-	msg = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!msg)
-		return -ENOMEM;
-	err = ifpp_fill_host(msg, genlmsg_put_reply(msg, info, &ifpp_nl_family, 0, cmd));
-	if (err) {
-		nlmsg_free(msg);
-		return err;
-	}
-	return genlmsg_reply(msg, info);
-}
-
 int ifpp_nl_host_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	return ifpp_host_reply(info, IFPP_CMD_HOST_GET);
+	return ifpp_reply(info, NULL);
 }
 
 int ifpp_nl_host_lock_doit(struct sk_buff *skb, struct genl_info *info)
@@ -101,7 +94,7 @@ int ifpp_nl_host_lock_doit(struct sk_buff *skb, struct genl_info *info)
 				   "anchor %.24s could not be burnt, see dmesg; repeat", name);
 	if (err)
 		return err;
-	return ifpp_host_reply(info, IFPP_CMD_HOST_LOCK);
+	return ifpp_reply(info, NULL);
 }
 
 int __init ifpp_netlink_init(void)

@@ -134,7 +134,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 	result->keys_left = chip->rec.unspent;
 	result->total_ns = ktime_get_ns() - req->submitted;
 	result->queue_ns = req->dispatched ? req->left - req->submitted : result->total_ns;
-	trace_ifpp_result(dev->index, req->id, req->type, result);
+	trace_ifpp_result(dev->index, req);
 
 	if (req->type == IFPP_REQ_LOAD) {
 		memcpy(result->key_id, ifpp_request_hdr(req)->key_id, sizeof(result->key_id));
@@ -151,7 +151,7 @@ static void ifpp_finish(struct ifpp_dev *dev, int status)
 
 	/* Pairs with ifpp_front_do(): who sees it sees the outcome as well. */
 	smp_store_release(&req->done, true);
-	WRITE_ONCE(dev->req, NULL);
+	dev->req = NULL;
 	WRITE_ONCE(dev->pending, false);
 	if (!req->copying)
 		ifpp_request_forget(req);
@@ -220,7 +220,7 @@ int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req)
 	req->id = atomic64_inc_return(&ifpp_last_id);
 	req->expires = jiffies + msecs_to_jiffies(READ_ONCE(ifpp_timeout_ms));
 	kref_get(&req->ref);
-	WRITE_ONCE(dev->req, req);
+	dev->req = req;
 	WRITE_ONCE(dev->pending, true);
 	if (req->type == IFPP_REQ_LOCK)
 		dev->lock_sent = true;
@@ -230,7 +230,7 @@ int ifpp_queue_put(struct ifpp_dev *dev, struct ifpp_request *req)
 	 */
 	if (!delayed_work_pending(&dev->deadline) || time_before(req->expires, dev->alarm))
 		ifpp_queue_alarm(dev, req->expires);
-	trace_ifpp_submit(dev->index, req->id, req->type, req->len);
+	trace_ifpp_submit(dev->index, req);
 	wake_up_all(dev->relay_wait);
 	return 0;
 }
@@ -297,7 +297,7 @@ struct ifpp_request *ifpp_queue_take(struct ifpp_dev *dev)
 			req->left = ktime_get_ns();
 			if (req->type == IFPP_REQ_LOAD)
 				chip->loads++;
-			trace_ifpp_dispatch(dev->index, req->id, req->type);
+			trace_ifpp_dispatch(dev->index, req);
 			ifpp_announce_change(dev);
 		}
 		req->copying = true;
@@ -373,7 +373,7 @@ int ifpp_queue_reply(struct ifpp_dev *dev, const struct ifpp_reply *reply,
 	if (err == -EINVAL)
 		return err;
 	if (err == -EBADE)
-		ifpp_announce_tamper(dev->index, chip->rec.eid, kind);
+		ifpp_announce_tamper(dev->index, chip->rec.state, kind);
 
 	req->result.reason = reply->reason;
 	req->result.apdus = reply->apdus;

@@ -68,7 +68,7 @@ static long ifpp_relay_attach(struct ifpp_relay *relay, struct ifpp_attach __use
 	u32 index;
 	int err;
 
-	err = ifpp_copy_from_user(&att, sizeof(att), uarg);
+	err = ifpp_ioctl_take(&att, sizeof(att), uarg);
 	if (err)
 		return err;
 	if (att.flags)
@@ -128,79 +128,76 @@ static int ifpp_relay_copy(const struct ifpp_request *req, struct iov_iter *to)
 		.len = req->len,
 	};
 
-	if (copy_to_iter(&hdr, sizeof(hdr), to) != sizeof(hdr) ||
-	    copy_to_iter(req->data, req->len, to) != req->len)
-		return -EFAULT;
-	return 0;
+	return ifpp_hand_out(to, &hdr, sizeof(hdr), req->data, req->len);
 }
 
-/* The next request with a reference, NULL if there is none, or -EMSGSIZE. */
-static struct ifpp_request *ifpp_relay_take(struct ifpp_dev *dev, size_t count)
+/* The next request, with a reference; -EAGAIN if there is none. */
+static int ifpp_relay_take(struct ifpp_dev *dev, size_t count, struct ifpp_request **req)
 {
-	struct ifpp_request *req;
+	int err = -EMSGSIZE;
 
 	mutex_lock(&dev->chip->lock);
-	if (dev->pending && count < sizeof(struct ifpp_req) + dev->req->len)
-		req = ERR_PTR(-EMSGSIZE);
-	else
-		req = ifpp_queue_take(dev);
+	if (!dev->pending || count >= sizeof(struct ifpp_req) + dev->req->len) {
+		*req = ifpp_queue_take(dev);
+		err = *req ? 0 : -EAGAIN;
+	}
 	mutex_unlock(&dev->chip->lock);
-	return req;
+	return err;
+}
+
+static int ifpp_relay_taken(struct ifpp_dev *dev, struct ifpp_request *req, int err)
+{
+	int stale;
+
+	mutex_lock(&dev->chip->lock);
+	stale = ifpp_queue_taken(dev, req, err);
+	mutex_unlock(&dev->chip->lock);
+	return err ?: stale;
 }
 
 static ssize_t ifpp_relay_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
-	bool nonblock = iocb->ki_filp->f_flags & O_NONBLOCK || iocb->ki_flags & IOCB_NOWAIT;
+	unsigned int mode = ifpp_sleep_mode(iocb);
 	struct ifpp_dev *dev = ifpp_relay_dev(iocb->ki_filp);
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
 	size_t count = iov_iter_count(to);
 	struct ifpp_request *req;
 	size_t len;
-	int err, stale;
+	int err;
 
 	if (!dev)
 		return -ENOTCONN;
-
-	for (;;) {
-		req = ifpp_relay_take(dev, count);
-		if (IS_ERR(req))
-			return PTR_ERR(req);
-		if (!req) {
-			if (nonblock)
-				return -EAGAIN;
-			err = wait_event_interruptible(*dev->relay_wait, READ_ONCE(dev->pending));
-			if (err)
-				return err;
-			continue;
-		}
-
-		len = sizeof(struct ifpp_req) + req->len;
-		err = ifpp_relay_copy(req, to);
-		mutex_lock(&dev->chip->lock);
-		stale = ifpp_queue_taken(dev, req, err);
-		mutex_unlock(&dev->chip->lock);
+	add_wait_queue(dev->relay_wait, &wait);
+	do {
+		err = ifpp_relay_take(dev, count, &req);
 		if (err)
-			return err;
-		if (!stale)
-			return len;
+			continue;
+		len = sizeof(struct ifpp_req) + req->len;
+		err = ifpp_relay_taken(dev, req, ifpp_relay_copy(req, to));
 		/* Its time ran out while it was being copied: hand out the next instead. */
-		iov_iter_revert(to, len);
-	}
+		if (err == -ESTALE)
+			iov_iter_revert(to, len);
+	} while (err == -ESTALE || (err == -EAGAIN && !(err = ifpp_sleep(&wait, mode))));
+	remove_wait_queue(dev->relay_wait, &wait);
+	return err ?: len;
 }
 
 /* Memory with the next @len bytes, NULL if that is none. */
 static void *ifpp_relay_dup(struct iov_iter *from, size_t len)
 {
 	void *p;
+	int err;
 
 	if (!len)
 		return NULL;
 	p = kmalloc(len, GFP_USER);
 	if (!p)
 		return ERR_PTR(-ENOMEM);
-	if (copy_from_iter_full(p, len, from))
+	err = ifpp_hand_in(from, p, len);
+	if (!err)
 		return p;
 	kfree(p);
-	return ERR_PTR(-EFAULT);
+	return ERR_PTR(err);
 }
 
 static ssize_t ifpp_relay_write_iter(struct kiocb *iocb, struct iov_iter *from)
@@ -216,8 +213,9 @@ static ssize_t ifpp_relay_write_iter(struct kiocb *iocb, struct iov_iter *from)
 		return -ENOTCONN;
 	if (count < sizeof(reply))
 		return -EINVAL;
-	if (!copy_from_iter_full(&reply, sizeof(reply), from))
-		return -EFAULT;
+	err = ifpp_hand_in(from, &reply, sizeof(reply));
+	if (err)
+		return err;
 	if (reply.size != sizeof(reply))
 		return reply.size < sizeof(reply) ? -EINVAL : -E2BIG;
 	if (reply.flags & ~IFPP_REPLY_REPORT)
@@ -264,7 +262,7 @@ static __poll_t ifpp_relay_poll(struct file *filp, poll_table *wait)
 static long ifpp_relay_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 {
 	if (cmd != IFPP_RELAY_ATTACH)
-		return ifpp_no_ioctl(cmd);
+		return ifpp_ioctl_unknown(cmd);
 	return ifpp_relay_attach(filp->private_data, (struct ifpp_attach __user *)arg);
 }
 

@@ -20,22 +20,29 @@ static ssize_t state_show(struct device *d, struct device_attribute *attr, char 
 	mutex_lock(&chip->lock);
 	state = chip->rec.state;
 	mutex_unlock(&chip->lock);
-	return sysfs_emit(buf, "%s\n", ifpp_state_name(state));
+	return sysfs_emit(buf, "%s\n", ifpp_state_names[state]);
 }
 static DEVICE_ATTR_RO(state);
 
-#define IFPP_COUNT_ATTR(name, field)						\
-static ssize_t name##_show(struct device *d, struct device_attribute *attr, char *buf) \
-{										\
-	struct ifpp_chip *chip = ifpp_chip_of(d);				\
-	u64 val;								\
-										\
-	mutex_lock(&chip->lock);						\
-	val = chip->field;							\
-	mutex_unlock(&chip->lock);						\
-	return sysfs_emit(buf, "%llu\n", val);					\
-}										\
-static DEVICE_ATTR_RO(name)
+/* A number in struct ifpp_chip: those of the record are u32, those behind it u64. */
+static ssize_t count_show(struct device *d, struct device_attribute *attr, char *buf)
+{
+	size_t offset = (size_t)container_of(attr, struct dev_ext_attribute, attr)->var;
+	struct ifpp_chip *chip = ifpp_chip_of(d);
+	void *p = (void *)chip + offset;
+	u64 val;
+
+	mutex_lock(&chip->lock);
+	val = offset < offsetof(struct ifpp_chip, loads) ? *(u32 *)p : *(u64 *)p;
+	mutex_unlock(&chip->lock);
+	return sysfs_emit(buf, "%llu\n", val);
+}
+
+#define IFPP_COUNT_ATTR(_name, _field)				\
+static struct dev_ext_attribute ifpp_attr_##_name = {		\
+	.attr	= __ATTR(_name, 0444, count_show, NULL),	\
+	.var	= (void *)offsetof(struct ifpp_chip, _field),	\
+}
 
 IFPP_COUNT_ATTR(keys_unspent, rec.unspent);
 IFPP_COUNT_ATTR(keys_unknown, rec.unknown);
@@ -47,13 +54,13 @@ IFPP_COUNT_ATTR(refused, refused);
 
 static struct attribute *ifpp_dev_attrs[] = {
 	&dev_attr_state.attr,
-	&dev_attr_keys_unspent.attr,
-	&dev_attr_keys_unknown.attr,
-	&dev_attr_keys_spent.attr,
-	&dev_attr_loads.attr,
-	&dev_attr_installed.attr,
-	&dev_attr_failed.attr,
-	&dev_attr_refused.attr,
+	&ifpp_attr_keys_unspent.attr.attr,
+	&ifpp_attr_keys_unknown.attr.attr,
+	&ifpp_attr_keys_spent.attr.attr,
+	&ifpp_attr_loads.attr.attr,
+	&ifpp_attr_installed.attr.attr,
+	&ifpp_attr_failed.attr.attr,
+	&ifpp_attr_refused.attr.attr,
 	NULL
 };
 
@@ -64,14 +71,14 @@ static const struct attribute_group *ifpp_dev_groups[] = { &ifpp_dev_group, NULL
 static ssize_t host_state_show(const struct class *class, const struct class_attribute *attr,
 			       char *buf)
 {
-	return sysfs_emit(buf, "%s\n", ifpp_state_name(ifpp_host_state()));
+	return sysfs_emit(buf, "%s\n", ifpp_state_names[ifpp_host_state()]);
 }
 static CLASS_ATTR_RO(host_state);
 
 static ssize_t anchor_show(const struct class *class, const struct class_attribute *attr,
 			   char *buf)
 {
-	return sysfs_emit(buf, "%s\n", ifpp_anchor_name(ifpp_host_anchor()));
+	return sysfs_emit(buf, "%s\n", ifpp_anchor_names[ifpp_host_anchor()]);
 }
 static CLASS_ATTR_RO(anchor);
 
@@ -97,7 +104,7 @@ static int ifpp_dev_uevent(const struct device *d, struct kobj_uevent_env *env)
 {
 	const struct ifpp_dev *dev = container_of(d, struct ifpp_dev, dev);
 
-	return add_uevent_var(env, "IFPP_STATE=%s", ifpp_state_name(READ_ONCE(dev->ev_state))) ?:
+	return add_uevent_var(env, "IFPP_STATE=%s", ifpp_state_names[READ_ONCE(dev->ev_state)]) ?:
 	       add_uevent_var(env, "IFPP_KEYS=%u", READ_ONCE(dev->ev_unspent));
 }
 

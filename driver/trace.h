@@ -41,98 +41,80 @@ TRACE_DEFINE_ENUM(IFPP_TAMPER_KIND_KEY_LOST);
 	{ IFPP_TAMPER_KIND_KEY_ADDED,		"key-added" },			\
 	{ IFPP_TAMPER_KIND_KEY_LOST,		"key-lost" })
 
-TRACE_EVENT(ifpp_submit,
-	TP_PROTO(u32 index, u64 id, u32 type, u32 len),
-	TP_ARGS(index, id, type, len),
-	TP_STRUCT__entry(
-		__field(u64, id)
-		__field(u32, index)
-		__field(u32, type)
-		__field(u32, len)
-	),
-	TP_fast_assign(
-		__entry->id = id;
-		__entry->index = index;
-		__entry->type = type;
-		__entry->len = len;
-	),
-	TP_printk("ifpp%u id=%llu %s len=%u", __entry->index, __entry->id,
-		  show_ifpp_type(__entry->type), __entry->len)
-);
-
-TRACE_EVENT(ifpp_dispatch,
-	TP_PROTO(u32 index, u64 id, u32 type),
-	TP_ARGS(index, id, type),
-	TP_STRUCT__entry(
-		__field(u64, id)
-		__field(u32, index)
-		__field(u32, type)
-	),
-	TP_fast_assign(
-		__entry->id = id;
-		__entry->index = index;
-		__entry->type = type;
-	),
-	TP_printk("ifpp%u id=%llu %s", __entry->index, __entry->id,
-		  show_ifpp_type(__entry->type))
-);
-
-TRACE_EVENT(ifpp_result,
-	TP_PROTO(u32 index, u64 id, u32 type, const struct ifpp_result *result),
-	TP_ARGS(index, id, type, result),
+/* The way of a request; what is in result is 0 before its end. */
+DECLARE_EVENT_CLASS(ifpp_request,
+	TP_PROTO(u32 index, const struct ifpp_request *req),
+	TP_ARGS(index, req),
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(u64, total_ns)
 		__field(u32, index)
 		__field(u32, type)
+		__field(u32, len)
 		__field(s32, status)
 		__field(u32, reason)
 		__field(u32, apdus)
 	),
 	TP_fast_assign(
-		__entry->id = id;
-		__entry->total_ns = result->total_ns;
+		__entry->id = req->id;
+		__entry->total_ns = req->result.total_ns;
 		__entry->index = index;
-		__entry->type = type;
-		__entry->status = result->status;
-		__entry->reason = result->reason;
-		__entry->apdus = result->apdus;
+		__entry->type = req->type;
+		__entry->len = req->len;
+		__entry->status = req->result.status;
+		__entry->reason = req->result.reason;
+		__entry->apdus = req->result.apdus;
 	),
+	TP_printk("ifpp%u id=%llu %s len=%u", __entry->index, __entry->id,
+		  show_ifpp_type(__entry->type), __entry->len)
+);
+
+DEFINE_EVENT(ifpp_request, ifpp_submit,
+	TP_PROTO(u32 index, const struct ifpp_request *req),
+	TP_ARGS(index, req)
+);
+
+DEFINE_EVENT(ifpp_request, ifpp_dispatch,
+	TP_PROTO(u32 index, const struct ifpp_request *req),
+	TP_ARGS(index, req)
+);
+
+DEFINE_EVENT_PRINT(ifpp_request, ifpp_result,
+	TP_PROTO(u32 index, const struct ifpp_request *req),
+	TP_ARGS(index, req),
 	TP_printk("ifpp%u id=%llu %s status=%d reason=%u apdus=%u total_ns=%llu",
 		  __entry->index, __entry->id, show_ifpp_type(__entry->type),
 		  __entry->status, __entry->reason, __entry->apdus, __entry->total_ns)
 );
 
-TRACE_EVENT(ifpp_state,
-	TP_PROTO(u32 index, u32 from, u32 to),
-	TP_ARGS(index, from, to),
+/* A record: its state, and what is to become of it. */
+DECLARE_EVENT_CLASS(ifpp_record,
+	TP_PROTO(u32 index, u32 state, u32 what),
+	TP_ARGS(index, state, what),
 	TP_STRUCT__entry(
 		__field(u32, index)
-		__field(u32, from)
-		__field(u32, to)
+		__field(u32, state)
+		__field(u32, what)
 	),
 	TP_fast_assign(
 		__entry->index = index;
-		__entry->from = from;
-		__entry->to = to;
+		__entry->state = state;
+		__entry->what = what;
 	),
-	TP_printk("ifpp%u %s -> %s", __entry->index, show_ifpp_state(__entry->from),
-		  show_ifpp_state(__entry->to))
+	TP_printk("ifpp%u %s -> %s", __entry->index, show_ifpp_state(__entry->state),
+		  show_ifpp_state(__entry->what))
 );
 
-TRACE_EVENT(ifpp_tamper,
-	TP_PROTO(const u8 *eid, u32 kind),
-	TP_ARGS(eid, kind),
-	TP_STRUCT__entry(
-		__array(u8, eid, IFPP_EID_LEN)
-		__field(u32, kind)
-	),
-	TP_fast_assign(
-		memcpy(__entry->eid, eid, IFPP_EID_LEN);
-		__entry->kind = kind;
-	),
-	TP_printk("eid=%s %s", __print_hex_str(__entry->eid, IFPP_EID_LEN),
-		  show_ifpp_tamper(__entry->kind))
+DEFINE_EVENT(ifpp_record, ifpp_state,
+	TP_PROTO(u32 index, u32 state, u32 what),
+	TP_ARGS(index, state, what)
+);
+
+DEFINE_EVENT_PRINT(ifpp_record, ifpp_tamper,
+	TP_PROTO(u32 index, u32 state, u32 what),
+	TP_ARGS(index, state, what),
+	TP_printk("ifpp%u %s %s", __entry->index, show_ifpp_state(__entry->state),
+		  show_ifpp_tamper(__entry->what))
 );
 
 #endif /* _IFPP_TRACE_H */
