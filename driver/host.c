@@ -42,7 +42,6 @@ static struct {
 	bool sweep;
 } ifpp_host;
 
-static unsigned long ifpp_pinned;
 atomic_t ifpp_chips_known;		/* chips on record, attached or not */
 atomic_t ifpp_chips_locked;		/* of these, LOCKED */
 
@@ -105,7 +104,7 @@ bool ifpp_host_set(u32 state, u32 anchor, bool sweep)
 
 /**
  * ifpp_host_stale() - may the anchor have changed unseen
- * @stale: true: no load is accepted until it has been read; false: it has been
+ * @stale: true: no load is accepted, until false: it has been read since
  */
 void ifpp_host_stale(bool stale)
 {
@@ -115,17 +114,16 @@ void ifpp_host_stale(bool stale)
 /**
  * ifpp_host_pin() - keep the module for ever: the machine is being locked, or is
  *
+ * The caller serialises this.
+ *
  * Return: false if the module is on its way out already.
  */
 bool ifpp_host_pin(void)
 {
-	if (test_bit(0, &ifpp_pinned))
-		return true;
-	if (!try_module_get(THIS_MODULE))
-		return false;
-	if (test_and_set_bit(0, &ifpp_pinned))
-		module_put(THIS_MODULE);
-	return true;
+	static bool pinned;
+
+	pinned = pinned || try_module_get(THIS_MODULE);
+	return pinned;
 }
 
 /**

@@ -6,9 +6,10 @@
  * relay serves it, it has a device (struct ifpp_dev): the node /dev/ifppN and one slot
  * for the request that the relay works on.
  *
- * Locks, outermost first: ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody
- * waits for a relay, or for user memory, with one of them held. Around them is a relay
- * file's own lock, which its attach holds; inside the first is that of the anchors.
+ * Locks, outermost first: ifpp_look_mutex, which whoever reads or burns the anchors holds,
+ * ifpp_host_mutex, ifpp_chips_mutex, chip->lock. Nobody waits for a relay, an anchor or user memory
+ * with one of the last three held. Around the last two is a relay file's own lock, which its attach
+ * holds.
  */
 #ifndef _IFPP_H
 #define _IFPP_H

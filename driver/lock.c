@@ -6,6 +6,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/completion.h>
 #include <linux/module.h>
 #include <linux/of.h>
 #include <linux/slab.h>
@@ -35,6 +36,10 @@ module_param_cb(locked, &ifpp_locked_ops, &ifpp_locked, 0444);
 __MODULE_PARM_TYPE(locked, "bool");
 MODULE_PARM_DESC(locked, "This machine is locked, whatever its anchors say");
 
+#define IFPP_BURN_WAIT	(5 * HZ)	/* for fuses, with a lock of all of generic netlink held */
+
+/* Anchors may be slow: who reads or burns them, and draws the conclusion. Outside of the next. */
+static DEFINE_MUTEX(ifpp_look_mutex);
 static DEFINE_MUTEX(ifpp_host_mutex);	/* every change of the machine's state */
 
 /* Refuse what a relay has not read whole, and wake who waits to submit. */
@@ -146,8 +151,9 @@ void ifpp_host_look(void)
 	bool proven = false;
 	u32 anchor, state;
 
-	mutex_lock(&ifpp_host_mutex);
+	mutex_lock(&ifpp_look_mutex);
 	anchor = ifpp_anchor_of(&proven);
+	mutex_lock(&ifpp_host_mutex);
 	state = ifpp_host_state();
 	if (anchor == IFPP_ANCHOR_BURNT || ifpp_locked || ifpp_cmdline_locked)
 		state = IFPP_STATE_LOCKED;
@@ -157,33 +163,70 @@ void ifpp_host_look(void)
 	if (state == IFPP_STATE_LOCKED)
 		ifpp_host_pin();
 	ifpp_host_become(state, anchor, proven);
-	ifpp_host_stale(false);
 	mutex_unlock(&ifpp_host_mutex);
+	mutex_unlock(&ifpp_look_mutex);
 }
+
+/* The second half of a host lock: what came of it, and of whom. */
+static const char *ifpp_burn_name;
+static int ifpp_burn_err;
+static DECLARE_COMPLETION(ifpp_burnt);
+
+static void ifpp_burn(struct work_struct *work)
+{
+	const char *name = NULL;
+	bool proven = false;
+	u32 anchor;
+	int err;
+
+	mutex_lock(&ifpp_look_mutex);
+	err = ifpp_anchor_burn(&name);
+	anchor = ifpp_anchor_of(&proven);
+	mutex_lock(&ifpp_host_mutex);
+	/* Repeated, it asks again where a LOCK failed. */
+	if (!ifpp_host_become(err ? ifpp_host_state() : IFPP_STATE_LOCKED, anchor, !err) && !err)
+		ifpp_host_chips();
+	ifpp_burn_name = name;
+	ifpp_burn_err = err;
+	/* Who has asked meanwhile waits for his own turn. */
+	if (!work_pending(work))
+		complete_all(&ifpp_burnt);
+	mutex_unlock(&ifpp_host_mutex);
+	mutex_unlock(&ifpp_look_mutex);
+}
+
+static DECLARE_WORK(ifpp_burn_work, ifpp_burn);
 
 /**
  * ifpp_host_lock() - lock this machine for ever, or finish to
  * @name: the anchor that could not be burnt, if it is that; else unchanged
  *
- * Return: 0 once the machine is LOCKED and every anchor burnt; its chips follow. After an error it
- * stays LOCKING, and every load refused.
+ * The machine is LOCKING at once, however slow its anchors are.
+ *
+ * Return: 0 once the machine is LOCKED and every anchor burnt; its chips follow. -EINPROGRESS if
+ * the anchors take their time. After an error the machine stays LOCKING, and every load refused.
  */
 int ifpp_host_lock(const char **name)
 {
-	bool proven = false;
 	int err;
 
-	if (!ifpp_host_pin())
-		return -ENODEV;
-
 	mutex_lock(&ifpp_host_mutex);
+	if (!ifpp_host_pin()) {
+		mutex_unlock(&ifpp_host_mutex);
+		return -ENODEV;
+	}
 	if (ifpp_host_state() != IFPP_STATE_LOCKED)
 		ifpp_host_become(IFPP_STATE_LOCKING, ifpp_host_anchor(), false);
-	err = ifpp_anchor_burn(name);
-	/* Repeated, it asks again where a LOCK failed. */
-	if (!ifpp_host_become(err ? ifpp_host_state() : IFPP_STATE_LOCKED,
-			      ifpp_anchor_of(&proven), !err) && !err)
-		ifpp_host_chips();
+	reinit_completion(&ifpp_burnt);
+	queue_work(system_freezable_wq, &ifpp_burn_work);
+	mutex_unlock(&ifpp_host_mutex);
+
+	if (!wait_for_completion_timeout(&ifpp_burnt, IFPP_BURN_WAIT))
+		return -EINPROGRESS;
+	mutex_lock(&ifpp_host_mutex);
+	err = ifpp_burn_err;
+	if (err)
+		*name = ifpp_burn_name;
 	mutex_unlock(&ifpp_host_mutex);
 	return err;
 }
@@ -203,7 +246,8 @@ void ifpp_host_speaker(struct device *dev)
 
 /*
  * What was burnt after the image was written is not in the image: from before it is written until
- * the anchor has been read again nothing is loaded. The same while the machine sleeps.
+ * the anchor has been read in the machine that woke nothing is loaded, whoever reads it meanwhile.
+ * The same while the machine sleeps.
  */
 static int ifpp_pm_notify(struct notifier_block *nb, unsigned long event, void *data)
 {
@@ -215,6 +259,7 @@ static int ifpp_pm_notify(struct notifier_block *nb, unsigned long event, void *
 	case PM_POST_HIBERNATION:
 	case PM_POST_SUSPEND:
 		ifpp_host_look();
+		ifpp_host_stale(false);
 		break;
 	}
 	return NOTIFY_OK;

@@ -89,6 +89,8 @@ int ifpp_nl_host_lock_doit(struct sk_buff *skb, struct genl_info *info)
 		return -EPERM;
 	}
 	err = ifpp_host_lock(&name);
+	if (err == -EINPROGRESS)
+		NL_SET_ERR_MSG(info->extack, "the anchors are still being burnt; repeat");
 	if (name)
 		NL_SET_ERR_MSG_FMT(info->extack,
 				   "anchor %.24s could not be burnt, see dmesg; repeat", name);

@@ -33,6 +33,15 @@ static const char *host(const char *name)
 	return buf;
 }
 
+static int becomes(const char *name, const char *value)
+{
+	int i;
+
+	for (i = 0; i < 1000 && strcmp(value, host(name)); i++)
+		usleep(20000);
+	return !strcmp(value, host(name));
+}
+
 static int otp(const char *param, const char *val)
 {
 	char path[96];
@@ -261,13 +270,33 @@ TEST(read_back_fails)
 	cannot_burn(_metadata, "read_fails");
 }
 
-static int becomes(const char *name, const char *value)
+/*
+ * A fuse that takes its time holds up nobody: the machine is LOCKING at once, and the request,
+ * which holds a lock of generic netlink, ends.
+ */
+TEST(slow_fuse)
 {
-	int i;
+	int relay, index, front;
+	struct chip c;
 
-	for (i = 0; i < 100 && strcmp(value, host(name)); i++)
-		usleep(20000);
-	return !strcmp(value, host(name));
+	ASSERT_EQ(0, insmod("OTP_KO", ""));
+	ASSERT_EQ(0, insmod("IFPP_KO", NAMED));
+	relay = relay_open();
+	chip_new(&c, 1);
+	index = relay_attach(relay, &c);
+	front = front_open(index, O_NONBLOCK);
+	ASSERT_LE(0, front);
+
+	ASSERT_EQ(0, otp("hold", "1"));
+	EXPECT_EQ(-EINPROGRESS, host_lock());
+	EXPECT_STREQ("LOCKING", host("host_state"));
+	EXPECT_ERR(EPERM, submit(front, &c, c.keys[0].id));
+	EXPECT_EQ(0, fuse(4));
+	ASSERT_EQ(0, otp("hold", "0"));
+	EXPECT_TRUE(becomes("host_state", "LOCKED"));
+	EXPECT_EQ(0, host_lock());
+	EXPECT_TRUE(pattern(4));
+	EXPECT_LOCKED("burnt", 1);
 }
 
 /* Before the provider is there nobody knows, so nothing is loaded and no chip comes to harm. */
@@ -375,6 +404,62 @@ TEST(suspend_rises)
 	EXPECT_STREQ("FACTORY", host("host_state"));
 	ASSERT_EQ(0, system("echo freezer >/sys/power/pm_test && echo freeze >/sys/power/state"));
 	EXPECT_STREQ("LOCKED", host("host_state"));
+	EXPECT_LOCKED("burnt", 1);
+}
+
+/* The gate of the test provider is reached. */
+static int pm_step(int step)
+{
+	char word[4] = {};
+	int i, fd;
+
+	for (i = 0; i < 1000; i++) {
+		fd = open("/sys/module/ifpp_otp/parameters/pm_step", O_RDONLY);
+		if (read(fd, word, sizeof(word) - 1) > 0 && atoi(word) == step)
+			i = 1000;
+		close(fd);
+		usleep(20000);
+	}
+	return atoi(word) == step;
+}
+
+/*
+ * From the moment when the machine is to sleep until the anchor has been read after it woke nothing
+ * is loaded, whoever else reads the anchor on the way: it may be burnt afterwards.
+ */
+TEST(no_load_around_sleep)
+{
+	int relay, index, front, status;
+	struct chip c;
+	pid_t pid;
+
+	if (access("/sys/power/pm_test", W_OK))
+		SKIP(return, "the kernel has no CONFIG_PM_DEBUG");
+	ASSERT_EQ(0, insmod("OTP_KO", "pm_go=0"));
+	ASSERT_EQ(0, insmod("IFPP_KO", NAMED));
+	relay = relay_open();
+	chip_new(&c, 2);
+	index = relay_attach(relay, &c);
+	front = front_open(index, O_NONBLOCK);
+	ASSERT_LE(0, front);
+
+	pid = fork();
+	if (!pid)
+		_exit(!!system("cd /sys/power && echo freezer >pm_test && echo freeze >state"));
+	ASSERT_TRUE(pm_step(1));
+	/* It attaches a chip, for which the anchor is read. */
+	EXPECT_EQ(-ENOMEDIUM, load());
+	EXPECT_ERR(ENOMEDIUM, submit(front, &c, c.keys[0].id));
+	ASSERT_EQ(0, otp("fuses", "0,0,0,0,73,70,182,185"));
+	ASSERT_EQ(0, otp("pm_go", "1"));
+
+	ASSERT_TRUE(pm_step(2));
+	EXPECT_ERR(ENOMEDIUM, submit(front, &c, c.keys[0].id));
+	EXPECT_STREQ("CLOSED", host("host_state"));
+	ASSERT_EQ(0, otp("pm_go", "2"));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_ERR(EPERM, submit(front, &c, c.keys[0].id));
 	EXPECT_LOCKED("burnt", 1);
 }
 

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A write-once nvmem provider for tests of the anchor: fuses that can be made to
- * fail. By name ("ifpp_otp0"), or as a platform device from a device tree.
+ * fail, or to take their time. By name ("ifpp_otp0"), or as a platform device from a device tree.
+ * And a gate on the way into sleep and out of it, see pm_step.
  */
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/nvmem-provider.h>
 #include <linux/of.h>
 #include <linux/platform_device.h>
+#include <linux/suspend.h>
 
 #define OTP_SIZE	16
 
@@ -32,8 +35,27 @@ static bool deaf;
 module_param(deaf, bool, 0644);
 MODULE_PARM_DESC(deaf, "Writes succeed and burn nothing");
 
+static bool hold;
+module_param(hold, bool, 0644);
+MODULE_PARM_DESC(hold, "Whoever reads or writes waits until it is 0 again");
+
+static int pm_step;
+module_param(pm_step, int, 0444);
+MODULE_PARM_DESC(pm_step, "1: all other drivers know of the sleep to come; 2: it is over, none knows");
+
+static int pm_go = 2;
+module_param(pm_go, int, 0644);
+MODULE_PARM_DESC(pm_go, "It goes on from there when this is as much");
+
+static void otp_hold(void)
+{
+	while (READ_ONCE(hold))
+		msleep(20);
+}
+
 static int otp_read(void *priv, unsigned int offset, void *val, size_t bytes)
 {
+	otp_hold();
 	if (read_fails)
 		return -EIO;
 	if (words && (offset | bytes) % 4)
@@ -46,6 +68,7 @@ static int otp_write(void *priv, unsigned int offset, void *val, size_t bytes)
 {
 	size_t i;
 
+	otp_hold();
 	if (write_fails || offset == write_fails_at)
 		return -EIO;
 	if (words && (offset | bytes) % 4)
@@ -54,6 +77,28 @@ static int otp_write(void *priv, unsigned int offset, void *val, size_t bytes)
 		fuses[offset + i] |= ((u8 *)val)[i];
 	return 0;
 }
+
+static int otp_step(int step)
+{
+	WRITE_ONCE(pm_step, step);
+	while (READ_ONCE(pm_go) < step)
+		msleep(20);
+	return NOTIFY_OK;
+}
+
+static int otp_sleeps(struct notifier_block *nb, unsigned long event, void *data)
+{
+	return event == PM_SUSPEND_PREPARE ? otp_step(1) : NOTIFY_DONE;
+}
+
+static int otp_woke(struct notifier_block *nb, unsigned long event, void *data)
+{
+	return event == PM_POST_SUSPEND ? otp_step(2) : NOTIFY_DONE;
+}
+
+/* After all others, and before them. */
+static struct notifier_block otp_last = { .notifier_call = otp_sleeps, .priority = -1 };
+static struct notifier_block otp_first = { .notifier_call = otp_woke, .priority = 1 };
 
 static int otp_probe(struct platform_device *pdev)
 {
@@ -104,11 +149,15 @@ static int __init otp_init(void)
 			return PTR_ERR(otp_device);
 		}
 	}
+	register_pm_notifier(&otp_last);
+	register_pm_notifier(&otp_first);
 	return 0;
 }
 
 static void __exit otp_exit(void)
 {
+	unregister_pm_notifier(&otp_first);
+	unregister_pm_notifier(&otp_last);
 	platform_device_unregister(otp_device);
 	platform_driver_unregister(&otp_driver);
 }
