@@ -899,6 +899,8 @@ static void ota_keys(Fixture *f, gconstpointer data)
 		{ RECORD("TOPc", AES), 2, "TOPc is TUAK's" },
 	};
 
+	static const char nul[] = "ICCID,IMSI\n8949449999999990023\0,262011234567890\n";
+
 	write_keys_template(NULL);
 	built_has(csv, strlen(csv), "8949449999999990023", has);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
@@ -908,7 +910,7 @@ static void ota_keys(Fixture *f, gconstpointer data)
 		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
 	}
 	/* a NUL would end the field for everybody who reads it */
-	g_assert_true(g_file_set_contents("records.csv", "ICCID,IMSI\n8949449999999990023\0,262011234567890\n", 51, NULL));
+	g_assert_true(g_file_set_contents("records.csv", nul, sizeof(nul) - 1, NULL));
 	expect(2, "line 2: a NUL byte", BUILD, smdpf);
 }
 
