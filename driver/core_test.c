@@ -585,7 +585,12 @@ static void test_named_spent_keys(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, submit(c, F, 0x89, 40 + ROOM - 1), 0);
 }
 
-/* A chip that comes from another station: what it spent there has no name here until its result is heard. */
+static int load_reply(struct chip *c, const u8 *key_id, int *status, enum ifpp_tamper_kind *kind)
+{
+	return ifpp_core_reply(&c->rec, IFPP_REQ_LOAD, key_id, status, &c->rep, kind);
+}
+
+/* From another station: what a chip spent there has no name here until its result is heard. */
 static void test_spent_elsewhere(struct kunit *test)
 {
 	static const u32 states[] = { F, D };
@@ -608,17 +613,18 @@ static void test_spent_elsewhere(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, ifpp_core_dispatch(&c->rec, F, IFPP_REQ_LOAD, &hdr), 0);
 		KUNIT_EXPECT_EQ(test, c->rec.unknown, 0);
 		status = 0;
-		KUNIT_EXPECT_EQ(test, ifpp_core_reply(&c->rec, IFPP_REQ_LOAD, hdr.key_id, &status, &c->rep, &kind), 0);
+		KUNIT_EXPECT_EQ(test, load_reply(c, hdr.key_id, &status, &kind), 0);
 		KUNIT_EXPECT_EQ(test, status, -EREMOTEIO);
 
 		/* With it the key is known from now on, and no other is asked for. */
 		key_make(&c->keys[unspent], 40, IFPP_KEY_SPENT);
 		c->rep.n_keys = unspent + 1;
 		status = 0;
-		KUNIT_EXPECT_EQ(test, ifpp_core_reply(&c->rec, IFPP_REQ_LOAD, hdr.key_id, &status, &c->rep, &kind), 0);
+		KUNIT_EXPECT_EQ(test, load_reply(c, hdr.key_id, &status, &kind), 0);
 		KUNIT_EXPECT_EQ(test, status, 0);
 		KUNIT_EXPECT_EQ(test, submit(c, F, 0x89, 40), -EKEYEXPIRED);
-		KUNIT_EXPECT_EQ(test, submit(c, F, 0x89, 41), states[i] == F ? -EKEYREJECTED : -ENOKEY);
+		KUNIT_EXPECT_EQ(test, submit(c, F, 0x89, 41),
+				states[i] == F ? -EKEYREJECTED : -ENOKEY);
 	}
 }
 
