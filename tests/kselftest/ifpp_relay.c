@@ -504,7 +504,6 @@ TEST(modes)
 TEST_F(ifpp, tracepoints)
 {
 	char cmd[200];
-	int i, n;
 
 	mount("tracefs", TRACING, "tracefs", 0, NULL);	/* unless it is there */
 	EXPECT_EQ(0, system("grep -q '{ 1, \"LOAD\" }' " TRACING "/events/ifpp/ifpp_submit/format"));
