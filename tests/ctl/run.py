@@ -94,6 +94,21 @@ def closed():
     expect(ctl("list"), 0, "This machine: CLOSED", "it is CLOSED as before")
     check(not relay.locked and LOCK not in relay.seen, "no chip was locked", relay.seen)
     subprocess.run(["rmmod", "ifpp"], check=True)
+    expect(ctl("monitor", "--seconds", "2"), 3, "Waiting for it", "monitor without a driver: it waits, and says for what")
+    monitor = subprocess.Popen([CTL, "monitor", "--show-ids", "--seconds", "120"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    said = monitor.stderr.readline()
+    subprocess.run(["insmod", module], check=True)
+    first = monitor.stdout.readline()
+    relay = Relay(eid(91), [key(1)], OUTBOX)
+    event = monitor.stdout.readline()
+    check("Waiting for it" in said and "This machine: not locked" in first and eid(91) + ": here" in event,
+          "monitor waits for the driver and the first modem", said + first + event)
+    monitor.send_signal(signal.SIGTERM)
+    monitor.communicate(timeout=60)
+    check(monitor.returncode == 0, "and ends as it is told to", monitor.returncode)
+    relay.unplug()
+    subprocess.run(["rmmod", "ifpp"], check=True)
     subprocess.run(["insmod", module], check=True)
 
 

@@ -231,7 +231,7 @@ static void end_line(GString *text, gsize begin, guint cols)
 {
 	const char *line = text->str + begin;
 
-	if (cols && g_utf8_validate(line, -1, NULL) && g_utf8_strlen(line, -1) > cols)
+	if (cols && g_utf8_validate(line, -1, NULL) && (gulong)g_utf8_strlen(line, -1) > cols)
 		g_string_truncate(text, g_utf8_offset_to_pointer(line, cols) - text->str);
 	g_string_append_c(text, '\n');
 }

@@ -120,6 +120,8 @@ typedef struct {
 	Ctl *ctl;
 	CtlBoard *board;
 	GMainLoop *loop;
+	IfppNetlink *nl;
+	GError *error;		/* ends it; while there is no driver: which is waited for */
 	gboolean table;
 	gint64 begin;
 	GPtrArray *services;	/* that failed, as of @asked */
@@ -193,6 +195,50 @@ static gboolean on_signal(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
+static gboolean begin(Monitor *m, GError **error)
+{
+	g_autoptr(GArray) devs = NULL;
+	IfppNlHost host;
+
+	m->nl = ifpp_netlink_new(error);
+	/* Watch first: what happens during the dump is told twice rather than not at all. */
+	if (!m->nl || !ifpp_netlink_watch(m->nl, on_event, m, error))
+		return FALSE;
+	devs = ifpp_netlink_dump(m->nl, error);
+	if (!devs || !ifpp_netlink_host_get(m->nl, &host, error))
+		return FALSE;
+	ctl_board_host(m->board, &host);
+	for (guint i = 0; i < devs->len; i++) {
+		IfppNlEvent event = { .command = IFPP_CMD_DEV_ADD_NTF };
+
+		event.dev = g_array_index(devs, IfppNlDev, i);
+		ctl_board_event(m->board, &event, m->begin);
+	}
+	if (m->table) {
+		redraw(m);
+		g_timeout_add_seconds(1, redraw, m);
+	} else {
+		ctl_say_host(&m->ctl->out, &host);
+		fflush(stdout);
+	}
+	return TRUE;
+}
+
+/* A line may be watched before its first modem brings the driver. */
+static gboolean begin_or_wait(gpointer user)
+{
+	Monitor *m = user;
+
+	g_clear_error(&m->error);
+	g_clear_pointer(&m->nl, ifpp_netlink_free);
+	if (begin(m, &m->error))
+		return G_SOURCE_REMOVE;
+	if (g_error_matches(m->error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE))
+		return G_SOURCE_CONTINUE;
+	g_main_loop_quit(m->loop);
+	return G_SOURCE_REMOVE;
+}
+
 int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autofree char *outbox = NULL;
@@ -205,17 +251,13 @@ int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error)
 		{ "seconds", 0, 0, G_OPTION_ARG_INT, &seconds, "End after that time", "N" },
 		G_OPTION_ENTRY_NULL
 	};
-	g_autoptr(IfppNetlink) nl = NULL;
-	g_autoptr(GArray) devs = NULL;
 	g_autoptr(CtlBoard) board = NULL;
 	g_autoptr(GMainLoop) loop = NULL;
 	Monitor m = { .ctl = ctl, .begin = g_get_monotonic_time() };
-	IfppNlHost host;
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Follow what happens: a live table on a terminal, else one line per event.", error))
 		return 0;
-	nl = ifpp_netlink_new(error);
 	board = ctl_board_new(&ctl->out, outbox ?: CTL_OUTBOX);
 	loop = g_main_loop_new(NULL, FALSE);
 	m.board = board;
@@ -223,31 +265,22 @@ int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error)
 	m.left = count;
 	m.table = ctl->out.terminal && !ctl->out.json && !lines;
 
-	/* Watch first: what happens during the dump is told twice rather than not at all. */
-	if (!nl || !ifpp_netlink_watch(nl, on_event, &m, error))
+	if (begin_or_wait(&m) == G_SOURCE_CONTINUE) {
+		fprintf(stderr, "ifppctl: %s. Waiting for it.\n", m.error->message);
+		g_timeout_add_seconds(1, begin_or_wait, &m);
+	} else if (m.error) {
+		g_clear_pointer(&m.nl, ifpp_netlink_free);
+		g_propagate_error(error, m.error);
 		return 0;
-	devs = ifpp_netlink_dump(nl, error);
-	if (!devs || !ifpp_netlink_host_get(nl, &host, error))
-		return 0;
-	ctl_board_host(board, &host);
-	for (guint i = 0; i < devs->len; i++) {
-		IfppNlEvent event = { .command = IFPP_CMD_DEV_ADD_NTF };
-
-		event.dev = g_array_index(devs, IfppNlDev, i);
-		ctl_board_event(board, &event, m.begin);
 	}
-
 	g_unix_signal_add(SIGINT, on_signal, &m);
 	g_unix_signal_add(SIGTERM, on_signal, &m);
 	if (seconds > 0)
 		g_timeout_add_seconds(seconds, on_signal, &m);
-	if (m.table) {
-		redraw(&m);
-		g_timeout_add_seconds(1, redraw, &m);
-	} else {
-		ctl_say_host(&ctl->out, &host);
-	}
 	g_main_loop_run(loop);
 	g_clear_pointer(&m.services, g_ptr_array_unref);
+	g_clear_pointer(&m.nl, ifpp_netlink_free);
+	if (m.error)
+		g_propagate_error(error, m.error);
 	return IFPP_EXIT_OK;
 }
