@@ -66,7 +66,7 @@ docs:		## the manual, in build/docs
 
 screens:	# the pictures of the dashboard in Documentation/images, made again
 	@tests/check web
-	@cp build/screens/good-1280.png build/screens/bad-1280.png build/screens/good-400.png build/screens/bad-400-dark.png Documentation/images/
+	@cp build/screens/good-1280.png build/screens/bad-1280.png Documentation/images/
 
 picture:	## make demo, recorded: Documentation/demo.svg
 	@mkdir -p build
