@@ -324,13 +324,6 @@ static gboolean open_endpoints(UsbTransport *t, GError **error)
 	return TRUE;
 }
 
-static void on_modem_event(ModemEvent event, gpointer user)
-{
-	Transport *transport = user;
-
-	transport->event(transport, event);
-}
-
 Transport *transport_new_functionfs(Modem *modem, const char *dir, const char *gadget, const char *udc,
 				    GError **error)
 {
@@ -358,7 +351,7 @@ Transport *transport_new_functionfs(Modem *modem, const char *dir, const char *g
 	t->gadget = g_strdup(gadget);
 	if (gadget && !gadget_bind(gadget, udc, error))
 		goto fail;
-	modem_set_event_func(modem, on_modem_event, &t->base);
+	transport_follow(&t->base, modem);
 	return &t->base;
 fail:
 	if (!t->gadget)

@@ -40,8 +40,9 @@ static gboolean on_data(UnixConn *conn, const guint8 *data, gsize len, gpointer 
 	return data != NULL;
 }
 
-static gboolean plug(PtyTransport *transport, GError **error)
+static gboolean plug(Transport *base, GError **error)
 {
+	PtyTransport *transport = (PtyTransport *)base;
 	int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
 	struct termios raw;
 	char name[64];
@@ -74,8 +75,10 @@ fail:
 	return FALSE;
 }
 
-static void unplug(PtyTransport *transport)
+static void unplug(Transport *base)
 {
+	PtyTransport *transport = (PtyTransport *)base;
+
 	if (!transport->conn)
 		return;
 	g_unlink(transport->path);
@@ -84,44 +87,29 @@ static void unplug(PtyTransport *transport)
 	close(transport->terminal);
 }
 
-static void pty_event(Transport *base, ModemEvent event)
-{
-	PtyTransport *transport = (PtyTransport *)base;
-	g_autoptr(GError) error = NULL;
-
-	unplug(transport);
-	if (event != MODEM_UNPLUG && !plug(transport, &error))
-		g_warning("%s", error->message);
-}
-
 static void pty_free(Transport *base)
 {
 	PtyTransport *transport = (PtyTransport *)base;
 
-	unplug(transport);
+	unplug(base);
 	g_free(transport->path);
 	g_free(transport);
-}
-
-static void on_modem_event(ModemEvent event, gpointer user)
-{
-	Transport *transport = user;
-
-	transport->event(transport, event);
 }
 
 Transport *transport_new_pty(Modem *modem, const char *path, GError **error)
 {
 	PtyTransport *transport = g_new0(PtyTransport, 1);
 
-	transport->base.event = pty_event;
+	transport->base.event = transport_replug;
+	transport->base.plug = plug;
+	transport->base.unplug = unplug;
 	transport->base.free = pty_free;
 	transport->modem = modem;
 	transport->path = g_strdup(path);
-	if (!plug(transport, error)) {
+	if (!plug(&transport->base, error)) {
 		pty_free(&transport->base);
 		return NULL;
 	}
-	modem_set_event_func(modem, on_modem_event, transport);
+	transport_follow(&transport->base, modem);
 	return &transport->base;
 }

@@ -64,8 +64,10 @@ static gboolean on_connect(int fd, GIOCondition condition, gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean plug(SocketTransport *transport, GError **error)
+static gboolean plug(Transport *base, GError **error)
 {
+	SocketTransport *transport = (SocketTransport *)base;
+
 	transport->fd = unix_listen(transport->path, error);
 	if (transport->fd < 0)
 		return FALSE;
@@ -73,8 +75,10 @@ static gboolean plug(SocketTransport *transport, GError **error)
 	return TRUE;
 }
 
-static void unplug(SocketTransport *transport)
+static void unplug(Transport *base)
 {
+	SocketTransport *transport = (SocketTransport *)base;
+
 	if (transport->fd < 0)
 		return;
 	g_clear_handle_id(&transport->source, g_source_remove);
@@ -84,53 +88,32 @@ static void unplug(SocketTransport *transport)
 	g_ptr_array_set_size(transport->conns, 0);
 }
 
-static void socket_event(Transport *base, ModemEvent event)
-{
-	SocketTransport *transport = (SocketTransport *)base;
-	g_autoptr(GError) error = NULL;
-
-	unplug(transport);
-	if (event != MODEM_UNPLUG && !plug(transport, &error))
-		g_warning("%s", error->message);
-}
-
 static void socket_free(Transport *base)
 {
 	SocketTransport *transport = (SocketTransport *)base;
 
-	unplug(transport);
+	unplug(base);
 	g_ptr_array_unref(transport->conns);
 	g_free(transport->path);
 	g_free(transport);
-}
-
-static void on_modem_event(ModemEvent event, gpointer user)
-{
-	Transport *transport = user;
-
-	transport->event(transport, event);
 }
 
 Transport *transport_new_socket(Modem *modem, const char *path, GError **error)
 {
 	SocketTransport *transport = g_new0(SocketTransport, 1);
 
-	transport->base.event = socket_event;
+	transport->base.event = transport_replug;
+	transport->base.plug = plug;
+	transport->base.unplug = unplug;
 	transport->base.free = socket_free;
 	transport->modem = modem;
 	transport->path = g_strdup(path);
 	transport->fd = -1;
 	transport->conns = g_ptr_array_new_with_free_func(conn_free);
-	if (!plug(transport, error)) {
+	if (!plug(&transport->base, error)) {
 		socket_free(&transport->base);
 		return NULL;
 	}
-	modem_set_event_func(modem, on_modem_event, transport);
+	transport_follow(&transport->base, modem);
 	return &transport->base;
-}
-
-void transport_free(Transport *transport)
-{
-	if (transport)
-		transport->free(transport);
 }
