@@ -16,11 +16,10 @@ typedef struct {
 	GCancellable *closing;	/* of the close: a port that is gone answers no more */
 	char *services;		/* what it offers, for people */
 	gboolean has_qmi, has_uicc, has_slots;
-	gboolean suspect;	/* a channel may be open that we do not know of */
 } MbimModem;
 
 /* libmbim's error in our domain, with the port and the step in front; @cause may be NULL. */
-GError *mbim_modem_error(MbimModem *modem, const char *what, const GError *cause);
+GError *mbim_modem_error(Modem *base, const char *what, const GError *cause);
 /* The modem has answered, with a status that is an error. */
 gboolean mbim_modem_refused(const GError *error);
 
@@ -34,11 +33,10 @@ void mbim_modem_command(MbimModem *modem, MbimMessage *request, guint wait, GCan
 /* The answer, if its status is good; the error is libmbim's own. */
 MbimMessage *mbim_modem_answer(GObject *source, GAsyncResult *res, GError **error);
 
-/* Close the channels that bear our tag, and with @all those of any number, unless we are a guest. The error is libmbim's. */
-void mbim_modem_sweep_async(MbimModem *modem, gboolean all, guint timeout, gint64 deadline, GCancellable *cancellable,
-			    GAsyncReadyCallback cb, gpointer user);
-void mbim_modem_channel_open(Modem *base, IfppSpan aid, gint64 deadline, GTask *task);
-void mbim_modem_channel_close(Modem *base, guint8 channel, gint64 deadline, GTask *task);
+/* Channel 0 stands for all that bear our tag, in closing. */
+#define MBIM_CHANNEL_MAX 19
+void mbim_modem_channel_open(Modem *base, IfppSpan aid, guint wait, GTask *task);
+void mbim_modem_channel_close(Modem *base, guint8 channel, guint wait, GTask *task);
 void mbim_modem_transmit(Modem *base, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
 
 void mbim_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task);

@@ -40,7 +40,7 @@ static gboolean slots_told(GTask *task, const GError *error)
 	if (!error)
 		return TRUE;
 	if (!mbim_modem_refused(error)) {
-		ifppd_task_fail(task, mbim_modem_error(ctx->modem, "reading the slots", error));
+		ifppd_task_fail(task, mbim_modem_error(&ctx->modem->base, "reading the slots", error));
 		return FALSE;
 	}
 	g_array_set_size(ctx->slots, 0);
@@ -192,7 +192,7 @@ static void on_mapped(GObject *source, GAsyncResult *res, gpointer user)
 	if (answer)
 		look_again(user);
 	else
-		ifppd_task_fail(user, mbim_modem_error(ctx->modem, "switching the slot", error));
+		ifppd_task_fail(user, mbim_modem_error(&ctx->modem->base, "switching the slot", error));
 }
 
 void mbim_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task)

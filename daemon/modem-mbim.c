@@ -20,19 +20,19 @@ gboolean mbim_modem_refused(const GError *error)
 	return error && error->domain == MBIM_STATUS_ERROR;
 }
 
-GError *mbim_modem_error(MbimModem *modem, const char *what, const GError *cause)
+GError *mbim_modem_error(Modem *base, const char *what, const GError *cause)
 {
 	int code = IFPP_ERROR_MODEM;
 
 	if (cause && cause->domain == IFPP_ERROR)
 		return g_error_copy(cause);
-	if (modem->base.gone)
-		return mbim_modem_gone_error(&modem->base, what);
+	if (base->gone)
+		return mbim_modem_gone_error(base, what);
 	if (g_error_matches(cause, MBIM_CORE_ERROR, MBIM_CORE_ERROR_TIMEOUT))
 		code = IFPP_ERROR_TIMEOUT;
 	if (g_error_matches(cause, MBIM_STATUS_ERROR, MBIM_STATUS_ERROR_SIM_NOT_INSERTED))
 		code = IFPP_ERROR_NO_EUICC;
-	return g_error_new(IFPP_ERROR, code, "%s: %s: %s", modem->base.device, what,
+	return g_error_new(IFPP_ERROR, code, "%s: %s: %s", base->device, what,
 			   cause ? cause->message : "no usable answer");
 }
 
@@ -106,7 +106,7 @@ static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 
 	modem->device = mbim_device_new_finish(res, &error);
 	if (!modem->device) {
-		ifppd_task_fail(user, mbim_modem_error(modem, "opening the port", error));
+		ifppd_task_fail(user, mbim_modem_error(&modem->base, "opening the port", error));
 		return;
 	}
 	modem->removed_id = g_signal_connect(modem->device, MBIM_DEVICE_SIGNAL_REMOVED, G_CALLBACK(on_removed), modem);
@@ -119,7 +119,7 @@ static void on_port(GObject *source, GAsyncResult *res, gpointer user)
 	g_autoptr(GError) error = NULL;
 
 	if (!mbim_device_open_full_finish(MBIM_DEVICE(source), res, &error)) {
-		ifppd_task_fail(user, mbim_modem_error(ctx->modem, "opening the port", error));
+		ifppd_task_fail(user, mbim_modem_error(&ctx->modem->base, "opening the port", error));
 		return;
 	}
 	open_next(user, OPEN_SERVICES);
@@ -148,7 +148,7 @@ static void on_services(GObject *source, GAsyncResult *res, gpointer user)
 
 	if (!answer ||
 	    !mbim_message_device_services_response_parse(answer, &count, NULL, &elements, &error)) {
-		ifppd_task_fail(user, mbim_modem_error(modem, "reading its services", error));
+		ifppd_task_fail(user, mbim_modem_error(&modem->base, "reading its services", error));
 		return;
 	}
 	modem->has_qmi = modem->has_uicc = modem->has_slots = FALSE;
@@ -165,7 +165,7 @@ static void on_handed_over(GObject *source, GAsyncResult *res, gpointer user)
 	g_autoptr(GError) error = NULL;
 
 	if (!mbim_device_close_finish(MBIM_DEVICE(source), res, &error)) {
-		ifppd_task_fail(user, mbim_modem_error(ctx->modem, "opening the port", error));
+		ifppd_task_fail(user, mbim_modem_error(&ctx->modem->base, "opening the port", error));
 		return;
 	}
 	drop_device(ctx->modem);
@@ -215,7 +215,7 @@ static void on_caps(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	if (error && !mbim_modem_refused(error))
-		ifppd_task_fail(user, mbim_modem_error(modem, "reading the model", error));
+		ifppd_task_fail(user, mbim_modem_error(&modem->base, "reading the model", error));
 	else
 		open_next(user, OPEN_SLOTS);
 }
@@ -241,7 +241,7 @@ static void on_swept(GObject *source, GAsyncResult *res, gpointer user)
 	if (g_task_propagate_boolean(G_TASK(res), &error))
 		open_next(user, OPEN_DONE);
 	else
-		ifppd_task_fail(user, mbim_modem_error(ctx->modem, "closing stale channels", error));
+		ifppd_task_fail(user, mbim_modem_error(&ctx->modem->base, "closing stale channels", error));
 }
 
 static void open_step(GTask *task)
@@ -289,7 +289,7 @@ static void open_step(GTask *task)
 		mbim_modem_slots_async(modem, ctx->deadline, cancellable, on_slots, task);
 		break;
 	case OPEN_SWEEP:
-		mbim_modem_sweep_async(modem, FALSE, 0, ctx->deadline, cancellable, on_swept, task);
+		modem_sweep_async(&modem->base, modem->base.ops->our_channels, ctx->deadline, cancellable, on_swept, task);
 		break;
 	case OPEN_DONE:
 		ifppd_task_done(task);
@@ -315,77 +315,23 @@ static void mbim_modem_versions(Modem *base, gint64 deadline, GTask *task)
 
 /* ----------------------------------------------------------------- close */
 
-typedef enum {
-	CLOSE_CHANNEL,
-	CLOSE_SWEEP,
-	CLOSE_PORT,
-} CloseStep;
-
-typedef struct {
-	MbimModem *modem;
-	gint64 deadline;
-	CloseStep step;
-} Close;
-
-static void close_step(GTask *task);
-
-/* Whatever a step says, the next one follows. */
-static void on_close_step(GObject *source, GAsyncResult *res, gpointer user)
-{
-	Close *ctx = g_task_get_task_data(user);
-
-	if (!g_task_propagate_boolean(G_TASK(res), NULL))
-		g_debug("%s: step %u of its end failed", ctx->modem->base.device, ctx->step);
-	ctx->step++;
-	close_step(user);
-}
-
 static void on_port_closed(GObject *source, GAsyncResult *res, gpointer user)
 {
-	Close *ctx = g_task_get_task_data(user);
-
 	mbim_device_close_finish(MBIM_DEVICE(source), res, NULL);
-	drop_device(ctx->modem);
+	drop_device(g_task_get_task_data(user));
 	ifppd_task_done(user);
-}
-
-static void close_step(GTask *task)
-{
-	Close *ctx = g_task_get_task_data(task);
-	MbimModem *modem = ctx->modem;
-
-	if (modem->base.gone || !mbim_device_is_open(modem->device))
-		ctx->step = CLOSE_PORT;
-	if (ctx->step == CLOSE_SWEEP && !modem->suspect)
-		ctx->step = CLOSE_PORT;
-	switch (ctx->step) {
-	case CLOSE_CHANNEL:
-		modem_channel_close_async(&modem->base, ctx->deadline, NULL, on_close_step, task);
-		break;
-	case CLOSE_SWEEP:
-		mbim_modem_sweep_async(modem, FALSE, MBIM_CLOSE_TIMEOUT, ctx->deadline, NULL, on_close_step, task);
-		break;
-	case CLOSE_PORT:
-		mbim_device_close(modem->device, MBIM_CLOSE_TIMEOUT, modem->closing, on_port_closed, task);
-		break;
-	}
 }
 
 static void mbim_modem_close(Modem *base, gint64 deadline, GTask *task)
 {
 	MbimModem *modem = (MbimModem *)base;
-	Close *ctx;
 
 	if (!modem->device) {
 		ifppd_task_done(task);
 		return;
 	}
-	base->timeout = MIN(base->timeout, MBIM_CLOSE_TIMEOUT);
-	ctx = g_new0(Close, 1);
-	ctx->modem = modem;
-	ctx->deadline = deadline;
-	g_task_set_task_data(task, ctx, g_free);
-	close_step(task);
+	g_task_set_task_data(task, modem, NULL);
+	mbim_device_close(modem->device, MBIM_CLOSE_TIMEOUT, modem->closing, on_port_closed, task);
 }
 
 static void mbim_modem_free(Modem *base)
@@ -402,11 +348,16 @@ static const ModemOps mbim_ops = {
 	.open = mbim_modem_open,
 	.channel_open = mbim_modem_channel_open,
 	.channel_close = mbim_modem_channel_close,
+	.refused = mbim_modem_refused,
+	.error = mbim_modem_error,
 	.transmit = mbim_modem_transmit,
 	.switch_slot = mbim_modem_switch_slot,
 	.versions = mbim_modem_versions,
 	.close = mbim_modem_close,
 	.gone_error = mbim_modem_gone_error,
+	.first_channel = 0,
+	.our_channels = 0,
+	.last_channel = MBIM_CHANNEL_MAX,
 };
 
 Modem *modem_mbim_new(const ModemOptions *options, ModemGoneFunc gone, gpointer user)

@@ -42,7 +42,7 @@ static void on_client(GObject *source, GAsyncResult *res, gpointer user)
 		 * What comes from DMS is its name only, a modem without it is as good. But if its answer
 		 * got lost there may be a client: the mark stays, and the next start frees it.
 		 */
-		ifppd_task_fail(task, qmi_modem_error(modem, "allocating a client", error));
+		ifppd_task_fail(task, qmi_modem_error(&modem->base, "allocating a client", error));
 		return;
 	}
 	clients_step(task);

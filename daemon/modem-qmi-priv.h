@@ -9,8 +9,8 @@
 #include "port-state.h"
 
 #define QMI_CLOSE_TIMEOUT 3	/* seconds per message while going down */
-#define QMI_SWEEP_START 3	/* a modem hands out the lowest channels first */
-#define QMI_SWEEP_ALL 19
+#define QMI_OUR_CHANNELS 3	/* a modem hands out the lowest channels first */
+#define QMI_CHANNEL_MAX 19
 
 typedef struct {
 	Modem base;
@@ -19,12 +19,11 @@ typedef struct {
 	gulong removed_id;
 	gboolean mbim;		/* QMI is inside of it */
 	guint8 slot;		/* logical, as every UIM message wants it */
-	gboolean suspect;	/* a channel may be open that we do not know of */
 	PortState state;
 } QmiModem;
 
 /* libqmi's error in our domain, with the port and the step in front; @cause may be NULL. */
-GError *qmi_modem_error(QmiModem *modem, const char *what, const GError *cause);
+GError *qmi_modem_error(Modem *base, const char *what, const GError *cause);
 /* The modem has forgotten the client that asked. */
 gboolean qmi_modem_lost_client(const GError *error);
 
@@ -37,11 +36,9 @@ void qmi_modem_clients_async(QmiModem *modem, gboolean renew, gint64 deadline, G
 /* Give them back. Never fails: what the modem does not take stays in the state file, for the next of us. */
 void qmi_modem_release_async(QmiModem *modem, gint64 deadline, GAsyncReadyCallback cb, gpointer user);
 
-/* Close channels 1 to @last, whoever opened them. The error is libqmi's own. */
-void qmi_modem_sweep_async(QmiModem *modem, guint last, guint timeout, gint64 deadline, GCancellable *cancellable,
-			   GAsyncReadyCallback cb, gpointer user);
-void qmi_modem_channel_open(Modem *base, IfppSpan aid, gint64 deadline, GTask *task);
-void qmi_modem_channel_close(Modem *base, guint8 channel, gint64 deadline, GTask *task);
+void qmi_modem_channel_open(Modem *base, IfppSpan aid, guint wait, GTask *task);
+void qmi_modem_channel_close(Modem *base, guint8 channel, guint wait, GTask *task);
+gboolean qmi_modem_refused(const GError *error);
 void qmi_modem_transmit(Modem *base, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
 
 void qmi_modem_versions(Modem *base, gint64 deadline, GTask *task);

@@ -97,7 +97,7 @@ static void on_asked(GObject *source, GAsyncResult *res, gpointer user)
 	    g_error_matches(error, QMI_PROTOCOL_ERROR, QMI_PROTOCOL_ERROR_NO_EFFECT))
 		switch_next(user, SWITCH_LOOK);
 	else if (!switch_renew(user, error))
-		ifppd_task_fail(user, qmi_modem_error(ctx->modem, "switching the slot", error));
+		ifppd_task_fail(user, qmi_modem_error(&ctx->modem->base, "switching the slot", error));
 }
 
 static void on_look(GObject *source, GAsyncResult *res, gpointer user)
@@ -113,7 +113,7 @@ static void on_look(GObject *source, GAsyncResult *res, gpointer user)
 		else
 			g_timeout_add(MODEM_SLOT_LOOK_MS, look_again, user);
 	} else if (!switch_renew(user, error)) {
-		ifppd_task_fail(user, qmi_modem_error(ctx->modem, "switching the slot", error));
+		ifppd_task_fail(user, qmi_modem_error(&ctx->modem->base, "switching the slot", error));
 	}
 }
 
@@ -159,5 +159,5 @@ void qmi_modem_switch_slot(Modem *base, guint slot, gint64 deadline, GTask *task
 	if (ctx->modem->uim)
 		switch_step(task);
 	else
-		ifppd_task_fail(task, qmi_modem_error(ctx->modem, "switching the slot", NULL));
+		ifppd_task_fail(task, qmi_modem_error(&ctx->modem->base, "switching the slot", NULL));
 }

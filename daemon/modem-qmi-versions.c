@@ -12,7 +12,7 @@ static void on_versions(GObject *source, GAsyncResult *res, gpointer user)
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	if (!list) {
-		ifppd_task_fail(task, qmi_modem_error(modem, "reading the versions of its services", error));
+		ifppd_task_fail(task, qmi_modem_error(&modem->base, "reading the versions of its services", error));
 		return;
 	}
 	for (guint i = 0; i < list->len; i++) {

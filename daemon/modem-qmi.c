@@ -35,7 +35,7 @@ static GError *qmi_modem_gone_error(Modem *base, const char *what)
 	return g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "%s: %s: the modem is gone", base->device, what);
 }
 
-GError *qmi_modem_error(QmiModem *modem, const char *what, const GError *cause)
+GError *qmi_modem_error(Modem *base, const char *what, const GError *cause)
 {
 	int code = IFPP_ERROR_MODEM;
 	const char *text = cause ? cause->message : "no usable answer";
@@ -43,19 +43,19 @@ GError *qmi_modem_error(QmiModem *modem, const char *what, const GError *cause)
 
 	if (cause && cause->domain == IFPP_ERROR)
 		return g_error_copy(cause);
-	if (modem->base.gone)
-		return qmi_modem_gone_error(&modem->base, what);
+	if (base->gone)
+		return qmi_modem_gone_error(base, what);
 	/* The firmware's, whatever is done to the modem. */
 	if (g_error_matches(cause, QMI_PROTOCOL_ERROR, QMI_PROTOCOL_ERROR_ACCESS_DENIED))
 		code = IFPP_ERROR_UNSUPPORTED;
 	if (g_error_matches(cause, QMI_CORE_ERROR, QMI_CORE_ERROR_TIMEOUT)) {
 		code = IFPP_ERROR_TIMEOUT;
-		if (!modem->base.proxy && proxy_runs())
+		if (!base->proxy && proxy_runs())
 			text = PROXY_HINT;
 	}
-	error = g_error_new(IFPP_ERROR, code, "%s: %s: %s", modem->base.device, what, text);
+	error = g_error_new(IFPP_ERROR, code, "%s: %s: %s", base->device, what, text);
 	if (code == IFPP_ERROR_UNSUPPORTED)
-		modem_name_in_error(&modem->base, error);
+		modem_name_in_error(base, error);
 	return error;
 }
 
@@ -134,7 +134,7 @@ static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 
 	modem->device = qmi_device_new_finish(res, &error);
 	if (!modem->device) {
-		ifppd_task_fail(task, qmi_modem_error(modem, "opening the port", error));
+		ifppd_task_fail(task, qmi_modem_error(&modem->base, "opening the port", error));
 		return;
 	}
 	modem->removed_id =
@@ -149,7 +149,7 @@ static void on_port(GObject *source, GAsyncResult *res, gpointer user)
 	g_autoptr(GError) error = NULL;
 
 	if (!qmi_device_open_finish(QMI_DEVICE(source), res, &error)) {
-		ifppd_task_fail(task, qmi_modem_error(ctx->modem, "opening the port", error));
+		ifppd_task_fail(task, qmi_modem_error(&ctx->modem->base, "opening the port", error));
 		return;
 	}
 	open_next(task, OPEN_CLIENTS);
@@ -185,7 +185,7 @@ static void on_slots(GObject *source, GAsyncResult *res, gpointer user)
 	}
 	/* Older firmware has no slots (94, 71): then there is only slot 1. */
 	if (!ok && (!error || error->domain != QMI_PROTOCOL_ERROR || qmi_modem_lost_client(error))) {
-		GError *cause = qmi_modem_error(modem, "reading the slot status", error);
+		GError *cause = qmi_modem_error(&modem->base, "reading the slot status", error);
 
 		g_clear_error(&error);
 		ifppd_task_fail(task, cause);
@@ -268,7 +268,7 @@ static void on_swept(GObject *source, GAsyncResult *res, gpointer user)
 	g_autoptr(GError) error = NULL;
 
 	if (!g_task_propagate_boolean(G_TASK(res), &error)) {
-		ifppd_task_fail(task, qmi_modem_error(ctx->modem, "closing stale channels", error));
+		ifppd_task_fail(task, qmi_modem_error(&ctx->modem->base, "closing stale channels", error));
 		return;
 	}
 	open_next(task, OPEN_DONE);
@@ -338,7 +338,8 @@ static void open_step(GTask *task)
 			return;
 		}
 		/* The card of a slot that is left is somebody else's. */
-		qmi_modem_sweep_async(modem, modem->base.switch_to ? 0 : QMI_SWEEP_START, 0, ctx->deadline, cancellable, on_swept, task);
+		modem_sweep_async(&modem->base, modem->base.switch_to ? 0 : QMI_OUR_CHANNELS, ctx->deadline, cancellable, on_swept,
+				  task);
 		break;
 	case OPEN_DONE:
 		ifppd_task_done(task);
@@ -365,84 +366,57 @@ static void qmi_modem_open(Modem *base, gint64 deadline, GTask *task)
 
 /* ----------------------------------------------------------------- close */
 
-typedef enum {
-	CLOSE_CHANNEL,
-	CLOSE_SWEEP,
-	CLOSE_CLIENTS,
-	CLOSE_PORT,
-} CloseStep;
-
-typedef struct {
-	QmiModem *modem;
-	gint64 deadline;
-	CloseStep step;
-} Close;
-
-static void close_step(GTask *task);
-
-/* Whatever a step says, the next one follows. */
-static void on_close_step(GObject *source, GAsyncResult *res, gpointer user)
-{
-	Close *ctx = g_task_get_task_data(user);
-
-	if (!g_task_propagate_boolean(G_TASK(res), NULL))
-		g_debug("%s: step %u of its end failed", ctx->modem->base.device, ctx->step);
-	ctx->step++;
-	close_step(user);
-}
-
 static void on_port_closed(GObject *source, GAsyncResult *res, gpointer user)
 {
-	GTask *task = user;
-	Close *ctx = g_task_get_task_data(task);
+	QmiModem *modem = g_task_get_task_data(user);
 
 	qmi_device_close_finish(QMI_DEVICE(source), res, NULL);
-	g_signal_handler_disconnect(ctx->modem->device, ctx->modem->removed_id);
-	g_clear_object(&ctx->modem->device);
-	ifppd_task_done(task);
+	g_signal_handler_disconnect(modem->device, modem->removed_id);
+	g_clear_object(&modem->device);
+	ifppd_task_done(user);
 }
 
-static void close_step(GTask *task)
+static void on_released(GObject *source, GAsyncResult *res, gpointer user)
 {
-	Close *ctx = g_task_get_task_data(task);
-	QmiModem *modem = ctx->modem;
+	QmiModem *modem = g_task_get_task_data(user);
 
-	if (ctx->step < CLOSE_CLIENTS && (modem->base.gone || !modem->uim))
-		ctx->step = CLOSE_CLIENTS;
-	if (ctx->step == CLOSE_SWEEP && !modem->suspect)
-		ctx->step = CLOSE_CLIENTS;
-	switch (ctx->step) {
-	case CLOSE_CHANNEL:
-		modem_channel_close_async(&modem->base, ctx->deadline, NULL, on_close_step, task);
-		break;
-	case CLOSE_SWEEP:
-		qmi_modem_sweep_async(modem, QMI_SWEEP_START, QMI_CLOSE_TIMEOUT, ctx->deadline, NULL, on_close_step,
-				      task);
-		break;
-	case CLOSE_CLIENTS:
-		qmi_modem_release_async(modem, ctx->deadline, on_close_step, task);
-		break;
-	case CLOSE_PORT:
-		qmi_device_close_async(modem->device, QMI_CLOSE_TIMEOUT, NULL, on_port_closed, task);
-		break;
-	}
+	if (!g_task_propagate_boolean(G_TASK(res), NULL))
+		g_debug("%s: its clients were not given back", modem->base.device);
+	qmi_device_close_async(modem->device, QMI_CLOSE_TIMEOUT, NULL, on_port_closed, user);
 }
 
 static void qmi_modem_close(Modem *base, gint64 deadline, GTask *task)
 {
 	QmiModem *modem = (QmiModem *)base;
-	Close *ctx;
 
 	if (!modem->device) {
 		ifppd_task_done(task);
 		return;
 	}
-	base->timeout = MIN(base->timeout, QMI_CLOSE_TIMEOUT);
-	ctx = g_new0(Close, 1);
-	ctx->modem = modem;
-	ctx->deadline = deadline;
-	g_task_set_task_data(task, ctx, g_free);
-	close_step(task);
+	g_task_set_task_data(task, modem, NULL);
+	qmi_modem_release_async(modem, deadline, on_released, task);
+}
+
+static gboolean qmi_modem_lost(Modem *base, const GError *error)
+{
+	return error ? qmi_modem_lost_client(error) : !((QmiModem *)base)->uim;
+}
+
+static void on_renewed(GObject *source, GAsyncResult *res, gpointer user)
+{
+	GError *error = NULL;
+
+	if (g_task_propagate_boolean(G_TASK(res), &error))
+		ifppd_task_done(user);
+	else
+		ifppd_task_fail(user, error);
+}
+
+static void qmi_modem_renew(Modem *base, gint64 deadline, GTask *task)
+{
+	QmiModem *modem = (QmiModem *)base;
+
+	qmi_modem_clients_async(modem, modem->uim != NULL, deadline, g_task_get_cancellable(task), on_renewed, task);
 }
 
 static void qmi_modem_free(Modem *base)
@@ -462,11 +436,18 @@ static const ModemOps qmi_ops = {
 	.open = qmi_modem_open,
 	.channel_open = qmi_modem_channel_open,
 	.channel_close = qmi_modem_channel_close,
+	.refused = qmi_modem_refused,
+	.error = qmi_modem_error,
+	.lost = qmi_modem_lost,
+	.renew = qmi_modem_renew,
 	.transmit = qmi_modem_transmit,
 	.switch_slot = qmi_modem_switch_slot,
 	.versions = qmi_modem_versions,
 	.close = qmi_modem_close,
 	.gone_error = qmi_modem_gone_error,
+	.first_channel = 1,
+	.our_channels = QMI_OUR_CHANNELS,
+	.last_channel = QMI_CHANNEL_MAX,
 };
 
 Modem *modem_qmi_new(const ModemOptions *options, ModemGoneFunc gone, gpointer user)

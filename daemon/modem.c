@@ -9,6 +9,7 @@
 #include "task.h"
 
 #define CLOSE_TIME (10 * G_USEC_PER_SEC)
+#define CLOSE_MESSAGE_S 3	/* for each message while going down */
 #define SWITCH_TIME (30 * G_USEC_PER_SEC)	/* the card of the slot starts cold */
 
 void modem_init(Modem *modem, const ModemOps *ops, const ModemOptions *options, ModemGoneFunc gone, gpointer user)
@@ -160,7 +161,7 @@ void modem_channel_open_async(Modem *modem, IfppSpan aid, gint64 deadline, GCanc
 		ifppd_task_fail(task, modem_gone_error(modem, "opening a logical channel"));
 		return;
 	}
-	modem->ops->channel_open(modem, aid, deadline, task);
+	modem_channel_begin(modem, aid, deadline, task);
 }
 
 gboolean modem_channel_open_finish(GAsyncResult *res, GError **error)
@@ -171,16 +172,7 @@ gboolean modem_channel_open_finish(GAsyncResult *res, GError **error)
 void modem_channel_close_async(Modem *modem, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
 			       gpointer user)
 {
-	GTask *task = ifppd_task_new(NULL, NULL, cancellable, cb, user);
-	guint8 channel;
-
-	modem = actual(modem);
-	channel = modem->channel;
-	modem->channel = 0;
-	if (!channel || modem->gone)
-		ifppd_task_done(task);
-	else
-		modem->ops->channel_close(modem, channel, deadline, task);
+	modem_channel_end(actual(modem), deadline, ifppd_task_new(NULL, NULL, cancellable, cb, user));
 }
 
 gboolean modem_channel_close_finish(GAsyncResult *res, GError **error)
@@ -231,10 +223,52 @@ gboolean modem_switch_slot_finish(GAsyncResult *res, GError **error)
 	return g_task_propagate_boolean(G_TASK(res), error);
 }
 
+typedef struct {
+	Modem *modem;
+	gint64 deadline;
+} Closing;
+
+static void close_port(GTask *task)
+{
+	Closing *ctx = g_task_get_task_data(task);
+	Modem *modem = ctx->modem;
+	gint64 deadline = ctx->deadline;
+
+	modem->ops->close(modem, deadline, task);
+}
+
+/* Whatever these say, the port is closed. */
+static void on_close_swept(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Closing *ctx = g_task_get_task_data(user);
+
+	if (!g_task_propagate_boolean(G_TASK(res), NULL))
+		g_debug("%s: stale channels were not closed", ctx->modem->device);
+	close_port(user);
+}
+
+static void on_close_channel(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Closing *ctx = g_task_get_task_data(user);
+	Modem *modem = ctx->modem;
+
+	if (!g_task_propagate_boolean(G_TASK(res), NULL))
+		g_debug("%s: its channel was not closed", modem->device);
+	if (modem->gone || !modem->suspect)
+		close_port(user);
+	else
+		modem_sweep_async(modem, modem->ops->our_channels, ctx->deadline, NULL, on_close_swept, user);
+}
+
 void modem_close_async(Modem *modem, GAsyncReadyCallback cb, gpointer user)
 {
-	modem = actual(modem);
-	modem->ops->close(modem, g_get_monotonic_time() + CLOSE_TIME, ifppd_task_new(NULL, NULL, NULL, cb, user));
+	Closing *ctx = g_new0(Closing, 1);
+
+	ctx->modem = actual(modem);
+	ctx->deadline = g_get_monotonic_time() + CLOSE_TIME;
+	ctx->modem->timeout = MIN(ctx->modem->timeout, CLOSE_MESSAGE_S);
+	modem_channel_end(ctx->modem, ctx->deadline, ifppd_task_new(NULL, NULL, NULL, on_close_channel,
+								    ifppd_task_new(ctx, g_free, NULL, cb, user)));
 }
 
 void modem_close_finish(GAsyncResult *res)

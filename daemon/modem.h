@@ -55,13 +55,22 @@ typedef struct {
  * struct ModemOps - one protocol
  * @free: everything but the base, which modem_free() frees
  * @open: modem_open_async(); @task returns a boolean
- * @channel_open: to @aid; @task returns a boolean, and base.channel is set
- * @channel_close: the channel that was base.channel; @task returns a boolean
+ * @channel_open: ask once, for at most @wait seconds, for a channel to @aid; @task returns a boolean, and base.channel is set. If a
+ *	channel may be open all the same, base.suspect is. Its error is the library's, or ours if asking again cannot help
+ * @channel_close: ask once, for at most @wait seconds; @task returns a boolean, its error is the library's
+ * @refused: was @error the modem's own answer, and not about the client that asked?
+ * @error: the library's error in our domain, while @what was done; NULL: no usable answer
+ * @lost: has the modem forgotten the client that asked; @error NULL: is there none? NULL: the protocol has no clients
+ * @renew: have clients, new ones if they were lost; @task returns a boolean
  * @transmit: one APDU; @task returns GBytes
  * @switch_slot: make a physical slot the active one, and see that it is; @task returns a boolean
  * @versions: what the protocol's services are; @task returns a string
- * @close: @task returns a boolean, and never an error
+ * @close: give back what was handed out, close the port; @task returns a boolean, and never an error
  * @gone_error: why the port is gone, while @what was done
+ *
+ * @first_channel: the sweep begins there
+ * @our_channels: the last one that a predecessor is likely to have left open
+ * @last_channel: that there may be
  *
  * Each of them returns @task, in the end, and gives up its reference. No message is waited for beyond
  * @deadline, in microseconds of the monotonic clock (modem_wait()).
@@ -69,13 +78,18 @@ typedef struct {
 typedef struct {
 	void (*free)(Modem *modem);
 	void (*open)(Modem *modem, gint64 deadline, GTask *task);
-	void (*channel_open)(Modem *modem, IfppSpan aid, gint64 deadline, GTask *task);
-	void (*channel_close)(Modem *modem, guint8 channel, gint64 deadline, GTask *task);
+	void (*channel_open)(Modem *modem, IfppSpan aid, guint wait, GTask *task);
+	void (*channel_close)(Modem *modem, guint8 channel, guint wait, GTask *task);
+	gboolean (*refused)(const GError *error);
+	GError *(*error)(Modem *modem, const char *what, const GError *cause);
+	gboolean (*lost)(Modem *modem, const GError *error);
+	void (*renew)(Modem *modem, gint64 deadline, GTask *task);
 	void (*transmit)(Modem *modem, IfppSpan apdu, guint timeout, gint64 deadline, GTask *task);
 	void (*switch_slot)(Modem *modem, guint slot, gint64 deadline, GTask *task);
 	void (*versions)(Modem *modem, gint64 deadline, GTask *task);
 	void (*close)(Modem *modem, gint64 deadline, GTask *task);
 	GError *(*gone_error)(Modem *modem, const char *what);
+	guint8 first_channel, our_channels, last_channel;
 } ModemOps;
 
 /* The base of every modem; its fields are the protocol's to set, and nobody else's. */
@@ -99,6 +113,7 @@ struct _Modem {
 
 	gboolean gone;
 	guint8 channel;		/* 0: none is open */
+	gboolean suspect;	/* one may be open that we do not know of */
 	ModemIdentity identity;
 	char *slots;		/* what the modem said of them, for people */
 	guint64 round_trip_ns;	/* of a request that it answers without the chip */
@@ -199,5 +214,12 @@ void modem_set_gone(Modem *modem);
  * Return: seconds; 0: no time is left
  */
 guint modem_wait(Modem *modem, guint timeout, gint64 deadline, const char *what, GError **error);
+
+/* The logical channel (modem-channel.c). Each takes @task, which returns a boolean. */
+void modem_channel_begin(Modem *modem, IfppSpan aid, gint64 deadline, GTask *task);
+void modem_channel_end(Modem *modem, gint64 deadline, GTask *task);
+/* Close channels up to @last, whoever opened them; a guest leaves alone what is not its own. The error is the library's. */
+void modem_sweep_async(Modem *modem, guint last, gint64 deadline, GCancellable *cancellable, GAsyncReadyCallback cb,
+		       gpointer user);
 
 #endif

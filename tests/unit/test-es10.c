@@ -27,7 +27,7 @@ static guint failures;		/* QMI errors still to come */
 static guint8 get_response_cla;
 static gint last_p2;
 
-static void fake_open(Modem *base, IfppSpan aid, gint64 deadline, GTask *task)
+static void fake_open(Modem *base, IfppSpan aid, guint wait, GTask *task)
 {
 	base->channel = ((Fake *)base)->channel;
 	ifppd_task_done(task);
