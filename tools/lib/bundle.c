@@ -204,11 +204,7 @@ static gboolean load(IfppBundle *bundle, IfppTrust *trust, GError **error)
 		item->offset = end;
 		end += item->len;
 	}
-	if (size == end)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH,
-		    "has %" G_GUINT64_FORMAT " bytes instead of %" G_GUINT64_FORMAT, size, end);
-	return FALSE;
+	return inventory_size_is(size, end, error);
 }
 
 IfppBundle *ifpp_bundle_open(const char *path, IfppTrust *trust, GError **error)

@@ -92,6 +92,15 @@ GBytes *inventory_read_at(int fd, guint64 offset, gsize len, GError **error)
 	return g_bytes_new_take(g_steal_pointer(&data), len);
 }
 
+gboolean inventory_size_is(guint64 size, guint64 end, GError **error)
+{
+	if (size == end)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LENGTH, "has %" G_GUINT64_FORMAT " bytes instead of %" G_GUINT64_FORMAT, size,
+		    end);
+	return FALSE;
+}
+
 gboolean inventory_sha256_is(GBytes *bytes, const guint8 sha256[32])
 {
 	guint8 digest[32];

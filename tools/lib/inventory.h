@@ -16,6 +16,8 @@ gboolean inventory_hash(IfppSpan *in, const char *name, guint8 out[32]);
 int inventory_open(const char *path, guint64 *size, GError **error);
 /* IFPP_ERROR_IO; LENGTH when it ends before. */
 GBytes *inventory_read_at(int fd, guint64 offset, gsize len, GError **error);
+/* IFPP_ERROR_LENGTH: the file does not end where its inventory says. */
+gboolean inventory_size_is(guint64 size, guint64 end, GError **error);
 gboolean inventory_sha256_is(GBytes *bytes, const guint8 sha256[32]);
 
 #endif
