@@ -19,49 +19,9 @@ typedef struct {
 	gint64 first_hour, now_hour;			/* hours since 1970 */
 } Sum;
 
-static void stock_free(gpointer data)
+static const char *text(Sum *sum, const char *words)
 {
-	FiguresStock *stock = data;
-
-	g_free(stock->order);
-	g_free(stock->operator);
-	g_free(stock->profile);
-	g_free(stock);
-}
-
-static void station_free(gpointer data)
-{
-	FiguresStation *station = data;
-
-	g_free(station->name);
-	g_free(station);
-}
-
-static void failure_free(gpointer data)
-{
-	FiguresFailure *failure = data;
-
-	g_free(failure->reason);
-	g_free(failure->station);
-	g_free(failure->firmware);
-	g_free(failure);
-}
-
-static void firmware_free(gpointer data)
-{
-	FiguresFirmware *firmware = data;
-
-	g_free(firmware->name);
-	g_free(firmware);
-}
-
-static void doubt_free(gpointer data)
-{
-	FiguresDoubt *doubt = data;
-
-	g_free(doubt->why);
-	g_free(doubt->station);
-	g_free(doubt);
+	return g_string_chunk_insert_const(sum->figures->strings, words);
 }
 
 void figures_free(Figures *figures)
@@ -73,6 +33,7 @@ void figures_free(Figures *figures)
 	g_ptr_array_unref(figures->failures);
 	g_ptr_array_unref(figures->firmware);
 	g_ptr_array_unref(figures->doubt);
+	g_string_chunk_free(figures->strings);
 	g_free(figures);
 }
 
@@ -84,9 +45,9 @@ static FiguresStock *stock_of(Sum *sum, const char *order, const char *operator,
 
 	if (!stock) {
 		stock = g_new0(FiguresStock, 1);
-		stock->order = g_strdup(order);
-		stock->operator = g_strdup(operator);
-		stock->profile = g_strdup(profile);
+		stock->order = text(sum, order);
+		stock->operator = text(sum, operator);
+		stock->profile = text(sum, profile);
 		g_hash_table_insert(sum->stock, g_steal_pointer(&key), stock);
 		g_ptr_array_add(sum->figures->stock, stock);
 	}
@@ -99,8 +60,8 @@ static FiguresStation *station_of(Sum *sum, const char *name)
 
 	if (!station) {
 		station = g_new0(FiguresStation, 1);
-		station->name = g_strdup(name);
-		g_hash_table_insert(sum->stations, station->name, station);
+		station->name = text(sum, name);
+		g_hash_table_insert(sum->stations, (char *)station->name, station);
 		g_ptr_array_add(sum->figures->stations, station);
 	}
 	return station;
@@ -113,9 +74,9 @@ static void add_failure(Sum *sum, const char *reason, const char *station, const
 
 	if (!failure) {
 		failure = g_new0(FiguresFailure, 1);
-		failure->reason = g_strdup(reason);
-		failure->station = g_strdup(station);
-		failure->firmware = g_strdup(firmware);
+		failure->reason = text(sum, reason);
+		failure->station = text(sum, station);
+		failure->firmware = text(sum, firmware);
 		g_hash_table_insert(sum->failures, g_steal_pointer(&key), failure);
 		g_ptr_array_add(sum->figures->failures, failure);
 	}
@@ -223,7 +184,7 @@ static gboolean take_firmware(const DbValue *row, guint n, gpointer user, GError
 	Sum *sum = user;
 	FiguresFirmware *firmware = g_new0(FiguresFirmware, 1);
 
-	firmware->name = g_strdup(db_get_text(&row[0]));
+	firmware->name = text(sum, db_get_text(&row[0]));
 	firmware->results = row[1].num;
 	g_ptr_array_add(sum->figures->firmware, firmware);
 	return TRUE;
@@ -234,8 +195,8 @@ static gboolean take_doubt(const DbValue *row, guint n, gpointer user, GError **
 	Sum *sum = user;
 	FiguresDoubt *doubt = g_new0(FiguresDoubt, 1);
 
-	doubt->why = g_strdup(db_get_text(&row[0]));
-	doubt->station = g_strdup(db_get_text(&row[1]));
+	doubt->why = text(sum, db_get_text(&row[0]));
+	doubt->station = text(sum, db_get_text(&row[1]));
 	doubt->count = row[2].num;
 	doubt->since = row[3].num;
 	sum->figures->doubts += doubt->count;
@@ -284,9 +245,7 @@ static void fold_stock(GPtrArray *stock)
 	if (stock->len <= FIGURES_STOCK_MAX)
 		return;
 	others = g_new0(FiguresStock, 1);
-	others->order = g_strdup("");
-	others->operator = g_strdup("");
-	others->profile = g_strdup("");
+	others->order = others->operator = others->profile = "";
 	for (guint i = FIGURES_STOCK_MAX; i < stock->len; i++) {
 		const FiguresStock *one = stock->pdata[i];
 
@@ -340,11 +299,12 @@ Figures *depot_figures(Depot *depot, GError **error)
 	gint64 begun = g_get_monotonic_time();
 	gboolean ok;
 
-	figures->stock = g_ptr_array_new_with_free_func(stock_free);
-	figures->stations = g_ptr_array_new_with_free_func(station_free);
-	figures->failures = g_ptr_array_new_with_free_func(failure_free);
-	figures->firmware = g_ptr_array_new_with_free_func(firmware_free);
-	figures->doubt = g_ptr_array_new_with_free_func(doubt_free);
+	figures->strings = g_string_chunk_new(4096);
+	figures->stock = g_ptr_array_new_with_free_func(g_free);
+	figures->stations = g_ptr_array_new_with_free_func(g_free);
+	figures->failures = g_ptr_array_new_with_free_func(g_free);
+	figures->firmware = g_ptr_array_new_with_free_func(g_free);
+	figures->doubt = g_ptr_array_new_with_free_func(g_free);
 	sum.stock = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	sum.failures = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	sum.stations = g_hash_table_new(g_str_hash, g_str_equal);

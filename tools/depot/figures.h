@@ -9,7 +9,7 @@
 #define FIGURES_STOCK_MAX 200	/* orders and profiles that are told one by one */
 
 typedef struct {
-	char *order, *operator, *profile;	/* all empty: those that are not told one by one */
+	const char *order, *operator, *profile;	/* all empty: those that are not told one by one */
 	gint64 packages[DEPOT_N_STATES];
 	gint64 changed;				/* the last of them, Unix ms */
 } FiguresStock;
@@ -24,7 +24,7 @@ typedef enum {
 } FiguresUnit;
 
 typedef struct {
-	char *name;
+	const char *name;
 	gboolean named, revoked;
 	gint64 quota;
 	gint64 chips, packages, sent;		/* whose leases run, now; sent: of these packages */
@@ -36,17 +36,17 @@ typedef struct {
 
 /* Packages that ended badly, and alike. */
 typedef struct {
-	char *reason, *station, *firmware;	/* firmware: of the modem, "" if nobody has told it */
+	const char *reason, *station, *firmware;	/* firmware: of the modem, "" if nobody has told it */
 	gint64 packages;
 } FiguresFailure;
 
 typedef struct {
-	char *name;		/* of the modem's firmware; "": nobody has told it */
+	const char *name;		/* of the modem's firmware; "": nobody has told it */
 	gint64 results;		/* packages that a chip has ended */
 } FiguresFirmware;
 
 typedef struct {
-	char *why, *station;
+	const char *why, *station;
 	gint64 count, since;
 } FiguresDoubt;
 
@@ -60,6 +60,7 @@ typedef struct {
 		gint64 units, packages, lost;	/* units done, packages installed, packages that failed or were burnt */
 	} hours[FIGURES_HOURS];
 	GPtrArray *stock, *stations, *failures, *firmware, *doubt;	/* of the structs above */
+	GStringChunk *strings;			/* the texts in them */
 } Figures;
 
 /**
