@@ -9,6 +9,7 @@
  *	sessions	so many sessions may be open
  *	pin		the so many-th login is told that the PIN is wrong, and all after it
  *	sign_ms		what a signature takes
+ *	die		the process ends at the so many-th signature, with status 3
  * IFPP_P11_LOG		file that gets the number of sessions left open, of logins and of signatures at each C_Finalize
  */
 #include <dlfcn.h>
@@ -16,13 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <p11-kit/pkcs11.h>
 
 #define SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
 
 static CK_FUNCTION_LIST *real, ours;
-static long drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms;
+static long drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms, die;
 static long signs, since_start, open_sessions, logins;
 static int void_all;
 static struct timespec gone;
@@ -142,6 +144,8 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYT
 		clock_gettime(CLOCK_MONOTONIC, &gone);
 		return CKR_DEVICE_REMOVED;
 	}
+	if (die && signs == die)
+		_exit(3);	/* as libraries do that give up for everybody */
 	if (void_all)
 		return CKR_SESSION_HANDLE_INVALID;
 	if (error_each && signs % error_each == 0)
@@ -168,6 +172,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		sessions = setting("sessions", 0);
 		wrong_pin = setting("pin", 0);
 		sign_ms = setting("sign_ms", 0);
+		die = setting("die", 0);
 		ours = *real;
 		ours.C_Initialize = initialize;
 		ours.C_Finalize = finalize;

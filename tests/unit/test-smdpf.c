@@ -1956,6 +1956,20 @@ static void seal_jobs(Fixture *f, gconstpointer data)
 	expect(2, "--jobs", SEAL "--euicc data --jobs 257", smdpf);
 }
 
+/* A library that ends its process: what that one had in hand is not taken for sealed. */
+static void worker_ends(Fixture *f, gconstpointer data)
+{
+	make_chips(20, 1);
+	bad_hsm("die=9");
+	expect(1, "a worker ended with status 3", SEAL "--euicc data --jobs 1", smdpf);
+	bad_hsm("");
+	must(SEAL "--euicc data", smdpf);
+	good_hsm();
+	g_assert_cmpuint(count_files("out"), ==, 20);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "20 keys bound"));
+}
+
 static void hsm_slow(Fixture *f, gconstpointer data)
 {
 	sealed_whatever(f, "sign_ms=20", 8);
@@ -2328,6 +2342,7 @@ int main(int argc, char **argv)
 	ADD("hsm_session_dropped", hsm_session_dropped, NULL);
 	ADD("hsm_one_session", hsm_one_session, NULL);
 	ADD("seal_jobs", seal_jobs, NULL);
+	ADD("worker_ends", worker_ends, NULL);
 	ADD("hsm_slow", hsm_slow, NULL);
 	ADD("hsm_device_error", hsm_device_error, NULL);
 	ADD("hsm_away_and_back", hsm_away_and_back, NULL);

@@ -258,18 +258,26 @@ static void take_line(Jobs *jobs, guint number, const char *line)
 	}
 }
 
+/* What it had in hand when it ended before its word is not known to be sealed: the order says so, and is finished by another run. */
 static void ended(Jobs *jobs, Worker *worker)
 {
-	int status;
+	gboolean whole = !worker->chips || worker->unwanted;
+	int status = 0;
 
 	close(worker->fd);
 	worker->fd = -1;
-	while (waitpid(worker->pid, &status, 0) < 0)
-		if (errno != EINTR)
+	while (waitpid(worker->pid, &status, 0) < 0) {
+		if (errno != EINTR) {
+			ifpp_file_error("a worker", NULL, jobs->error ? NULL : &jobs->error);
 			return;
+		}
+	}
 	if (WIFSIGNALED(status) && !worker->unwanted)
 		keep_error(jobs, g_error_new(IFPP_ERROR, IFPP_ERROR_INTERNAL, "a worker was ended by signal %d; run this again",
 					     WTERMSIG(status)));
+	else if (!WIFSIGNALED(status) && (WEXITSTATUS(status) || !whole))
+		keep_error(jobs, g_error_new(IFPP_ERROR, IFPP_ERROR_INTERNAL, "a worker ended with status %d; run this again",
+					     WEXITSTATUS(status)));
 }
 
 static void take(Jobs *jobs, guint number)
