@@ -179,19 +179,41 @@ static int spawn(const char *program, int in, int out, pid_t *pid)
 	return err;
 }
 
-/* The note goes first: a hook that brings us down with it does so once. */
-static void run_with(const char *program, const char *path, guint seconds)
+/*
+ * A note goes before it is told: a hook that brings us down with it does so once. One that cannot go would be told for ever, and
+ * one that cannot be read now is kept. *in: -1 if it was a link, which is nobody's note, and has gone.
+ */
+static gboolean take_note(const char *path, int *in, GError **error)
 {
 	g_autofree char *note = g_path_get_basename(path);
-	int in = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW), out[2], err, status;
+
+	*in = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (*in < 0 && errno != ELOOP)
+		return ifpp_file_error(path, "cannot open", error);
+	if (*in < 0)
+		complain(note, "it cannot be read: error", ELOOP);
+	if (!unlink(path))
+		return TRUE;
+	ifpp_file_error(path, "cannot be removed, so the hook is not told", error);
+	if (*in >= 0)
+		close(*in);
+	return FALSE;
+}
+
+static gboolean run_with(const char *program, const char *path, guint seconds, GError **error)
+{
+	g_autofree char *note = g_path_get_basename(path);
+	int in, out[2], err, status;
+	gboolean taken;
 	pid_t pid;
 
-	unlink(path);
-	if (in < 0 || pipe2(out, O_CLOEXEC) < 0) {
-		complain(note, "it cannot be read: error", errno);
-		if (in >= 0)
-			close(in);
-		return;
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return ifpp_file_error(path, "cannot be told", error);
+	taken = take_note(path, &in, error);
+	if (!taken || in < 0) {
+		close(out[0]);
+		close(out[1]);
+		return taken;
 	}
 	err = spawn(program, in, out[1], &pid);
 	close(in);
@@ -207,6 +229,7 @@ static void run_with(const char *program, const char *path, guint seconds)
 			complain(note, "ended by signal", WTERMSIG(status));
 	}
 	close(out[0]);
+	return TRUE;
 }
 
 static int by_name(gconstpointer a, gconstpointer b)
@@ -245,15 +268,22 @@ int ctl_cmd_hook(Ctl *ctl, int argc, char **argv, GError **error)
 		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, "hook: it takes --timeout from 1 to 3600 only");
 		return 0;
 	}
-	/* Further units are done meanwhile. */
+	/* Further units are done meanwhile. What cannot be told stops none of them, and is told of at the end. */
 	for (;;) {
 		g_autoptr(GPtrArray) found = notes(spool, error);
+		guint told = 0;
 
 		if (!found)
 			return 0;
-		if (!found->len)
+		for (guint i = 0; i < found->len; i++) {
+			g_autoptr(GError) local = NULL;
+
+			if (run_with(program, found->pdata[i], seconds, &local))
+				told++;
+			else if (!*error)
+				g_propagate_error(error, g_steal_pointer(&local));
+		}
+		if (*error || !told)
 			return IFPP_EXIT_OK;
-		for (guint i = 0; i < found->len; i++)
-			run_with(program, found->pdata[i], seconds);
 	}
 }
