@@ -766,7 +766,7 @@ static void imsi_lost_zeros(Fixture *f, gconstpointer data)
 		for (guint i = 0; i < 2000; i++) {
 			g_autofree char *body = g_strdup_printf("894944%012u", i);
 
-			g_string_append_printf(csv, "%s%c,%s00101%08u\n", body, profile_luhn(body), i == 1234 ? "" : "00", i);
+			g_string_append_printf(csv, "%s%c,%s00101%08u\n", body, ifpp_luhn(body), i == 1234 ? "" : "00", i);
 		}
 		remove_all("built");
 		g_assert_true(g_file_set_contents("records.csv", csv->str, csv->len, NULL));

@@ -297,9 +297,9 @@ static void applications(void)
 
 static void luhn(void)
 {
-	g_assert_cmpint(profile_luhn("8900012345678901234"), ==, '1');
-	g_assert_cmpint(profile_luhn("894944999999999002"), ==, '3');
-	g_assert_cmpint(profile_luhn("0"), ==, '0');
+	g_assert_cmpint(ifpp_luhn("8900012345678901234"), ==, '1');
+	g_assert_cmpint(ifpp_luhn("894944999999999002"), ==, '3');
+	g_assert_cmpint(ifpp_luhn("0"), ==, '0');
 }
 
 static void metadata(void)

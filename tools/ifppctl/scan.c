@@ -64,16 +64,12 @@ static char *only_digits(const char *text)
 static gboolean is_imei(const char *digits)
 {
 	gsize len = strspn(digits, "0123456789");
-	guint sum = 0;
+	char body[15] = "";
 
 	if (digits[len] || (len != 15 && len != 16))
 		return FALSE;
-	for (guint i = 0; len == 15 && i < 15; i++) {
-		guint d = (digits[i] - '0') * (1 + i % 2);
-
-		sum += d / 10 + d % 10;
-	}
-	return sum % 10 == 0;
+	memcpy(body, digits, 14);
+	return len == 16 || ifpp_luhn(body) == digits[14];
 }
 
 static gboolean is_eid(const char *digits)

@@ -5,6 +5,19 @@
 
 #include "error.h"
 
+char ifpp_luhn(const char *digits)
+{
+	guint sum = 0;
+	gboolean twice = TRUE;
+
+	for (const char *p = digits + strlen(digits); p-- > digits; twice = !twice) {
+		guint d = g_ascii_digit_value(*p);
+
+		sum += twice ? d * 2 / 10 + d * 2 % 10 : d;
+	}
+	return '0' + (10 - sum % 10) % 10;
+}
+
 void ifpp_nibble_swap(guint8 *bytes, gsize len)
 {
 	for (gsize i = 0; i < len; i++)

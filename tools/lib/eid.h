@@ -32,6 +32,8 @@ void ifpp_eid_mask(const guint8 eid[16], char text[33]);
 gboolean ifpp_iccid_parse(const char *text, guint8 iccid[10], GError **error);
 void ifpp_iccid_format(const guint8 iccid[10], char text[21]);	/* padding left out */
 void ifpp_iccid_mask(const guint8 iccid[10], char text[21]);
+/* The check digit ('0'..'9') that belongs after @digits: of an ICCID, of an IMEI (ITU-T E.118 annex B). */
+char ifpp_luhn(const char *digits);
 void ifpp_nibble_swap(guint8 *bytes, gsize len);
 
 #endif

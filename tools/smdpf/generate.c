@@ -8,6 +8,7 @@
 #include <gnutls/gnutls.h>
 
 #include "bsp.h"
+#include "eid.h"
 #include "error.h"
 #include "file.h"
 #include "package.h"
@@ -179,13 +180,13 @@ static gboolean check_iccid(Generate *g, const char *iccid)
 		return refuse(g, "ICCID %s is not 18 to 20 digits (a spreadsheet must take the column for text)", iccid);
 	if (len == 18 && !g->options->no_check_digit)
 		return refuse(g, "ICCID %s has 18 digits: the check digit %c is missing, or say --no-check-digit", iccid,
-			      profile_luhn(iccid));
+			      ifpp_luhn(iccid));
 	g->iccid_len = g->iccid_len ? g->iccid_len : len;
 	if (len == 18)
 		return TRUE;
 	body = g_strndup(iccid, len - 1);
-	return profile_luhn(body) == iccid[len - 1] ||
-	       refuse(g, "ICCID %s should end with the check digit %c", iccid, profile_luhn(body));
+	return ifpp_luhn(body) == iccid[len - 1] ||
+	       refuse(g, "ICCID %s should end with the check digit %c", iccid, ifpp_luhn(body));
 }
 
 /* A column of numbers loses its zeros in a spreadsheet, without a word. */

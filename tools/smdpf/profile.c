@@ -33,24 +33,11 @@ static const char builtin[] =
 	/* end */
 	"aa07a0058000810106";
 
-char profile_luhn(const char *digits)
-{
-	guint sum = 0;
-	gboolean twice = TRUE;
-
-	for (const char *p = digits + strlen(digits); p-- > digits; twice = !twice) {
-		guint d = g_ascii_digit_value(*p);
-
-		sum += twice ? d * 2 / 10 + d * 2 % 10 : d;
-	}
-	return '0' + (10 - sum % 10) % 10;
-}
-
 static char *builtin_digits(guint64 serial)
 {
 	g_autofree char *digits = g_strdup_printf("89999%014" G_GUINT64_FORMAT, serial % 100000000000000);
 
-	return g_strdup_printf("%s%c", digits, profile_luhn(digits));
+	return g_strdup_printf("%s%c", digits, ifpp_luhn(digits));
 }
 
 void profile_builtin_iccid(guint64 serial, guint8 iccid[10])

@@ -71,7 +71,4 @@ typedef enum {
 /* The BF25 of StoreMetadata. */
 GByteArray *profile_metadata(const guint8 iccid[10], const char *spn, const char *name, ProfileClass class);
 
-/* Luhn check digit ('0'..'9') that belongs after @digits. */
-char profile_luhn(const char *digits);
-
 #endif

@@ -10,17 +10,12 @@
 void modem_imei(const Modem *modem, char imei[16])
 {
 	char digits[IFPP_EID_DIGITS + 1];
-	guint sum = 0;
 
 	ifpp_eid_format(chip_memory(modem->chip)->eid, digits);
 	memcpy(imei, "001012", 6);
 	memcpy(imei + 6, digits + 22, 8);
-	for (guint i = 0; i < 14; i++) {
-		guint d = (imei[i] - '0') * (1 + i % 2);
-
-		sum += d / 10 + d % 10;
-	}
-	imei[14] = '0' + (10 - sum % 10) % 10;
+	imei[14] = '\0';
+	imei[14] = ifpp_luhn(imei);
 	imei[15] = '\0';
 }
 
