@@ -49,7 +49,7 @@ GBytes *kit_certify(const char *pki, const char *dir, IfppRole role, IfppEcKey *
 	return der;
 }
 
-Kit *kit_new(guint keys)
+static Kit *make(guint keys, gboolean iot)
 {
 	Kit *kit = g_new0(Kit, 1);
 	g_autoptr(GError) error = NULL;
@@ -66,7 +66,7 @@ Kit *kit_new(guint keys)
 	eum = pki_eum_open(kit->pki, &error);
 	g_assert_no_error(error);
 	g_assert_true(ifpp_eid_parse(KIT_EID, kit->eid, NULL));
-	g_assert_true(personalise(eum, kit->eid, keys, kit->chip_file, kit->data_file, &error));
+	g_assert_true(personalise(eum, kit->eid, keys, iot, kit->chip_file, kit->data_file, &error));
 	kit->dp_key = ifpp_ec_key_generate(&error);
 	g_assert_no_error(error);
 	kit->dp_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_PB, kit->dp_key, "2.999.10");
@@ -76,6 +76,16 @@ Kit *kit_new(guint keys)
 	g_assert_no_error(error);
 	kit_open(kit);
 	return kit;
+}
+
+Kit *kit_new(guint keys)
+{
+	return make(keys, FALSE);
+}
+
+Kit *kit_new_iot(guint keys)
+{
+	return make(keys, TRUE);
 }
 
 void kit_remove(const char *dir)

@@ -25,6 +25,7 @@ typedef struct {
 } Kit;
 
 Kit *kit_new(guint keys);
+Kit *kit_new_iot(guint keys);	/* SGP.32 */
 void kit_free(Kit *kit);
 /* A directory and all in it. */
 void kit_remove(const char *dir);

@@ -181,6 +181,9 @@ static void test_pir(void)
 	g_assert_cmpstr(ifpp_pir_reason_name(11), ==, "interruption");
 	g_assert_cmpstr(ifpp_pir_reason_name(15), ==, "ppr-not-allowed");
 	g_assert_cmpstr(ifpp_pir_reason_name(16), ==, "unknown");
+	g_assert_cmpstr(ifpp_pir_reason_name(31), ==, "insufficient-minimum-security-level");
+	g_assert_cmpstr(ifpp_pir_reason_name(32), ==, "server-address-not-allowed");
+	g_assert_cmpstr(ifpp_pir_reason_name(33), ==, "unknown");
 	g_assert_cmpstr(ifpp_pir_reason_name(127), ==, "unknown-error");
 
 	/* Every single-byte change, every truncation */

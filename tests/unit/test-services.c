@@ -104,7 +104,70 @@ static const Row rows[] = {
 	{ "ES10c eUICCMemoryReset", "5.7.19", "nothing left", "bf34(820205e0)", REFUSED, "bf3403800101" },
 	{ "ES10c GetProfilesInfo", "5.7.15", "empty", "bf2d00", OPEN, "bf2d02a000" },
 	{ "unknown command", "", "", "bf7f00", REFUSED, "6a88" },
+	{ "ES10b GetEimConfigurationData", "", "of an IoT eUICC only", "bf5500", REFUSED, "6a88" },
 };
+
+#define EIM "30(800865696d2e74657374" EIM_KEY ")"
+#define EIM_KEY "a5(a0(30003000))"
+
+/* The same of an IoT eUICC: what an IPA sends (SGP.32 5.9), and what an LPA finds different. */
+static const Row iot_rows[] = {
+	{ "ES10b GetEUICCInfo2", "5.9.2", "what SGP.32 adds", "bf2200", SAME,
+	  "bf22*0c09494650502d544553548d020780900100b407a0050403010200" },
+	{ "ES10b GetCerts", "5.9.10", "", "bf5600", SAME, "bf56*a0*a5*a6*" },
+	{ "ES10b GetCerts", "5.9.10", "its CI", "bf56(8014{ski})", SAME, "bf56*a0*a5*a6*" },
+	{ "ES10b GetCerts", "5.9.10", "another CI", "bf56(801400000000" Z16 ")", SAME, "bf5603810101" },
+	{ "ES10b GetProfilesInfo", "", "tags 9F26 9F67", "bf2d(a0(5a0a{iccid1})5c049f269f67)", SAME,
+	  "bf2d(a0(e3(9f2601009f6701ff)))" },
+	/* From here on the field only. */
+	{ "ES10b LoadEuiccPackage", "5.9.1", "the field's", "bf5100", REFUSED, "6a88" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "none", "bf5500", REFUSED, "bf5502a000" },
+	{ "ES10b ConfigureImmediate..", "5.9.17", "off", "bf5900", REFUSED, "bf5903800100" },
+	{ "ES10b ImmediateEnable", "5.9.15", "not configured", "bf5a03800100", REFUSED, "bf5a03800101" },
+	{ "ES10b ConfigureImmediate..", "5.9.17", "on", "bf59028000", REFUSED, "bf5903800100" },
+	{ "ES10b AddInitialEim", "5.9.4", "malformed", "bf57(a0(3000))", REFUSED, "bf5703810107" },
+	{ "ES10b AddInitialEim", "5.9.4", "no key", "bf57(a0(30(800165)))", REFUSED, "bf5703810107" },
+	{ "ES10b AddInitialEim", "5.9.4", "unknown CI", "bf57(a0(30(800165" EIM_KEY "881400000000" Z16 ")))", REFUSED,
+	  "bf5703810103" },
+	{ "ES10b AddInitialEim", "5.9.4", "a token of its own", "bf57(a0(30(800165840105" EIM_KEY ")))", REFUSED,
+	  "bf5703810105" },
+	{ "ES10b AddInitialEim", "5.9.4", "one twice", "bf57(a0(" EIM EIM "))", REFUSED, "bf5703810107" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "still none", "bf5500", REFUSED, "bf5502a000" },
+	{ "ES10b AddInitialEim", "5.9.4", "one", "bf57(a0(" EIM "))", REFUSED, "bf57(a0(0500))" },
+	{ "ES10b AddInitialEim", "5.9.4", "there is one", "bf57(a0(" EIM "))", REFUSED, "bf5703810102" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "all", "bf5500", REFUSED, "bf55(a0(" EIM "))" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "by eimId", "bf55(a0(800865696d2e74657374))", REFUSED,
+	  "bf55(a0(" EIM "))" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "another eimId", "bf55(a0(800165))", REFUSED, "bf5502a000" },
+	{ "ES10b ConfigureImmediate..", "5.9.17", "the eIM's to decide", "bf5900", REFUSED, "bf5903800102" },
+	{ "ES10b ImmediateEnable", "5.9.15", "the last one installed", "bf5a03800100", REFUSED, "bf5a03800100" },
+	{ "ES10b GetProfilesInfo", "", "tag 9F70", "bf2d(a0(5a0a{iccid2})5c029f70)", OPEN,
+	  "bf2d(a0(e3(9f700101)))" },
+	{ "ES10b ImmediateEnable", "5.9.15", "no other one installed", "bf5a03800100", REFUSED, "bf5a03800104" },
+	{ "ES10b ProfileRollback", "5.9.16", "nothing to go back to", "bf5803800100", REFUSED, "bf5803800101" },
+	{ "ES10b EnableEmergencyProfile", "5.9.22", "no eCall", "bf5b03800100", REFUSED, "bf5b03800108" },
+	{ "ES10b DisableEmergencyProfile", "", "no eCall", "bf5c03800100", REFUSED, "bf5c03800108" },
+	{ "ES10b ExecuteFallback..", "", "no fallback", "bf5d03800100", REFUSED, "bf5d03800106" },
+	{ "ES10b ReturnFromFallback", "", "no fallback", "bf5e03800100", REFUSED, "bf5e03800106" },
+	{ "ES10b GetConnectivityParameters", "", "none", "bf5f00", REFUSED, "bf5f03810101" },
+	{ "ES10b SetDefaultDpAddress", "", "", "bf65(8007612e746573742e)", REFUSED, "bf6503800100" },
+	{ "ES10b eUICCMemoryReset", "5.9.5", "eIMs, immediate enabling", "bf6404" "82020106", REFUSED,
+	  "bf6409800101810100820100" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "none", "bf5500", REFUSED, "bf5502a000" },
+	{ "ES10b AddInitialEim", "5.9.4", "a token is asked for", "bf57(a0(30(8001658401ff" EIM_KEY ")))", REFUSED,
+	  "bf57(a0(840101))" },
+	{ "ES10b GetEimConfigurationData", "5.9.18", "with its token", "bf5500", REFUSED,
+	  "bf55(a0(30(800165840101" EIM_KEY ")))" },
+	{ "ES10b eUICCMemoryReset", "5.9.5", "all profiles", "bf640482020398", REFUSED, "bf6403800100" },
+	{ "ES10b GetProfilesInfo", "", "empty", "bf2d00", OPEN, "bf2d02a000" },
+};
+
+typedef struct {
+	const Row *rows;
+	guint n_rows;
+	gboolean iot;
+	const char *end, *ended;	/* what ends the factory, and its answer */
+} Case;
 
 typedef struct {
 	Kit *kit;
@@ -177,7 +240,7 @@ static void check(Bench *bench, const Row *row, const char *answer, const char *
 /* Two profiles: one that tells an address of everything, one with an owner, PPR1 and PPR2; one key left. */
 static void fill(Bench *bench)
 {
-	static const char *const more[] = { "b610300e800204f08108612e746573742e2e", "b705800399f907" "99020560" };
+	static const char *const more[] = { "b610300e800204f08108612e746573742e2e" "9f6701ff", "b705800399f907" "99020560" "9f670100" };
 
 	for (guint i = 0; i < 2; i++) {
 		g_autoptr(GBytes) extra = ifpp_unhex(more[i]);
@@ -205,13 +268,12 @@ static char *shown(const char *answer, gsize max)
 	return len <= max ? g_strdup(answer) : g_strdup_printf("%.*s.. (%zu)", (int)max - 8, answer, len / 2);
 }
 
-/* @end: what ends the factory: DeleteOneTimeKeys or LockFactoryServices, and its answer. */
-static void test_services(gconstpointer end)
+static void test_services(gconstpointer data)
 {
-	const char *const *how = end;
-	Bench bench = { .kit = kit_new(3),
+	const Case *which = data;
+	Bench bench = { .kit = which->iot ? kit_new_iot(3) : kit_new(3),
 			.names = { "{eid}", "{ski}", "{iccid1}", "{iccid2}", "{aid1}", "{aid2}" } };
-	char *factory[G_N_ELEMENTS(rows)] = { NULL };
+	g_auto(GStrv) factory = g_new0(char *, which->n_rows + 1);
 	g_autofree char *ended = NULL;
 	guint8 ski[20];
 
@@ -219,36 +281,46 @@ static void test_services(gconstpointer end)
 	bench.values[0] = ifpp_hex(IFPP_SPAN(bench.kit->eid));
 	bench.values[1] = ifpp_hex(IFPP_SPAN(ski));
 	fill(&bench);
-	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		if (!strcmp(rows[i].factory, LATER))
-			continue;
-		factory[i] = exchange(&bench, rows[i].request);
-		check(&bench, &rows[i], factory[i], rows[i].factory);
+	for (guint i = 0; i < which->n_rows; i++) {
+		const Row *row = &which->rows[i];
+
+		factory[i] = strcmp(row->factory, LATER) ? exchange(&bench, row->request) : g_strdup("");
+		if (*factory[i])
+			check(&bench, row, factory[i], row->factory);
 	}
-	ended = exchange(&bench, how[0]);
-	g_assert_true(g_pattern_match_simple(how[1], ended));
-	g_test_message("%-33s %-7s %-29s %-9s %s", "service", "SGP.22", "", "keys left", "no key left");
-	for (guint i = 0; i < G_N_ELEMENTS(rows); i++) {
-		g_autofree char *answer = exchange(&bench, rows[i].request);
+	ended = exchange(&bench, which->end);
+	g_assert_true(g_pattern_match_simple(which->ended, ended));
+	g_test_message("%-33s %-7s %-29s %-9s %s", "service", which->iot ? "SGP.32" : "SGP.22", "", "keys left", "no key left");
+	for (guint i = 0; i < which->n_rows; i++) {
+		const Row *row = &which->rows[i];
+		g_autofree char *answer = exchange(&bench, row->request);
 		g_autofree char *text = shown(answer, 44);
 
-		check(&bench, &rows[i], answer, rows[i].field);
-		g_test_message("%-33s %-7s %-29s %-9s %s", rows[i].service, rows[i].clause, rows[i].what,
-			       !factory[i] || strlen(factory[i]) > 4 ? "served" : factory[i], text);
-		g_free(factory[i]);
+		check(&bench, row, answer, row->field);
+		g_test_message("%-33s %-7s %-29s %-9s %s", row->service, row->clause, row->what,
+			       strlen(factory[i]) != 4 ? "served" : factory[i], text);
 	}
 	for (guint i = 0; i < G_N_ELEMENTS(bench.values); i++)
 		g_free(bench.values[i]);
 	kit_free(bench.kit);
 }
 
+#define DRAIN "ff2300", "ff2306800100810101"
+#define LOCK "ff24(8010" Z16 ")", "ff24*5f3740*"
+
 int main(int argc, char **argv)
 {
-	static const char *const drain[] = { "ff2300", "ff2306800100810101" };
-	static const char *const lock[] = { "ff24(8010" Z16 ")", "ff24*5f3740*" };
+	static const Case cases[] = {
+		{ rows, G_N_ELEMENTS(rows), FALSE, DRAIN },
+		{ rows, G_N_ELEMENTS(rows), FALSE, LOCK },
+		{ iot_rows, G_N_ELEMENTS(iot_rows), TRUE, DRAIN },
+		{ iot_rows, G_N_ELEMENTS(iot_rows), TRUE, LOCK },
+	};
 
 	g_test_init(&argc, &argv, NULL);
-	g_test_add_data_func("/services/drained", drain, test_services);
-	g_test_add_data_func("/services/locked", lock, test_services);
+	g_test_add_data_func("/services/drained", &cases[0], test_services);
+	g_test_add_data_func("/services/locked", &cases[1], test_services);
+	g_test_add_data_func("/services/iot_drained", &cases[2], test_services);
+	g_test_add_data_func("/services/ipa_refused_while_keys", &cases[3], test_services);
 	return g_test_run();
 }

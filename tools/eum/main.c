@@ -146,11 +146,13 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 	g_autofree char *pki = NULL, *eid_text = NULL, *chip = NULL, *data = NULL;
 	g_autoptr(PkiEum) eum = NULL;
 	int keys = 3, count = 0;
+	gboolean iot = FALSE;
 	guint8 eid[16];
 	GOptionEntry entries[] = {
 		{ "pki", 0, 0, G_OPTION_ARG_FILENAME, &pki, "Directory of the test PKI", "DIR" },
 		{ "eid", 0, 0, G_OPTION_ARG_STRING, &eid_text, "EID of the (first) chip", "DIGITS" },
 		{ "keys", 0, 0, G_OPTION_ARG_INT, &keys, "One-time keys per chip (3)", "N" },
+		{ "iot", 0, 0, G_OPTION_ARG_NONE, &iot, "Make IoT eUICCs (SGP.32), with immediate enabling", NULL },
 		{ "chip", 0, 0, G_OPTION_ARG_FILENAME, &chip, "Chip memory to write", "FILE" },
 		{ "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "eUICC data to write", "FILE" },
 		{ "count", 0, 0, G_OPTION_ARG_INT, &count,
@@ -180,7 +182,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 			return ifpp_usage_error(error, "no EID of this EUM is left");
 		chip_file = chip_path(chip, eid, "chip", count > 0);
 		data_file = chip_path(data, eid, "euicc", count > 0);
-		if (!personalise(eum, eid, keys, chip_file, data_file, error))
+		if (!personalise(eum, eid, keys, iot, chip_file, data_file, error))
 			return FALSE;
 	}
 	return TRUE;

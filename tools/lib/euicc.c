@@ -437,9 +437,11 @@ const char *ifpp_pir_reason_name(guint reason)
 		"data-mismatch",
 		"invalid-naa-key",
 		"ppr-not-allowed",
+		[31] = "insufficient-minimum-security-level",	/* SGP.22 v3 */
+		[32] = "server-address-not-allowed",
 	};
 
-	if (reason < G_N_ELEMENTS(names))
+	if (reason < G_N_ELEMENTS(names) && names[reason])
 		return names[reason];
 	return reason == 127 ? "unknown-error" : "unknown";
 }

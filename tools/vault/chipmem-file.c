@@ -35,6 +35,7 @@
 #define TAG_LOADING 0xAC	/* 80 transactionId, 06 OID */
 #define TAG_DP_ADDRESS 0x8D
 #define TAG_RETRY 0xAE		/* 06 OID, 81 scalar */
+#define TAG_IOT 0xAF		/* 80 immediate enabling, 81 tokens, A2 eIMs; not there: a consumer eUICC */
 
 #define UNFINISHED_SUFFIX 6	/* of mkstemp() */
 
@@ -176,6 +177,21 @@ static gboolean read_retry(IfppChipMem *mem, IfppSpan in, GError **error)
 	return TRUE;
 }
 
+static gboolean read_iot(IfppChipMem *mem, IfppSpan in, GError **error)
+{
+	guint8 immediate;
+	IfppTlv eims;
+
+	if (!get_fixed(&in, 0x80, "immediate enabling", &immediate, 1, error) ||
+	    !get_uint(&in, 0x81, "association tokens", &mem->tokens, error) ||
+	    !ifpp_tlv_expect(&in, 0xA2, "eIMs", &eims, error))
+		return FALSE;
+	mem->iot = TRUE;
+	mem->immediate = immediate != 0;
+	g_byte_array_append(mem->eims, eims.value.data, eims.value.len);
+	return TRUE;
+}
+
 static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
 {
 	IfppTlv tlv, cert;
@@ -243,6 +259,8 @@ static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
 	g_free(mem->dp_address);
 	mem->dp_address = span_text(tlv.value);
 	if (ifpp_tlv_take(&in, TAG_RETRY, &tlv) && !read_retry(mem, tlv.value, error))
+		return FALSE;
+	if (ifpp_tlv_take(&in, TAG_IOT, &tlv) && !read_iot(mem, tlv.value, error))
 		return FALSE;
 	if (in.len) {
 		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "unknown members");
@@ -375,7 +393,7 @@ static gsize memory_size(const IfppChipMem *mem)
 {
 	gsize size = 8192 + g_bytes_get_size(mem->cert_euicc) + g_bytes_get_size(mem->cert_eum) +
 		     cas_size(mem) + g_bytes_get_size(mem->ci) + mem->keys->len * 256 + mem->dead->len * 32 +
-		     strlen(mem->dp_address);
+		     strlen(mem->dp_address) + mem->eims->len;
 
 	for (guint i = 0; i < mem->profiles->len; i++) {
 		IfppChipProfile *profile = g_ptr_array_index(mem->profiles, i);
@@ -444,6 +462,15 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 			return NULL;
 		}
 		ifpp_secret_put(out, TAG_RETRY, part);
+	}
+	if (mem->iot) {
+		guint8 immediate = mem->immediate;
+
+		part = g_byte_array_new();
+		ifpp_tlv_put(part, 0x80, &immediate, 1);
+		ifpp_tlv_put_uint(part, 0x81, mem->tokens);
+		ifpp_tlv_put(part, 0xA2, mem->eims->data, mem->eims->len);
+		ifpp_secret_put(out, TAG_IOT, part);
 	}
 
 	file = g_byte_array_sized_new(size);

@@ -68,6 +68,16 @@ void ifpp_chipmem_put_info1(const IfppChipMem *mem, GByteArray *out)
 	ifpp_secret_put(out, 0xBF20, value);
 }
 
+/* What SGP.32 (5.9.2) adds. */
+static void put_iot_info2(GByteArray *out)
+{
+	static const guint8 versions[] = { 0xA0, 0x05, 0x04, 0x03, 1, 2, 0 };	/* iotVersion */
+
+	ifpp_tlv_put(out, 0x8D, (guint8[]){ 0x07, 0x80 }, 2);	/* treProperties: discrete */
+	ifpp_tlv_put(out, 0x90, (guint8[]){ 0 }, 1);		/* ipaMode: IPAd */
+	ifpp_tlv_put(out, 0xB4, versions, sizeof(versions));	/* iotSpecificInfo: neither eCall nor fallback */
+}
+
 void ifpp_chipmem_put_info2(const IfppChipMem *mem, GByteArray *out)
 {
 	GByteArray *value = g_byte_array_new(), *part = g_byte_array_new();
@@ -91,5 +101,7 @@ void ifpp_chipmem_put_info2(const IfppChipMem *mem, GByteArray *out)
 	ifpp_tlv_put(value, 0x99, (guint8[]){ 0x00 }, 1);	/* no policy rule is forbidden */
 	ifpp_tlv_put(value, 0x04, (guint8[]){ 1, 0, 0 }, 3);
 	ifpp_tlv_put(value, 0x0C, "IFPP-TEST", 9);
+	if (mem->iot)
+		put_iot_info2(value);
 	ifpp_secret_put(out, 0xBF22, value);
 }

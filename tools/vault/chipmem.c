@@ -54,6 +54,7 @@ IfppChipMem *ifpp_chipmem_new(const char *path, const guint8 eid[16], IfppEcKey 
 	mem->profiles = g_ptr_array_new_with_free_func((GDestroyNotify)ifpp_chip_profile_free);
 	mem->notes = g_ptr_array_new_with_free_func((GDestroyNotify)ifpp_chip_note_free);
 	mem->dp_address = g_strdup("");
+	mem->eims = g_byte_array_new();
 	memcpy(mem->eid, eid, 16);
 	mem->sk = sk;
 	mem->next_seq = 1;
@@ -75,6 +76,7 @@ void ifpp_chipmem_free(IfppChipMem *mem)
 	g_ptr_array_unref(mem->profiles);
 	g_ptr_array_unref(mem->notes);
 	g_free(mem->dp_address);
+	g_byte_array_unref(mem->eims);
 	g_clear_pointer(&mem->load_transaction, g_bytes_unref);
 	g_clear_pointer(&mem->load_oid, g_bytes_unref);
 	ifpp_chipmem_set_retry(mem, NULL, NULL);

@@ -61,6 +61,8 @@ typedef enum {
 	PIR_DATA_MISMATCH = 13,		/* of metadata and profile */
 	PIR_TEST_KEY = 14,		/* a test profile with a key that is not a published one */
 	PIR_POLICY_RULE = 15,		/* a rule without an owner, or that GetRAT does not grant */
+	PIR_SECURITY_LEVEL = 31,	/* SGP.22 v3: the profile wants a more secure chip */
+	PIR_ALLOW_LIST = 32,		/* SGP.22 v3: the server's address is not one that the chip allows */
 } PirReason;
 
 /* One BoundProfilePackage on its way in; lives in RAM. */
@@ -106,6 +108,8 @@ struct _Chip {
 	ChipLoad load;
 	ChipSession session;
 	Quirks quirks;
+	gboolean has_last;		/* a profile was installed since power-up: ImmediateEnable may enable it */
+	guint8 last[10];		/* its ICCID */
 	gboolean refresh;		/* a proactive command waits for FETCH and TERMINAL RESPONSE */
 	gboolean poll;			/* another one, of no consequence */
 	guint good_answers;		/* since the last proactive command that a quirk has made */

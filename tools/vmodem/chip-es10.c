@@ -2,11 +2,12 @@
 /* Which service answers an ES10 command, and whether it may now. */
 #include "chip-services.h"
 
-static const ChipService *const tables[] = { chip_factory_services, chip_session_services, chip_field_services };
+static const ChipService *const tables[] = { chip_factory_services, chip_session_services, chip_field_services,
+					     chip_iot_services };
 
-static const ChipService *find_service(guint32 tag)
+static const ChipService *find_service(Chip *chip, guint32 tag)
 {
-	for (guint i = 0; i < G_N_ELEMENTS(tables); i++)
+	for (guint i = 0; i < G_N_ELEMENTS(tables) - !chip->mem->iot; i++)
 		for (const ChipService *service = tables[i]; service->tag; service++)
 			if (service->tag == tag)
 				return service;
@@ -27,7 +28,7 @@ guint16 chip_es10(Chip *chip, guint channel, IfppSpan command, GByteArray *out)
 		return chip_load_segment(chip, channel, command, out);
 	if (!ifpp_tlv_next(&rest, &tlv, NULL) || rest.len)
 		return SW_WRONG_DATA;
-	service = find_service(tag);
+	service = find_service(chip, tag);
 	/* SGP.22 5.7.6: few commands do not disturb a load between two of its segments. */
 	if (chip_load_running(chip) && !(service && service->when & SERVE_IN_LOAD))
 		return SW_CONDITIONS;

@@ -249,7 +249,7 @@ static gboolean wanted(IfppSpan tags, gboolean have_list, guint32 tag, gboolean 
 }
 
 /* E3: tags in the order of ProfileInfo, those asked for or the usual ones. */
-static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags, gboolean have_list)
+static void put_profile(Chip *chip, GByteArray *out, IfppChipProfile *profile, IfppSpan tags, gboolean have_list)
 {
 	static const struct {
 		guint32 tag;
@@ -260,6 +260,8 @@ static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags
 		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE },
 		{ 0xB8, FALSE }, { 0x99, FALSE },
 		{ 0xBF76, FALSE },
+		/* SGP.32: fallbackAttribute, which no eIM has set yet; fallbackAllowed, iotSpecificProfileInfo */
+		{ 0x9F26, FALSE }, { 0x9F67, FALSE }, { 0xBF64, FALSE },
 	};
 	GByteArray *e3 = g_byte_array_new();
 	guint8 enabled = profile->enabled;
@@ -284,6 +286,10 @@ static void put_profile(GByteArray *out, IfppChipProfile *profile, IfppSpan tags
 			break;
 		case 0x95:
 			ifpp_tlv_put_uint(e3, 0x95, profile->profile_class);
+			break;
+		case 0x9F26:
+			if (chip->mem->iot)
+				ifpp_tlv_put(e3, 0x9F26, (guint8[]){ 0 }, 1);
 			break;
 		default:
 			if (ifpp_tlv_find(ifpp_span_bytes(profile->metadata), order[i].tag, &tlv))
@@ -322,7 +328,7 @@ static guint16 profiles_info(Chip *chip, guint channel, IfppSpan value, GByteArr
 		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
 
 		if ((!by_id || profile == only) && (cls == 3 || profile->profile_class == cls))
-			put_profile(list, profile, tags.value, have_list);
+			put_profile(chip, list, profile, tags.value, have_list);
 	}
 	members = g_byte_array_new();
 	chip_put(members, 0xA0, list);
@@ -367,36 +373,11 @@ static gboolean set_state(Chip *chip, IfppChipProfile *profile, gboolean enabled
 	return notify_all(chip, profile, enabled ? EVENT_ENABLE : EVENT_DISABLE);
 }
 
-/* BF31, BF32: { A0 { 4F | 5A }, 81 refreshFlag } */
-static guint16 enable_disable(Chip *chip, guint32 tag, IfppSpan value, GByteArray *out)
+/* The new state of @profile, and what becomes of the one that is enabled. FALSE: as chip_commit() */
+static gboolean switch_profile(Chip *chip, IfppChipProfile *profile, gboolean enable, gboolean refresh)
 {
-	IfppChipProfile *profile, *current = ifpp_chipmem_enabled(chip->mem);
-	gboolean enable = tag == 0xBF31, ok = TRUE, by_iccid;
-	guint8 result = RESULT_OK;
-	IfppTlv id, refresh;
-
-	if (!ifpp_tlv_take(&value, 0xA0, &id))
-		return SW_WRONG_DATA;
-	by_iccid = id.value.len && id.value.data[0] == 0x5A;
-	if (!parse_id(&id.value, chip, &profile) || id.value.len)
-		return SW_WRONG_DATA;
-	if (!ifpp_tlv_take(&value, 0x81, &refresh) || refresh.value.len != 1 || value.len)
-		return SW_WRONG_DATA;
-	if (enable && by_iccid && chip->quirks.aid_only)
-		result = RESULT_UNDEFINED;
-	else if (!profile)
-		result = RESULT_NOT_FOUND;
-	else if (profile->enabled == enable)
-		result = RESULT_WRONG_STATE;
-	else if (enable)
-		result = may_enable(profile, current);
-	else if (policy_rules(profile) & PPR_NO_DISABLE)
-		result = RESULT_POLICY;
-	/* The terminal has not answered the last REFRESH: a proactive session is open. */
-	if (result == RESULT_OK && chip->refresh)
-		result = RESULT_CAT_BUSY;
-	if (result != RESULT_OK)
-		return put_result(out, tag, result);
+	IfppChipProfile *current = ifpp_chipmem_enabled(chip->mem);
+	gboolean ok = TRUE;
 
 	end_session(chip);
 	if (!enable || !is_test(profile) || !is_test(current))
@@ -409,20 +390,71 @@ static guint16 enable_disable(Chip *chip, guint32 tag, IfppSpan value, GByteArra
 	if (ok && enable)
 		ok = set_state(chip, profile, TRUE);
 	if (!ok || !chip_commit(chip))
-		return SW_MEMORY_FAILURE;
-	if (refresh.value.data[0])
-		chip->refresh = TRUE;
-	return put_result(out, tag, RESULT_OK);
+		return FALSE;
+	chip->refresh |= refresh;
+	return TRUE;
+}
+
+guint16 chip_enable(Chip *chip, IfppChipProfile *profile, gboolean refresh, guint8 *result)
+{
+	if (!profile)
+		*result = RESULT_NOT_FOUND;
+	else if (profile->enabled)
+		*result = RESULT_WRONG_STATE;
+	else
+		*result = may_enable(profile, ifpp_chipmem_enabled(chip->mem));
+	/* The terminal has not answered the last REFRESH: a proactive session is open. */
+	if (*result == RESULT_OK && chip->refresh)
+		*result = RESULT_CAT_BUSY;
+	return *result != RESULT_OK || switch_profile(chip, profile, TRUE, refresh) ? SW_OK : SW_MEMORY_FAILURE;
+}
+
+/* { A0 { 4F | 5A }, 81 refreshFlag } */
+static gboolean parse_switch(Chip *chip, IfppSpan value, IfppChipProfile **profile, gboolean *by_iccid, gboolean *refresh)
+{
+	IfppTlv id, flag;
+
+	if (!ifpp_tlv_take(&value, 0xA0, &id))
+		return FALSE;
+	*by_iccid = id.value.len && id.value.data[0] == 0x5A;
+	if (!parse_id(&id.value, chip, profile) || id.value.len || !ifpp_tlv_take(&value, 0x81, &flag) ||
+	    flag.value.len != 1 || value.len)
+		return FALSE;
+	*refresh = flag.value.data[0] != 0;
+	return TRUE;
 }
 
 static guint16 enable(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
-	return enable_disable(chip, 0xBF31, value, out);
+	guint8 result = RESULT_UNDEFINED;
+	IfppChipProfile *profile;
+	gboolean by_iccid, refresh;
+
+	if (!parse_switch(chip, value, &profile, &by_iccid, &refresh))
+		return SW_WRONG_DATA;
+	if (!(by_iccid && chip->quirks.aid_only) && chip_enable(chip, profile, refresh, &result) != SW_OK)
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF31, result);
 }
 
 static guint16 disable(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
-	return enable_disable(chip, 0xBF32, value, out);
+	IfppChipProfile *profile;
+	gboolean by_iccid, refresh;
+
+	if (!parse_switch(chip, value, &profile, &by_iccid, &refresh))
+		return SW_WRONG_DATA;
+	if (!profile)
+		return put_result(out, 0xBF32, RESULT_NOT_FOUND);
+	if (!profile->enabled)
+		return put_result(out, 0xBF32, RESULT_WRONG_STATE);
+	if (policy_rules(profile) & PPR_NO_DISABLE)
+		return put_result(out, 0xBF32, RESULT_POLICY);
+	if (chip->refresh)
+		return put_result(out, 0xBF32, RESULT_CAT_BUSY);
+	if (!switch_profile(chip, profile, FALSE, refresh))
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF32, RESULT_OK);
 }
 
 static guint16 delete_profile(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
@@ -464,22 +496,17 @@ static guint16 set_nickname(Chip *chip, guint channel, IfppSpan value, GByteArra
 	return put_result(out, 0xBF29, RESULT_OK);
 }
 
-/* BF34 { 82 bits: operational profiles, field-loaded test profiles, default SM-DP+ address } */
-static guint16 memory_reset(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+guint16 chip_reset(Chip *chip, guint8 what, guint8 *result)
 {
 	gboolean changed = FALSE;
-	guint8 what;
-	IfppTlv tlv;
 
-	if (!ifpp_tlv_take(&value, 0x82, &tlv) || value.len)
-		return SW_WRONG_DATA;
+	*result = RESULT_CAT_BUSY;
 	if (chip->refresh)
-		return put_result(out, 0xBF34, RESULT_CAT_BUSY);
-	what = chip_bits(&tlv);
+		return SW_OK;
 	for (guint i = chip->mem->profiles->len; i-- > 0;) {
 		IfppChipProfile *profile = g_ptr_array_index(chip->mem->profiles, i);
-		guint8 bit = profile->profile_class == CLASS_OPERATIONAL ? 0x80 :
-			     profile->profile_class == CLASS_TEST ? 0x40 : 0;
+		guint8 bit = profile->profile_class == CLASS_OPERATIONAL ? CHIP_RESET_OPERATIONAL :
+			     profile->profile_class == CLASS_TEST ? CHIP_RESET_TEST : CHIP_RESET_PROVISIONING;
 
 		if (!(what & bit))
 			continue;
@@ -489,7 +516,7 @@ static guint16 memory_reset(Chip *chip, guint channel, IfppSpan value, GByteArra
 		g_ptr_array_remove_index(chip->mem->profiles, i);
 		changed = TRUE;
 	}
-	if ((what & 0x20) && *chip->mem->dp_address) {
+	if ((what & CHIP_RESET_DP_ADDRESS) && *chip->mem->dp_address) {
 		chip->mem->dp_address[0] = '\0';
 		changed = TRUE;
 	}
@@ -499,7 +526,22 @@ static guint16 memory_reset(Chip *chip, guint channel, IfppSpan value, GByteArra
 		if (!chip_commit(chip))
 			return SW_MEMORY_FAILURE;
 	}
-	return put_result(out, 0xBF34, changed ? RESULT_OK : RESULT_NOT_FOUND);
+	*result = changed ? RESULT_OK : RESULT_NOT_FOUND;
+	return SW_OK;
+}
+
+/* BF34 { 82 bits: operational profiles, field-loaded test profiles, default SM-DP+ address } */
+static guint16 memory_reset(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	guint8 what, result;
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_take(&value, 0x82, &tlv) || value.len)
+		return SW_WRONG_DATA;
+	what = chip_bits(&tlv) & (CHIP_RESET_OPERATIONAL | CHIP_RESET_TEST | CHIP_RESET_DP_ADDRESS);
+	if (chip_reset(chip, what, &result) != SW_OK)
+		return SW_MEMORY_FAILURE;
+	return put_result(out, 0xBF34, result);
 }
 
 /* ------------------------------------------------------------------ the rest */
@@ -515,18 +557,26 @@ static guint16 configured_addresses(Chip *chip, guint channel, IfppSpan value, G
 	return SW_OK;
 }
 
-static guint16 set_dp_address(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+gboolean chip_take_dp_address(Chip *chip, IfppSpan value, gboolean *stored)
 {
 	IfppTlv tlv;
 
 	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || tlv.value.len > 255 ||
 	    !g_utf8_validate((const char *)tlv.value.data, tlv.value.len, NULL))
-		return SW_WRONG_DATA;
+		return FALSE;
 	g_free(chip->mem->dp_address);
 	chip->mem->dp_address = g_strndup((const char *)tlv.value.data, tlv.value.len);
-	if (!chip_commit(chip))
-		return SW_MEMORY_FAILURE;
-	return put_result(out, 0xBF3F, RESULT_OK);
+	*stored = chip_commit(chip);
+	return TRUE;
+}
+
+static guint16 set_dp_address(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	gboolean stored;
+
+	if (!chip_take_dp_address(chip, value, &stored))
+		return SW_WRONG_DATA;
+	return stored ? put_result(out, 0xBF3F, RESULT_OK) : SW_MEMORY_FAILURE;
 }
 
 /* One rule: any operator may use PPR1 and PPR2, without asking the user. */

@@ -609,9 +609,12 @@ static guint16 install(Chip *chip, GByteArray *out)
 	r.aid = aid;
 	/* Profile, result and the end of the load reach the memory in one write. */
 	sw = end_load(chip, &r, out);
-	if (sw == SW_OK)
-		chip->stats.installed++;
-	return sw;
+	if (sw != SW_OK)
+		return sw;
+	chip->stats.installed++;
+	chip->has_last = TRUE;
+	memcpy(chip->last, profile->iccid, sizeof(chip->last));
+	return SW_OK;
 }
 
 static guint16 next_segment(Chip *chip, guint32 tag, IfppSpan segment, GByteArray *out)

@@ -19,6 +19,23 @@ typedef struct {
 extern const ChipService chip_factory_services[];	/* FF21 to FF24 */
 extern const ChipService chip_session_services[];	/* ES10b: BF2E, BF38, BF21, BF41 */
 extern const ChipService chip_field_services[];		/* ES10c, and what is left of ES10a and ES10b */
+extern const ChipService chip_iot_services[];		/* SGP.32, of an IoT eUICC only */
+
+/* chip-field.c: what an IPA can have as well as an LPA. Status word SW_OK or SW_MEMORY_FAILURE; @result: as of ES10c */
+guint16 chip_enable(Chip *chip, IfppChipProfile *profile, gboolean refresh, guint8 *result);
+
+/* Bits of eUICCMemoryReset */
+#define CHIP_RESET_OPERATIONAL 0x80
+#define CHIP_RESET_TEST 0x40
+#define CHIP_RESET_DP_ADDRESS 0x20
+#define CHIP_RESET_PRELOADED_TEST 0x10	/* from here on SGP.32; no test profile is preloaded */
+#define CHIP_RESET_PROVISIONING 0x08
+#define CHIP_RESET_EIMS 0x04
+#define CHIP_RESET_IMMEDIATE 0x02
+
+guint16 chip_reset(Chip *chip, guint8 what, guint8 *result);
+/* SetDefaultDpAddress: 80 address. FALSE: wrong data. */
+gboolean chip_take_dp_address(Chip *chip, IfppSpan value, gboolean *stored);
 
 /* chip-load.c */
 /* Is this the tag of a segment? */

@@ -32,6 +32,7 @@ static void ram_clear(Chip *chip)
 		channel_clear(&chip->channels[i]);
 	chip_load_clear(chip);
 	chip_session_clear(chip);
+	chip->has_last = FALSE;
 	chip->refresh = FALSE;
 	chip->poll = FALSE;
 	chip->broken = FALSE;
