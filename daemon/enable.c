@@ -10,15 +10,26 @@
 
 #define ENABLE_TIME (60 * G_USEC_PER_SEC)
 #define CLOSE_TIME (5 * G_USEC_PER_SEC)
-#define RESULT_WRONG_STATE 2	/* enabled meanwhile */
 #define RESULT_CAT_BUSY 5
+
+typedef enum {
+	BY_ICCID,
+	BY_AID,			/* some chips want this one */
+	N_WAYS,
+} Way;
+
+static const struct {
+	guint32 tag;
+	const char *name;
+} ways[N_WAYS] = { [BY_ICCID] = { 0x5A, "ICCID" }, [BY_AID] = { 0x4F, "AID" } };
 
 typedef struct {
 	Modem *modem;
 	Es10 *es10;
 	char *name;
 	gint64 deadline;
-	GError *error;		/* to return once the channel is closed */
+	Way next;		/* how it is tried next */
+	GError *error;		/* of the last try; to return once the channel is closed */
 } Enable;
 
 static void enable_free(gpointer data)
@@ -44,11 +55,12 @@ static void on_closed(GObject *source, GAsyncResult *res, gpointer user)
 		g_task_return_boolean(task, TRUE);
 }
 
-/* Takes @task and @error. */
+/* Takes @task and @error, which replaces that of an earlier try. */
 static void end(GTask *task, GError *error)
 {
 	Enable *enable = g_task_get_task_data(task);
 
+	g_clear_error(&enable->error);
 	enable->error = error;
 	modem_channel_close_async(enable->modem, enable->deadline + CLOSE_TIME, NULL, on_closed, task);
 }
@@ -75,7 +87,7 @@ static gboolean check_enabled(GBytes *response, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "EnableProfile: an answer without a result");
 		return FALSE;
 	}
-	if (code && code != RESULT_WRONG_STATE) {
+	if (code) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "EnableProfile: the chip refuses with result %u%s",
 			    (guint)code,
 			    code == RESULT_CAT_BUSY ? ": it waits for the end of a REFRESH, try again" : "");
@@ -84,6 +96,12 @@ static gboolean check_enabled(GBytes *response, GError **error)
 	return TRUE;
 }
 
+static void read_state(GTask *task);
+
+/*
+ * A chip that does it answers ok, and the REFRESH takes the channel away. One that refuses is asked what it did: some
+ * refuse and have it enabled nonetheless, or want the other name.
+ */
 static void on_enabled(GObject *source, GAsyncResult *res, gpointer user)
 {
 	GTask *task = user;
@@ -91,13 +109,22 @@ static void on_enabled(GObject *source, GAsyncResult *res, gpointer user)
 	GError *error = NULL;
 	g_autoptr(GBytes) response = es10_send_finish(enable->es10, res, &error);
 
-	if (response)
-		check_enabled(response, &error);
-	end(task, error);
+	if (response && check_enabled(response, &error)) {
+		end(task, NULL);
+	} else if (g_error_matches(error, IFPP_ERROR, IFPP_ERROR_CHIP) ||
+		   g_error_matches(error, IFPP_ERROR, IFPP_ERROR_MODEM)) {
+		g_message("by %s: %s. Reading what the chip has", ways[enable->next].name, error->message);
+		g_clear_error(&enable->error);
+		enable->error = error;
+		enable->next++;
+		read_state(task);
+	} else {
+		end(task, error);
+	}
 }
 
-/* BF2D { A0 { E3 { 5A, 9F70, 92 }... } }. Returns FALSE without an error when it is enabled already. */
-static gboolean find_profile(const char *name, GBytes *response, IfppTlv *iccid, GError **error)
+/* BF2D { A0 { E3 { 4F, 5A, 9F70, 92 }... } }: the profile with the @name. */
+static gboolean find_profile(const char *name, GBytes *response, IfppSpan *found, GError **error)
 {
 	IfppTlv whole, list, profile, tlv;
 	IfppSpan wanted = { (const guint8 *)name, strlen(name) };
@@ -112,12 +139,32 @@ static gboolean find_profile(const char *name, GBytes *response, IfppTlv *iccid,
 		if (!ifpp_tlv_next(&list.value, &profile, error))
 			return FALSE;
 		if (profile.tag != 0xE3 || !ifpp_tlv_find(profile.value, 0x92, &tlv) ||
-		    !ifpp_span_equal(tlv.value, wanted) || !ifpp_tlv_find(profile.value, 0x5A, iccid))
+		    !ifpp_span_equal(tlv.value, wanted))
 			continue;
-		return !ifpp_tlv_find(profile.value, 0x9F70, &tlv) || tlv.value.len != 1 || tlv.value.data[0] != 1;
+		*found = profile.value;
+		return TRUE;
 	}
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "the chip has no profile with the name %s", name);
 	return FALSE;
+}
+
+static gboolean is_enabled(IfppSpan profile)
+{
+	IfppTlv state;
+
+	return ifpp_tlv_find(profile, 0x9F70, &state) && state.value.len == 1 && state.value.data[0] == 1;
+}
+
+static void try_enable(GTask *task, const IfppTlv *name)
+{
+	g_autoptr(GByteArray) id = g_byte_array_new(), body = g_byte_array_new();
+	GByteArray *command = g_byte_array_new();
+
+	ifpp_tlv_put(id, name->tag, name->value.data, name->value.len);
+	ifpp_tlv_put(body, 0xA0, id->data, id->len);
+	ifpp_tlv_put(body, 0x81, (const guint8[]){ 0xFF }, 1);	/* refreshFlag */
+	ifpp_tlv_put(command, 0xBF31, body->data, body->len);
+	send(task, "EnableProfile", command, on_enabled);
 }
 
 static void on_profiles(GObject *source, GAsyncResult *res, gpointer user)
@@ -126,39 +173,51 @@ static void on_profiles(GObject *source, GAsyncResult *res, gpointer user)
 	Enable *enable = g_task_get_task_data(task);
 	GError *error = NULL;
 	g_autoptr(GBytes) response = es10_send_finish(enable->es10, res, &error);
-	g_autoptr(GByteArray) id = g_byte_array_new(), body = g_byte_array_new();
-	GByteArray *command;
-	IfppTlv iccid;
+	IfppSpan profile;
+	IfppTlv name;
 
-	if (!response || !find_profile(enable->name, response, &iccid, &error)) {
-		end(task, error);
+	if (!response || !find_profile(enable->name, response, &profile, &error)) {
+		/* A refusal says more than that the chip could not be asked about it. */
+		if (enable->error)
+			g_clear_error(&error);
+		end(task, error ? error : g_steal_pointer(&enable->error));
 		return;
 	}
-	ifpp_tlv_put(id, 0x5A, iccid.value.data, iccid.value.len);
-	ifpp_tlv_put(body, 0xA0, id->data, id->len);
-	ifpp_tlv_put(body, 0x81, (const guint8[]){ 0xFF }, 1);	/* refreshFlag */
-	command = g_byte_array_new();
-	ifpp_tlv_put(command, 0xBF31, body->data, body->len);
-	send(task, "EnableProfile", command, on_enabled);
+	if (is_enabled(profile)) {
+		g_clear_error(&enable->error);
+		end(task, NULL);
+		return;
+	}
+	while (enable->next < N_WAYS && !ifpp_tlv_find(profile, ways[enable->next].tag, &name))
+		enable->next++;
+	if (enable->next < N_WAYS)
+		try_enable(task, &name);
+	else if (enable->error)
+		end(task, g_steal_pointer(&enable->error));
+	else
+		end(task, g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "GetProfilesInfo: the profile %s has neither ICCID nor AID",
+				      enable->name));
+}
+
+static void read_state(GTask *task)
+{
+	static const guint8 tags[] = { 0x4F, 0x5A, 0x9F, 0x70, 0x92 };
+	g_autoptr(GByteArray) list = g_byte_array_new();
+	GByteArray *command = g_byte_array_new();
+
+	ifpp_tlv_put(list, 0x5C, tags, sizeof(tags));
+	ifpp_tlv_put(command, 0xBF2D, list->data, list->len);
+	send(task, "GetProfilesInfo", command, on_profiles);
 }
 
 static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
 {
-	static const guint8 tags[] = { 0x5A, 0x9F, 0x70, 0x92 };
-	GTask *task = user;
-	g_autoptr(GByteArray) list = NULL;
-	GByteArray *command;
 	GError *error = NULL;
 
-	if (!es10_open_finish(res, &error)) {
-		end(task, error);
-		return;
-	}
-	list = g_byte_array_new();
-	ifpp_tlv_put(list, 0x5C, tags, sizeof(tags));
-	command = g_byte_array_new();
-	ifpp_tlv_put(command, 0xBF2D, list->data, list->len);
-	send(task, "GetProfilesInfo", command, on_profiles);
+	if (es10_open_finish(res, &error))
+		read_state(user);
+	else
+		end(user, error);
 }
 
 void enable_async(Modem *modem, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user)

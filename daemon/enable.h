@@ -11,8 +11,9 @@
  * @name: profileName of its metadata
  * @cancellable, @cb, @user: as everywhere
  *
- * The chip asks the modem for a refresh. A profile that is enabled already stays so. Only a chip without unused keys does
- * this (EUICCF04): a chip that is locked has none.
+ * By ICCID, and by AID where the chip refuses that; after each refusal the profile's state is read, and counts. The chip asks
+ * the modem for a refresh. A profile that is enabled already stays so. Only a chip without unused keys does this (EUICCF04): a
+ * chip that is locked has none.
  */
 void enable_async(Modem *modem, const char *name, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 /* CHIP: there is no such profile, or the chip does not want to; MODEM, TIMEOUT, NO_DEVICE */

@@ -341,6 +341,58 @@ static void test_enable_late(void)
 	station_free(station);
 }
 
+/* Enable=@wanted after a lock, with a modem of these options and this fault from the lock on; what the log says. */
+static char *enable_with(const char *options, const char *fault, const char *wanted, gboolean enabled)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+	g_autofree char *name = NULL, *text = NULL;
+	g_autoptr(GBytes) one = steps_challenge(1);
+	char *log = NULL;
+
+	station->policy = policy;
+	station->modem_options = options;
+	g_assert_true(g_file_set_contents(policy, "[Target]\nLock=unit\n", -1, NULL));
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	g_assert_false(is_enabled(station, &name));
+	text = g_strdup_printf("[Target]\nLock=unit\nEnable=%s\n", wanted ? wanted : name);
+	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
+	if (fault)
+		station_fault(station, "%s", fault);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
+	g_assert_true(is_enabled(station, NULL) == enabled);
+	g_assert_true(g_file_get_contents(station->log, &log, NULL, NULL));
+	steps_clean(station);
+	station_free(station);
+	return log;
+}
+
+/*
+ * A chip that knows its profiles by AID only, one that refuses once, one that refuses both, and one that has no such profile.
+ * The APDUs: two of the lock, the list, by ICCID, the list, by AID, the list.
+ */
+static void test_enable_by_aid(void)
+{
+	g_autofree char *quirk = g_strdup_printf("--quirks %s/enable-by-aid.conf", g_getenv("IFPP_QUIRKS"));
+	g_autofree char *aid = enable_with(quirk, NULL, NULL, TRUE);
+	g_autofree char *once = enable_with(NULL, "apdu 4 sw 6f00", NULL, TRUE);
+	g_autofree char *neither = enable_with(quirk, "apdu 6 sw 6f00", NULL, FALSE);
+	g_autofree char *nobody = enable_with(quirk, NULL, "Nobody", FALSE);
+
+	g_assert_nonnull(strstr(aid, "by ICCID: EnableProfile: the chip refuses with result 127. Reading what the chip has"));
+	g_assert_null(strstr(aid, "by AID: "));
+	g_assert_nonnull(strstr(once, "by ICCID: EnableProfile: "));
+	g_assert_null(strstr(once, "by AID: "));
+	g_assert_nonnull(strstr(neither, "by ICCID: "));
+	g_assert_nonnull(strstr(neither, "by AID: "));
+	g_assert_nonnull(strstr(neither, "could not be enabled"));
+	g_assert_null(strstr(nobody, "EnableProfile"));
+}
+
 static void test_lock(void)
 {
 	Station *station = station_new(world, 2);
@@ -712,6 +764,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/lock", test_lock);
 	g_test_add_func("/ifppd/enable", test_enable);
 	g_test_add_func("/ifppd/enable_not_skipped", test_enable_late);
+	g_test_add_func("/ifppd/enable_by_aid", test_enable_by_aid);
 	g_test_add_func("/ifppd/killed", test_killed);
 	g_test_add_func("/ifppd/no-leak", test_no_leak);
 	g_test_add_func("/ifppd/unplugged", test_unplugged);
