@@ -259,19 +259,43 @@ static int compare_names(gconstpointer a, gconstpointer b)
 	return strcmp(*(const char **)a, *(const char **)b);
 }
 
+/* Operational profiles: the built-in template with a subscriber of the chip's number in each. */
+static char *subscribers(Station *station, guint count)
+{
+	g_autofree char *template = g_build_filename(station->dir, "template.der", NULL);
+	g_autofree char *records = g_build_filename(station->dir, "records.csv", NULL);
+	g_autoptr(GString) csv = g_string_new("ICCID,IMSI,Ki,OPc\n");
+	char *out = g_build_filename(station->dir, "profiles", NULL);
+
+	for (guint i = 0; i < count; i++) {
+		g_autofree char *body = g_strdup_printf("89999%.10s%04u", station->eid + 20, i);
+		g_autofree char *name = g_strdup_printf("%s %u", station->eid, i);
+		g_autofree char *keys = g_compute_checksum_for_string(G_CHECKSUM_SHA256, name, -1);
+
+		g_string_append_printf(csv, "%s%c,99970%.8s%02u,%.32s,%.32s\n", body, ifpp_luhn(body), station->eid + 22, i,
+				       keys, keys + 32);
+	}
+	g_assert_true(g_file_set_contents(records, csv->str, csv->len, NULL));
+	g_assert_cmpint(station_run("ifpp-smdpf", "profile", "minimal", "--out", template, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "profile", "build", "--template", template, "--records", records, "--out",
+				    out, NULL), ==, 0);
+	return out;
+}
+
 GPtrArray *station_seal(Station *station, guint count)
 {
 	GPtrArray *out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
 	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
 	g_autofree char *n = g_strdup_printf("%u", count);
-	const char *upp = g_getenv("IFPP_UPP");		/* another profile than the built-in one */
+	const char *given = g_getenv("IFPP_UPP");	/* another profile than the built-in template */
+	g_autofree char *upp = given ? g_strdup(given) : subscribers(station, count);
 	g_autoptr(GDir) dir = NULL;
 	const char *name;
 
 	g_setenv("SOFTHSM2_CONF", station->world->conf, TRUE);
 	g_assert_cmpint(station_run("ifpp-smdpf", "seal", "--home", station->world->home, "--pin-file",
 				    station->world->pin, "--euicc", station->data, "--count", n, "--out",
-				    station->packages, upp ? "--class" : NULL, "test", "--upp", upp, NULL), ==, 0);
+				    station->packages, "--upp", upp, given ? "--class" : NULL, "test", NULL), ==, 0);
 	dir = g_dir_open(station->packages, 0, NULL);
 	g_assert_nonnull(dir);
 	while ((name = g_dir_read_name(dir))) {

@@ -378,6 +378,24 @@ static void iccid_of(const Opened *o, guint8 iccid[10])
 	memcpy(iccid, tlv.value.data, 10);
 }
 
+/* What the metadata in each package of out/ say. */
+static void expect_class(const Fixture *f, ProfileClass class)
+{
+	g_autoptr(GPtrArray) names = list("out");
+
+	g_assert_cmpuint(names->len, >, 0);
+	for (guint i = 0; i < names->len; i++) {
+		Opened *o = open_package(f->trust, names->pdata[i]);
+		IfppSpan in = { o->metadata->data, o->metadata->len };
+		IfppTlv bf25, tlv;
+
+		g_assert_true(ifpp_tlv_expect(&in, 0xBF25, "BF25", &bf25, NULL));
+		g_assert_true(ifpp_tlv_find(bf25.value, 0x95, &tlv));
+		g_assert_cmpuint(tlv.value.data[0], ==, class);
+		opened_free(o);
+	}
+}
+
 /* Open every package in out/: each its own key, its own ICCID. Returns how many. */
 static guint open_all(Fixture *f)
 {
@@ -839,7 +857,7 @@ static void isim_follows_imsi(Fixture *f, gconstpointer data)
 	built_has(given, strlen(given), "8949449999999990023", has_given);
 }
 
-/* The built-in profile with another AKA element, if @aka, and a security domain with the keys that TS.48 has. */
+/* The built-in profile with another AKA element, or with a security domain with the keys that TS.48 has. */
 static void write_keys_template(const char *aka)
 {
 	static const char domain[] =
@@ -857,7 +875,7 @@ static void write_keys_template(const char *aka)
 	while (in.len && ifpp_tlv_next(&in, &pe, NULL)) {
 		IfppSpan put = pe.tag == 0xA4 && other ? ifpp_span_bytes(other) : pe.whole;
 
-		if (pe.tag == 0xAA)
+		if (pe.tag == 0xAA && !aka)
 			g_byte_array_append(out, g_bytes_get_data(sd, NULL), g_bytes_get_size(sd));
 		g_byte_array_append(out, put.data, put.len);
 	}
@@ -873,11 +891,12 @@ static void ota_keys(Fixture *f, gconstpointer data)
 #define DES "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"
 #define MAC "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
 #define AES DES MAC
-	static const char csv[] = RECORD("SCP80-KVN01-DES-ENC,scp80-kvn01-mac,SCP03-KVN30-AES-KIC,SCP81-KVN40-TLSPSK", DES "," MAC "," AES "," MAC);
+#define ALL(dek, values) RECORD("SCP80-KVN01-DES-ENC,scp80-kvn01-mac,SCP03-KVN30-AES-KIC,SCP81-KVN40-TLSPSK" dek, \
+				DES "," MAC "," AES "," MAC values)
+	static const char csv[] = ALL(",SCP80-KVN01-DEK", "," MAC), forgotten[] = ALL("", "");
 	static const char *const has[] = {
 		"820101830101301730158001808610" DES, "820102830101301730158001808610" MAC,
-		/* what the file does not name stays */
-		"820103830101301730158001808610000102030405060708090a0b0c0d0e0f",
+		"820103830101301730158001808610" MAC,
 		"820101830130302730258001888620" AES, "820101830140301730158001858610" MAC, NULL
 	};
 	static const struct {
@@ -903,6 +922,11 @@ static void ota_keys(Fixture *f, gconstpointer data)
 
 	write_keys_template(NULL);
 	built_has(csv, strlen(csv), "8949449999999990023", has);
+	/* what the file does not name stays the template's, whose keys everybody knows */
+	remove_all("built");
+	g_assert_true(g_file_set_contents("records.csv", forgotten, -1, NULL));
+	expect(5, "give records with the keys of version 01, or say --class test", BUILD, smdpf);
+	must(BUILD " --class test", smdpf);
 	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
 		remove_all("built");
 		g_assert_true(g_file_set_contents("records.csv", bad[i].csv, -1, NULL));
@@ -943,11 +967,22 @@ static void tuak(Fixture *f, gconstpointer data)
 /* What everybody knows the key of is no operational profile. */
 static void published_keys_refused(Fixture *f, gconstpointer data)
 {
-	make_chips(1, 2);
+	make_chips(1, 4);
+	/* the built-in profile is a test profile, and can be nothing else */
+	expect(5, "without --upp: profile: has the test algorithm", SEAL "--euicc data --class operational", smdpf);
+	g_assert_nonnull(strstr(err_text, "--class test"));
+	expect(5, "without --upp: profile: has the test algorithm", SEAL "--euicc data --class provisioning", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	must(SEAL "--euicc data --count 2", smdpf);
+	expect_class(f, PROFILE_TEST);
+	remove_all("out");
 	must("%s profile minimal --out test.der", smdpf);
 	expect(5, "test.der: profile: has the test algorithm", SEAL "--euicc data --upp test.der", smdpf);
 	g_assert_nonnull(strstr(err_text, "--class test"));
 	expect(5, "has the test algorithm", "%s protect --home home --pin-file pin --upp test.der --out ppp9", smdpf);
+	/* what was protected as a test profile is sealed as one, or not at all */
+	must("%s protect --home home --pin-file pin --upp test.der --out ppp9 --class test", smdpf);
+	expect(5, "was protected with --class test", SEAL "--euicc data --protected ppp9", smdpf);
 	g_assert_cmpuint(count_files("out"), ==, 0);
 	must(SEAL "--euicc data --upp test.der --class test", smdpf);
 
@@ -1039,19 +1074,20 @@ static void eligibility(Fixture *f, gconstpointer data)
 	};
 
 	make_chips(1, 1);
+	write_profile("one.der", "89000123456789012341", 0);
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autofree char *text = g_strdup_printf("[Eligibility]\n%s\n", cases[i].rules);
 
 		g_assert_true(g_file_set_contents("rules", text, -1, NULL));
 		if (cases[i].says)
-			expect(cases[i].code, cases[i].says, SEAL "--euicc data --rules rules", smdpf);
+			expect(cases[i].code, cases[i].says, SEAL "--euicc data --upp one.der --rules rules", smdpf);
 		else
-			must(SEAL "--euicc data --rules rules", smdpf);
+			must(SEAL "--euicc data --upp one.der --rules rules", smdpf);
 	}
 	g_assert_cmpuint(open_all(f), ==, 1);
 	g_assert_true(g_file_set_contents("rules", "[Other]\nEIDs=1\n", -1, NULL));
-	expect(2, "not the only group", SEAL "--euicc data --rules rules", smdpf);
-	expect(5, "nowhere", SEAL "--euicc data --rules nowhere", smdpf);
+	expect(2, "not the only group", SEAL "--euicc data --upp one.der --rules rules", smdpf);
+	expect(5, "nowhere", SEAL "--euicc data --upp one.der --rules nowhere", smdpf);
 }
 
 static void full_disk(Fixture *f, gconstpointer data)

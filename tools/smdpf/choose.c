@@ -53,10 +53,10 @@ void choice_seek(Choice *choice, guint chip)
 		choice->next = (guint64)chip * choice->order->options->count % choice->order->profiles->len;
 }
 
-/* May this ICCID go to this chip? Test profiles may be on many chips, others on one. */
+/* May this ICCID go to this chip? A test profile that was given may be on many chips, others on one. */
 static gboolean iccid_free(Choice *choice, LedgerEntry *entry, gboolean *free, GError **error)
 {
-	gboolean test = choice->order->options->class == PROFILE_TEST && !choice->pool, held;
+	gboolean test = choice->order->options->class == PROFILE_TEST && choice->order->profiles && !choice->pool, held;
 
 	entry->hold = test ? LEDGER_HELD_TEST : LEDGER_HELD;
 	if (!ledger_holder(choice->ledger, entry->iccid, entry->eid, test, &choice->holder, &held, error))
@@ -65,10 +65,10 @@ static gboolean iccid_free(Choice *choice, LedgerEntry *entry, gboolean *free, G
 	return TRUE;
 }
 
-static gboolean load_protected(LedgerEntry *entry, Chosen *chosen, const char *path, GError **error)
+static gboolean load_protected(LedgerEntry *entry, Chosen *chosen, const char *path, ProfileClass class, GError **error)
 {
 	chosen->protected = protected_read(path, error);
-	if (!chosen->protected)
+	if (!chosen->protected || !protected_check_class(chosen->protected, class, error))
 		return FALSE;
 	memcpy(entry->iccid, chosen->protected->iccid, 10);
 	chosen->name = g_strdup(chosen->protected->name);
@@ -94,8 +94,7 @@ static gboolean load_clear(LedgerEntry *entry, Chosen *chosen, const char *path,
 	gnutls_memset((guint8 *)span.data, 0, span.len);
 	memcpy(entry->iccid, upp->iccid, 10);
 	chosen->name = g_steal_pointer(&upp->profile_type);
-	if (class == PROFILE_OPERATIONAL &&
-	    !profile_check_keys((IfppSpan){ chosen->upp->data, chosen->upp->len }, error)) {
+	if (!profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len }, class, error)) {
 		g_prefix_error(error, "%s: ", path);
 		return FALSE;
 	}
@@ -106,7 +105,7 @@ static gboolean load(Choice *choice, LedgerEntry *entry, Chosen *chosen, const c
 {
 	const BindOptions *o = choice->order->options;
 
-	return o->protected ? load_protected(entry, chosen, path, error) :
+	return o->protected ? load_protected(entry, chosen, path, o->class, error) :
 			      load_clear(entry, chosen, path, o->class, error);
 }
 
@@ -128,7 +127,8 @@ static gboolean choose_builtin(Choice *choice, LedgerEntry *entry, Chosen *chose
 			chosen->upp = profile_builtin(serial, error);
 	}
 	chosen->name = g_strdup("IFPP minimal");
-	return chosen->upp != NULL;
+	return chosen->upp && profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len },
+						  choice->order->options->class, error);
 }
 
 static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **error)

@@ -292,7 +292,8 @@ static gboolean write_profile(Generate *g, const char *iccid, GByteArray *upp)
 static gboolean make_profile(Generate *g, Subscriber *s)
 {
 	GByteArray *upp = profile_personalise(g->template, &s->record, &g->error);
-	gboolean ok = upp && (g->options->test || profile_check_keys((IfppSpan){ upp->data, upp->len }, &g->error));
+	gboolean ok = upp && profile_check_class((IfppSpan){ upp->data, upp->len },
+						 g->options->test ? PROFILE_TEST : PROFILE_OPERATIONAL, &g->error);
 
 	if (!ok)
 		g_prefix_error(&g->error, "%s: line %u: ", g->options->records, g->line);

@@ -311,6 +311,18 @@ static void close_keys(gpointer with_wrap)
 	token_deinit();
 }
 
+/* Before anybody is asked for a PIN. */
+static gboolean check_builtin(ProfileClass class, GError **error)
+{
+	GByteArray *upp = profile_builtin(0, error);
+	gboolean ok = upp && profile_check_class((IfppSpan){ upp->data, upp->len }, class, error);
+
+	ifpp_secret_free(upp);
+	if (!ok)
+		g_prefix_error(error, "without --upp: ");
+	return ok;
+}
+
 static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
@@ -318,7 +330,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
 	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL;
 	g_auto(GStrv) euicc = NULL, upp = NULL, protected = NULL;
-	BindOptions options = { .count = 1, .class = PROFILE_OPERATIONAL };
+	BindOptions options = { .count = 1 };
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
@@ -334,7 +346,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
 		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
 		{ "profile-name", 0, 0, G_OPTION_ARG_STRING, &name, "Profile's name (from its header)", "NAME" },
-		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, test or provisioning (operational)", "CLASS" },
+		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, test or provisioning (operational; of the built-in profile test)", "CLASS" },
 		{ "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "ppk or session keys (ppk)", "MODE" },
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the packages go besides the home, each in a file", "DIR" },
@@ -368,7 +380,11 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		if (!parse_word(class, classes, "--class", &word, error))
 			return FALSE;
 		options.class = word;
+	} else {
+		options.class = upp || protected ? PROFILE_OPERATIONAL : PROFILE_TEST;
 	}
+	if (!upp && !protected && !check_builtin(options.class, error))
+		return FALSE;
 	if (mode) {
 		if (!parse_word(mode, modes, "--mode", &word, error))
 			return FALSE;

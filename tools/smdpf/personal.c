@@ -195,50 +195,6 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16])
 	return ok;
 }
 
-gboolean profile_key_is_weak(const guint8 *key, gsize len)
-{
-	/* TS 34.108, a counting pattern, TS 35.208 set 1 */
-	static const guint8 published[][KEY_LEN] = {
-		{ 0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0a, 0x0b, 0x0c, 0x0d, 0x0e, 0x0f },
-		{ 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff },
-		{ 0x46, 0x5b, 0x5c, 0xe8, 0xb1, 0x99, 0xb4, 0x9f, 0xaa, 0x5f, 0x0a, 0x2e, 0xe2, 0x38, 0xa6, 0xbc },
-	};
-	gboolean same = TRUE;
-
-	/* of a longer one, too: nobody draws such a half */
-	for (guint i = 0; i < G_N_ELEMENTS(published); i++)
-		if (!memcmp(key, published[i], KEY_LEN))
-			return TRUE;
-	for (gsize i = 1; i < len; i++)
-		same &= key[i] == key[0];
-	return same;
-}
-
-gboolean profile_check_keys(IfppSpan upp, GError **error)
-{
-	IfppTlv pe, choice, algorithm, tlv;
-
-	while (upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
-		const char *what = NULL;
-
-		if (pe.tag != PE_AKA || !ifpp_tlv_find(pe.value, 0xA1, &choice) ||
-		    !ifpp_tlv_find(choice.value, 0xA1, &algorithm))
-			continue;
-		if (ifpp_tlv_find(algorithm.value, 0x80, &tlv) && tlv.value.len == 1 && tlv.value.data[0] == ALGORITHM_TEST)
-			what = "the test algorithm";
-		else if (ifpp_tlv_find(algorithm.value, 0x82, &tlv) && tlv.value.len >= KEY_LEN &&
-			 profile_key_is_weak(tlv.value.data, tlv.value.len))
-			what = "a Ki that is published or no key at all";
-		if (!what)
-			continue;
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP,
-			    "profile: has %s, which no operator's network lets in: give records with Ki and OPc, or say "
-			    "--class test", what);
-		return FALSE;
-	}
-	return TRUE;
-}
-
 /* ------------------------------------------------------------ codes */
 
 /* A code by its key reference: in pukCodes a list, in pinCodes one within a choice. */

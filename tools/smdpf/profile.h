@@ -37,8 +37,19 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16]);
 /* Published, or all bytes alike. */
 gboolean profile_key_is_weak(const guint8 *key, gsize len);
 
-/* May this be an operational profile? IFPP_ERROR_UPP when everybody knows its key. */
-gboolean profile_check_keys(IfppSpan upp, GError **error);
+typedef enum {
+	PROFILE_TEST = 0,
+	PROFILE_PROVISIONING = 1,
+	PROFILE_OPERATIONAL = 2,
+} ProfileClass;
+
+/**
+ * profile_check_class() - may a profile be of this class?
+ * @upp: its structure is sound
+ * @class: only a test profile may have keys that everybody knows
+ * @error: IFPP_ERROR_UPP: which key, and the way out
+ */
+gboolean profile_check_class(IfppSpan upp, ProfileClass class, GError **error);
 
 /**
  * profile_personalise() - a copy of a template with a subscriber's data in it
@@ -61,12 +72,6 @@ GByteArray *profile_builtin(guint64 serial, GError **error);
 
 /* The ICCID that profile_builtin() gives to @serial, nibble-swapped. */
 void profile_builtin_iccid(guint64 serial, guint8 iccid[10]);
-
-typedef enum {
-	PROFILE_TEST = 0,
-	PROFILE_PROVISIONING = 1,
-	PROFILE_OPERATIONAL = 2,
-} ProfileClass;
 
 /* The BF25 of StoreMetadata. */
 GByteArray *profile_metadata(const guint8 iccid[10], const char *spn, const char *name, ProfileClass class);

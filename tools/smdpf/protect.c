@@ -94,10 +94,13 @@ static gnutls_pubkey_t public_key(Home *home, const char *pin_file, GError **err
 /* ------------------------------------------------------------ protecting */
 
 /* The TLVs that the digest covers, without the wrapped keys between them. */
-static void put_front(GByteArray *out, const IfppUpp *upp)
+static void put_front(GByteArray *out, const IfppUpp *upp, gboolean test_only)
 {
+	const guint8 class = test_only ? PROFILE_TEST : PROFILE_OPERATIONAL;
+
 	ifpp_tlv_put(out, 0x5A, upp->iccid, sizeof(upp->iccid));
 	ifpp_tlv_put(out, 0x0C, upp->profile_type, strlen(upp->profile_type));
+	ifpp_tlv_put(out, 0x95, &class, 1);
 }
 
 static gboolean digest_of(IfppSpan front, IfppSpan back, guint8 digest[32], GError **error)
@@ -114,7 +117,7 @@ static gboolean digest_of(IfppSpan front, IfppSpan back, guint8 digest[32], GErr
 
 static gboolean protect(const IfppUpp *upp, IfppSpan clear, gnutls_pubkey_t pub, GByteArray *out, GError **error)
 {
-	static const guint8 version_1[] = { 0x02, 0x01, 0x01 };
+	static const guint8 version_2[] = { 0x02, 0x01, 0x02 };
 	g_autoptr(GByteArray) front = g_byte_array_new(), segments = g_byte_array_new(), back = g_byte_array_new();
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	guint8 secret[SECRET_LEN];
@@ -128,7 +131,7 @@ static gboolean protect(const IfppUpp *upp, IfppSpan clear, gnutls_pubkey_t pub,
 		ok = ifpp_bsp_protect_all(&bsp, 0x86, TRUE, clear, segments, error);
 		ifpp_bsp_wipe(&bsp);
 	}
-	put_front(front, upp);
+	put_front(front, upp, !profile_check_class(clear, PROFILE_OPERATIONAL, NULL));
 	ifpp_tlv_put(back, 0xA3, segments->data, segments->len);
 	ok = ok && digest_of((IfppSpan){ front->data, front->len }, (IfppSpan){ back->data, back->len },
 			     secret + PPK_LEN, error) &&
@@ -137,7 +140,7 @@ static gboolean protect(const IfppUpp *upp, IfppSpan clear, gnutls_pubkey_t pub,
 	if (!ok)
 		return FALSE;
 
-	g_byte_array_append(body, version_1, sizeof(version_1));
+	g_byte_array_append(body, version_2, sizeof(version_2));
 	g_byte_array_append(body, front->data, front->len);
 	ifpp_tlv_put(body, 0x04, wrapped.data, wrapped.size);
 	g_byte_array_append(body, back->data, back->len);
@@ -160,7 +163,8 @@ static gboolean protect_file(const char *path, const char *out, gnutls_pubkey_t 
 		return FALSE;
 	clear = ifpp_span_bytes(file);
 	upp = ifpp_upp_parse(clear, error);
-	ok = upp && (test || profile_check_keys(clear, error)) && protect(upp, clear, pub, result, error);
+	ok = upp && profile_check_class(clear, test ? PROFILE_TEST : PROFILE_OPERATIONAL, error) &&
+	     protect(upp, clear, pub, result, error);
 	gnutls_memset((guint8 *)clear.data, 0, clear.len);
 	if (!ok) {
 		g_prefix_error(error, "%s: ", path);
@@ -202,16 +206,19 @@ void protected_free(Protected *profile)
 static gboolean parse(Protected *p, GError **error)
 {
 	IfppSpan in = ifpp_span_bytes(p->file), front, back;
-	IfppTlv all, version, iccid, name, wrapped, segments;
+	IfppTlv all, version, iccid, name, class = {}, wrapped, segments;
 
 	if (!ifpp_tlv_expect(&in, 0x30, "protected profile", &all, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x02, "version", &version, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x5A, "ICCID", &iccid, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x0C, "name", &name, error) ||
+	    (version.value.len == 1 && version.value.data[0] == 2 &&
+	     !ifpp_tlv_expect(&all.value, 0x95, "class", &class, error)) ||
 	    !ifpp_tlv_expect(&all.value, 0x04, "wrapped keys", &wrapped, error) ||
 	    !ifpp_tlv_expect(&all.value, 0xA3, "segments", &segments, error))
 		return FALSE;
-	if (in.len || all.value.len || version.value.len != 1 || version.value.data[0] != 1 ||
+	if (in.len || all.value.len || version.value.len != 1 || version.value.data[0] < 1 ||
+	    version.value.data[0] > 2 || (version.value.data[0] == 2 && class.value.len != 1) ||
 	    iccid.value.len != sizeof(p->iccid) || name.value.len > NAME_MAX_LEN ||
 	    !g_utf8_validate((const char *)name.value.data, name.value.len, NULL) ||
 	    wrapped.value.len > WRAPPED_MAX || !segments.value.len) {
@@ -222,7 +229,8 @@ static gboolean parse(Protected *p, GError **error)
 	p->name = g_strndup((const char *)name.value.data, name.value.len);
 	p->wrapped = wrapped.value;
 	p->segments = segments.value;
-	front = (IfppSpan){ iccid.whole.data, iccid.whole.len + name.whole.len };
+	p->test_only = class.value.len && class.value.data[0] == PROFILE_TEST;
+	front = (IfppSpan){ iccid.whole.data, iccid.whole.len + name.whole.len + class.whole.len };
 	back = segments.whole;
 	return digest_of(front, back, p->digest, error);
 }
@@ -240,6 +248,15 @@ Protected *protected_read(const char *path, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&p);
+}
+
+gboolean protected_check_class(const Protected *profile, ProfileClass class, GError **error)
+{
+	if (class == PROFILE_TEST || !profile->test_only)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "%s: was protected with --class test, since its keys are published: say "
+		    "--class test here as well, or protect one with keys of its own", profile->path);
+	return FALSE;
 }
 
 /* One answer for whatever is wrong: the padding (PKCS #1 1.5, which every token knows) must not be an oracle. */
