@@ -27,6 +27,13 @@ gboolean euicc_data_stored(Chip *chip)
 	       !memcmp(eid, chip->eid, sizeof(eid)) && euicc_data_sound(bf22);
 }
 
+gboolean euicc_data_iot(Chip *chip)
+{
+	g_autoptr(GBytes) data = outbox_euicc_data(chip->outbox);
+
+	return data && ifpp_euicc_data_is_iot(ifpp_span_bytes(data));
+}
+
 gboolean euicc_data_store(Chip *chip, GBytes *full, GBytes *info2, GError **error)
 {
 	g_autoptr(GBytes) data = ifpp_euicc_data_build(chip->eid, ifpp_span_bytes(full), ifpp_span_bytes(info2));

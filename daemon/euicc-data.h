@@ -9,6 +9,8 @@
 gboolean euicc_data_sound(IfppSpan info2);
 /* What is on disk is of this chip, and can be read. */
 gboolean euicc_data_stored(Chip *chip);
+/* An IoT eUICC (SGP.32), as it said of itself then. */
+gboolean euicc_data_iot(Chip *chip);
 /* Replaces what is there. Errors: of outbox_store_euicc_data() */
 gboolean euicc_data_store(Chip *chip, GBytes *full, GBytes *info2, GError **error);
 

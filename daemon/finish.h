@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the factory wants of a modem whose chip is locked and proven: a profile in use, and the slot of before. */
+/* What the factory wants of a chip that is locked and proven, and of its modem: its eIM, a profile in use, the slot of before. */
 #ifndef IFPPD_FINISH_H
 #define IFPPD_FINISH_H
 
-#include "modem.h"
+#include "chip.h"
 #include "policy.h"
 
 /**
@@ -17,17 +17,15 @@ gboolean finish_read_policy(const char *given, IfppPolicy *policy, GError **erro
 gboolean finish_wanted(const IfppPolicy *policy);
 
 /**
- * finish_async() - enable the profile, then make the slot active that is to be so in the end
- * @modem: open, without a logical channel
- * @who: the chip's name, for the log
+ * finish_async() - put the eIM in, enable the profile, then make the slot active that is to be so in the end
+ * @chip: locked, proven; its modem is open, without a logical channel
  * @policy: outlives it
  * @cancellable, @cb, @user: as everywhere
  *
  * Never fails: the unit is locked either way, and in the field whoever manages it can make up for it. What
- * could not be done is in the log.
+ * could not be done is in the log, what became of the eIM in the outbox as well, and the next start tries again.
  */
-void finish_async(Modem *modem, const char *who, const IfppPolicy *policy, GCancellable *cancellable,
-		  GAsyncReadyCallback cb, gpointer user);
+void finish_async(Chip *chip, const IfppPolicy *policy, GCancellable *cancellable, GAsyncReadyCallback cb, gpointer user);
 void finish_end(GAsyncResult *res);
 
 #endif

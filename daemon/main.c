@@ -84,7 +84,7 @@ static gboolean wants_more(App *app)
 	g_autoptr(GError) error = NULL;
 
 	if (!app->asked_policy && !finish_read_policy(app->policy, &app->target, &error))
-		g_warning("%s: no profile is enabled: %s", chip_name(app->chip), error->message);
+		g_warning("%s: nothing is done after the lock, no eIM and no profile enabled: %s", chip_name(app->chip), error->message);
 	app->asked_policy = TRUE;
 	return finish_wanted(&app->target);
 }
@@ -157,14 +157,14 @@ static void on_finish(GObject *source, GAsyncResult *res, gpointer user)
 		maybe_done(app);
 }
 
-/* Locked and proven: nothing is left to do here, now or ever, but for the profile that starts its life in use. */
+/* Locked and proven: nothing is left to do here, now or ever, but for its eIM and the profile that starts its life in use. */
 static void maybe_done(App *app)
 {
 	if (app->stopping || chip_state(app->chip) != IFPP_STATE_LOCKED || !chip_proven(app->chip))
 		return;
 	if (wants_more(app)) {
 		app->busy = TRUE;
-		finish_async(app->modem, chip_name(app->chip), &app->target, app->cancellable, on_finish, app);
+		finish_async(app->chip, &app->target, app->cancellable, on_finish, app);
 		return;
 	}
 	g_message("%s is locked and its receipt is stored, the work is done", chip_name(app->chip));
@@ -407,7 +407,7 @@ int main(int argc, char **argv)
 		{ "linger", 0, 0, G_OPTION_ARG_INT, &linger,
 		  "Stay this long once the chip is locked (default 5)", "SECONDS" },
 		{ "policy", 0, 0, G_OPTION_ARG_FILENAME, &policy,
-		  "Which profile to enable once the chip is locked (default /etc/ifpp/policy, if it is there)", "FILE" },
+		  "What to do once the chip is locked: eIM, profile, slot (default /etc/ifpp/policy, if it is there)", "FILE" },
 		{ "proxy", 0, 0, G_OPTION_ARG_NONE, &proxy, "Share the port through qmi-proxy, or mbim-proxy", NULL },
 		{ "show-ids", 0, 0, G_OPTION_ARG_NONE, &show_ids, "Write EIDs and ICCIDs in full to the log",
 		  NULL },

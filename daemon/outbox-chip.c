@@ -76,6 +76,38 @@ GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
 	return g_bytes_new_take(data, len);
 }
 
+static gboolean same_value(GKeyFile *old, GKeyFile *new, const char *key)
+{
+	g_autofree char *before = g_key_file_get_string(old, "Eim", key, NULL);
+	g_autofree char *now = g_key_file_get_string(new, "Eim", key, NULL);
+
+	return g_strcmp0(before, now) == 0;
+}
+
+gboolean outbox_store_eim(Outbox *outbox, const char *id, GBytes *config, const char *reason, GError **error)
+{
+	g_autofree char *path = outbox_path(outbox, "eim", ".record"), *when = outbox_now(), *sum = NULL, *text = NULL;
+	g_autoptr(GKeyFile) kf = g_key_file_new(), old = g_key_file_new();
+	char digits[33];
+	gsize len;
+
+	ifpp_eid_format(outbox->eid, digits);
+	sum = g_compute_checksum_for_bytes(G_CHECKSUM_SHA256, config);
+	g_key_file_set_integer(kf, "Eim", "Version", 1);
+	g_key_file_set_string(kf, "Eim", "EID", digits);
+	g_key_file_set_string(kf, "Eim", "Id", id);
+	g_key_file_set_string(kf, "Eim", "Sha256", sum);
+	g_key_file_set_boolean(kf, "Eim", "Known", !reason);
+	if (reason)
+		g_key_file_set_string(kf, "Eim", "Reason", reason);
+	g_key_file_set_string(kf, "Eim", "Time", when);
+	if (g_key_file_load_from_file(old, path, G_KEY_FILE_NONE, NULL) && same_value(old, kf, "Id") &&
+	    same_value(old, kf, "Sha256") && same_value(old, kf, "Known") && same_value(old, kf, "Reason"))
+		return TRUE;
+	text = g_key_file_to_data(kf, &len, NULL);
+	return ifpp_file_write(path, text, len, 0640, error);
+}
+
 gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)
 {
 	return quarantine_keep(outbox->dir, outbox->eid, bytes, why, error);

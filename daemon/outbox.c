@@ -80,7 +80,8 @@ static gboolean is_litter(Outbox *outbox, const char *name)
 
 	if (*name == '.')
 		return strstr(name, IFPP_RESULT_SUFFIX ".") || strstr(name, IFPP_PENDING_SUFFIX ".") ||
-		       g_str_has_prefix(name, ".lock.receipt.") || g_str_has_prefix(name, ".euicc.data.");
+		       g_str_has_prefix(name, ".lock.receipt.") || g_str_has_prefix(name, ".euicc.data.") ||
+		       g_str_has_prefix(name, ".eim.record.");
 	if (!g_str_has_suffix(name, IFPP_RESERVE_SUFFIX))
 		return FALSE;
 	own = stem(name);

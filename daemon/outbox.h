@@ -102,6 +102,18 @@ gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes
 /* The stored lock receipt and its challenge; NULL if there is none. */
 GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16]);
 
+/**
+ * outbox_store_eim() - note what became of the eIM that the policy wants
+ * @outbox: of the chip
+ * @id: its name
+ * @config: its configuration
+ * @reason: why the chip does not have it, or NULL: it has
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ *
+ * A note that says the same stays as it is, with its time.
+ */
+gboolean outbox_store_eim(Outbox *outbox, const char *id, GBytes *config, const char *reason, GError **error);
+
 /* What is stored of it, whatever it is; NULL: nothing that is a file. */
 GBytes *outbox_euicc_data(Outbox *outbox);
 gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error);

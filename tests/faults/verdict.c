@@ -61,7 +61,7 @@ static gboolean known_file(const char *name, gboolean aside)
 	if (!aside && g_str_has_prefix(name, "lock-") && g_str_has_suffix(name, ".receipt"))
 		return TRUE;
 	return !aside && (!strcmp(name, "lock.receipt") || !strcmp(name, "euicc.data") || !strcmp(name, "unit.identity") ||
-			  !strcmp(name, "lock.begun"));
+			  !strcmp(name, "lock.begun") || !strcmp(name, "eim.record"));
 }
 
 static char *stray(const char *path, gboolean aside)

@@ -200,7 +200,7 @@ Station *station_new(World *world, guint keys)
 	ifpp_eid_check_digits(eid);
 	station = station_bare(world, name, eid);
 	g_assert_cmpint(station_run("ifpp-eum", "personalise", "--pki", world->pki, "--eid", eid, "--keys",
-				    count, "--chip", station->chip, "--data", station->data, NULL),
+				    count, "--chip", station->chip, "--data", station->data, world->iot ? "--iot" : NULL, NULL),
 			==, 0);
 	return station;
 }

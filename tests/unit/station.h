@@ -18,6 +18,7 @@ typedef struct {
 	char *pin;
 	char *conf;	/* of its token */
 	guint chips;	/* made so far */
+	gboolean iot;	/* chips made from now on are IoT eUICCs (SGP.32) */
 	const char *protocol;	/* that modems speak from now on, as ifpp-vmodem names it; NULL: qmi */
 } World;
 

@@ -12,6 +12,7 @@
 #include "board.h"
 #include "ctl.h"
 #include "eid.h"
+#include "euicc.h"
 #include "explain.h"
 #include "file.h"
 #include "lease.h"
@@ -899,7 +900,8 @@ static void test_policy(void)
 		"[Target]\nPackages=two\n", "[Target]\nClock=right\n", "[Target]\nReport=never\n",
 		"[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
-		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nSwitchSlot=0\n", "[Target]\nSwitchBack=1\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
+		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nEim=\n", "[Target]\nEim=/dev/null\n", "[Target]\nEim=nowhere\n",
+		"[Target]\nSwitchSlot=0\n", "[Target]\nSwitchBack=1\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
 	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT, named = IFPP_POLICY_DEFAULT;
@@ -992,6 +994,35 @@ static void test_policy_outbox(void)
 		g_ptr_array_add(checked, path);
 		g_assert_true(ctl_policy_check_outbox(fake.outbox, fake.info.eid, checked, NULL));
 	}
+}
+
+/* An eIM is for an IoT eUICC; whether the chip is one is asked before the lock. */
+static void test_policy_eim(void)
+{
+	static const guint8 ff21[] = { 0xFF, 0x21, 0x00 }, consumer[] = { 0xBF, 0x22, 0x05, 0x82, 0x03, 2, 2, 2 };
+	static const guint8 iot[] = { 0xBF, 0x22, 0x07, 0x82, 0x03, 2, 2, 2, 0xB4, 0x00 };
+	const IfppSpan infos[] = { IFPP_SPAN(consumer), IFPP_SPAN(iot) };
+	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT, plain = IFPP_POLICY_DEFAULT;
+	g_autofree char *dir = NULL, *path = NULL;
+
+	reset();
+	policy.eim = g_bytes_new_static("0", 1);
+	put_record("lock.receipt", "Receipt", "");
+	dir = g_build_filename(fake.outbox, EID, NULL);
+	path = g_build_filename(dir, "euicc.data", NULL);
+	g_unlink(path);
+	g_assert_true(ctl_policy_check_eim(&policy, fake.outbox, fake.info.eid, NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(infos); i++) {
+		g_autoptr(GBytes) data = ifpp_euicc_data_build(fake.info.eid, IFPP_SPAN(ff21), infos[i]);
+		g_autoptr(GError) error = NULL;
+
+		g_assert_true(g_file_set_contents(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), NULL));
+		g_assert_cmpint(ctl_policy_check_eim(&policy, fake.outbox, fake.info.eid, &error), ==, i == 1);
+		g_assert_true(ctl_policy_check_eim(&plain, fake.outbox, fake.info.eid, NULL));
+		if (!i)
+			assert_has(error->message, "no IoT eUICC");
+	}
+	g_unlink(path);
 }
 
 static void test_keys(void)
@@ -1429,6 +1460,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/gone", test_provision_gone);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
+	g_test_add_func("/ifppctl/provision/policy_eim", test_policy_eim);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/provision/scan_codes", test_scan_codes);
 	g_test_add_func("/ifppctl/provision/scan_wrong_unit", test_scan_wrong_unit);

@@ -215,6 +215,36 @@ CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError 
 	return g_steal_pointer(&receipt);
 }
 
+void ctl_eim_free(CtlEim *eim)
+{
+	g_free(eim->id);
+	g_free(eim->sha256);
+	g_free(eim->reason);
+	g_free(eim->time);
+	g_free(eim);
+}
+
+CtlEim *ctl_outbox_eim(const char *outbox, const guint8 eid[16], GError **error)
+{
+	g_autofree char *path = unit_file(outbox, eid, "eim.record");
+	g_autoptr(GKeyFile) kf = load(path, eid, "Eim", error);
+	CtlEim *eim;
+
+	if (!kf)
+		return NULL;
+	eim = g_new0(CtlEim, 1);
+	eim->id = g_key_file_get_string(kf, "Eim", "Id", NULL);
+	eim->sha256 = g_key_file_get_string(kf, "Eim", "Sha256", NULL);
+	eim->known = g_key_file_get_boolean(kf, "Eim", "Known", NULL);
+	eim->reason = g_key_file_get_string(kf, "Eim", "Reason", NULL);
+	eim->time = g_key_file_get_string(kf, "Eim", "Time", NULL);
+	if (eim->id && eim->sha256 && eim->time && eim->known == !eim->reason)
+		return eim;
+	ctl_eim_free(eim);
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR, "%s: not a note of an eIM", path);
+	return NULL;
+}
+
 GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error)
 {
 	g_autofree char *path = unit_file(outbox, eid, "euicc.data");

@@ -20,6 +20,25 @@ void ctl_receipt_free(CtlReceipt *receipt);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlReceipt, ctl_receipt_free)
 
 /**
+ * struct CtlEim - what became of the eIM that a policy wanted in a chip
+ * @id: its name
+ * @sha256: of its configuration, hex
+ * @known: the chip has it
+ * @reason: why not; NULL: @known
+ * @time: when that was found
+ */
+typedef struct {
+	char *id;
+	char *sha256;
+	gboolean known;
+	char *reason;
+	char *time;
+} CtlEim;
+
+void ctl_eim_free(CtlEim *eim);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlEim, ctl_eim_free)
+
+/**
  * ctl_outbox_attempts() - what is stored of one chip's loads
  * @outbox: the directory
  * @eid: of the chip
@@ -67,6 +86,8 @@ guint ctl_outbox_missing(const char *outbox, const guint8 eid[16], const GPtrArr
 
 /* Each returns NULL without an error when there is no such file. */
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error);
+/* NULL without an error: no policy wanted one, or nobody knows yet. IFPP_ERROR_PIR: the note is damaged. */
+CtlEim *ctl_outbox_eim(const char *outbox, const guint8 eid[16], GError **error);
 GBytes *ctl_outbox_euicc_data(const char *outbox, const guint8 eid[16], GError **error);
 
 /**

@@ -144,6 +144,8 @@ static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally
 	for (guint i = 0; !target->policy.allow_test && i < tally->present->len; i++)
 		if (!ctl_policy_check_class(tally->present->pdata[i], target->trust, error))
 			return FALSE;
+	if (!ctl_policy_check_eim(&target->policy, target->outbox, chip->info.eid, error))
+		return FALSE;
 	return target->policy.allow_test ||
 	       ctl_policy_check_outbox(target->outbox, chip->info.eid, tally->present, error);
 }

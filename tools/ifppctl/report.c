@@ -167,6 +167,27 @@ static void write_lock(Writer *w, const Unit *unit)
 	w->totals->locked += receipt != NULL;
 }
 
+static void write_eim(Writer *w, const Unit *unit)
+{
+	GError *error = NULL;
+	g_autoptr(CtlEim) eim = ctl_outbox_eim(w->outbox, unit->eid, &error);
+
+	if (error)
+		note_damaged(w, error);
+	if (!eim)
+		return;
+	json_builder_set_member_name(w->b, "eim");
+	json_builder_begin_object(w->b);
+	ifpp_json_string(w->b, "id", eim->id);
+	ifpp_json_string(w->b, "sha256", eim->sha256);
+	json_builder_set_member_name(w->b, "known");
+	json_builder_add_boolean_value(w->b, eim->known);
+	if (eim->reason)
+		ifpp_json_string(w->b, "reason", eim->reason);
+	ifpp_json_string(w->b, "time", eim->time);
+	json_builder_end_object(w->b);
+}
+
 static void write_missing(Writer *w, const Unit *unit)
 {
 	guint n = unit->attempts ? ctl_outbox_missing(w->outbox, unit->eid, unit->attempts) : 0;
@@ -242,6 +263,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	write_results(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
+	write_eim(w, unit);
 	write_missing(w, unit);
 	write_quarantine(w, unit);
 	if (w->damaged->len) {

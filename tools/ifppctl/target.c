@@ -5,6 +5,7 @@
 #include "packages.h"
 
 #include <eid.h>
+#include <euicc.h>
 #include <file.h>
 #include <package.h>
 #include <string.h>
@@ -56,6 +57,22 @@ gboolean ctl_policy_check_class(const char *path, const char *trust, GError **er
 	if (ifpp_bpp_profile_class(ifpp_package_bpp(package)) == IFPP_PROFILE_TEST)
 		return is_test(error, path);
 	return TRUE;
+}
+
+gboolean ctl_policy_check_eim(const IfppPolicy *policy, const char *outbox, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	g_autoptr(GBytes) data = policy->eim ? ctl_outbox_euicc_data(outbox, eid, &local) : NULL;
+
+	if (local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	if (!data || ifpp_euicc_data_is_iot(ifpp_span_bytes(data)))
+		return TRUE;
+	g_set_error(error, CTL_ERROR, IFPP_EXIT_REFUSED, "not locked, because the policy has Eim, and this chip is no IoT eUICC "
+		    "(SGP.32): it could never have that eIM. Take the right chip, or Eim out of the policy");
+	return FALSE;
 }
 
 static gboolean was_checked(GPtrArray *checked, const guint8 key_id[32])

@@ -30,6 +30,17 @@ int ctl_policy_find(const IfppPolicy *policy, IfppSpan name);
 gboolean ctl_policy_check_class(const char *path, const char *trust, GError **error);
 
 /**
+ * ctl_policy_check_eim() - may a chip be locked with what the policy says of its eIM?
+ * @policy: with an eIM, or without
+ * @outbox: the daemon's, with what the chip says of itself
+ * @eid: of the chip
+ * @error: CTL_ERROR: the chip is no IoT eUICC; as ifpp_file_read()
+ *
+ * An eIM goes in after the lock, and then it is too late. A chip of which nothing is known may have one.
+ */
+gboolean ctl_policy_check_eim(const IfppPolicy *policy, const char *outbox, const guint8 eid[16], GError **error);
+
+/**
  * ctl_policy_check_outbox() - may a chip with what was ever loaded into it be locked?
  * @outbox: the daemon's results
  * @eid: of the chip

@@ -244,6 +244,16 @@ gboolean ifpp_euicc_data_parse(IfppSpan file, guint8 eid[16], IfppSpan *ff21, If
 	return TRUE;
 }
 
+gboolean ifpp_euicc_data_is_iot(IfppSpan file)
+{
+	IfppSpan ff21, bf22;
+	IfppTlv info2, iot;
+	guint8 eid[16];
+
+	return ifpp_euicc_data_parse(file, eid, &ff21, &bf22, NULL) && ifpp_tlv_next(&bf22, &info2, NULL) &&
+	       ifpp_tlv_find(info2.value, 0xB4, &iot);
+}
+
 GBytes *ifpp_euicc_data_keep(IfppSpan file, const guint8 (*key_ids)[32], guint n, GError **error)
 {
 	g_autoptr(GByteArray) keys = g_byte_array_new(), value = g_byte_array_new(), info = g_byte_array_new();

@@ -59,6 +59,8 @@ const IfppOtk *ifpp_factory_info_find(IfppFactoryInfo *info, const guint8 key_id
  */
 GBytes *ifpp_euicc_data_build(const guint8 eid[16], IfppSpan ff21, IfppSpan bf22);
 gboolean ifpp_euicc_data_parse(IfppSpan file, guint8 eid[16], IfppSpan *ff21, IfppSpan *bf22, GError **error);
+/* Its EUICCInfo2 has iotSpecificInfo, which an IoT eUICC must have (SGP.32). FALSE also: it cannot be read. */
+gboolean ifpp_euicc_data_is_iot(IfppSpan file);
 
 /**
  * ifpp_euicc_data_keep() - the same data with some of its one-time keys only

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "eim.h"
 #include "error.h"
 #include "file.h"
 
@@ -15,6 +16,7 @@ void ifpp_policy_clear(IfppPolicy *policy)
 {
 	g_clear_pointer(&policy->profiles, g_strfreev);
 	g_clear_pointer(&policy->enable, g_free);
+	g_clear_pointer(&policy->eim, g_bytes_unref);
 }
 
 static gboolean wrong(GError **error, const char *path, const char *what)
@@ -40,6 +42,20 @@ static gboolean read_profiles(GKeyFile *kf, const char *path, IfppPolicy *policy
 				return wrong(error, path, "Profiles has a name twice");
 	}
 	return TRUE;
+}
+
+static gboolean read_eim(const char *path, const char *value, IfppPolicy *policy, GError **error)
+{
+	g_autofree char *dir = g_path_get_dirname(path), *file = g_canonicalize_filename(value, dir);
+	g_autoptr(GError) local = NULL;
+	g_autofree char *what = NULL;
+
+	g_clear_pointer(&policy->eim, g_bytes_unref);
+	policy->eim = ifpp_eim_read(file, &local);
+	if (policy->eim)
+		return TRUE;
+	what = g_strdup_printf("Eim: %s", local->message);
+	return wrong(error, path, what);
 }
 
 static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPolicy *policy, GError **error)
@@ -73,6 +89,8 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 			return wrong(error, path, "Enable names no profile");
 		g_free(policy->enable);
 		policy->enable = g_steal_pointer(&value);
+	} else if (g_str_equal(key, "Eim")) {
+		return *value ? read_eim(path, value, policy, error) : wrong(error, path, "Eim names no file");
 	} else if (g_str_equal(key, "SwitchSlot") || g_str_equal(key, "SwitchBack")) {
 		if (!g_ascii_string_to_unsigned(value, 10, 1, SLOTS_MAX, &n, NULL)) {
 			g_autofree char *what = g_strdup_printf("%s is not a number from 1 to %d", key, SLOTS_MAX);

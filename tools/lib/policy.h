@@ -23,6 +23,7 @@ typedef struct {
 	guint switch_back;	/* the one that is to be active when all is done; 0: stays */
 	gboolean clock_floor;	/* no clock: go on with what is proven of the time */
 	gboolean report_field;	/* signed results stay in the chip, for its first power-up in the field */
+	GBytes *eim;		/* EimConfigurationData that the chip shall have after the lock, or NULL */
 	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } IfppPolicy;
 
@@ -37,7 +38,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IfppPolicy, ifpp_policy_clear)
  * @policy: what the file says, the rest untouched
  * @error: IFPP_ERROR_IO, ACCESS, DISK; IFPP_ERROR_POLICY: what it says makes no sense
  *
- * A word that is not known is an error: a lock is for life, a slip of the pen must not decide it.
+ * A word that is not known is an error: a lock is for life, a slip of the pen must not decide it. The file that Eim names, from
+ * the policy's directory if its path is not absolute, is read and checked as well.
  */
 gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error);
 /* The same of the station's: @given, or if that is NULL IFPP_POLICY_FILE, which need not be there. */
