@@ -45,7 +45,7 @@ static GByteArray *make_profile(gsize filling)
 	g_assert_nonnull(upp);
 	memcpy(end, upp->data + upp->len - END_PE_LEN, END_PE_LEN);
 	g_byte_array_set_size(upp, upp->len - END_PE_LEN);
-	ifpp_tlv_put(value, 0xA0, "\x80\x00\x81\x01\x07", 5);
+	ifpp_tlv_put(value, 0xA0, "\x80\x00\x81\x01\x70", 5);
 	ifpp_tlv_put(value, 0x81, "\x67\x81\x0F\x01\x02\x01", 6);
 	g_byte_array_set_size(text, filling);
 	memset(text->data, 'x', filling);

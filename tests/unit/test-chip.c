@@ -478,14 +478,14 @@ static void test_owner_by_pattern(void)
 		{ "b705" "800399f917", 13 },
 	};
 	g_autoptr(Kit) kit = kit_new(G_N_ELEMENTS(cases));
-	/* opt-usim { header 7, EF.GID1 { Fcp { EFInfo { fillPattern AB CD } } } } */
-	g_autoptr(GBytes) opt = ifpp_unhex("b411" "a0058000810107" "a508" "a106a504c102abcd");
+	/* EF.GID1 { Fcp { EFInfo { fillPattern AB CD } } } of opt-usim */
+	g_autoptr(GBytes) gid1 = ifpp_unhex("a508" "a106a504c102abcd");
 
 	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_autoptr(GByteArray) upp = profile_builtin(800 + i, NULL), metadata = NULL;
 		g_autoptr(GBytes) owner = ifpp_unhex(cases[i].owner);
 		g_autoptr(IfppPir) pir = NULL;
-		guint8 iccid[10], *imsi, *aka;
+		guint8 iccid[10], *imsi, *opt;
 		guint16 sw;
 
 		/* as many bytes: the first five of the contents, the last of which goes on */
@@ -493,14 +493,16 @@ static void test_owner_by_pattern(void)
 		g_assert_nonnull(imsi);
 		memmove(imsi + 8, imsi + 4, 5);
 		memcpy(imsi + 2, "\xA1\x09\xA5\x07\xC1\x05", 6);
-		aka = memmem(upp->data, upp->len, "\xA4\x35\xA0", 3);
-		g_assert_nonnull(aka);
+		/* after header and template, before EF.MSISDN */
+		opt = memmem(upp->data, upp->len, "\xB4\x1C\xA0", 3);
+		g_assert_nonnull(opt);
 		{
-			gsize at = aka - upp->data, n = g_bytes_get_size(opt);
+			gsize at = opt - upp->data + 17, n = g_bytes_get_size(gid1);
 
+			opt[1] += n;
 			g_byte_array_set_size(upp, upp->len + n);
 			memmove(upp->data + at + n, upp->data + at, upp->len - n - at);
-			memcpy(upp->data + at, g_bytes_get_data(opt, NULL), n);
+			memcpy(upp->data + at, g_bytes_get_data(gid1, NULL), n);
 		}
 		profile_builtin_iccid(800 + i, iccid);
 		metadata = profile_metadata(iccid, "Kit", "Test", 2);

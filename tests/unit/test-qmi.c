@@ -388,9 +388,10 @@ static void test_files(void)
 	g_assert_true(g_str_has_suffix(last(bench), "02040001005000" "1002006a82"));
 	ask_file(bench, "2000", "0102000000" "020700ad6f04003fff7f" ALL);	/* the template's EF.AD */
 	g_assert_true(g_str_has_suffix(last(bench), "110600" "0400" "00000002"));
-	ask_file(bench, "2f00", "");	/* one application: a USIM, ready, with the profile's own AID */
-	g_assert_nonnull(strstr(last(bench), "0000" "ffffffffffff" "01" "01" "00000000" "01" "0207020000000c"
+	ask_file(bench, "2f00", "");	/* two applications: a USIM, ready, and an ISIM, with the profile's own AIDs */
+	g_assert_nonnull(strstr(last(bench), "0000" "ffffffffffff" "01" "01" "00000000" "02" "0207020000000c"
 				"a0000000871002ff49ff0589"));
+	g_assert_nonnull(strstr(last(bench), "0c" "a0000000871004ff49ff0589"));
 }
 
 /* A write fault: the unit goes dark in the middle of the command, and comes back with what its file says. */

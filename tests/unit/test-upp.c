@@ -112,7 +112,7 @@ static void builtin(void)
 	char text[21];
 
 	g_assert_no_error(error);
-	g_assert_cmpuint(parsed->n_elements, ==, 7);
+	g_assert_cmpuint(parsed->n_elements, ==, 12);
 	g_assert_cmpuint(parsed->version_major, ==, 2);
 	g_assert_cmpuint(parsed->version_minor, ==, 3);
 	g_assert_cmpstr(parsed->profile_type, ==, "IFPP minimal");
@@ -182,7 +182,6 @@ static void personalise(void)
 		g_assert_nonnull(memmem(out->data, out->len, opc, 16));
 		parsed = ifpp_upp_parse((IfppSpan){ out->data, out->len }, &error);
 		g_assert_no_error(error);
-		g_assert_cmpuint(out->len, ==, template->len);
 		ifpp_secret_free(out);
 	}
 	ifpp_secret_free(template);

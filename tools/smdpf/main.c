@@ -138,8 +138,8 @@ static gboolean profile_minimal(int argc, char **argv, GError **error)
 	gboolean ok;
 
 	if (!ifpp_options_parse(entries, NULL,
-				"Writes the profile that seal takes if none is given: MF, USIM, PINs, and the test algorithm with its\n"
-				"published key.", &argc, &argv, 0, error))
+				"Writes the profile that seal takes if none is given: MF, USIM, ISIM, PINs, and the test algorithm with\n"
+				"its published key.", &argc, &argv, 0, error))
 		return FALSE;
 	if (!out)
 		return ifpp_usage_error(error, "--out is needed");

@@ -197,6 +197,12 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16])
 
 /* ------------------------------------------------------------ codes */
 
+/* An INTEGER: 0x81 has two bytes, and one where somebody took it for a byte. */
+static gboolean is_reference(IfppSpan value, guint8 reference)
+{
+	return (value.len == 1 || (value.len == 2 && !value.data[0])) && value.data[value.len - 1] == reference;
+}
+
 /* A code by its key reference: in pukCodes a list, in pinCodes one within a choice. */
 static guint put_code_in(IfppSpan list, guint8 reference, const guint8 code[CODE_LEN])
 {
@@ -204,8 +210,8 @@ static guint put_code_in(IfppSpan list, guint8 reference, const guint8 code[CODE
 	guint n = 0;
 
 	while (list.len && ifpp_tlv_next(&list, &one, NULL)) {
-		if (one.tag == 0x30 && ifpp_tlv_find(one.value, 0x80, &ref) && ref.value.len == 1 &&
-		    ref.value.data[0] == reference && ifpp_tlv_find(one.value, 0x81, &value) && value.value.len == CODE_LEN) {
+		if (one.tag == 0x30 && ifpp_tlv_find(one.value, 0x80, &ref) && is_reference(ref.value, reference) &&
+		    ifpp_tlv_find(one.value, 0x81, &value) && value.value.len == CODE_LEN) {
 			overwrite(&value, code);
 			n++;
 		} else if (one.tag == 0xA0 || one.tag == 0xA1 || one.tag == 0x30) {

@@ -64,7 +64,7 @@ gboolean profile_check_class(IfppSpan upp, ProfileClass class, GError **error);
 GByteArray *profile_personalise(IfppSpan template, const ProfileRecord *record, GError **error);
 
 /**
- * profile_builtin() - the smallest sound profile: MF, USIM, PINs, test algorithm with its published key
+ * profile_builtin() - a small sound profile: MF, USIM, ISIM, PINs, test algorithm with its published key
  * @serial: makes ICCID (89999…, Luhn digit) and IMSI (99970…) unique; at most 14 digits
  * @error: IFPP_ERROR_INTERNAL
  */
