@@ -427,7 +427,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_ALL, "");
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!ifpp_options_none_empty(argc, argv, &error) || !g_option_context_parse(context, &argc, &argv, &error)) {
+	if (!ifpp_options_check(entries, argc, argv, &error) || !g_option_context_parse(context, &argc, &argv, &error)) {
 		g_autoptr(GError) usage = g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "%s", error->message);
 
 		return ifpp_error_exit("ifppd", usage);
@@ -465,7 +465,7 @@ int main(int argc, char **argv)
 			.json = as_json,
 		};
 
-		return selftest_run(&options, &how);
+		return ifpp_stdout_exit("ifppd", selftest_run(&options, &how));
 	}
 
 	g_log_set_writer_func(on_log, &app, NULL);

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,6 +13,7 @@
 
 #include "error.h"
 #include "file.h"
+#include "options.h"
 
 static char *dir;
 
@@ -90,6 +93,7 @@ static void test_write_refused(void)
 	g_autofree char *missing = g_build_filename(dir, "missing", "file", NULL);
 	g_autofree char *sub = g_build_filename(dir, "sub", NULL);
 	struct rlimit limit, small = { 4096, RLIM_INFINITY };
+	struct stat st;
 	g_autoptr(GBytes) after = NULL;
 
 	g_assert_true(ifpp_file_write(path, "old", 3, 0600, NULL));
@@ -106,10 +110,77 @@ static void test_write_refused(void)
 	write_fails(sub, 1, IFPP_ERROR_IO);
 	g_rmdir(sub);
 
+	/* As root "-o /dev/null" must not make a file of the device, nor of the link that /dev/stdout is. */
+	g_assert_cmpint(mkfifo(sub, 0600), ==, 0);
+	write_fails(sub, 1, IFPP_ERROR_IO);
+	g_assert_true(g_lstat(sub, &st) == 0 && S_ISFIFO(st.st_mode));
+	g_unlink(sub);
+	g_assert_cmpint(symlink("/proc/self/fd/1", sub), ==, 0);
+	write_fails(sub, 1, IFPP_ERROR_IO);
+	g_assert_true(g_file_test(sub, G_FILE_TEST_IS_SYMLINK));
+	g_unlink(sub);
+
 	after = ifpp_file_read(path, 100, NULL);
 	g_assert_cmpmem(g_bytes_get_data(after, NULL), g_bytes_get_size(after), "old", 3);
 	g_assert_cmpuint(entries(), ==, 1);
 	g_unlink(path);
+}
+
+/* What a program returns that prints, before its end or not, to a disk that is full or to somebody who has left. */
+static int printed_to(const char *path, gboolean flushed)
+{
+	int status, fds[2];
+	pid_t pid = fork();
+
+	if (!pid) {
+		signal(SIGPIPE, SIG_IGN);
+		g_assert_true(freopen("/dev/null", "w", stderr));
+		if (path) {
+			g_assert_true(freopen(path, "w", stdout));
+		} else {
+			g_assert_cmpint(pipe(fds), ==, 0);
+			dup2(fds[1], 1);
+			close(fds[0]);
+		}
+		puts("a line");
+		if (flushed)
+			fflush(stdout);
+		_exit(ifpp_stdout_exit("test", 0));
+	}
+	g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
+	g_assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void test_stdout(void)
+{
+	for (int flushed = 0; flushed < 2; flushed++) {
+		g_assert_cmpint(printed_to("/dev/null", flushed), ==, 0);
+		g_assert_cmpint(printed_to("/dev/full", flushed), ==, IFPP_EXIT_IO);
+		g_assert_cmpint(printed_to(NULL, flushed), ==, 0);
+	}
+}
+
+/* GLib takes "--yes=no" for "--yes". */
+static void test_flag_with_value(void)
+{
+	static const GOptionEntry entries[] = {
+		{ "yes", 'y', 0, G_OPTION_ARG_NONE, NULL, NULL, NULL }, { "out", 'o', 0, G_OPTION_ARG_STRING, NULL, NULL, NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	static const struct { const char *arg; gboolean ok; } cases[] = {
+		{ "--yes", TRUE }, { "--yes=no", FALSE }, { "--yes=false", FALSE }, { "--yes=yes", FALSE }, { "--yes=", FALSE },
+		{ "--out=yes", TRUE }, { "--ye=no", TRUE }, { "--yesterday=1", TRUE }, { "yes=no", TRUE }, { "", FALSE },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		char *argv[] = { (char *)"test", (char *)"-y", (char *)cases[i].arg, NULL };
+		g_autoptr(GError) error = NULL;
+
+		g_assert_cmpint(ifpp_options_check(entries, 3, argv, &error), ==, cases[i].ok);
+		if (!cases[i].ok)
+			g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
+	}
 }
 
 /* Told of each fsync(); the test's own function stands before libc's. */
@@ -203,6 +274,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/file/write-refused", test_write_refused);
 	g_test_add_func("/file/make-dir", test_make_dir);
 	g_test_add_func("/file/disk_is_named", test_disk_is_named);
+	g_test_add_func("/file/stdout", test_stdout);
+	g_test_add_func("/options/flag-with-value", test_flag_with_value);
 	rc = g_test_run();
 	g_rmdir(dir);
 	g_free(dir);

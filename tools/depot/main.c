@@ -75,5 +75,5 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	exit_code = ifpp_options_main(PROGRAM, usage, commands, depot_error_exit, argc, argv);
 	g_free(args_url);
-	return exit_code;
+	return ifpp_stdout_exit(PROGRAM, exit_code);
 }

@@ -4,6 +4,7 @@
 
 #include <eid.h>
 #include <netlink.h>
+#include <options.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,7 +29,8 @@ gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entrie
 	if (entries)
 		g_option_context_add_main_entries(context, entries, NULL);
 	g_option_context_add_main_entries(context, common, NULL);
-	if (!g_option_context_parse(context, argc, argv, error))
+	if (!ifpp_options_check(entries, *argc, *argv, error) || !ifpp_options_check(common, *argc, *argv, error) ||
+	    !g_option_context_parse(context, argc, argv, error))
 		return FALSE;
 	ctl_error_mask(!ctl->out.terminal && !ctl->out.show_ids);
 	return TRUE;

@@ -65,7 +65,7 @@ static int run(Ctl *ctl, int argc, char **argv, GError **error)
 	g_option_context_add_main_entries(context, entries, NULL);
 	/* What follows the command belongs to the command. */
 	g_option_context_set_strict_posix(context, TRUE);
-	if (!ifpp_options_none_empty(argc, argv, error) || !g_option_context_parse(context, &argc, &argv, error))
+	if (!ifpp_options_check(entries, argc, argv, error) || !g_option_context_parse(context, &argc, &argv, error))
 		return 0;
 	if (version) {
 		printf("ifppctl %s\n", IFPP_VERSION);
@@ -106,5 +106,5 @@ int main(int argc, char **argv)
 	exit = run(&ctl, argc, argv, &error);
 	ctl_progress_end(&ctl.out);
 	g_free(ctl.device);
-	return error ? ctl_error_exit(error) : exit;
+	return ifpp_stdout_exit("ifppctl", error ? ctl_error_exit(error) : exit);
 }

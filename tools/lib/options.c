@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "options.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "error.h"
+#include "file.h"
 
 gboolean ifpp_usage_error(GError **error, const char *what)
 {
@@ -12,8 +16,30 @@ gboolean ifpp_usage_error(GError **error, const char *what)
 	return FALSE;
 }
 
-gboolean ifpp_options_none_empty(int argc, char **argv, GError **error)
+/* The flag of @entries that @arg gives a value, "--yes=no"; GLib takes it for "--yes". */
+static const char *flag_with_value(const GOptionEntry *entries, const char *arg)
 {
+	const char *value = g_str_has_prefix(arg, "--") ? strchr(arg, '=') : NULL;
+	gsize len = value ? value - arg - 2 : 0;
+
+	for (; value && entries && entries->long_name; entries++)
+		if (entries->arg == G_OPTION_ARG_NONE && strlen(entries->long_name) == len &&
+		    !strncmp(entries->long_name, arg + 2, len))
+			return entries->long_name;
+	return NULL;
+}
+
+gboolean ifpp_options_check(const GOptionEntry *entries, int argc, char **argv, GError **error)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++) {
+		const char *flag = flag_with_value(entries, argv[i]);
+
+		if (!flag)
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: --%s takes no value; leave it out if it is not meant", argv[i],
+			    flag);
+		return FALSE;
+	}
 	for (int i = 1; i < argc; i++) {
 		gsize len = strlen(argv[i]);
 
@@ -34,7 +60,7 @@ gboolean ifpp_options_parse(GOptionEntry *entries, const char *params, const cha
 
 	g_option_context_set_summary(context, summary);
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!ifpp_options_none_empty(*argc, *argv, error))
+	if (!ifpp_options_check(entries, *argc, *argv, error))
 		return FALSE;
 	if (!g_option_context_parse(context, argc, argv, &inner))
 		return ifpp_usage_error(error, inner->message);
@@ -70,4 +96,26 @@ int ifpp_options_main(const char *program, const char *usage, const IfppCommand 
 	}
 	g_set_error(&error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s: no such command", argv[1]);
 	return fail(error);
+}
+
+int ifpp_stdout_exit(const char *program, int code)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO, .events = POLLOUT };
+	gboolean failed = ferror(stdout);
+	g_autoptr(GError) error = NULL;
+	int status, err;
+
+	errno = 0;
+	if (!fflush(stdout) && !failed)
+		return code;
+	err = errno;
+	/* An earlier flush failed and has taken its errno along: the next byte fails in the same way. */
+	if (!err)
+		err = write(STDOUT_FILENO, "\n", 1) < 0 ? errno : EIO;
+	if (err == EPIPE || (poll(&out, 1, 0) == 1 && out.revents & POLLERR))
+		return code;
+	errno = err;
+	ifpp_file_error("standard output", "cannot write", &error);
+	status = ifpp_error_exit(program, error);
+	return code ? code : status;
 }

@@ -39,15 +39,28 @@ int ifpp_options_main(const char *program, const char *usage, const IfppCommand 
 		      int (*fail)(const GError *error), int argc, char **argv);
 
 /**
- * ifpp_options_none_empty() - refuse a command line with an empty argument
+ * ifpp_options_check() - refuse a command line that would be taken for another than it is
+ * @entries: options that may be in it, or NULL
  * @argc: as main()'s
  * @argv: likewise
- * @error: IFPP_ERROR_USAGE, with the argument before it
+ * @error: IFPP_ERROR_USAGE, with the argument
  *
- * No option and no command here has a use for one. An empty name of a directory would mean the current one, an empty
- * name of a database one that is gone when it is closed. ifpp_options_parse() asks this itself.
+ * A value for an option that takes none: GLib reads "--yes=no" as "--yes". An empty argument: no option and no command
+ * here has a use for one. An empty name of a directory would mean the current one, an empty name of a database one that
+ * is gone when it is closed. ifpp_options_parse() asks this itself.
  */
-gboolean ifpp_options_none_empty(int argc, char **argv, GError **error);
+gboolean ifpp_options_check(const GOptionEntry *entries, int argc, char **argv, GError **error);
+
+/**
+ * ifpp_stdout_exit() - has all that was printed been written?
+ * @program: name in front of the error
+ * @code: exit status so far
+ *
+ * The last thing before a program ends. Who has closed his end of a pipe does not want the rest: no error.
+ *
+ * Return: @code; if that is 0 and standard output failed, the status of that error.
+ */
+int ifpp_stdout_exit(const char *program, int code);
 
 /* Set IFPP_ERROR_USAGE and return FALSE. */
 gboolean ifpp_usage_error(GError **error, const char *what);

@@ -573,5 +573,5 @@ int main(int argc, char **argv)
 	setlocale(LC_ALL, "");
 	exit_code = ifpp_options_main(PROGRAM, usage, commands, fail, argc, argv);
 	token_deinit();
-	return exit_code;
+	return ifpp_stdout_exit(PROGRAM, exit_code);
 }

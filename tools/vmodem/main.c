@@ -80,7 +80,7 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		"  ifpp-vmodem gadget up|down|bind|unbind --name NAME [--functionfs DIR] [--udc NAME]\n"
 		"  ifpp-vmodem control PATH WORD...");
 	g_option_context_add_main_entries(context, entries, NULL);
-	if (!ifpp_options_none_empty(*argc, *argv, error))
+	if (!ifpp_options_check(entries, *argc, *argv, error))
 		return FALSE;
 	if (!g_option_context_parse(context, argc, argv, &inner))
 		return ifpp_usage_error(error, inner->message);
@@ -204,7 +204,7 @@ static int gadget_main(int argc, char **argv)
 	gboolean ok;
 
 	g_option_context_add_main_entries(context, entries, NULL);
-	ok = ifpp_options_none_empty(argc, argv, &error) && g_option_context_parse(context, &argc, &argv, &error);
+	ok = ifpp_options_check(entries, argc, argv, &error) && g_option_context_parse(context, &argc, &argv, &error);
 	if (!ok || argc != 2 || !name) {
 		g_clear_error(&error);
 		ifpp_usage_error(&error, "usage: " PROGRAM " gadget up|down|bind|unbind --name NAME");
