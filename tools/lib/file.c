@@ -117,6 +117,18 @@ gboolean ifpp_file_put(int fd, const char *path, IfppSpan in, GError **error)
 	return TRUE;
 }
 
+/* A new name would take the place of a device, /dev/null for instance, or of the link that /dev/stdout is. */
+static gboolean may_replace(const char *path, GError **error)
+{
+	g_autofree char *link = g_file_read_link(path, NULL);
+	struct stat st;
+
+	if ((!link || !g_str_has_prefix(link, "/proc/")) && (stat(path, &st) || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is a device, pipe or socket, and would be replaced by a file", path);
+	return FALSE;
+}
+
 gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpointer user, GError **error)
 {
 	g_autofree char *dir = g_path_get_dirname(path);
@@ -125,6 +137,8 @@ gboolean ifpp_file_write_by(const char *path, int mode, IfppFileBody body, gpoin
 	gboolean ok;
 	int fd;
 
+	if (!may_replace(path, error))
+		return FALSE;
 	fd = g_mkstemp_full(tmp, O_WRONLY | O_CLOEXEC, mode);
 	if (fd < 0)
 		return ifpp_file_error(path, "cannot create", error);

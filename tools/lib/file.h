@@ -31,7 +31,7 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error);
  * @data: content
  * @len: bytes
  * @mode: permission bits of a new file
- * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO (also: there is a device, pipe or socket, which is left as it is), DISK
  */
 gboolean ifpp_file_write(const char *path, const void *data, gsize len, int mode, GError **error);
 
