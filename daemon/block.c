@@ -7,6 +7,7 @@
 #include "file.h"
 
 #define PAUSE_MAX 64
+#define MEMORY_MAX 4096	/* bytes of its file */
 
 struct _Block {
 	char *dir, *path;
@@ -31,10 +32,11 @@ static char *memory_path(Block *block)
 
 static void recall(Block *block)
 {
+	g_autoptr(GBytes) file = ifpp_file_read(block->path, MEMORY_MAX, NULL);
 	g_autoptr(GKeyFile) kf = g_key_file_new();
 	int size;
 
-	if (!g_key_file_load_from_file(kf, block->path, G_KEY_FILE_NONE, NULL))
+	if (!file || !g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, NULL))
 		return;
 	size = g_key_file_get_integer(kf, "Model", "BlockSize", NULL);
 	for (guint i = 0; i < G_N_ELEMENTS(sizes); i++) {

@@ -11,6 +11,23 @@
 
 #define RECEIPT_MAX (64 * 1024)
 #define EUICC_DATA_MAX (1024 * 1024)
+#define LOCK_MAX 4096
+
+/* NULL: there is none that can be read, whatever has its name. */
+static GKeyFile *load(const char *path, gsize max)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, max, NULL);
+	g_autoptr(GKeyFile) kf = g_key_file_new();
+
+	return file && g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, NULL) ? g_steal_pointer(&kf) : NULL;
+}
+
+/* A directory or a pipe with the name of a file goes out of its way. */
+static gboolean put(Outbox *outbox, const char *path, const void *data, gsize len, GError **error)
+{
+	return (g_file_test(path, G_FILE_TEST_IS_REGULAR) || quarantine_move(outbox->dir, outbox->eid, path, error)) &&
+	       ifpp_file_write(path, data, len, 0640, error);
+}
 
 /* What a lock before has given is signed as well. */
 static gboolean keep_receipt(Outbox *outbox, const char *path, GError **error)
@@ -34,14 +51,20 @@ gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **
 
 	ifpp_eid_format(outbox->eid, digits);
 	text = g_strdup_printf("[Lock]\nVersion=1\nEID=%s\nChallenge=%s\nTime=%s\n", digits, challenge_hex, when);
-	return ifpp_file_write(path, text, strlen(text), 0640, error);
+	return put(outbox, path, text, strlen(text), error);
 }
 
 gboolean outbox_lock_begun(Outbox *outbox)
 {
 	g_autofree char *path = outbox_path(outbox, "lock", ".begun");
+	g_autoptr(GKeyFile) kf = load(path, LOCK_MAX);
+	g_autofree char *eid = kf ? g_key_file_get_string(kf, "Lock", "EID", NULL) : NULL;
+	g_autofree char *hex = kf ? g_key_file_get_string(kf, "Lock", "Challenge", NULL) : NULL;
+	guint8 challenge[IFPP_CHALLENGE_LEN];
+	char digits[33];
 
-	return g_file_test(path, G_FILE_TEST_EXISTS);
+	ifpp_eid_format(outbox->eid, digits);
+	return eid && g_str_equal(eid, digits) && ifpp_unhex_into(hex, challenge, sizeof(challenge));
 }
 
 gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes *receipt, GError **error)
@@ -61,12 +84,12 @@ gboolean outbox_store_receipt(Outbox *outbox, const guint8 challenge[16], GBytes
 GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
 {
 	g_autofree char *path = outbox_path(outbox, "lock", ".receipt");
-	g_autoptr(GKeyFile) kf = g_key_file_new();
+	g_autoptr(GKeyFile) kf = load(path, RECEIPT_MAX);
 	g_autofree char *hex = NULL, *base64 = NULL;
 	guint8 *data;
 	gsize len;
 
-	if (!g_key_file_load_from_file(kf, path, G_KEY_FILE_NONE, NULL))
+	if (!kf)
 		return NULL;
 	hex = g_key_file_get_string(kf, "Receipt", "Challenge", NULL);
 	base64 = g_key_file_get_string(kf, "Receipt", "Receipt", NULL);
@@ -129,5 +152,5 @@ gboolean outbox_store_euicc_data(Outbox *outbox, GBytes *data, GError **error)
 {
 	g_autofree char *path = outbox_path(outbox, "euicc", ".data");
 
-	return ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0640, error);
+	return put(outbox, path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), error);
 }

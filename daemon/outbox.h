@@ -95,6 +95,7 @@ gboolean outbox_is_aside(Outbox *outbox, GBytes *bytes);
  * Notes durably that the lock was asked for here; the note stays.
  */
 gboolean outbox_begin_lock(Outbox *outbox, const guint8 challenge[16], GError **error);
+/* A whole note of it, of this chip: what only has its name is none. */
 gboolean outbox_lock_begun(Outbox *outbox);
 
 /* An earlier receipt stays beside it. */

@@ -7,6 +7,8 @@
 #include "file.h"
 #include "port-state.h"
 
+#define STATE_MAX 4096
+
 static char *node_instance(const char *device)
 {
 	g_autofree char *boot = NULL;
@@ -34,11 +36,13 @@ void port_state_load(PortState *state, const char *dir, const char *device)
 	g_autoptr(GKeyFile) kf = g_key_file_new();
 	g_autofree char *port = g_path_get_basename(device);
 	g_autofree char *instance = NULL;
+	g_autoptr(GBytes) file = NULL;
 
 	port_state_clear(state);
 	state->path = g_strdup_printf("%s/%s.state", dir, port);
 	state->instance = node_instance(device);
-	if (!g_key_file_load_from_file(kf, state->path, G_KEY_FILE_NONE, NULL))
+	file = ifpp_file_read(state->path, STATE_MAX, NULL);
+	if (!file || !g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, NULL))
 		return;
 	instance = g_key_file_get_string(kf, "Port", "Instance", NULL);
 	if (g_strcmp0(instance, state->instance))

@@ -550,6 +550,46 @@ static void test_outbox_bad(void)
 	remove_tree(state);
 }
 
+/* A note of a lock is what makes a start lock a chip again: nothing else may be taken for one, and nothing be in its way. */
+static void test_lock_note(void)
+{
+	g_autofree char *state = g_dir_make_tmp("ifppd-XXXXXX", NULL), *dir = outbox_dir(state), *whole = NULL, *other = NULL;
+	g_autofree char *path = g_build_filename(dir, "lock.begun", NULL), *data = g_build_filename(dir, "euicc.data", NULL);
+	const guint8 challenge[16] = { 7 };
+	g_autoptr(GBytes) bytes = hex("bf3700"), read = NULL;
+	g_autoptr(Outbox) outbox = open_outbox(state);
+	const char *end;
+	gsize len;
+
+	g_assert_cmpint(g_mkdir(path, 0755), ==, 0);
+	g_assert_cmpint(mkfifo(data, 0600), ==, 0);
+	g_assert_false(outbox_lock_begun(outbox));
+	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*lock.begun: not readable; moved to*");
+	g_assert_true(outbox_begin_lock(outbox, challenge, NULL));
+	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*euicc.data: not readable; moved to*");
+	g_assert_true(outbox_store_euicc_data(outbox, bytes, NULL));
+	g_test_assert_expected_messages();
+	read = outbox_euicc_data(outbox);
+	g_assert_true(g_bytes_equal(read, bytes));
+	g_assert_true(outbox_lock_begun(outbox));
+
+	/* Half a note at every length; one of another chip; a pipe. */
+	g_assert_true(g_file_get_contents(path, &whole, &len, NULL));
+	end = strstr(whole, "Time=");
+	for (const char *cut = whole; cut < end; cut++) {
+		g_assert_true(g_file_set_contents(path, whole, cut - whole, NULL));
+		g_assert_true(outbox_lock_begun(outbox) == (cut >= end - 1));
+	}
+	other = g_strdup(whole);
+	strstr(other, "EID=")[8] ^= 1;
+	g_assert_true(g_file_set_contents(path, other, len, NULL));
+	g_assert_false(outbox_lock_begun(outbox));
+	g_unlink(path);
+	g_assert_cmpint(mkfifo(path, 0600), ==, 0);
+	g_assert_false(outbox_lock_begun(outbox));
+	remove_tree(state);
+}
+
 /* No fallocate, as with musl on UBIFS, JFFS2 or NFSv3: the space is taken in the plain way. */
 static void test_no_fallocate(void)
 {
@@ -687,6 +727,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/outbox/lost", test_outbox_lost);
 	g_test_add_func("/outbox/old", test_outbox_old);
 	g_test_add_func("/outbox/bad", test_outbox_bad);
+	g_test_add_func("/outbox/no_lock_on_unsigned_word", test_lock_note);
 	g_test_add_func("/outbox/no_fallocate", test_no_fallocate);
 	g_test_add_func("/outbox/faults", test_outbox_faults);
 	return g_test_run();
