@@ -10,6 +10,7 @@
 #include <glib/gstdio.h>
 
 #include "ctl.h"
+#include "eid.h"
 #include "explain.h"
 #include "gateway.h"
 
@@ -156,6 +157,45 @@ static void test_two_modems(void)
 	g_assert_true(ctl_gateway_judge(&ports, &host, base, NULL));
 }
 
+static void put_receipt(const char *eid, const char *text)
+{
+	g_autofree char *dir = g_build_filename(base, "outbox", eid, NULL), *path = g_build_filename(dir, "lock.receipt", NULL);
+	g_autofree char *record = g_strdup_printf("[Receipt]\nVersion=1\nEID=%s\n%s", eid, text);
+
+	g_mkdir_with_parents(dir, 0755);
+	g_assert_true(g_file_set_contents(path, record, -1, NULL));
+}
+
+/* A chip says that it is locked, and has signed nothing: the machine is not locked for life on that. */
+static void test_host_on_unsigned_word(void)
+{
+	static const char first[] = "89049032123451234512345678901235", second[] = "89049032000000000000000000000163";
+	g_autofree char *outbox = g_build_filename(base, "outbox", NULL);
+	g_autoptr(GArray) devs = g_array_new(FALSE, TRUE, sizeof(IfppNlDev));
+	IfppNlDev liar = { .index = 1, .state = IFPP_STATE_LOCKED };
+	IfppNlHost host = { .chips = 2, .chips_locked = 2 };
+	g_autoptr(GError) none = NULL, here = NULL, gone = NULL;
+
+	g_assert_true(ifpp_eid_parse(second, liar.eid, NULL));
+	g_assert_false(ctl_gateway_proven(outbox, devs, &host, &none));
+	g_assert_error(none, IFPP_ERROR, IFPP_ERROR_IO);
+	put_receipt(first, "Challenge=00\nReceipt=MAA=\n");
+	put_receipt(second, "Challenge=00\nReceipt=\n");
+	g_assert_false(ctl_gateway_proven(outbox, devs, &host, &gone));
+	g_assert_error(gone, CTL_ERROR, IFPP_EXIT_BUSY);
+	g_assert_nonnull(strstr(gone->message, "locked: 2, and"));
+	g_assert_nonnull(strstr(gone->message, "receipts of 1."));
+	/* Whatever else lies in the outbox: of this one there is none. */
+	host.chips_locked = 1;
+	g_array_append_val(devs, liar);
+	g_assert_false(ctl_gateway_proven(outbox, devs, &host, &here));
+	g_assert_error(here, CTL_ERROR, IFPP_EXIT_BUSY);
+	g_assert_nonnull(strstr(here->message, "ifpp1 says that it is locked"));
+	host.chips_locked = 2;
+	put_receipt(second, "Challenge=00\nReceipt=MAA=\n");
+	g_assert_true(ctl_gateway_proven(outbox, devs, &host, NULL));
+}
+
 int main(int argc, char **argv)
 {
 	int ret;
@@ -166,6 +206,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gateway/lock_needs_answer", test_needs_answer);
 	g_test_add_func("/gateway/read", test_read);
 	g_test_add_func("/gateway/two_modems_host_lock", test_two_modems);
+	g_test_add_func("/gateway/no_lock_on_unsigned_word", test_host_on_unsigned_word);
 	ret = g_test_run();
 	remove_tree(base);
 	g_free(base);

@@ -726,12 +726,36 @@ static void test_provision_failures(void)
 	lie = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
 	g_assert_cmpint(lie.exit, ==, IFPP_EXIT_REFUSED);
 	fake.lock_lies = FALSE;
-	lost = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
+	lost = run(FALSE, ctl_cmd_lock, "--yes", "--outbox", fake.outbox, NULL);
 	g_assert_cmpint(lost.exit, ==, IFPP_EXIT_IO);
 	assert_has(lost.err, "no lock receipt");
 
 	no_dir = run(FALSE, ctl_cmd_provision, "--source", "/no/such/dir", NULL);
 	g_assert_cmpint(no_dir.exit, ==, IFPP_EXIT_INPUT);
+}
+
+/* A chip says that it is locked and has signed nothing: that is no reason to lock it, unasked or before it has its packages. */
+static void test_lock_on_unsigned_word(void)
+{
+	g_auto(Ran) asked = { 0 }, value = { 0 }, unit = { 0 }, told = { 0 }, again = { 0 };
+
+	reset();
+	fake.info.state = IFPP_STATE_LOCKED;
+	asked = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(asked.exit, ==, IFPP_EXIT_USAGE);
+	assert_has(asked.err, "has not signed that here");
+	value = run(FALSE, ctl_cmd_lock, "--yes=no", "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(value.exit, ==, IFPP_EXIT_USAGE);
+	unit = provision(FALSE, "--lock");
+	g_assert_cmpint(unit.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(unit.err, "not locked");
+	g_assert_cmpuint(fake.locks, ==, 0);
+	/* Told to, it signs; from then on nobody need be asked. */
+	told = run(FALSE, ctl_cmd_lock, "--yes", "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(told.exit, ==, IFPP_EXIT_OK);
+	again = run(FALSE, ctl_cmd_lock, "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(again.exit, ==, IFPP_EXIT_OK);
+	g_assert_cmpuint(fake.locks, ==, 2);
 }
 
 /* The depot cannot be reached: what was fetched before is enough, nothing at all is not. */
@@ -1459,6 +1483,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/shared", test_provision_shared);
 	g_test_add_func("/ifppctl/provision/gone", test_provision_gone);
 	g_test_add_func("/ifppctl/provision/policy", test_policy);
+	g_test_add_func("/ifppctl/lock/no_lock_on_unsigned_word", test_lock_on_unsigned_word);
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/provision/policy_eim", test_policy_eim);
 	g_test_add_func("/ifppctl/keys", test_keys);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "gateway.h"
 #include "explain.h"
+#include "outbox.h"
 
+#include <eid.h>
 #include <file.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,9 +116,44 @@ gboolean ctl_gateway_judge(const CtlGateway *gateway, const IfppNlHost *host, co
 	return FALSE;
 }
 
-gboolean ctl_gateway_finished(const char *path, IfppNetlink *nl, GError **error)
+static gboolean has_receipt(const char *outbox, const guint8 eid[16])
+{
+	g_autoptr(CtlReceipt) receipt = ctl_outbox_receipt(outbox, eid, NULL);
+
+	return receipt != NULL;
+}
+
+gboolean ctl_gateway_proven(const char *outbox, const GArray *devs, const IfppNlHost *host, GError **error)
+{
+	g_autoptr(GPtrArray) units = ctl_outbox_units(outbox, error);
+	guint proven = 0;
+	guint8 eid[16];
+
+	if (!units)
+		return FALSE;
+	for (guint i = 0; i < devs->len; i++) {
+		const IfppNlDev *dev = &g_array_index(devs, IfppNlDev, i);
+
+		if (dev->state != IFPP_STATE_LOCKED || has_receipt(outbox, dev->eid))
+			continue;
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "host lock: not yet, ifpp%u says that it is locked, and %s has no signed "
+			    "receipt of it. ifppctl lock -d ifpp%u has the chip sign one", dev->index, outbox, dev->index);
+		return FALSE;
+	}
+	/* The others have left, as a daemon does once its chip has signed. */
+	for (guint i = 0; i < units->len; i++)
+		proven += ifpp_eid_parse(units->pdata[i], eid, NULL) && has_receipt(outbox, eid);
+	if (proven >= host->chips_locked)
+		return TRUE;
+	g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "host lock: not yet, chips that say that they are locked: %u, and %s has signed "
+		    "receipts of %u. Plug the modems in again, ifppctl lock has their chips sign", host->chips_locked, outbox, proven);
+	return FALSE;
+}
+
+gboolean ctl_gateway_finished(const char *path, const char *outbox, IfppNetlink *nl, GError **error)
 {
 	g_auto(CtlGateway) gateway = { 0 };
+	g_autoptr(GArray) devs = NULL;
 	IfppNlHost host;
 
 	if (!ifpp_netlink_host_get(nl, &host, error))
@@ -134,5 +171,8 @@ gboolean ctl_gateway_finished(const char *path, IfppNetlink *nl, GError **error)
 			    "gateway, write [" GROUP "] and Chips=N into " CTL_GATEWAY_ETC);
 		return FALSE;
 	}
-	return ctl_gateway_read(path, &gateway, error) && ctl_gateway_judge(&gateway, &host, "/sys", error);
+	if (!ctl_gateway_read(path, &gateway, error) || !ctl_gateway_judge(&gateway, &host, "/sys", error))
+		return FALSE;
+	devs = ifpp_netlink_dump(nl, error);
+	return devs && ctl_gateway_proven(outbox, devs, &host, error);
 }

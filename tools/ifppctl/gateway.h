@@ -42,13 +42,25 @@ gboolean ctl_gateway_read(const char *path, CtlGateway *gateway, GError **error)
 gboolean ctl_gateway_judge(const CtlGateway *gateway, const IfppNlHost *host, const char *sys, GError **error);
 
 /**
+ * ctl_gateway_proven() - have the locked chips signed that they are?
+ * @outbox: where their receipts are
+ * @devs: the chips that are here, of IfppNlDev
+ * @host: what the driver has on record
+ * @error: CTL_ERROR, IFPP_EXIT_BUSY: which is not; IFPP_ERROR_ACCESS, IO: the outbox cannot be read
+ *
+ * The driver has the state of a chip that comes from the chip's report, which nobody signs.
+ */
+gboolean ctl_gateway_proven(const char *outbox, const GArray *devs, const IfppNlHost *host, GError **error);
+
+/**
  * ctl_gateway_finished() - may this machine be locked by itself?
  * @path: as of ctl_gateway_file(), or NULL
+ * @outbox: where the chips' lock receipts are
  * @nl: the driver
  * @error: CTL_ERROR: IFPP_EXIT_BUSY not yet, IFPP_EXIT_INPUT nobody said what to expect; as ctl_gateway_read()
  *
  * Every way to the host lock asks here. A machine whose lock has begun can only be finished.
  */
-gboolean ctl_gateway_finished(const char *path, IfppNetlink *nl, GError **error);
+gboolean ctl_gateway_finished(const char *path, const char *outbox, IfppNetlink *nl, GError **error);
 
 #endif

@@ -25,7 +25,7 @@ static gboolean is_due(IfppNetlink *nl, GError **error)
 		return FALSE;
 	}
 	if (host.state != IFPP_STATE_LOCKED)
-		return ctl_gateway_finished(file, nl, error);
+		return ctl_gateway_finished(file, CTL_OUTBOX, nl, error);
 	/* Locked before: a chip that is broken or gone by now keeps no modem from the field, one that is still open does. */
 	if (host.chips_locked == host.chips)
 		return TRUE;

@@ -114,7 +114,7 @@ static void say_gateway(CtlOutput *out, IfppNetlink *nl)
 
 	if (!file)
 		return;
-	if (ctl_gateway_finished(file, nl, &error))
+	if (ctl_gateway_finished(file, CTL_OUTBOX, nl, &error))
 		ctl_say(out, "%s: every chip that this machine expects is locked.", file);
 	else
 		ctl_say(out, "%s.", error->message);

@@ -26,6 +26,11 @@ static gboolean receipt_answers(GBytes *receipt, const guint8 *eid, const guint8
 	       ifpp_span_equal(tlv.value, (IfppSpan){ challenge, IFPP_CHALLENGE_LEN });
 }
 
+gboolean ctl_lock_has_begun(guint32 state, const CtlReceipt *proof)
+{
+	return state == IFPP_STATE_LOCKING || (state == IFPP_STATE_LOCKED && proof);
+}
+
 gboolean ctl_lock(Ctl *ctl, CtlChip *chip, const char *outbox, GError **error)
 {
 	guint8 challenge[IFPP_CHALLENGE_LEN];
@@ -192,7 +197,7 @@ static char *describe_host(Ctl *ctl, IfppNetlink *nl, const IfppNlHost *host)
 	return g_string_free(text, FALSE);
 }
 
-static int lock_host(Ctl *ctl, gboolean if_finished, const char *gateway, GError **error)
+static int lock_host(Ctl *ctl, gboolean if_finished, const char *gateway, const char *outbox, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = ifpp_netlink_new(error);
 	g_autofree char *what = NULL;
@@ -201,7 +206,7 @@ static int lock_host(Ctl *ctl, gboolean if_finished, const char *gateway, GError
 	if (!nl || !ifpp_netlink_host_get(nl, &host, error))
 		return 0;
 	/* A person may lock a machine that expects nothing; what it does expect binds everybody. */
-	if ((gateway || if_finished) && !ctl_gateway_finished(gateway, nl, error))
+	if ((gateway || if_finished) && !ctl_gateway_finished(gateway, outbox, nl, error))
 		return 0;
 	what = describe_host(ctl, nl, &host);
 	if (host.state != IFPP_STATE_LOCKING && host.state != IFPP_STATE_LOCKED && !ctl_confirm(ctl, what, error))
@@ -223,7 +228,9 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(CtlChip) chip = NULL;
+	g_autoptr(CtlReceipt) proof = NULL;
 	g_autofree char *what = NULL;
+	const char *outbox;
 	char eid[33];
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
@@ -234,17 +241,20 @@ int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "lock: %s is too much; name a chip with -d", argv[1]);
 		return 0;
 	}
+	outbox = given ?: CTL_OUTBOX;
 	if (host)
-		return lock_host(ctl, if_finished, gateway ?: ctl_gateway_file(), error);
+		return lock_host(ctl, if_finished, gateway ?: ctl_gateway_file(), outbox, error);
 
 	chip = ctl_chip_open(ctl, error);
 	if (!chip)
 		return 0;
 	ctl_show_eid(&ctl->out, chip->info.eid, eid);
-	what = g_strdup_printf("%s: this chip, EID %s, will be locked for life, its %u unused one-time keys are deleted.",
-			       chip->node, eid, chip->info.keys_unspent);
-	if (chip->info.state < IFPP_STATE_LOCKING && !ctl_confirm(ctl, what, error))
+	proof = ctl_outbox_receipt(outbox, chip->info.eid, NULL);
+	what = g_strdup_printf("%s: this chip, EID %s, will be locked for life, its %u unused one-time keys are deleted.%s",
+			       chip->node, eid, chip->info.keys_unspent, chip->info.state == IFPP_STATE_LOCKED ?
+			       " It says that it is locked already, and has not signed that here." : "");
+	if (!ctl_lock_has_begun(chip->info.state, proof) && !ctl_confirm(ctl, what, error))
 		return 0;
 	ctl_catch_signals();
-	return ctl_lock(ctl, chip, given ?: CTL_OUTBOX, error) ? IFPP_EXIT_OK : 0;
+	return ctl_lock(ctl, chip, outbox, error) ? IFPP_EXIT_OK : 0;
 }

@@ -117,9 +117,10 @@ static gboolean lock_chip(Ctl *ctl, CtlChip *chip, const char *outbox, GError **
 /* Does the chip have what it should have? One that is being locked already can only be finished. */
 static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally, GError **error)
 {
+	g_autoptr(CtlReceipt) proof = ctl_outbox_receipt(target->outbox, chip->info.eid, NULL);
 	guint present = tally->installed + tally->done;
 
-	if (chip->info.state >= IFPP_STATE_LOCKING)
+	if (ctl_lock_has_begun(chip->info.state, proof))
 		return TRUE;
 	if (tally->missing->len) {
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because it has not the profile %s. Put a "
@@ -174,7 +175,7 @@ static int finish_host(Ctl *ctl, const Target *target, GError **error)
 		return IFPP_EXIT_OK;
 	}
 	nl = ifpp_netlink_new(error);
-	return nl && ctl_gateway_finished(target->gateway, nl, error) ? ctl_lock_host(ctl, error) : 0;
+	return nl && ctl_gateway_finished(target->gateway, target->outbox, nl, error) ? ctl_lock_host(ctl, error) : 0;
 }
 
 static void finish(Ctl *ctl, CtlChip *chip, const Target *target, Tally *tally)
