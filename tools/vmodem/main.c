@@ -20,7 +20,7 @@ typedef struct {
 	char *chip, *socket, *pty, *protocol_name, *functionfs, *gadget, *udc, *control, *link, *quirks;
 	int max_clients, max_channels;
 	ModemProtocol protocol;
-	gboolean version;
+	gboolean qrtr, version;
 } Options;
 
 static gboolean on_signal(gpointer user)
@@ -52,6 +52,7 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 		  "Be a modem on this Unix socket; libqmi wants \"qmux_socket\" in its path", "PATH" },
 		{ "pty", 0, 0, G_OPTION_ARG_FILENAME, &o->pty,
 		  "Be a modem on a pseudo terminal, to which PATH becomes a link; libmbim opens that", "PATH" },
+		{ "qrtr", 0, 0, G_OPTION_ARG_NONE, &o->qrtr, "Be a modem on QRTR, with this machine's own node", NULL },
 		{ "protocol", 0, 0, G_OPTION_ARG_STRING, &o->protocol_name,
 		  "qmi (default), mbim-qmi: MBIM with QMI inside, or mbim: without", "NAME" },
 		{ "functionfs", 0, 0, G_OPTION_ARG_FILENAME, &o->functionfs,
@@ -92,12 +93,12 @@ static gboolean parse_options(Options *o, int *argc, char ***argv, GError **erro
 	}
 	if (!o->chip)
 		return ifpp_usage_error(error, "--chip is missing");
-	if (!!o->socket + !!o->pty + !!o->functionfs != 1)
-		return ifpp_usage_error(error, "give one of --socket, --pty and --functionfs");
+	if (!!o->socket + !!o->pty + !!o->functionfs + o->qrtr != 1)
+		return ifpp_usage_error(error, "give one of --socket, --pty, --qrtr and --functionfs");
 	if (!parse_protocol(o))
 		return ifpp_usage_error(error, "--protocol is qmi, mbim-qmi or mbim");
-	if (o->functionfs && o->protocol != MODEM_QMI)
-		return ifpp_usage_error(error, "--functionfs speaks QMI only");
+	if ((o->functionfs || o->qrtr) && o->protocol != MODEM_QMI)
+		return ifpp_usage_error(error, "--functionfs and --qrtr speak QMI only");
 	if (o->gadget && !o->functionfs)
 		return ifpp_usage_error(error, "--gadget goes with --functionfs");
 	if (o->max_clients < 1 || o->max_clients > 254)
@@ -138,6 +139,7 @@ static gboolean run(Options *o, GError **error)
 	}
 	transport = o->socket ? transport_new_socket(modem, o->socket, error) :
 		    o->pty ? transport_new_pty(modem, o->pty, error) :
+		    o->qrtr ? transport_new_qrtr(modem, error) :
 			     transport_new_functionfs(modem, o->functionfs, o->gadget, o->udc, error);
 	if (!transport)
 		return FALSE;

@@ -22,30 +22,45 @@ static void ctl_version_info(Request *req)
 	put_tlv_array(req->out, 0x01, value);
 }
 
-static void ctl_allocate(Request *req)
+guint8 modem_link_client(ModemLink *link, guint8 id)
 {
-	const guint8 *arg = request_argument(req, 0x01, 1);
-	Service *service;
+	Service *service = modem_find_service(link->modem, id);
 
-	if (!arg)
-		return;
-	service = modem_find_service(req->modem, arg[0]);
-	if (!service) {
-		req->error = QMI_INVALID_SERVICE_TYPE;
-		return;
-	}
-	for (guint cid = 1; cid <= req->modem->max_clients; cid++) {
+	for (guint cid = 1; service && cid <= link->modem->max_clients; cid++) {
 		Client *client = &service->clients[cid];
 
 		if (client->used)
 			continue;
-		memset(client, 0, sizeof(*client));
-		client->used = TRUE;
-		client->link = req->link;
-		put_tlv(req->out, 0x01, (guint8[]){ service->kind->id, cid }, 2);
+		*client = (Client){ .used = TRUE, .link = link };
+		return cid;
+	}
+	return 0;
+}
+
+void modem_link_release(ModemLink *link, guint8 id, guint8 cid)
+{
+	Service *service = modem_find_service(link->modem, id);
+
+	if (service)
+		service->clients[cid] = (Client){};
+}
+
+static void ctl_allocate(Request *req)
+{
+	const guint8 *arg = request_argument(req, 0x01, 1);
+	guint8 cid;
+
+	if (!arg)
+		return;
+	if (!modem_find_service(req->modem, arg[0])) {
+		req->error = QMI_INVALID_SERVICE_TYPE;
 		return;
 	}
-	req->error = QMI_CLIENT_IDS_EXHAUSTED;
+	cid = modem_link_client(req->link, arg[0]);
+	if (cid)
+		put_tlv(req->out, 0x01, (guint8[]){ arg[0], cid }, 2);
+	else
+		req->error = QMI_CLIENT_IDS_EXHAUSTED;
 }
 
 static void ctl_release(Request *req)
@@ -60,7 +75,7 @@ static void ctl_release(Request *req)
 		req->error = service ? QMI_INVALID_CLIENT_ID : QMI_INVALID_SERVICE_TYPE;
 		return;
 	}
-	memset(&service->clients[arg[1]], 0, sizeof(Client));
+	modem_link_release(req->link, arg[0], arg[1]);
 	put_tlv(req->out, 0x01, arg, 2);
 }
 

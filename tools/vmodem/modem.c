@@ -278,6 +278,11 @@ const char *modem_service(const Modem *modem, guint index, guint64 *requests)
 	return modem->services[index].kind->name;
 }
 
+guint8 modem_service_id(const Modem *modem, guint index)
+{
+	return index < N_SERVICES ? modem->services[index].kind->id : 0;
+}
+
 const ModemStats *modem_stats(const Modem *modem)
 {
 	return &modem->stats;

@@ -48,6 +48,9 @@ const WireTime *modem_wire_time(const Modem *modem);
 ModemLink *modem_link_new(Modem *modem, ModemSendFunc send, gpointer user);
 /* Client ids stay allocated, as they do when a process with /dev/cdc-wdm0 open is killed. */
 void modem_link_free(ModemLink *link);
+/* A client id of @service without asking for it in QMI CTL, which QRTR does not have. 0: there is none left, or no such service */
+guint8 modem_link_client(ModemLink *link, guint8 service);
+void modem_link_release(ModemLink *link, guint8 service, guint8 client);
 /* Any piece of the stream. FALSE: not the protocol, the stream is lost. */
 gboolean modem_link_receive(ModemLink *link, const guint8 *data, gsize len);
 
@@ -65,6 +68,9 @@ Faults *modem_faults(Modem *modem);
 guint modem_clients(const Modem *modem);	/* allocated client ids */
 /* Name of a service besides CTL, and how many requests it had; NULL: no such. */
 const char *modem_service(const Modem *modem, guint index, guint64 *requests);
+
+/* The same services by number; 0: no such. */
+guint8 modem_service_id(const Modem *modem, guint index);
 
 typedef struct {
 	guint64 requests;		/* QMI messages from hosts */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* How hosts reach the modem: a Unix socket, a pseudo terminal, or USB through FunctionFS. */
+/* How hosts reach the modem: a Unix socket, a pseudo terminal, QRTR, or USB through FunctionFS. */
 #ifndef VMODEM_TRANSPORT_H
 #define VMODEM_TRANSPORT_H
 
@@ -12,6 +12,9 @@ Transport *transport_new_socket(Modem *modem, const char *path, GError **error);
 
 /* @path becomes a symbolic link to the terminal, and goes with the modem. IFPP_ERROR_ACCESS, IO */
 Transport *transport_new_pty(Modem *modem, const char *path, GError **error);
+
+/* Each QMI service becomes a socket of this machine's node. IFPP_ERROR_NO_DEVICE: no QRTR in the kernel */
+Transport *transport_new_qrtr(Modem *modem, GError **error);
 
 /**
  * transport_new_functionfs() - USB, with the identity and interfaces of a Quectel EC25
