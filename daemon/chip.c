@@ -37,7 +37,7 @@ static void identify(Modem *modem, IfppUnit *unit)
 	ifpp_unit_set(unit, IFPP_UNIT_MODEL, id->model);
 	ifpp_unit_set(unit, IFPP_UNIT_FIRMWARE, id->revision);
 	ifpp_unit_set(unit, IFPP_UNIT_SERIAL, id->serial);
-	ifpp_unit_set(unit, IFPP_UNIT_USB_PATH, path ? path : port);
+	ifpp_unit_set(unit, IFPP_UNIT_USB_PATH, path ? path : modem->no_node ? modem->device : port);
 	if (!ifpp_unit_set(unit, IFPP_UNIT_STATION, g_getenv("IFPP_STATION")) || !unit->field[IFPP_UNIT_STATION])
 		ifpp_unit_set(unit, IFPP_UNIT_STATION, g_get_host_name());
 }

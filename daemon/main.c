@@ -393,7 +393,7 @@ int main(int argc, char **argv)
 	int slot = 0, timeout = 10, linger = 5;
 	gboolean show_ids = FALSE, proxy = FALSE, version = FALSE, selftest = FALSE, as_json = FALSE;
 	const GOptionEntry entries[] = {
-		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI or MBIM port of the modem", "/dev/cdc-wdm0" },
+		{ "device", 0, 0, G_OPTION_ARG_FILENAME, &device, "QMI or MBIM port of the modem, or its node on QRTR", "/dev/cdc-wdm0|qrtr://0" },
 		{ "protocol", 0, 0, G_OPTION_ARG_STRING, &protocol, "auto (default), qmi or mbim", "NAME" },
 		{ "slot", 0, 0, G_OPTION_ARG_INT, &slot, "Physical SIM slot (default: the active one)", "N" },
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs (default /etc/ifpp/ci)",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* QMI: which services the modem has, and of which version. */
-#include "modem-qmi-priv.h"
+#include "modem-qrtr.h"
 #include "task.h"
 
 static void on_versions(GObject *source, GAsyncResult *res, gpointer user)
@@ -35,6 +35,11 @@ void qmi_modem_versions(Modem *base, gint64 deadline, GTask *task)
 
 	if (!wait) {
 		ifppd_task_fail(task, error);
+		return;
+	}
+	if (base->no_node) {
+		g_task_return_pointer(task, modem_qrtr_services(modem->device), g_free);
+		g_object_unref(task);
 		return;
 	}
 	g_task_set_task_data(task, modem, NULL);

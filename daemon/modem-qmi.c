@@ -9,6 +9,7 @@
 #include "file.h"
 #include "modem-qmi.h"
 #include "modem-qmi-priv.h"
+#include "modem-qrtr.h"
 #include "task.h"
 
 #define PROXY_HINT "no answer; a qmi-proxy runs here and may have read it: stop what uses it (ModemManager, qmicli -p)"
@@ -132,7 +133,7 @@ static void on_device(GObject *source, GAsyncResult *res, gpointer user)
 	QmiModem *modem = ctx->modem;
 	g_autoptr(GError) error = NULL;
 
-	modem->device = qmi_device_new_finish(res, &error);
+	modem->device = modem->base.no_node ? modem_qrtr_device_finish(res, &error) : qmi_device_new_finish(res, &error);
 	if (!modem->device) {
 		ifppd_task_fail(task, qmi_modem_error(&modem->base, "opening the port", error));
 		return;
@@ -309,6 +310,10 @@ static void open_step(GTask *task)
 	}
 	switch (ctx->step) {
 	case OPEN_DEVICE:
+		if (modem->base.no_node) {
+			modem_qrtr_device_async(modem->base.device, wait, cancellable, on_device, task);
+			break;
+		}
 		file = g_file_new_for_path(modem->base.device);
 		qmi_device_new(file, cancellable, on_device, task);
 		break;
@@ -360,7 +365,9 @@ static void qmi_modem_open(Modem *base, gint64 deadline, GTask *task)
 		ifppd_task_fail(task, error);
 		return;
 	}
-	port_state_load(&modem->state, base->run_dir, base->device);
+	/* On QRTR a client is a socket of ours, and goes with us. */
+	if (!base->no_node)
+		port_state_load(&modem->state, base->run_dir, base->device);
 	open_step(task);
 }
 
@@ -455,6 +462,7 @@ Modem *modem_qmi_new(const ModemOptions *options, ModemGoneFunc gone, gpointer u
 	QmiModem *modem = g_new0(QmiModem, 1);
 
 	modem_init(&modem->base, &qmi_ops, options, gone, user);
+	modem->base.no_node = modem_qrtr_named(options->device);
 	modem->mbim = options->protocol == MODEM_PROTOCOL_MBIM;
 	modem->slot = 1;
 	return &modem->base;

@@ -135,7 +135,7 @@ void modem_open_async(Modem *modem, gint64 deadline, GCancellable *cancellable, 
 
 	ctx->modem = modem;
 	ctx->deadline = deadline;
-	if (access(modem->device, R_OK | W_OK)) {
+	if (!modem->no_node && access(modem->device, R_OK | W_OK)) {
 		ifppd_task_fail(task, g_error_new(IFPP_ERROR, errno == EACCES ? IFPP_ERROR_ACCESS :
 						  errno == EPERM ? IFPP_ERROR_CONFINED : IFPP_ERROR_NO_DEVICE, "%s: %s", modem->device, g_strerror(errno)));
 		return;

@@ -21,7 +21,7 @@ typedef enum {
 
 /**
  * struct ModemOptions - which modem, and how to use it
- * @device: /dev/cdc-wdm0, or a Unix socket whose path contains qmux_socket
+ * @device: /dev/cdc-wdm0, a Unix socket whose path contains qmux_socket, or qrtr://N, a node on QRTR
  * @protocol: which the port speaks
  * @state_dir: block sizes are remembered below it, in modem/
  * @run_dir: what belongs to this boot; NULL: beside the block sizes
@@ -99,6 +99,7 @@ struct _Modem {
 	Modem *inside;		/* the same, once it is known to be: then it does everything */
 	GError *refusal;	/* why it cannot be opened, or NULL */
 	char *device;
+	gboolean no_node;	/* nothing in the file system is its port */
 	char *modem_dir, *run_dir;
 	guint want_slot;
 	gboolean may_switch;

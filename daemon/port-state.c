@@ -55,10 +55,10 @@ void port_state_load(PortState *state, const char *dir, const char *device)
 gboolean port_state_save(PortState *state, GError **error)
 {
 	g_autofree char *text =
-		g_strdup_printf("[Port]\nVersion=1\nInstance=%s\nUim=%u\nDms=%u\nAllocating=%s\n", state->instance,
+		!state->path ? NULL : g_strdup_printf("[Port]\nVersion=1\nInstance=%s\nUim=%u\nDms=%u\nAllocating=%s\n", state->instance,
 				state->uim, state->dms, state->allocating ? "true" : "false");
 
-	return ifpp_file_write(state->path, text, strlen(text), 0640, error);
+	return !text || ifpp_file_write(state->path, text, strlen(text), 0640, error);
 }
 
 void port_state_clear(PortState *state)

@@ -22,7 +22,7 @@ typedef struct {
 
 /* Read what a predecessor left for @device in @dir; what belongs to another boot or node does not count. */
 void port_state_load(PortState *state, const char *dir, const char *device);
-/* IFPP_ERROR_NO_SPACE, ACCESS, IO */
+/* Nothing is kept of a port whose state was never loaded. IFPP_ERROR_NO_SPACE, ACCESS, IO */
 gboolean port_state_save(PortState *state, GError **error);
 void port_state_clear(PortState *state);
 

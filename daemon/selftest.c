@@ -73,13 +73,14 @@ static GBytes *ask(Selftest *test, const char *what, GBytes *command, GError **e
 /* ---------------------------------------------------------------- checks */
 
 /* Two programs on one port read each other's answers. */
-static gboolean served(const char *device)
+static gboolean served(const Modem *modem)
 {
-	g_autofree char *port = g_path_get_basename(device);
-	g_autofree char *unit = g_strdup_printf(
-		"/sys/fs/cgroup/system.slice/system-ifppd.slice/ifppd@%s.service", port);
+	g_autofree char *port = g_path_get_basename(modem->device);
+	g_autofree char *unit = modem->no_node ?
+		g_strdup_printf("/sys/fs/cgroup/system.slice/system-ifppd\\x2dqrtr.slice/ifppd-qrtr@%s.service", port) :
+		g_strdup_printf("/sys/fs/cgroup/system.slice/system-ifppd.slice/ifppd@%s.service", port);
 
-	return g_str_has_prefix(device, "/dev/") && !access(unit, F_OK);
+	return (modem->no_node || g_str_has_prefix(modem->device, "/dev/")) && !access(unit, F_OK);
 }
 
 /* Port, QMI and slots come together: opening the modem needs all three. */
@@ -92,8 +93,9 @@ static gboolean check_modem(Selftest *test)
 	const ModemIdentity *id;
 	GError *error = NULL, *local = NULL;
 
-	if (served(device)) {
+	if (served(test->port)) {
 		fail_hint(test, PORT, g_error_new(IFPP_ERROR, IFPP_ERROR_NO_DEVICE, "%s: ifppd serves this port now", device),
+			  test->port->no_node ? "Stop it with systemctl stop 'ifppd-qrtr@*' and test again" :
 			  "Stop it with systemctl stop 'ifppd@*' and test again");
 		return FALSE;
 	}

@@ -101,7 +101,7 @@ static CtlService *look(GDBusConnection *bus, const char *unit, const char *path
 GPtrArray *ctl_services(guint more, GError **error)
 {
 	static const char *const patterns[] = {
-		"ifppd@*.service", "ifpp-fetch@*.service", "ifpp-provision@*.service", "ifpp-handover.service", NULL
+		"ifppd@*.service", "ifppd-qrtr@*.service", "ifpp-fetch@*.service", "ifpp-provision@*.service", "ifpp-handover.service", NULL
 	};
 	static const char *const states[] = { NULL };
 	g_autoptr(GPtrArray) services = g_ptr_array_new_with_free_func(service_free);
@@ -118,7 +118,7 @@ GPtrArray *ctl_services(guint more, GError **error)
 	g_variant_get(reply, "(a(ssssssouso))", &iter);
 	while (g_variant_iter_next(iter, "(&s&s&s&s&s&s&ou&s&o)", &unit, NULL, NULL, &active, &sub, NULL, &path, NULL, NULL,
 				   NULL)) {
-		gboolean daemon = g_str_has_prefix(unit, "ifppd@"), provision = g_str_has_prefix(unit, "ifpp-provision@");
+		gboolean daemon = g_str_has_prefix(unit, "ifppd"), provision = g_str_has_prefix(unit, "ifpp-provision@");
 		gboolean waiting = g_str_has_prefix(sub, "auto-restart");
 		gboolean starting = (more & CTL_SERVICES_STARTING) && daemon && g_str_equal(sub, "start");
 		gboolean running = (more & CTL_SERVICES_RUNNING) && provision && g_str_equal(sub, "start");
@@ -146,7 +146,7 @@ GPtrArray *ctl_services(guint more, GError **error)
 			continue;
 		/* Nobody mends what is not plugged in any more. access() fails where DevicePolicy= keeps the node away, stat() does not. */
 		device = g_build_filename("/dev", service->node, NULL);
-		if (!g_stat(device, &st))
+		if (g_str_has_prefix(unit, "ifppd-qrtr@") || !g_stat(device, &st))
 			g_ptr_array_add(services, g_steal_pointer(&service));
 	}
 	return g_steal_pointer(&services);
@@ -154,7 +154,7 @@ GPtrArray *ctl_services(guint more, GError **error)
 
 static const char *program_of(const CtlService *service)
 {
-	if (g_str_has_prefix(service->unit, "ifppd@"))
+	if (g_str_has_prefix(service->unit, "ifppd"))
 		return "the daemon";
 	if (g_str_has_prefix(service->unit, "ifpp-provision@"))
 		return "the provisioning";

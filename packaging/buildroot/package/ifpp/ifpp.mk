@@ -18,6 +18,13 @@ else
 IFPP_CONF_OPTS += -Ddepot-client=disabled
 endif
 
+ifeq ($(BR2_PACKAGE_LIBQRTR_GLIB),y)
+IFPP_DEPENDENCIES += libqrtr-glib
+IFPP_CONF_OPTS += -Dqrtr=enabled
+else
+IFPP_CONF_OPTS += -Dqrtr=disabled
+endif
+
 ifeq ($(BR2_PACKAGE_SYSTEMD),y)
 IFPP_DEPENDENCIES += systemd
 IFPP_CONF_OPTS += -Dsystemd=enabled

@@ -11,6 +11,7 @@ RRECOMMENDS:${PN} = "kernel-module-ifpp libqmi-proxy"
 
 PACKAGECONFIG ?= "${@bb.utils.filter('DISTRO_FEATURES', 'systemd', d)}"
 PACKAGECONFIG[systemd] = "-Dsystemd=enabled,-Dsystemd=disabled,systemd"
+PACKAGECONFIG[qrtr] = "-Dqrtr=enabled,-Dqrtr=disabled,libqrtr-glib"
 PACKAGECONFIG[depot-client] = "-Ddepot-client=enabled,-Ddepot-client=disabled,curl"
 
 EXTRA_OEMESON = "-Dsocket-relay=false -Ddepot=disabled -Dkeymaker=disabled -Dvirtual=disabled --libexecdir=${libexecdir}"
