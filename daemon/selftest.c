@@ -105,6 +105,7 @@ static gboolean check_modem(Selftest *test)
 	    (error->domain != IFPP_ERROR || error->code == IFPP_ERROR_NO_DEVICE ||
 	     error->code == IFPP_ERROR_ACCESS || error->code == IFPP_ERROR_UNSUPPORTED)) {
 		fail_hint(test, PORT, error, error->code != IFPP_ERROR_NO_DEVICE ? ifpp_error_hint(error->code) :
+			  test->port->no_node ? "Give the node of the modem; it is there once its firmware runs" :
 			  "Check that the modem is plugged in, and that its driver is qmi_wwan or cdc_mbim");
 		return FALSE;
 	}
