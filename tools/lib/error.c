@@ -108,6 +108,7 @@ static const struct {
 	{ IFPP_ERROR_TIME_UNKNOWN, IFPP_EXIT_TIME, "time-unknown",
 	  "Nothing is lost: what waits goes on by itself when the clock is set (date -s, NTP). For a machine without a clock say "
 	  "Clock=floor in its policy" },
+	{ IFPP_ERROR_ORDER, IFPP_EXIT_REFUSED, "order", "If it is to go on after all, ifpp-smdpf order resume takes it up again" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

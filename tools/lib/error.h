@@ -71,6 +71,7 @@ typedef enum {
 	IFPP_ERROR_CONFINED,		/* EPERM: not a matter of rights, but of a container, device cgroup or security module */
 	IFPP_ERROR_UNSUPPORTED,		/* a port or modem that offers no way to its eUICC */
 	IFPP_ERROR_TIME_UNKNOWN,	/* the clock is behind what is proven to be past */
+	IFPP_ERROR_ORDER,		/* cancelled */
 } IfppError;
 
 /**

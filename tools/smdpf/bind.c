@@ -17,6 +17,7 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
+#include "orders.h"
 #include "seal.h"
 #include "store.h"
 #include "token.h"
@@ -206,6 +207,8 @@ static gboolean load_old(Bind *run, Item *item, GError **error)
 	g_autofree char *path = store_path(run->home, item->entry.eid, item->entry.key_id);
 	g_autoptr(GBytes) have = NULL;
 
+	if (item->entry.state == LEDGER_VOID)
+		return TRUE;
 	/* its chip has answered, and it was pruned; or another host has it, and delivers it */
 	if (!g_file_test(path, G_FILE_TEST_EXISTS)) {
 		if (item->entry.state != LEDGER_BOUND)
@@ -460,7 +463,7 @@ static gboolean plan_body(Db *db, gpointer user, GError **error)
 	if (plan->tries++)
 		choice_again(&run->choice, plan->next);
 	plan->elsewhere = 0;
-	if (!ledger_bury_dead(run->ledger, error))
+	if (!ledger_bury_dead(run->ledger, error) || !orders_check(run->ledger, run->order->id, error))
 		return FALSE;
 	for (guint i = 0; i < plan->chips->len; i++) {
 		GError *why = NULL;
@@ -544,6 +547,19 @@ gboolean bind_range(Bind *run, guint from, guint to, FILE *lines, BindCounts *co
 	return run_batch(run, chips, lines, error);
 }
 
+/* By the first process of the order. */
+static gboolean make_known(Bind *run, GError **error)
+{
+	const BindOptions *o = run->options;
+	Order order = {
+		.name = o->order ? o->order : "", .profile = o->profile_name ? o->profile_name : run->order->profile,
+		.class = o->class, .iccids = run->order->profiles ? run->order->profiles->len : 0,
+	};
+
+	memcpy(order.id, run->order->id, sizeof(order.id));
+	return orders_open(run->ledger, &order, run->order->iccids->data, error);
+}
+
 Bind *bind_new(const BindOrder *order, gboolean spare, GError **error)
 {
 	g_autoptr(Bind) run = g_new0(Bind, 1);
@@ -561,7 +577,7 @@ Bind *bind_new(const BindOrder *order, gboolean spare, GError **error)
 	run->ledger = ledger_open(run->home, error);
 	if (!run->ledger || (o->anchored && !anchor_check(run->ledger, run->home->key_url, error)) ||
 	    !ledger_start_run(run->ledger, error) ||
-	    (o->order && !ledger_name_order(run->ledger, order->id, o->order, error)))
+	    (!spare && !make_known(run, error)))
 		return NULL;
 	choice_init(&run->choice, order, run->ledger);
 	sweep(run);

@@ -44,6 +44,8 @@ typedef struct {
 	const BindOptions *options;
 	GPtrArray *files;	/* eUICC data */
 	GPtrArray *profiles;	/* file names, or NULL */
+	GByteArray *iccids;	/* of each profile, 10 bytes; all zero: it cannot be read */
+	char *profile;		/* what the first is called */
 	Rules *rules;
 	guint8 id[8];
 } BindOrder;

@@ -153,6 +153,43 @@ gboolean chain_names(Ledger *ledger, const guint8 key_id[32], gboolean *named, G
 		      db_text(like));
 }
 
+static gboolean take_note(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	ChainNote *note = user;
+
+	note->at = row[0].num;
+	note->who = g_strdup(db_get_text(&row[1]));
+	note->host = g_strdup(db_get_text(&row[2]));
+	note->text = g_strdup(db_get_text(&row[3]));
+	return TRUE;
+}
+
+gboolean chain_read(Ledger *ledger, gint64 seq, ChainNote *note)
+{
+	*note = (ChainNote){};
+	return DB_RUN(ledger->db, "SELECT at, who, host, text FROM event WHERE seq = $1", take_note, note, NULL, NULL, DB_I(seq)) &&
+	       note->text;
+}
+
+void chain_note_clear(ChainNote *note)
+{
+	g_free(note->who);
+	g_free(note->host);
+	g_free(note->text);
+	*note = (ChainNote){};
+}
+
+char *chain_line(const char *text, const char *word, const char *of)
+{
+	g_autofree char *start = g_strdup_printf("%s %s ", word, of);
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+
+	for (guint i = 0; lines[i]; i++)
+		if (g_str_has_prefix(lines[i], start))
+			return g_strdup(lines[i]);
+	return NULL;
+}
+
 /* ------------------------------------------------------------ check */
 
 static void event_free(gpointer p)
@@ -200,7 +237,8 @@ static gboolean check_bound(Ledger *ledger, const Event *event, const char *line
 	same = found && have.state != LEDGER_RESERVED && !memcmp(have.eid, said.eid, 16) &&
 	       !memcmp(have.iccid, said.iccid, 10) && !memcmp(have.order, said.order, 8) &&
 	       !memcmp(have.transaction, said.transaction, 16) && !memcmp(have.sha256, said.sha256, 32) &&
-	       (have.hold == said.hold || have.state == LEDGER_FAILED);
+	       (have.hold == said.hold || have.state == LEDGER_FAILED || have.state == LEDGER_VOID ||
+		(have.state == LEDGER_INSTALLED && have.reason));
 	return same || differs(event, line, error);
 }
 
@@ -221,7 +259,54 @@ static gboolean check_result(Ledger *ledger, const Event *event, const char *lin
 	       differs(event, line, error);
 }
 
-static gboolean check_lines(Ledger *ledger, const Event *event, gint64 *bound, GError **error)
+static gboolean take_count(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gint64 *)user = row[0].num;
+	return TRUE;
+}
+
+/* What was void may be proven since, this way or that. */
+static gboolean check_voided(Ledger *ledger, const Event *event, const char *line, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+	LedgerEntry have;
+	guint8 key_id[32];
+	gboolean found;
+
+	if (g_strv_length(words) != 5 || !ifpp_unhex_into(words[1], key_id, 32))
+		return differs(event, line, error);
+	if (!ledger_find(ledger, key_id, &have, &found, error))
+		return FALSE;
+	return (found && (have.state == LEDGER_FAILED || (have.state == LEDGER_INSTALLED && have.reason) ||
+			  (have.state == LEDGER_VOID && have.reason == g_str_equal(words[2], "proof")))) ||
+	       differs(event, line, error);
+}
+
+/* The last word on each order, "cancelled" or "resumed", is what its entry must say. */
+static gboolean check_orders(Ledger *ledger, GHashTable *orders, GError **error)
+{
+	GHashTableIter iter;
+	const char *id, *word;
+
+	g_hash_table_iter_init(&iter, orders);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&word)) {
+		gint64 state = -1;
+		guint8 order[8];
+
+		if (!ifpp_unhex_into(id, order, sizeof(order)) ||
+		    !DB_RUN(ledger->db, "SELECT state FROM orders WHERE id = $1", take_count, &state, NULL, error,
+			    DB_B(order, 8)))
+			return FALSE;
+		if (state == (*word == 'c'))
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: order %s was %s last, and its entry does not say so", id,
+			    word);
+		return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean check_lines(Ledger *ledger, const Event *event, GHashTable *orders, gint64 *bound, GError **error)
 {
 	g_auto(GStrv) lines = g_strsplit(event->text, "\n", -1);
 
@@ -234,14 +319,15 @@ static gboolean check_lines(Ledger *ledger, const Event *event, gint64 *bound, G
 		} else if (g_str_has_prefix(lines[i], "installed ") || g_str_has_prefix(lines[i], "failed ")) {
 			if (!check_result(ledger, event, lines[i], error))
 				return FALSE;
+		} else if (g_str_has_prefix(lines[i], "voided ")) {
+			if (!check_voided(ledger, event, lines[i], error))
+				return FALSE;
+		} else if (g_str_has_prefix(lines[i], "cancelled ") || g_str_has_prefix(lines[i], "resumed ")) {
+			g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
+
+			g_hash_table_insert(orders, g_strdup(words[1]), *lines[i] == 'c' ? "cancelled" : "resumed");
 		}
 	}
-	return TRUE;
-}
-
-static gboolean take_count(const DbValue *row, guint n, gpointer user, GError **error)
-{
-	*(gint64 *)user = row[0].num;
 	return TRUE;
 }
 
@@ -289,6 +375,7 @@ static gboolean find_start(Ledger *ledger, gboolean all, LedgerHead *before, GEr
 static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 {
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
+	g_autoptr(GHashTable) orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	LedgerHead before;
 	gint64 count = 0;
 
@@ -311,7 +398,7 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 					    event->head.seq);
 				return FALSE;
 			}
-			if (!check_lines(ledger, event, &bound, error))
+			if (!check_lines(ledger, event, orders, &bound, error))
 				return FALSE;
 			if (event->head.bound != (g_str_equal(event->text, CHAIN_ADOPTED) ? 0 : before.bound + bound)) {
 				g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
@@ -321,6 +408,8 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 			before = event->head;
 		}
 	} while (events->len == PAGE);
+	if (!check_orders(ledger, orders, error))
+		return FALSE;
 	if (!all)
 		return TRUE;
 	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error))

@@ -6,11 +6,16 @@
  *   bound KEYID EID ICCID ORDER TRANSACTION HOLD SHA256 PROFILE
  *   installed KEYID		proven by the chip's signed result
  *   failed KEYID REASON	likewise
- *   order ORDER NAME		what people call an order
+ *   voided KEYID word NAME REASON	its ICCID is free, on somebody's word,
+ *   voided KEYID proof SHA256 REASON	or by what the chip has signed, in a file with this hash
+ *   order ORDER NAME		what people call an order; empty: nothing
+ *   cancelled ORDER REASON	nothing more is sealed for it,
+ *   resumed ORDER REASON	or it is again
+ *   released ICCID NAME REASON	a cancelled order does not keep it any more, on somebody's word
  *   accepted N			keys that stay unknown, on the operator's word
  *   adopted			from here on the chain is as whole as could be proven (recover.h)
  *
- * ICCID is "-" when it is not known, HOLD one of free, one, test; PROFILE and NAME are escaped as in a URI.
+ * ICCID is "-" when it is not known, HOLD one of free, one, test; PROFILE, NAME and REASON are escaped as in a URI.
  */
 #ifndef SMDPF_CHAIN_H
 #define SMDPF_CHAIN_H
@@ -32,6 +37,19 @@ gboolean chain_names(Ledger *ledger, const guint8 key_id[32], gboolean *named, G
 void chain_bound_line(GString *text, const LedgerEntry *entry);
 /* FALSE: it is no such line. @entry->profile is allocated. */
 gboolean chain_parse_bound(const char *line, LedgerEntry *entry);
+
+/* What an event says of itself. */
+typedef struct {
+	gint64 at;		/* ms since 1970 */
+	char *who, *host;
+	char *text;		/* its lines */
+} ChainNote;
+
+/* FALSE: there is none, or it cannot be read. */
+gboolean chain_read(Ledger *ledger, gint64 seq, ChainNote *note);
+void chain_note_clear(ChainNote *note);
+/* The line of an event that begins with these two words, or NULL. */
+char *chain_line(const char *text, const char *word, const char *of);
 
 /**
  * chain_check() - hold the events against their hashes, and the entries against the events

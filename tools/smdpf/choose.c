@@ -9,6 +9,7 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
+#include "orders.h"
 #include "package.h"
 #include "upp.h"
 
@@ -59,9 +60,15 @@ static gboolean iccid_free(Choice *choice, LedgerEntry *entry, gboolean *free, G
 	gboolean test = choice->order->options->class == PROFILE_TEST && choice->order->profiles && !choice->pool, held;
 
 	entry->hold = test ? LEDGER_HELD_TEST : LEDGER_HELD;
+	choice->kept = FALSE;
 	if (!ledger_holder(choice->ledger, entry->iccid, entry->eid, test, &choice->holder, &held, error))
 		return FALSE;
 	*free = !held;
+	/* Test profiles are everybody's. */
+	if (!test && !held && !orders_keep(choice->ledger, entry->iccid, &choice->kept, error))
+		return FALSE;
+	*free = !held && !choice->kept;
+	choice->any_kept |= choice->kept;
 	return TRUE;
 }
 
@@ -138,7 +145,9 @@ static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **erro
 
 	ifpp_iccid_format(entry->iccid, iccid);
 	ifpp_eid_format(choice->holder.eid, eid);
-	if (!memcmp(choice->holder.eid, entry->eid, 16))
+	if (choice->kept)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ORDER, "ICCID %s is a cancelled order's, which keeps it from others", iccid);
+	else if (!memcmp(choice->holder.eid, entry->eid, 16))
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
 			    "the profile with ICCID %s is sealed to another key already, of this chip", iccid);
 	else if (test)
@@ -195,6 +204,7 @@ gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void
 		choice->state[at] = TAKEN;
 	}
 	choice->empty = TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already");
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already%s",
+		    choice->any_kept ? ", or a cancelled order's" : "");
 	return FALSE;
 }

@@ -25,6 +25,8 @@ typedef struct {
 	gboolean empty;		/* none is left */
 	guint8 *state;		/* of each: whether it was seen to be somebody's, or broken */
 	LedgerEntry holder;	/* of the ICCID that was asked for last */
+	gboolean kept;		/* a cancelled order keeps that one */
+	gboolean any_kept;	/* or one before it */
 } Choice;
 
 void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger);

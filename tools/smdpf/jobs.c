@@ -337,6 +337,7 @@ static gboolean wait_for_workers(Jobs *jobs)
 /* The same profiles, metadata and mode are the same order, wherever they lie. */
 static gboolean name_order(BindOrder *order, GError **error)
 {
+	static const guint8 unknown[10];
 	const BindOptions *o = order->options;
 	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
 	g_autofree char *text = NULL;
@@ -354,8 +355,12 @@ static gboolean name_order(BindOrder *order, GError **error)
 			return FALSE;
 		span = ifpp_span_bytes(file);
 		g_checksum_update(sum, span.data, span.len);
+		g_byte_array_append(order->iccids, unknown, sizeof(unknown));
+		profile_glance(span, order->iccids->data + 10 * i, order->profile ? NULL : &order->profile);
 		gnutls_memset((guint8 *)span.data, 0, span.len);
 	}
+	if (!order->profile)
+		order->profile = g_strdup(order->profiles ? "" : "IFPP minimal");
 	g_checksum_get_digest(sum, digest, &len);
 	memcpy(order->id, digest, sizeof(order->id));
 	return TRUE;
@@ -387,6 +392,7 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 
 	jobs.batch = MAX(1, BIND_BATCH / options->count);
 	jobs.workers = g_array_new(FALSE, FALSE, sizeof(Worker));
+	jobs.order.iccids = g_byte_array_new();
 	jobs.started = g_get_monotonic_time();
 	ok = prepare(&jobs.order, error);
 	if (ok && add_worker(&jobs))
@@ -407,6 +413,8 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 	g_array_unref(jobs.workers);
 	g_clear_pointer(&jobs.order.files, g_ptr_array_unref);
 	g_clear_pointer(&jobs.order.profiles, g_ptr_array_unref);
+	g_byte_array_unref(jobs.order.iccids);
+	g_free(jobs.order.profile);
 	rules_free(jobs.order.rules);
 	return ok;
 }

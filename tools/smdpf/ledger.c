@@ -5,15 +5,17 @@
 
 #include "chain.h"
 #include "error.h"
+#include "orders.h"
 #include "run.h"
 
-#define VERSION 1
+#define VERSION 2
 #define PAGE 500		/* entries read at once */
 
 static const char *const schema[] = {
 	"CREATE TABLE IF NOT EXISTS ledger (name TEXT PRIMARY KEY, value BIGINT NOT NULL)",
 	"CREATE TABLE IF NOT EXISTS run (id BYTEA PRIMARY KEY, place TEXT NOT NULL, host TEXT NOT NULL, until BIGINT NOT NULL)",
-	"CREATE TABLE IF NOT EXISTS orders (id BYTEA PRIMARY KEY, name TEXT NOT NULL)",
+	"CREATE TABLE IF NOT EXISTS orders (id BYTEA PRIMARY KEY, name TEXT NOT NULL, profile TEXT NOT NULL, "
+	"class BIGINT NOT NULL, iccids BIGINT NOT NULL, state BIGINT NOT NULL, since BIGINT NOT NULL, last BIGINT NOT NULL)",
 	"CREATE TABLE IF NOT EXISTS binding (key_id BYTEA PRIMARY KEY, eid BYTEA NOT NULL, iccid BYTEA, "
 	"order_id BYTEA NOT NULL, transaction_id BYTEA NOT NULL, run BYTEA NOT NULL, state BIGINT NOT NULL, "
 	"hold BIGINT NOT NULL, reason BIGINT NOT NULL, sha256 BYTEA, profile TEXT NOT NULL)",
@@ -23,6 +25,24 @@ static const char *const schema[] = {
 	/* The promise about ICCIDs; that test profiles and others do not share one is ledger_holder()'s. */
 	"CREATE UNIQUE INDEX IF NOT EXISTS binding_iccid ON binding (iccid) WHERE hold = 1",
 	"CREATE UNIQUE INDEX IF NOT EXISTS binding_test ON binding (iccid, eid) WHERE hold = 2",
+	/* What an order has become is counted without its entries. */
+	"CREATE INDEX IF NOT EXISTS binding_count ON binding (order_id, state, reason)",
+	"CREATE TABLE IF NOT EXISTS order_iccid (order_id BYTEA NOT NULL, iccid BYTEA NOT NULL, PRIMARY KEY (order_id, iccid))",
+	"CREATE INDEX IF NOT EXISTS order_iccid_iccid ON order_iccid (iccid)",
+	/* Which event voided a key. */
+	"CREATE TABLE IF NOT EXISTS voided (key_id BYTEA PRIMARY KEY, event BIGINT NOT NULL)",
+};
+
+/* From version 1, before the tables above are made: what it says of an order that it did not keep is that it does not know. */
+static const char *const upgrade[] = {
+	"ALTER TABLE orders ADD COLUMN profile TEXT NOT NULL DEFAULT ''",
+	"ALTER TABLE orders ADD COLUMN class BIGINT NOT NULL DEFAULT -1",
+	"ALTER TABLE orders ADD COLUMN iccids BIGINT NOT NULL DEFAULT -1",
+	"ALTER TABLE orders ADD COLUMN state BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE orders ADD COLUMN since BIGINT NOT NULL DEFAULT 0",
+	"ALTER TABLE orders ADD COLUMN last BIGINT NOT NULL DEFAULT 0",
+	"INSERT INTO orders (id, name) SELECT DISTINCT order_id, '' FROM binding WHERE true ON CONFLICT (id) DO NOTHING",
+	"UPDATE ledger SET value = 2 WHERE name = 'version'",
 };
 
 #define COLUMNS "key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, profile"
@@ -61,7 +81,7 @@ static gboolean read_entry(const DbValue *row, guint n, LedgerEntry *entry, GErr
 	    db_get_blob(&row[ORDER], entry->order, 8) && db_get_blob(&row[TRANSACTION], entry->transaction, 16) &&
 	    db_get_blob(&row[RUN], entry->run, 8) &&
 	    (row[SHA256].type == DB_NULL || db_get_blob(&row[SHA256], entry->sha256, 32)) &&
-	    row[STATE].num >= LEDGER_RESERVED && row[STATE].num <= LEDGER_FAILED &&
+	    row[STATE].num >= LEDGER_RESERVED && row[STATE].num <= LEDGER_VOID &&
 	    row[HOLD].num >= LEDGER_FREE && row[HOLD].num <= LEDGER_HELD_TEST) {
 		entry->state = row[STATE].num;
 		entry->hold = row[HOLD].num;
@@ -166,8 +186,6 @@ typedef struct {
 	LedgerEntry *const *entries;
 	const LedgerResult *results;
 	guint n;
-	const guint8 *order;
-	const char *name;
 } Change;
 
 static gboolean bind_body(Db *db, gpointer user, GError **error)
@@ -204,7 +222,9 @@ static gboolean bind_body(Db *db, gpointer user, GError **error)
 		}
 		chain_bound_line(text, entry);
 	}
-	return chain_append(change->ledger, text->str, change->n, error);
+	/* all of one order */
+	return chain_append(change->ledger, text->str, change->n, error) &&
+	       orders_touch(change->ledger, change->entries[0]->order, error);
 }
 
 gboolean ledger_bind(Ledger *ledger, LedgerEntry *const *entries, guint n, GError **error)
@@ -214,28 +234,62 @@ gboolean ledger_bind(Ledger *ledger, LedgerEntry *const *entries, guint n, GErro
 	return !n || ledger_transaction(ledger, bind_body, &change, error);
 }
 
+/* A void one that is installed after all is held again, unless another has its ICCID by now. */
+static gboolean put_result(Ledger *ledger, const LedgerResult *result, gint64 *changed, GError **error)
+{
+	LedgerEntry entry, holder;
+	gboolean found, held;
+
+	if (!DB_RUN(ledger->db,
+		    "UPDATE binding SET state = $2, hold = CASE WHEN $2 = 3 THEN 0 ELSE hold END, reason = $3 "
+		    "WHERE key_id = $1 AND state = 1",
+		    NULL, NULL, changed, error, BLOB(result->key_id),
+		    DB_I(result->reason ? LEDGER_FAILED : LEDGER_INSTALLED), DB_I(result->reason)))
+		return FALSE;
+	if (*changed)
+		return TRUE;
+	if (!ledger_find(ledger, result->key_id, &entry, &found, error))
+		return FALSE;
+	if (!found || entry.state != LEDGER_VOID || (result->reason && entry.reason))
+		return TRUE;
+	if (result->reason)
+		return DB_RUN(ledger->db, "UPDATE binding SET state = 3, reason = $2 WHERE key_id = $1", NULL, NULL, changed, error,
+			      BLOB(result->key_id), DB_I(result->reason));
+	if (!ledger_holder(ledger, entry.iccid, entry.eid, FALSE, &holder, &held, error))
+		return FALSE;
+	return DB_RUN(ledger->db, "UPDATE binding SET state = 2, reason = 1, hold = $2 WHERE key_id = $1", NULL, NULL, changed,
+		      error, BLOB(result->key_id), DB_I(held ? LEDGER_FREE : LEDGER_HELD));
+}
+
 static gboolean result_body(Db *db, gpointer user, GError **error)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
 	Change *change = user;
+	const guint8 *touched = NULL;
+	gboolean ok = TRUE;
 
 	for (guint i = 0; i < change->n; i++) {
 		const LedgerResult *result = &change->results[i];
 		g_autofree char *id = ifpp_hex(IFPP_SPAN(result->key_id));
 		gint64 changed = 0;
 
-		if (!DB_RUN(db,
-			    "UPDATE binding SET state = $2, hold = CASE WHEN $2 = 3 THEN 0 ELSE hold END, reason = $3 "
-			    "WHERE key_id = $1 AND state = 1",
-			    NULL, NULL, &changed, error, BLOB(result->key_id),
-			    DB_I(result->reason ? LEDGER_FAILED : LEDGER_INSTALLED), DB_I(result->reason)))
+		if (!put_result(change->ledger, result, &changed, error))
 			return FALSE;
 		if (changed && result->reason)
 			g_string_append_printf(text, "failed %s %u\n", id, result->reason);
 		else if (changed)
 			g_string_append_printf(text, "installed %s\n", id);
 	}
-	return !text->len || chain_append(change->ledger, text->str, 0, error);
+	if (!text->len)
+		return TRUE;
+	if (!chain_append(change->ledger, text->str, 0, error))
+		return FALSE;
+	for (guint i = 0; ok && i < change->n; i++) {
+		if (!touched || memcmp(touched, change->results[i].order, 8))
+			ok = orders_touch(change->ledger, change->results[i].order, error);
+		touched = change->results[i].order;
+	}
+	return ok;
 }
 
 gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GError **error)
@@ -243,28 +297,6 @@ gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GEr
 	Change change = { .ledger = ledger, .results = results, .n = n };
 
 	return !n || ledger_transaction(ledger, result_body, &change, error);
-}
-
-static gboolean name_body(Db *db, gpointer user, GError **error)
-{
-	Change *change = user;
-	g_autofree char *id = ifpp_hex((IfppSpan){ change->order, 8 });
-	g_autofree char *escaped = g_uri_escape_string(change->name, NULL, FALSE);
-	g_autofree char *text = g_strdup_printf("order %s %s\n", id, escaped);
-	gint64 have = -1;
-
-	if (!DB_RUN(db, "SELECT 1 FROM orders WHERE id = $1", take_int, &have, NULL, error, DB_B(change->order, 8)))
-		return FALSE;
-	return have == 1 || (DB_RUN(db, "INSERT INTO orders (id, name) VALUES ($1, $2)", NULL, NULL, NULL, error,
-				    DB_B(change->order, 8), db_text(change->name)) &&
-			     chain_append(change->ledger, text, 0, error));
-}
-
-gboolean ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name, GError **error)
-{
-	Change change = { .ledger = ledger, .order = order, .name = name };
-
-	return ledger_transaction(ledger, name_body, &change, error);
 }
 
 /* ------------------------------------------------------------ looking */
@@ -393,7 +425,8 @@ static gboolean check_version(Ledger *ledger, GError **error)
 	if (version == VERSION)
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
-		    "the ledger is of version %" G_GINT64_FORMAT ", this program knows version %d", version, VERSION);
+		    "the ledger is of version %" G_GINT64_FORMAT ", this program knows version %d%s", version, VERSION,
+		    version == VERSION - 1 ? "; ifpp-smdpf ledger migrate takes it over" : "");
 	return FALSE;
 }
 
@@ -412,6 +445,31 @@ Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error)
 		return NULL;
 	}
 	return g_steal_pointer(&ledger);
+}
+
+static gboolean upgrade_body(Db *db, gpointer user, GError **error)
+{
+	gboolean *done = user;
+	gint64 version = 0;
+
+	*done = FALSE;
+	if (!DB_RUN(db, "SELECT value FROM ledger WHERE name = 'version'", take_int, &version, NULL, error))
+		return FALSE;
+	if (version != VERSION - 1)
+		return TRUE;
+	for (guint i = 0; i < G_N_ELEMENTS(upgrade); i++)
+		if (!db_run(db, upgrade[i], NULL, 0, NULL, NULL, NULL, error))
+			return FALSE;
+	*done = TRUE;
+	return create_body(db, NULL, error);
+}
+
+gboolean ledger_upgrade(const Home *home, gboolean *done, GError **error)
+{
+	g_autoptr(Db) db = open_db(home, FALSE, error);
+	GError *local = NULL;
+
+	return db && (db_transaction(db, upgrade_body, done, &local) || ledger_error(home, local, error));
 }
 
 static gboolean ignore_row(const DbValue *row, guint n, gpointer user, GError **error)

@@ -21,6 +21,7 @@ typedef enum {
 	LEDGER_BOUND,
 	LEDGER_INSTALLED,
 	LEDGER_FAILED,
+	LEDGER_VOID,
 } LedgerState;
 
 typedef enum {
@@ -38,7 +39,7 @@ typedef struct {
 	guint8 run[8];		/* RESERVED: whose */
 	guint8 state;		/* LedgerState */
 	guint8 hold;		/* LedgerHold */
-	guint8 reason;		/* FAILED: errorReason */
+	guint8 reason;		/* FAILED: errorReason; VOID: 1 by proof, 0 by somebody's word; INSTALLED: 1 although it was void */
 	guint8 sha256[32];	/* of the package, once bound */
 	const char *profile;	/* its name, once bound; "" if none */
 } LedgerEntry;
@@ -77,6 +78,8 @@ Ledger *ledger_open(const Home *home, GError **error);
 /* Without the look, for those who repair it. */
 Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error);
 void ledger_free(Ledger *ledger);
+/* Bring a database of the version before to this one; *done: it was such a one. */
+gboolean ledger_upgrade(const Home *home, gboolean *done, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 
 /* Is it a file that is no database any more? Everything else may pass by itself. */
@@ -130,14 +133,12 @@ gboolean ledger_bind(Ledger *ledger, LedgerEntry *const *entries, guint n, GErro
 
 typedef struct {
 	guint8 key_id[32];
+	guint8 order[8];
 	guint8 reason;		/* 0: installed */
 } LedgerResult;
 
 /* What chips prove. A failed load sets the ICCID free. A key that has its result keeps it. */
 gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GError **error);
-
-/* Give an order its name, unless it has one. */
-gboolean ledger_name_order(Ledger *ledger, const guint8 order[8], const char *name, GError **error);
 
 /* ------------------------------------------------------------ looking */
 

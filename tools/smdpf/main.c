@@ -20,6 +20,7 @@
 #include "ledger.h"
 #include "migrate.h"
 #include "options.h"
+#include "order.h"
 #include "protect.h"
 #include "recover.h"
 #include "report.h"
@@ -42,6 +43,7 @@ static const char usage[] =
 	"  seal             seal profiles to the one-time keys of chips\n"
 	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
+	"  order            list orders, show one, cancel or resume it\n"
 	"  ledger           check it, copy it, take it over, and what to do when it was lost\n"
 	"  prune            delete packages whose result is proven\n"
 	"\n"
@@ -527,6 +529,58 @@ static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error
 	return word == MIGRATE ? migrate_ledger(home, error) : recover_adopt(home, packages, accept, error);
 }
 
+/* A reason is a line that people read later, on terminals too. */
+static gboolean check_reason(const char *text, const char *option, GError **error)
+{
+	if (text && ifpp_bundle_text_valid(text))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s is needed: 1 to 64 bytes of printable UTF-8", option);
+	return FALSE;
+}
+
+static gboolean cmd_order(int argc, char **argv, int *exit_code, GError **error)
+{
+	static const char *const words[] = { "list", "show", "cancel", "resume", NULL };
+	enum { LIST, SHOW, CANCEL, RESUME };
+	g_autofree char *dir = NULL, *reason = NULL;
+	gboolean json = FALSE, yes = FALSE;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "list, show: one JSON object per line", NULL },
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "cancel, resume: why; the ledger keeps it", "TEXT" },
+		{ "yes", 0, 0, G_OPTION_ARG_NONE, &yes, "cancel: do not ask", NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+	int word;
+
+	if (!ifpp_options_parse(entries, "list|show|cancel|resume [ORDER]",
+				"list     every order: class, ICCIDs, what became of them, since when, last event\n"
+				"show     each ICCID of one\n"
+				"cancel   seals it no more; its free ICCIDs stay out of use\n"
+				"resume   takes it up again\n"
+				"ORDER is its --order name, or its id as list shows it.",
+				&argc, &argv, -1, error))
+		return FALSE;
+	if (argc < 2)
+		return ifpp_usage_error(error, "an argument is missing");
+	if (!parse_word(argv[1], words, "order", &word, error))
+		return FALSE;
+	if (argc != (word == LIST ? 2 : 3))
+		return ifpp_usage_error(error, "list has no argument, the others have an order");
+	if (!dir)
+		return ifpp_usage_error(error, "--home is needed");
+	if (word >= CANCEL && !check_reason(reason, "--reason", error))
+		return FALSE;
+	home = home_open(dir, error);
+	if (!home)
+		return FALSE;
+	if (word == LIST)
+		return order_list(home, json, error);
+	return word == SHOW ? order_show(home, argv[2], json, error) :
+			      order_cancel(home, argv[2], word == CANCEL, reason, yes, error);
+}
+
 static gboolean cmd_prune(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *dir = NULL;
@@ -556,6 +610,7 @@ static const IfppCommand commands[] = {
 	{ "seal", cmd_seal },
 	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
+	{ "order", cmd_order },
 	{ "ledger", cmd_ledger },
 	{ "prune", cmd_prune },
 	{ NULL, NULL },

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "file.h"
 #include "ledger.h"
+#include "orders.h"
 #include "package.h"
 #include "store.h"
 
@@ -165,8 +166,7 @@ static gboolean insert_names(Migrate *m, GError **error)
 		guint8 order[8];
 
 		ifpp_unhex_into(w[1], order, 8);
-		if (name && !DB_RUN(m->ledger->db, "INSERT INTO orders (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
-				    NULL, NULL, NULL, error, DB_B(order, 8), db_text(name)))
+		if (name && !orders_insert(m->ledger, order, name, error))
 			return FALSE;
 	}
 	return !m->names->len || chain_append(m->ledger, m->names->str, 0, error);
@@ -180,7 +180,8 @@ static gboolean migrate_body(Db *db, gpointer user, GError **error)
 	LedgerEntry *entry;
 	gint64 n = 0;
 
-	if (!DB_RUN(db, "UPDATE ledger SET value = $1 WHERE name = 'serial'", NULL, NULL, NULL, error, DB_I(m->serial)))
+	if (!DB_RUN(db, "UPDATE ledger SET value = $1 WHERE name = 'serial'", NULL, NULL, NULL, error, DB_I(m->serial)) ||
+	    !insert_names(m, error))
 		return FALSE;
 	g_hash_table_iter_init(&iter, m->keys);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&entry)) {
@@ -188,7 +189,7 @@ static gboolean migrate_body(Db *db, gpointer user, GError **error)
 
 		if (entry->state == LEDGER_RESERVED)
 			continue;
-		if (!insert(m, entry, error))
+		if (!insert(m, entry, error) || !orders_insert(m->ledger, entry->order, "", error))
 			return FALSE;
 		chain_bound_line(text, entry);
 		if (entry->state == LEDGER_FAILED)
@@ -202,7 +203,7 @@ static gboolean migrate_body(Db *db, gpointer user, GError **error)
 		}
 	}
 	return (!text->len || chain_append(m->ledger, text->str, n % EVENT_LINES, error)) &&
-	       (!results->len || chain_append(m->ledger, results->str, 0, error)) && insert_names(m, error);
+	       (!results->len || chain_append(m->ledger, results->str, 0, error));
 }
 
 /* DIR/packages was one directory for all. */
@@ -234,6 +235,26 @@ static gboolean move_packages(const Home *home, GError **error)
 	return store_sync(path, error);
 }
 
+/* A database of the version before; with a text file beside it there may be none yet. */
+static gboolean upgrade(const Home *home, const char *text, gboolean *done, GError **error)
+{
+	g_autofree char *path = home_ledger_path(home);
+
+	*done = FALSE;
+	if (path && !g_file_test(path, G_FILE_TEST_EXISTS))
+		return TRUE;
+	if (!ledger_upgrade(home, done, error)) {
+		/* a server that has no ledger yet */
+		if (path || !g_file_test(text, G_FILE_TEST_EXISTS))
+			return FALSE;
+		g_clear_error(error);
+		return TRUE;
+	}
+	if (*done)
+		printf("%s: the ledger is of this version now\n", home->dir);
+	return TRUE;
+}
+
 gboolean migrate_ledger(const Home *home, GError **error)
 {
 	g_autofree char *path = home_path(home, "ledger"), *done = home_path(home, "ledger.migrated");
@@ -241,8 +262,13 @@ gboolean migrate_ledger(const Home *home, GError **error)
 	g_autoptr(GHashTable) holders = g_hash_table_new(hash_iccid, equal_iccid);
 	g_autoptr(GString) names = g_string_new(NULL), journal = g_string_new(NULL);
 	g_autoptr(Ledger) ledger = NULL;
+	gboolean upgraded;
 	Migrate m = { .home = home, .keys = keys, .holders = holders, .names = names, .journal = journal };
 
+	if (!upgrade(home, path, &upgraded, error))
+		return FALSE;
+	if (upgraded && !g_file_test(path, G_FILE_TEST_EXISTS))
+		return TRUE;
 	if (!read_old(&m, path, error))
 		return FALSE;
 	set_holds(&m);

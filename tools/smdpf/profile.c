@@ -84,3 +84,25 @@ GByteArray *profile_metadata(const guint8 iccid[10], const char *spn, const char
 	ifpp_tlv_put(out, 0xBF25, body->data, body->len);
 	return out;
 }
+
+void profile_glance(IfppSpan file, guint8 iccid[10], char **name)
+{
+	IfppTlv first, id, text = {};
+	gboolean clear;
+
+	if (!ifpp_tlv_take(&file, 0xA0, &first) && !ifpp_tlv_take(&file, 0x30, &first))
+		return;
+	clear = first.tag == 0xA0;
+	if (!ifpp_tlv_find(first.value, clear ? 0x83 : 0x5A, &id) || id.value.len != IFPP_ICCID_BYTES)
+		return;
+	memcpy(iccid, id.value.data, IFPP_ICCID_BYTES);
+	if (clear)
+		ifpp_nibble_swap(iccid, IFPP_ICCID_BYTES);
+	if (!name)
+		return;
+	if (ifpp_tlv_find(first.value, clear ? 0x82 : 0x0C, &text) &&
+	    g_utf8_validate((const char *)text.value.data, text.value.len, NULL))
+		*name = g_strndup((const char *)text.value.data, text.value.len);
+	else
+		*name = g_strdup("");
+}

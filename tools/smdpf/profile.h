@@ -37,6 +37,9 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16]);
 /* Published, or all bytes alike. */
 gboolean profile_key_is_weak(const guint8 *key, gsize len);
 
+/* ICCID and name (or NULL) as a clear or protected profile says in front; neither is set if it is no such file. */
+void profile_glance(IfppSpan file, guint8 iccid[10], char **name);
+
 typedef enum {
 	PROFILE_TEST = 0,
 	PROFILE_PROVISIONING = 1,

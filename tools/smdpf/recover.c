@@ -16,6 +16,7 @@
 #include "error.h"
 #include "file.h"
 #include "ledger.h"
+#include "orders.h"
 #include "store.h"
 
 #define EVENT_LINES 256
@@ -137,7 +138,8 @@ static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 	a->adopted++;
 	if (a->from_packages)
 		chain_bound_line(a->journal, entry);
-	return DB_RUN(a->ledger->db,
+	return orders_insert(a->ledger, entry->order, "", error) &&
+	       DB_RUN(a->ledger->db,
 		      "INSERT INTO binding (key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, "
 		      "profile) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 0, $8, $9)",
 		      NULL, NULL, NULL, error, DB_B(entry->key_id, 32), DB_B(entry->eid, 16),
@@ -215,6 +217,30 @@ static gboolean say_again(const LedgerEntry *entry, gpointer user, GError **erro
 	return add_line(a, entry, error);
 }
 
+static gboolean take_seq(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(gint64 *)user = row[0].num;
+	return TRUE;
+}
+
+/* As the event said that voided it, which is before this beginning. */
+static gboolean say_voided(Adopt *a, const LedgerEntry *entry, const char *id, GError **error)
+{
+	g_autofree char *line = NULL;
+	ChainNote note;
+	gint64 seq = 0;
+
+	if (!DB_RUN(a->ledger->db, "SELECT event FROM voided WHERE key_id = $1", take_seq, &seq, NULL, error,
+		    DB_B(entry->key_id, 32)))
+		return FALSE;
+	if (chain_read(a->ledger, seq, &note))
+		line = chain_line(note.text, "voided", id);
+	chain_note_clear(&note);
+	if (line)
+		g_string_append_printf(a->text, "%s\n", line);
+	return TRUE;
+}
+
 static gboolean say_result(const LedgerEntry *entry, gpointer user, GError **error)
 {
 	g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id));
@@ -224,6 +250,8 @@ static gboolean say_result(const LedgerEntry *entry, gpointer user, GError **err
 		g_string_append_printf(a->text, "failed %s %u\n", id, entry->reason);
 	else if (entry->state == LEDGER_INSTALLED)
 		g_string_append_printf(a->text, "installed %s\n", id);
+	else if (entry->state == LEDGER_VOID && !say_voided(a, entry, id, error))
+		return FALSE;
 	return a->text->len < EVENT_LINES * 80 ||
 	       (chain_append(a->ledger, a->text->str, 0, error) && (g_string_truncate(a->text, 0), TRUE));
 }
@@ -257,6 +285,44 @@ static gboolean judge(Adopt *a, GError **error)
 	return FALSE;
 }
 
+static gboolean order_line(const char *line, gpointer user, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", 3);
+	GHashTable *orders = user;
+	guint8 id[8];
+
+	if (words[0] && words[1] && ifpp_unhex_into(words[1], id, sizeof(id))) {
+		if (g_str_equal(words[0], "cancelled"))
+			g_hash_table_insert(orders, g_strdup(words[1]), "cancelled");
+		else if (g_str_equal(words[0], "resumed"))
+			g_hash_table_insert(orders, g_strdup(words[1]), "resumed");
+	}
+	return TRUE;
+}
+
+/* Orders that the journal knows to be cancelled, or not any more. */
+static gboolean adopt_orders(Adopt *a, GError **error)
+{
+	g_autoptr(GHashTable) orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GString) text = g_string_new(NULL);
+	const char *id, *word;
+	GHashTableIter iter;
+
+	if (!store_journal_lines(a->home, order_line, orders, error))
+		return FALSE;
+	g_hash_table_iter_init(&iter, orders);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&word)) {
+		guint8 order[8];
+
+		ifpp_unhex_into(id, order, sizeof(order));
+		if (!orders_insert(a->ledger, order, "", error) ||
+		    !orders_set_state(a->ledger, order, g_str_equal(word, "cancelled"), error))
+			return FALSE;
+		g_string_append_printf(text, "%s %s adopted\n", word, id);
+	}
+	return !text->len || chain_append(a->ledger, text->str, 0, error);
+}
+
 static gboolean adopt_body(Db *db, gpointer user, GError **error)
 {
 	g_autofree char *own = NULL, *accepted = NULL;
@@ -278,6 +344,8 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 		if (!store_foreach(a->packages[i], adopt_entry, a, error))
 			return FALSE;
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
+		return FALSE;
+	if (!adopt_orders(a, error))
 		return FALSE;
 	a->total = a->ledger->head.bound;
 	if (!judge(a, error))

@@ -297,6 +297,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		LedgerResult proven = { .reason = reason };
 
 		memcpy(proven.key_id, key_id, 32);
+		memcpy(proven.order, entry->order, 8);
 		g_array_append_val(check->proven, proven);
 		if (check->proven->len == RESULTS_MAX)
 			flush(check);

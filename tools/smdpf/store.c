@@ -81,7 +81,7 @@ gboolean store_journal(const Home *home, const char *lines, gsize len, GError **
 	return ok;
 }
 
-gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error)
+gboolean store_journal_lines(const Home *home, StoreLineFunc func, gpointer user, GError **error)
 {
 	g_autofree char *path = home_path(home, JOURNAL);
 	FILE *file = fopen(path, "re");
@@ -93,21 +93,41 @@ gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user,
 	if (!file)
 		return errno == ENOENT || ifpp_file_error(path, NULL, error);
 	while (ok && (len = getline(&line, &size, file)) > 0) {
-		LedgerEntry entry;
-
 		if (line[len - 1] != '\n')
 			break;
 		line[len - 1] = '\0';
-		if (!chain_parse_bound(line, &entry))
-			continue;
-		ok = func(&entry, user, error);
-		g_free((char *)entry.profile);
+		ok = func(line, user, error);
 	}
 	if (ok && ferror(file))
 		ok = ifpp_file_error(path, NULL, error);
 	free(line);
 	fclose(file);
 	return ok;
+}
+
+typedef struct {
+	LedgerFunc func;
+	gpointer user;
+} Entries;
+
+static gboolean entry_line(const char *line, gpointer user, GError **error)
+{
+	Entries *entries = user;
+	LedgerEntry entry;
+	gboolean ok;
+
+	if (!chain_parse_bound(line, &entry))
+		return TRUE;
+	ok = entries->func(&entry, entries->user, error);
+	g_free((char *)entry.profile);
+	return ok;
+}
+
+gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error)
+{
+	Entries entries = { func, user };
+
+	return store_journal_lines(home, entry_line, &entries, error);
 }
 
 /* ------------------------------------------------------------ packages */

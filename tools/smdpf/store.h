@@ -5,7 +5,7 @@
  *
  * DIR/packages/XYZ/EID-KEY.ifpp	XYZ: the first three hex digits of the key id, so that no directory
  *				grows beyond what file systems bear
- * DIR/journal			"bound" lines (chain.h); only grows
+ * DIR/journal			"bound", "cancelled" and "resumed" lines (chain.h); only grows
  */
 #ifndef SMDPF_STORE_H
 #define SMDPF_STORE_H
@@ -35,6 +35,9 @@ GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error);
 /* Put them down for good, without packages: what was adopted, or taken over. */
 gboolean store_journal(const Home *home, const char *lines, gsize len, GError **error);
 /* Each line of the journal; half a line at its end was never acted on. No journal is an empty one. */
+typedef gboolean (*StoreLineFunc)(const char *line, gpointer user, GError **error);
+gboolean store_journal_lines(const Home *home, StoreLineFunc func, gpointer user, GError **error);
+/* Of those lines, what was bound. */
 gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error);
 
 /* Each package below a directory, however deep, with what its header and its bytes say of it. */
