@@ -2108,6 +2108,97 @@ static void clone_exit_6(Fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(out_text, eid));
 }
 
+/* An ICCID is freed by what its chip has signed, and by nothing less; installed after all, both chips are named. */
+static void void_proof(Fixture *f, gconstpointer data)
+{
+#define VOID "%s void --home home --reason scrapped --proof report.json --yes 89000123456789012341"
+	static const guint8 challenge[16];
+	g_autofree char *other = NULL, *first = NULL, *builtin = NULL, *id = NULL, *id0 = NULL, *name = NULL, *eid = NULL;
+	g_autoptr(GBytes) euicc = NULL, good = NULL, bad = NULL, early = NULL, installed = NULL, locked1 = NULL, locked2 = NULL;
+	g_autoptr(IfppChipMem) chip = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	guint8 iccid[10], iccid0[10];
+	Opened *a, *b;
+
+	make_chips(2, 3);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	names = list("out");
+	first = g_strdup(names->pdata[0]);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc", smdpf);
+	g_clear_pointer(&names, g_ptr_array_unref);
+	names = list("out");
+	builtin = g_strdup(names->pdata[g_str_equal(names->pdata[0], first)]);
+	a = open_package(f->trust, builtin);
+	b = open_package(f->trust, first);
+	iccid_of(a, iccid0);
+	iccid_of(b, iccid);
+	id0 = ifpp_hex(IFPP_SPAN(a->key_id));
+	id = ifpp_hex(IFPP_SPAN(b->key_id));
+	euicc = read_file("data/" FIRST_EID ".euicc");
+	chip = ifpp_chipmem_load("chips/" FIRST_EID ".chip", NULL);
+	good = make_pir(chip, a->transaction, iccid0, 0);
+	early = make_pir(chip, a->transaction, iccid0, 2);
+	installed = make_pir(chip, b->transaction, iccid, 0);
+	bad = make_pir(chip, b->transaction, iccid, 2);
+	locked1 = make_receipt(chip, challenge, 1);
+	locked2 = make_receipt(chip, challenge, 2);
+
+	REPORT(NULL, { id0, good, 0 });
+	expect(6, "neither a failed result nor a lock receipt", VOID, smdpf);
+	REPORT(NULL, { id, bad, KEPT });
+	expect(6, "neither a failed result nor a lock receipt", VOID, smdpf);
+	REPORT(locked1, { id0, early, KEPT });
+	expect(6, "it may be installed", VOID, smdpf);
+	REPORT(locked2, { id0, good, 0 });
+	expect(6, "it may be installed", VOID, smdpf);
+	REPORT(locked2, { id0, good, 0 }, { id, installed, 0 });
+	expect(6, "has proven that it is installed", VOID, smdpf);
+	REPORT(locked1, { id0, good, 0 });
+	must(VOID, smdpf);
+	g_assert_nonnull(strstr(out_text, "void by proof"));
+	g_assert_cmpuint(count_stored(), ==, 1);
+	g_assert_cmpuint(count_files("home/proofs"), ==, 1);
+	must("%s order list --home home --json", smdpf);
+	g_assert_nonnull(strstr(out_text, "\"void_proof\":1"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(2, "no key holds it", VOID, smdpf);
+
+	/* it was not so: the chip has it, and tells */
+	report_installed(f, first);
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "clone", 1);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(6, "has proven that it is installed", "%s void --home home --reason r --word me --yes 89000123456789012341", smdpf);
+	expect(6, "for chip " FIRST_EID, SEAL "--euicc %s --upp one.der --order o", smdpf, other);
+	opened_free(a);
+	opened_free(b);
+
+	/* and with another chip that has it by then */
+	remove_all("home");
+	remove_all("tokens");
+	remove_all("out");
+	must("cp -a tokens0 tokens");
+	must("cp -a home0 home");
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	g_clear_pointer(&names, g_ptr_array_unref);
+	names = list("out");
+	g_free(first);
+	first = g_strdup(names->pdata[0]);
+	must("%s void --home home --reason scrapped --word me --yes 89000123456789012341", smdpf);
+	g_assert_nonnull(strstr(out_text, "call it back"));
+	must(SEAL "--euicc %s --upp one.der --order o", smdpf, other);
+	report_installed(f, first);
+	name = g_path_get_basename(other);
+	eid = g_strndup(name, 32);
+	g_assert_cmpint(run("%s verify-report --home home report.json", smdpf), ==, IFPP_EXIT_REFUSED);
+	g_assert_nonnull(strstr(out_text, "was void, is installed in chip " FIRST_EID ", and is bound to chip "));
+	g_assert_nonnull(strstr(out_text, eid));
+	EXPECT_REPORT(IFPP_EXIT_REFUSED, "clone", 1);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+#undef VOID
+}
+
 /* ------------------------------------------------------------ protection in bulk */
 
 static void alter(const char *from, const char *to, gssize at)
@@ -2427,6 +2518,7 @@ int main(int argc, char **argv)
 	ADD("hsm_away_and_back", hsm_away_and_back, NULL);
 	ADD("hsm_pin_refused", hsm_pin_refused, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);
+	ADD("void_proof", void_proof, NULL);
 	ADD("expired_report", expired_report, NULL);
 	ADD("requester_fails_closed", requester_fails_closed, NULL);
 	ADD("empty_arguments", empty_arguments, NULL);

@@ -146,7 +146,8 @@ static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **erro
 	ifpp_iccid_format(entry->iccid, iccid);
 	ifpp_eid_format(choice->holder.eid, eid);
 	if (choice->kept)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ORDER, "ICCID %s is a cancelled order's, which keeps it from others", iccid);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_ORDER, "ICCID %s is a cancelled order's, which keeps it from others; "
+			    "ifpp-smdpf void gives it up", iccid);
 	else if (!memcmp(choice->holder.eid, entry->eid, 16))
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND,
 			    "the profile with ICCID %s is sealed to another key already, of this chip", iccid);

@@ -26,6 +26,7 @@
 #include "report.h"
 #include "requests.h"
 #include "token.h"
+#include "void.h"
 
 #define PROGRAM "ifpp-smdpf"
 #define COUNT_MAX 256
@@ -44,6 +45,7 @@ static const char usage[] =
 	"  export           put sealed packages into one signed file for a factory\n"
 	"  verify-report    check what the factory says became of the packages\n"
 	"  order            list orders, show one, cancel or resume it\n"
+	"  void             free the ICCID of a key that has no result\n"
 	"  ledger           check it, copy it, take it over, and what to do when it was lost\n"
 	"  prune            delete packages whose result is proven\n"
 	"\n"
@@ -581,6 +583,43 @@ static gboolean cmd_order(int argc, char **argv, int *exit_code, GError **error)
 			      order_cancel(home, argv[2], word == CANCEL, reason, yes, error);
 }
 
+static gboolean cmd_void(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *reason = NULL, *proof = NULL, *name = NULL;
+	g_auto(GStrv) packages = NULL;
+	VoidOptions options = {};
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Why; the ledger keeps it", "TEXT" },
+		{ "proof", 0, 0, G_OPTION_ARG_FILENAME, &proof, "A report with what the chip has signed", "REPORT" },
+		{ "word", 0, 0, G_OPTION_ARG_STRING, &name, "Whose word it is, instead of --proof", "NAME" },
+		{ "packages", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &packages, "Released packages elsewhere, to be removed too", "DIR" },
+		{ "yes", 0, 0, G_OPTION_ARG_NONE, &options.yes, "Do not ask", NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, "ICCID...",
+				"Frees ICCIDs whose keys have no result: by what their chips have signed (a failed load, or a lock\n"
+				"with every other spent key accounted for), or on somebody's word. The keys stay used for ever.",
+				&argc, &argv, -1, error))
+		return FALSE;
+	if (!dir || argc < 2 || !proof == !name)
+		return ifpp_usage_error(error, "--home, an ICCID, and one of --proof and --word are needed");
+	if (!check_reason(reason, "--reason", error) || (name && !check_reason(name, "--word", error)))
+		return FALSE;
+	home = home_open(dir, error);
+	if (!home || !home_load_trust(home, error))
+		return FALSE;
+	ifpp_trust_set_time(home->trust, -1);
+	options.iccids = argv + 1;
+	options.reason = reason;
+	options.proof = proof;
+	options.word = name;
+	options.packages = packages;
+	return void_iccids(home, &options, error);
+}
+
 static gboolean cmd_prune(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *dir = NULL;
@@ -611,6 +650,7 @@ static const IfppCommand commands[] = {
 	{ "export", cmd_export },
 	{ "verify-report", cmd_verify_report },
 	{ "order", cmd_order },
+	{ "void", cmd_void },
 	{ "ledger", cmd_ledger },
 	{ "prune", cmd_prune },
 	{ NULL, NULL },

@@ -312,9 +312,10 @@ gboolean orders_open(Ledger *ledger, const Order *order, const guint8 *iccids, G
 
 typedef struct {
 	Ledger *ledger;
-	const guint8 *id;
+	const guint8 *id, *iccid;
 	gboolean cancel, *changed;
-	const char *reason;
+	const char *who, *reason;
+	gint64 *kept;
 } Change;
 
 static gboolean cancel_body(Db *db, gpointer user, GError **error)
@@ -339,4 +340,26 @@ gboolean orders_cancel(Ledger *ledger, const guint8 id[8], gboolean cancel, cons
 	Change change = { .ledger = ledger, .id = id, .cancel = cancel, .reason = reason, .changed = changed };
 
 	return ledger_transaction(ledger, cancel_body, &change, error);
+}
+
+static gboolean release_body(Db *db, gpointer user, GError **error)
+{
+	Change *change = user;
+	g_autofree char *iccid = ifpp_hex((IfppSpan){ change->iccid, 10 });
+	g_autofree char *who = g_uri_escape_string(change->who, NULL, FALSE);
+	g_autofree char *reason = g_uri_escape_string(change->reason, NULL, FALSE);
+	g_autofree char *text = g_strdup_printf("released %s %s %s\n", iccid, who, reason);
+
+	return DB_RUN(db,
+		      "DELETE FROM order_iccid WHERE iccid = $1 AND order_id IN (SELECT id FROM orders WHERE state <> 0)", NULL,
+		      NULL, change->kept, error, DB_B(change->iccid, 10)) &&
+	       (!*change->kept || chain_append(change->ledger, text, 0, error));
+}
+
+gboolean orders_release(Ledger *ledger, const guint8 iccid[10], const char *who, const char *reason, gint64 *kept,
+			GError **error)
+{
+	Change change = { .ledger = ledger, .iccid = iccid, .who = who, .reason = reason, .kept = kept };
+
+	return ledger_transaction(ledger, release_body, &change, error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Orders, as the ledger keeps them: what was asked for, which ICCIDs that are, whether it is cancelled. The ICCIDs
- * of a cancelled order that no key has are nobody's, until it is resumed.
+ * of a cancelled order that no key has are nobody's, until it is resumed or they are voided one by one.
  */
 #ifndef SMDPF_ORDERS_H
 #define SMDPF_ORDERS_H
@@ -68,6 +68,10 @@ gboolean orders_free_iccids(Ledger *ledger, const guint8 id[8], OrderIccidFunc f
  */
 gboolean orders_cancel(Ledger *ledger, const guint8 id[8], gboolean cancel, const char *reason, gboolean *changed,
 		       GError **error);
+
+/* Take an ICCID out of the cancelled orders that keep it from others: how many kept it. */
+gboolean orders_release(Ledger *ledger, const guint8 iccid[10], const char *who, const char *reason, gint64 *kept,
+			GError **error);
 
 /* ------------------------------------------------------------ in a transaction */
 

@@ -78,7 +78,9 @@ typedef struct {
 	guint lines;
 	GString *journal;	/* lines that it does not have */
 	gboolean from_packages;
-	guint8 mark[8];		/* in the place of a run: what was adopted now */
+	guint8 mark[8];		/* in the place of a run: what was adopted now, */
+	guint8 void_mark[8];	/* and what was there, and became void */
+	GHashTable *voids;	/* key id -> "voided" line of the journal */
 	gint64 adopted, twice, unknown, total;
 } Adopt;
 
@@ -115,14 +117,35 @@ static void tell_twice(Adopt *a, const LedgerEntry *one, const LedgerEntry *othe
 	fprintf(stderr, "ifpp-smdpf: %s is in two packages: for chip %s and for chip %s\n", what, eid1, eid2);
 }
 
+/* What the journal says of how this key was voided, or NULL. */
+static const char *voided(Adopt *a, const LedgerEntry *entry)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id));
+
+	return g_hash_table_lookup(a->voids, id);
+}
+
+static gboolean is_proof(const char *line)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+
+	return g_strv_length(words) == 5 && g_str_equal(words[2], "proof");
+}
+
 static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 {
 	gboolean held = FALSE, test = entry->hold == LEDGER_HELD_TEST;
 	LedgerEntry holder;
 
+	const char *line = voided(a, entry);
+
+	if (line)
+		entry->hold = LEDGER_FREE;
 	if (!has_iccid(entry)) {
 		a->unknown++;
 		entry->hold = LEDGER_FREE;
+	} else if (line) {
+		held = FALSE;
 	} else if (!ledger_holder(a->ledger, entry->iccid, entry->eid, test, &holder, &held, error)) {
 		return FALSE;
 	}
@@ -141,11 +164,11 @@ static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 	return orders_insert(a->ledger, entry->order, "", error) &&
 	       DB_RUN(a->ledger->db,
 		      "INSERT INTO binding (key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, "
-		      "profile) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, 0, $8, $9)",
+		      "profile) VALUES ($1, $2, $3, $4, $5, $6, $10, $7, $11, $8, $9)",
 		      NULL, NULL, NULL, error, DB_B(entry->key_id, 32), DB_B(entry->eid, 16),
 		      has_iccid(entry) ? DB_B(entry->iccid, 10) : (DbValue){ .type = DB_NULL }, DB_B(entry->order, 8),
 		      DB_B(entry->transaction, 16), DB_B(a->mark, 8), DB_I(entry->hold), DB_B(entry->sha256, 32),
-		      db_text(entry->profile));
+		      db_text(entry->profile), DB_I(line ? LEDGER_VOID : LEDGER_BOUND), DB_I(line && is_proof(line)));
 }
 
 /* An altered ledger is not believed against the journal; what chips have proven stays. */
@@ -170,6 +193,10 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
+	/* the ledger is older than the void: its ICCID may be another key's by now */
+	if (found && have.state == LEDGER_BOUND && voided(a, &have))
+		return DB_RUN(a->ledger->db, "UPDATE binding SET state = 4, hold = 0, reason = $2, run = $3 WHERE key_id = $1", NULL,
+			      NULL, NULL, error, DB_B(have.key_id, 32), DB_I(is_proof(voided(a, &have))), DB_B(a->void_mark, 8));
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
 			return a->sound || a->from_packages || correct(a, &have, &entry, error);
@@ -195,7 +222,7 @@ static gboolean hold_again(const LedgerEntry *entry, gpointer user, GError **err
 	Adopt *a = user;
 	gboolean held;
 
-	if (entry->hold != LEDGER_FREE || !has_iccid(entry))
+	if (entry->hold != LEDGER_FREE || !has_iccid(entry) || (entry->state == LEDGER_VOID && voided(a, entry)))
 		return TRUE;
 	if (!ledger_holder(a->ledger, entry->iccid, entry->eid, FALSE, &holder, &held, error))
 		return FALSE;
@@ -285,6 +312,15 @@ static gboolean judge(Adopt *a, GError **error)
 	return FALSE;
 }
 
+static gboolean void_line(const char *line, gpointer user, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+
+	if (g_strv_length(words) == 5 && g_str_equal(words[0], "voided"))
+		g_hash_table_insert(user, g_strdup(words[1]), g_strdup(line));
+	return TRUE;
+}
+
 static gboolean order_line(const char *line, gpointer user, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", 3);
@@ -323,6 +359,21 @@ static gboolean adopt_orders(Adopt *a, GError **error)
 	return !text->len || chain_append(a->ledger, text->str, 0, error);
 }
 
+/* Who was void and is adopted so: as the journal says. */
+static gboolean adopt_void(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Adopt *a = user;
+	gboolean now = !memcmp(entry->run, a->mark, 8) || !memcmp(entry->run, a->void_mark, 8);
+	const char *line = entry->state == LEDGER_VOID && now ? voided(a, entry) : NULL;
+	g_autofree char *text = line ? g_strdup_printf("%s\n", line) : NULL;
+
+	return !line || (chain_append(a->ledger, text, 0, error) &&
+			 DB_RUN(a->ledger->db, "DELETE FROM voided WHERE key_id = $1", NULL, NULL, NULL, error,
+				DB_B(entry->key_id, 32)) &&
+			 DB_RUN(a->ledger->db, "INSERT INTO voided (key_id, event) VALUES ($1, $2)", NULL, NULL, NULL, error,
+				DB_B(entry->key_id, 32), DB_I(a->ledger->head.seq)));
+}
+
 static gboolean adopt_body(Db *db, gpointer user, GError **error)
 {
 	g_autofree char *own = NULL, *accepted = NULL;
@@ -345,7 +396,7 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 			return FALSE;
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
 		return FALSE;
-	if (!adopt_orders(a, error))
+	if (!adopt_orders(a, error) || !ledger_foreach(a->ledger, NULL, adopt_void, a, error))
 		return FALSE;
 	a->total = a->ledger->head.bound;
 	if (!judge(a, error))
@@ -392,6 +443,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 {
 	g_autofree char *old = home_path(home, "ledger");
 	g_autoptr(GString) text = g_string_new(NULL), journal = g_string_new(NULL);
+	g_autoptr(GHashTable) voids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	Adopt a = { .home = home, .packages = packages, .accept = accept, .text = text, .journal = journal };
 	g_autoptr(Ledger) ledger = NULL;
 	gboolean known = TRUE;
@@ -400,9 +452,11 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: ifpp-smdpf ledger migrate takes it over first", old);
 		return FALSE;
 	}
-	if (!anchor_read(home->key_url, &a.token, error))
+	a.voids = voids;
+	if (!store_journal_lines(home, void_line, voids, error) || !anchor_read(home->key_url, &a.token, error))
 		return FALSE;
 	gnutls_rnd(GNUTLS_RND_NONCE, a.mark, sizeof(a.mark));
+	gnutls_rnd(GNUTLS_RND_NONCE, a.void_mark, sizeof(a.void_mark));
 	ledger = a.ledger = open_or_renew(home, &a.sound, error);
 	if (!ledger || !ledger_look(ledger, error) || (a.token.seq && !chain_knows(ledger, &a.token, &known, error)))
 		return FALSE;

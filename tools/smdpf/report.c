@@ -13,11 +13,9 @@
 #include "ledger.h"
 #include "request-bundle.h"
 #include "requests.h"
+#include "unit.h"
 
-#define REPORT_MAX (1024u * 1024 * 1024)
-#define DEPTH_MAX 16
 #define RESULTS_MAX 256	/* that go into the ledger at once */
-#define PROOF_MAX (256u * 1024)	/* bytes of eUICC data, a result or a receipt */
 
 typedef enum {
 	INSTALLED,	/* proven */
@@ -54,18 +52,8 @@ typedef struct {
 	guint results, packages, pending, bad_totals;
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
+	guint voided;		/* and void, without a result here */
 } Check;
-
-/* A chip of the report, once proven. */
-typedef struct {
-	char eid_text[33];
-	guint8 eid[16];
-	IfppFactoryInfo *info;	/* NULL when its certificate does not verify */
-	gboolean locked;	/* its receipt is proven */
-	guint64 spent;		/* keys, as the receipt says */
-	guint known;		/* of them, by results here and in earlier reports */
-	GHashTable *late;	/* key ids of results that the chip has signed after it had spent the key; if locked */
-} Unit;
 
 /* One line for a package, whatever became of it. */
 static void tell(Check *check, Outcome outcome, const char *eid, const char *key_id, const LedgerEntry *entry,
@@ -128,6 +116,36 @@ static gboolean flush(Check *check)
 	return !check->error;
 }
 
+static void take_proven(Check *check, const LedgerEntry *entry, guint reason)
+{
+	LedgerResult proven = { .reason = reason };
+
+	memcpy(proven.key_id, entry->key_id, 32);
+	memcpy(proven.order, entry->order, 8);
+	g_array_append_val(check->proven, proven);
+	if (check->proven->len == RESULTS_MAX)
+		flush(check);
+}
+
+/* What was void is in a chip. Its ICCID is taken again, or another chip has it by now. */
+static gboolean is_void_installed(Check *check, Unit *unit, const LedgerEntry *entry, char **why)
+{
+	char eid[33], iccid[21];
+	LedgerEntry holder;
+	gboolean held = FALSE;
+	GError *local = NULL;
+
+	if (!check->error && !ledger_holder(check->ledger, entry->iccid, unit->eid, FALSE, &holder, &held, &local))
+		ledger_error(check->home, local, &check->error);
+	ifpp_iccid_format(entry->iccid, iccid);
+	ifpp_eid_format(holder.eid, eid);
+	*why = held ? g_strdup_printf("ICCID %s was void, is installed in chip %s, and is bound to chip %s", iccid, unit->eid_text, eid) :
+		      g_strdup_printf("ICCID %s was void, and is installed in chip %s; it is out of use again", iccid,
+				      unit->eid_text);
+	take_proven(check, entry, 0);
+	return TRUE;
+}
+
 /*
  * The chip has signed that it installed this ICCID. Does the ledger bind it, or the key, to another chip?
  * Then both chips have the same subscriber, and that is the worst that there is.
@@ -147,6 +165,8 @@ static gboolean is_clone(Check *check, Unit *unit, GBytes *bytes, const LedgerEn
 		*why = g_strdup_printf("installed in chip %s, and its key is bound to chip %s", unit->eid_text, eid);
 		return TRUE;
 	}
+	if (entry && entry->state == LEDGER_VOID)
+		return is_void_installed(check, unit, entry, why);
 	if (pir->iccid.len != 10)
 		return FALSE;
 	if (!check->error &&
@@ -157,27 +177,6 @@ static gboolean is_clone(Check *check, Unit *unit, GBytes *bytes, const LedgerEn
 	ifpp_iccid_format(holder.iccid, iccid);
 	ifpp_eid_format(holder.eid, eid);
 	*why = g_strdup_printf("ICCID %s is installed in chip %s, and is bound to chip %s", iccid, unit->eid_text, eid);
-	return TRUE;
-}
-
-/* The signature, and that the result is of this chip and of the package this home sealed. */
-static gboolean check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, guint *reason, GError **error)
-{
-	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, error);
-
-	if (!pir || !ifpp_pir_verify(pir, ifpp_span_bytes(unit->info->cert_euicc), error))
-		return FALSE;
-	*reason = pir->reason;
-	if (!entry)
-		return TRUE;
-	if (memcmp(entry->eid, unit->eid, 16) || !ifpp_span_equal(pir->transaction_id, IFPP_SPAN(entry->transaction))) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "the result is of another package");
-		return FALSE;
-	}
-	if (pir->iccid.len && !ifpp_span_equal(pir->iccid, IFPP_SPAN(entry->iccid))) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIR_MISMATCH, "the result is of another profile");
-		return FALSE;
-	}
 	return TRUE;
 }
 
@@ -240,7 +239,7 @@ static gboolean check_early(Check *check, Unit *unit, const char *key_hex, const
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
-	g_autoptr(GBytes) pir = ifpp_json_get_base64(result, "pir", PROOF_MAX);
+	g_autoptr(GBytes) pir = ifpp_json_get_base64(result, "pir", UNIT_PROOF_MAX);
 	g_autofree char *key_hex = NULL, *why = NULL;
 	g_autoptr(GError) error = NULL;
 	const LedgerEntry *entry;
@@ -273,7 +272,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		tell(check, CLONE, unit->eid_text, key_hex, entry, why);
 		return;
 	}
-	if (!check_pir(unit, pir, entry, &reason, &error)) {
+	if (!unit_check_pir(unit, pir, entry, &reason, &error)) {
 		tell(check, FORGED, unit->eid_text, key_hex, entry, error->message);
 		return;
 	}
@@ -293,15 +292,8 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "an earlier report proves the opposite");
 		return;
 	}
-	if (entry->state == LEDGER_BOUND) {
-		LedgerResult proven = { .reason = reason };
-
-		memcpy(proven.key_id, key_id, 32);
-		memcpy(proven.order, entry->order, 8);
-		g_array_append_val(check->proven, proven);
-		if (check->proven->len == RESULTS_MAX)
-			flush(check);
-	}
+	if (entry->state == LEDGER_BOUND || entry->state == LEDGER_VOID)
+		take_proven(check, entry, reason);
 	tell(check, reason ? FAILED : INSTALLED, unit->eid_text, key_hex, entry,
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
@@ -324,6 +316,10 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 	entry = find(check, key_id, &have);
 	if (!entry) {
 		tell(check, FOREIGN, unit->eid_text, key_hex, NULL, "not loaded");
+		return;
+	}
+	if (entry->state == LEDGER_VOID) {
+		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it is void, and lies in the factory: have it removed there");
 		return;
 	}
 	/* Another station, or an earlier report, knows better. */
@@ -377,7 +373,7 @@ static void count_known(Check *check, Unit *unit, JsonArray *results)
 	for (guint i = 0; results && i < json_array_get_length(results); i++) {
 		JsonObject *result = ifpp_json_get_element(results, i);
 		const char *key = result ? ifpp_json_get_string(result, "key_id") : NULL;
-		g_autoptr(GBytes) bytes = result ? ifpp_json_get_base64(result, "pir", PROOF_MAX) : NULL;
+		g_autoptr(GBytes) bytes = result ? ifpp_json_get_base64(result, "pir", UNIT_PROOF_MAX) : NULL;
 		g_autoptr(IfppPir) pir = bytes ? ifpp_pir_parse(bytes, NULL) : NULL;
 
 		if (!key || !pir)
@@ -389,31 +385,6 @@ static void count_known(Check *check, Unit *unit, JsonArray *results)
 		g_hash_table_add(keys, g_ascii_strdown(key, -1));
 	}
 	unit->known = g_hash_table_size(keys) + known_before(check, unit, keys);
-}
-
-static gboolean prove_lock(Unit *unit, JsonObject *lock, GError **error)
-{
-	const char *challenge = lock ? ifpp_json_get_string(lock, "challenge") : NULL;
-	g_autoptr(GBytes) receipt = lock ? ifpp_json_get_base64(lock, "receipt", PROOF_MAX) : NULL;
-	g_autoptr(GBytes) expect = challenge ? ifpp_unhex(challenge) : NULL;
-	IfppReceipt fields;
-
-	if (!lock)
-		return TRUE;
-	if (!receipt || !expect || g_bytes_get_size(expect) != 16) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "lock receipt without challenge or bytes");
-		return FALSE;
-	}
-	if (!unit->info) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_RECEIPT, "its chip is not proven");
-		return FALSE;
-	}
-	if (!ifpp_receipt_verify(ifpp_span_bytes(receipt), ifpp_span_bytes(unit->info->cert_euicc), unit->eid,
-				 g_bytes_get_data(expect, NULL), &fields, error))
-		return FALSE;
-	unit->locked = TRUE;
-	unit->spent = fields.spent;
-	return TRUE;
 }
 
 static void tell_lock(Check *check, Unit *unit, JsonObject *lock, const GError *error)
@@ -435,33 +406,6 @@ static void tell_lock(Check *check, Unit *unit, JsonObject *lock, const GError *
 		check->locked++;
 		tell_unit(check, unit->eid_text, "proven", NULL);
 	}
-}
-
-/* The chip's own data, as the factory exported it: certificates up to a CI root, attested keys. */
-static gboolean prove_unit(Check *check, JsonObject *object, Unit *unit, GError **error)
-{
-	g_autoptr(GBytes) data = ifpp_json_get_base64(object, "euicc_data", PROOF_MAX);
-	g_autoptr(IfppFactoryInfo) info = NULL;
-	const char *text = ifpp_json_get_string(object, "eid");
-	IfppSpan ff21, bf22;
-	guint8 eid[16];
-
-	g_strlcpy(unit->eid_text, text ? text : "", sizeof(unit->eid_text));
-	if (!text || !ifpp_eid_parse(text, unit->eid, error)) {
-		if (!text)
-			g_set_error(error, IFPP_ERROR, IFPP_ERROR_EID, "a unit without EID");
-		return FALSE;
-	}
-	if (!data) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_EUICC_DATA, "no eUICC data");
-		return FALSE;
-	}
-	if (!ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, error) ||
-	    !(info = ifpp_factory_info_parse(ff21, error)) ||
-	    !ifpp_factory_info_verify(info, unit->eid, check->home->trust, error))
-		return FALSE;
-	unit->info = g_steal_pointer(&info);
-	return TRUE;
 }
 
 /* A chip that no station has seen: nothing signed is said of it, so there is nothing to prove. */
@@ -509,7 +453,7 @@ static void check_unit(Check *check, JsonObject *object)
 	if (object && is_unseen(object, &unit)) {
 		check->unseen++;
 		tell_unit(check, unit.eid_text, "unseen", "the factory never saw this chip (the factory's word)");
-	} else if (!object || !prove_unit(check, object, &unit, &error)) {
+	} else if (!object || !unit_prove(check->home, object, &unit, &error)) {
 		check->bad_units++;
 		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
 	}
@@ -517,15 +461,14 @@ static void check_unit(Check *check, JsonObject *object)
 		return;
 	/* First, since it says how many results there must be. */
 	lock = ifpp_json_get_object(object, "lock");
-	if (prove_lock(&unit, lock, &bad_lock) && unit.locked)
+	if (unit_prove_lock(&unit, lock, &bad_lock) && unit.locked)
 		count_known(check, &unit, results);
 	check_each(check, &unit, results, check_result);
 	ifpp_unit_clear(&check->identity);
 	check_each(check, &unit, ifpp_json_get_array(object, "pending"), check_pending);
 	if (unit.info || lock)
 		tell_lock(check, &unit, lock, bad_lock);
-	g_clear_pointer(&unit.info, ifpp_factory_info_free);
-	g_clear_pointer(&unit.late, g_hash_table_unref);
+	unit_clear(&unit);
 }
 
 /* What the report says of itself, beside what is in it: a line that was cut out shows here. */
@@ -566,7 +509,7 @@ static gboolean find_missing(const LedgerEntry *entry, gpointer user, GError **e
 	if (g_hash_table_contains(check->reported, key_hex))
 		return TRUE;
 	if (entry->state != LEDGER_BOUND) {
-		check->earlier++;
+		(*(entry->state == LEDGER_VOID ? &check->voided : &check->earlier))++;
 		return TRUE;
 	}
 	ifpp_eid_format(entry->eid, eid);
@@ -622,6 +565,7 @@ static void summary(Check *check)
 		ifpp_json_int(b, "chips_short", check->short_units);
 		ifpp_json_int(b, "sealed", check->sealed);
 		ifpp_json_int(b, "earlier", check->earlier);
+		ifpp_json_int(b, "void", check->voided);
 		ifpp_json_int(b, "totals_wrong", check->bad_totals);
 		ifpp_json_print(b);
 		return;
@@ -639,8 +583,11 @@ static void summary(Check *check)
 		printf(", %u chips never seen", check->unseen);
 	if (check->short_units)
 		printf(", %u chips with more keys spent than results", check->short_units);
-	printf("\n%u packages sealed: %u accounted for here, %u by an earlier report, %u missing\n", check->sealed,
-	       check->sealed - check->earlier - check->counts[MISSING], check->earlier, check->counts[MISSING]);
+	printf("\n%u packages sealed: %u accounted for here, %u by an earlier report, %u missing", check->sealed,
+	       check->sealed - check->earlier - check->voided - check->counts[MISSING], check->earlier, check->counts[MISSING]);
+	if (check->voided)
+		printf(", %u void", check->voided);
+	printf("\n");
 }
 
 static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature,
@@ -659,23 +606,11 @@ static gboolean check_signature(const Home *home, const char *file, GBytes *text
 
 static JsonObject *load(const Home *home, const char *file, const char *signature, GError **error)
 {
-	g_autoptr(GBytes) text = ifpp_file_read(file, REPORT_MAX, error);
-	g_autoptr(JsonObject) root = NULL;
-	gint64 version;
+	g_autoptr(GBytes) text = ifpp_file_read(file, UNIT_REPORT_MAX, error);
 
 	if (!text || !check_signature(home, file, text, signature, error))
 		return NULL;
-	root = ifpp_json_parse(ifpp_span_bytes(text), DEPTH_MAX, error);
-	if (!root) {
-		g_prefix_error(error, "%s: ", file);
-		return NULL;
-	}
-	if (g_strcmp0(ifpp_json_get_string(root, "format"), "ifpp-report") ||
-	    !ifpp_json_get_int(root, "version", 1, 2, &version) || !ifpp_json_get_array(root, "units")) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "%s: not a Profile Loading Report of version 1 or 2", file);
-		return NULL;
-	}
-	return g_steal_pointer(&root);
+	return unit_load(text, file, error);
 }
 
 static gboolean check_all(Check *check, JsonObject *root, GError **error)

@@ -5,7 +5,7 @@
  *
  * DIR/packages/XYZ/EID-KEY.ifpp	XYZ: the first three hex digits of the key id, so that no directory
  *				grows beyond what file systems bear
- * DIR/journal			"bound", "cancelled" and "resumed" lines (chain.h); only grows
+ * DIR/journal			"bound", "voided", "cancelled" and "resumed" lines (chain.h); only grows
  */
 #ifndef SMDPF_STORE_H
 #define SMDPF_STORE_H

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A chip in a Profile Loading Report, and what it has signed. */
+#ifndef SMDPF_UNIT_H
+#define SMDPF_UNIT_H
+
+#include "euicc.h"
+#include "json.h"
+#include "ledger.h"
+
+#define UNIT_REPORT_MAX (1024u * 1024 * 1024)
+#define UNIT_PROOF_MAX (256u * 1024)	/* bytes of eUICC data, a result or a receipt */
+
+typedef struct {
+	char eid_text[33];
+	guint8 eid[16];
+	IfppFactoryInfo *info;	/* NULL when its certificate does not verify */
+	gboolean locked;	/* its receipt is proven */
+	guint64 spent;		/* keys, as the receipt says */
+	guint known;		/* of them, by results here and in earlier reports */
+	GHashTable *late;	/* key ids of results that the chip has signed after it had spent the key; if locked */
+} Unit;
+
+void unit_clear(Unit *unit);
+
+/* A report's object, of a version that is known: IFPP_ERROR_JSON. */
+JsonObject *unit_load(GBytes *text, const char *file, GError **error);
+
+/* The chip's own data: certificates up to a CI root, attested keys. IFPP_ERROR_EID, EUICC_DATA, CHAIN... */
+gboolean unit_prove(const Home *home, JsonObject *object, Unit *unit, GError **error);
+
+/* Its lock receipt, if there is one: IFPP_ERROR_RECEIPT. */
+gboolean unit_prove_lock(Unit *unit, JsonObject *lock, GError **error);
+
+/**
+ * unit_check_pir() - a result is of this chip, and of the package that an entry is about
+ * @unit: proven
+ * @bytes: the result
+ * @entry: of the key, or NULL
+ * @reason: gets what it says; 0: installed
+ * @error: IFPP_ERROR_PIR, PIR_SIGNATURE, PIR_MISMATCH
+ */
+gboolean unit_check_pir(Unit *unit, GBytes *bytes, const LedgerEntry *entry, guint *reason, GError **error);
+
+#endif
