@@ -384,8 +384,14 @@ gboolean cert_decode(Cert *cert, GError **error)
 	if (gnutls_x509_crt_init(&cert->crt) < 0)
 		g_error("out of memory");
 	rc = gnutls_x509_crt_import(cert->crt, &data, GNUTLS_X509_FMT_DER);
-	return rc >= 0 ||
-	       cert_fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
+	if (rc < 0) {
+		g_clear_pointer(&cert->crt, gnutls_x509_crt_deinit);
+		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
+	}
+	/* asked for at every use, and GnuTLS reads them anew each time */
+	cert->from = gnutls_x509_crt_get_activation_time(cert->crt);
+	cert->to = gnutls_x509_crt_get_expiration_time(cert->crt);
+	return TRUE;
 }
 
 gboolean cert_signed(const CertSigned *s, Cert *issuer, GBytes **signer)

@@ -42,6 +42,7 @@ typedef struct {
 	IfppSpan issuer, serial, subject, spki;
 	gnutls_pubkey_t key;
 	gnutls_x509_crt_t crt;		/* NULL until cert_decode() */
+	gint64 from, to;		/* valid so long; -1: cannot be read */
 	guint8 ski[CERT_ID_LEN], aki[CERT_ID_LEN];
 	gboolean has_aki;
 	GBytes *signer;			/* the key that is known to have signed it: SubjectPublicKeyInfo */

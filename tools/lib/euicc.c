@@ -161,7 +161,7 @@ const IfppOtk *ifpp_factory_info_find(IfppFactoryInfo *info, const guint8 key_id
 	return NULL;
 }
 
-static gboolean verify_key(const IfppOtk *otk, const guint8 eid[16], const guint8 signer[65], GError **error)
+gboolean ifpp_otk_verify(const IfppOtk *otk, const guint8 eid[16], const guint8 signer[65], GError **error)
 {
 	g_autoptr(GBytes) tbs = NULL;
 	guint8 key_id[32];
@@ -181,12 +181,12 @@ static gboolean verify_key(const IfppOtk *otk, const guint8 eid[16], const guint
 	return TRUE;
 }
 
-gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust,
-				  GError **error)
+gboolean ifpp_factory_info_verify_chip(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, guint8 signer[65],
+				       GError **error)
 {
 	g_autoptr(GPtrArray) pool = g_ptr_array_new_with_free_func((GDestroyNotify)cert_unref);
 	g_autoptr(Cert) chip = NULL;
-	guint8 chip_eid[16], signer[65];
+	guint8 chip_eid[16];
 	Cert *ca;
 
 	if (!info->cert_euicc || !info->cert_eum)
@@ -207,8 +207,17 @@ gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], I
 		return FALSE;
 	if (memcmp(chip_eid, eid, sizeof(chip_eid)) != 0)
 		return fail(error, IFPP_ERROR_WRONG_EID, "factory info: the certificate is another chip's");
+	return TRUE;
+}
+
+gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, GError **error)
+{
+	guint8 signer[65];
+
+	if (!ifpp_factory_info_verify_chip(info, eid, trust, signer, error))
+		return FALSE;
 	for (guint i = 0; i < info->keys->len; i++)
-		if (!verify_key(&g_array_index(info->keys, IfppOtk, i), eid, signer, error))
+		if (!ifpp_otk_verify(&g_array_index(info->keys, IfppOtk, i), eid, signer, error))
 			return FALSE;
 	return TRUE;
 }

@@ -50,6 +50,26 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppFactoryInfo, ifpp_factory_info_free)
  * @error: as ifpp_trust_verify(), and IFPP_ERROR_WRONG_EID, ATTESTATION, POINT, EUICC_DATA
  */
 gboolean ifpp_factory_info_verify(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, GError **error);
+
+/**
+ * ifpp_factory_info_verify_chip() - the first half of it: the chip's certificates, and that they are this chip's
+ * @info: with certificates; what its keys are worth is not looked at
+ * @eid: the chip it should be of
+ * @trust: CI roots
+ * @signer: gets the chip's public key, for ifpp_otk_verify()
+ * @error: as ifpp_trust_verify(), and IFPP_ERROR_WRONG_EID, EUICC_DATA
+ */
+gboolean ifpp_factory_info_verify_chip(IfppFactoryInfo *info, const guint8 eid[16], IfppTrust *trust, guint8 signer[65],
+				       GError **error);
+
+/**
+ * ifpp_otk_verify() - the other half: did this chip attest this key?
+ * @otk: with point and attestation
+ * @eid: the chip's
+ * @signer: its proven public key
+ * @error: IFPP_ERROR_ATTESTATION, POINT, EUICC_DATA
+ */
+gboolean ifpp_otk_verify(const IfppOtk *otk, const guint8 eid[16], const guint8 signer[65], GError **error);
 /* NULL when the chip holds no such unspent key. */
 const IfppOtk *ifpp_factory_info_find(IfppFactoryInfo *info, const guint8 key_id[32]);
 

@@ -235,17 +235,13 @@ gboolean cert_check_root(Cert *root, GError **error)
 
 gboolean cert_check_dates(Cert *cert, gint64 now, GError **error)
 {
-	gint64 from, to;
-
 	if (now < 0)
 		return TRUE;
-	from = gnutls_x509_crt_get_activation_time(cert->crt);
-	to = gnutls_x509_crt_get_expiration_time(cert->crt);
-	if (from == -1 || to == -1)
+	if (cert->from == -1 || cert->to == -1)
 		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its dates cannot be read", cert->name);
-	if (now < from)
+	if (now < cert->from)
 		return cert_fail(error, IFPP_ERROR_NOT_YET_VALID, "%s: is not valid yet", cert->name);
-	if (now > to)
+	if (now > cert->to)
 		return cert_fail(error, IFPP_ERROR_EXPIRED, "%s: has expired", cert->name);
 	return TRUE;
 }

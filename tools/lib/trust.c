@@ -509,7 +509,7 @@ static void note_seen(IfppTrust *trust, GPtrArray *chain, gint64 now)
 	for (guint i = 0; i < chain->len; i++) {
 		Cert *cert = chain->pdata[i];
 
-		trust->seen = MAX(trust->seen, gnutls_x509_crt_get_activation_time(cert->crt));
+		trust->seen = MAX(trust->seen, cert->from);
 	}
 	trust->seen = MIN(MAX(trust->seen, floor_of(trust, &what)), now);
 }

@@ -26,22 +26,25 @@
 
 static const guint8 configure[] = { 0xBF, 0x24, 0x00 };
 
+typedef struct {
+	guint8 eid[16];
+	guint8 signer[65];	/* its proven key, which attests the others */
+	GArray *keys;		/* IfppOtk */
+	guint proven;		/* so many of them, from the first */
+	const char *path;
+} Chip;
+
 /* One package on its way. */
 typedef struct {
 	LedgerEntry entry;
-	guint8 otpk[65];
+	const Chip *chip;	/* unless it is an old one */
+	const IfppOtk *otk;
 	Chosen chosen;		/* until it is sealed */
 	char *name;		/* the profile's, as in its metadata */
 	GBytes *package;
 	gboolean old;		/* sealed by an earlier run */
 	gboolean there;		/* and still where it should be */
 } Item;
-
-typedef struct {
-	guint8 eid[16];
-	GArray *keys;		/* IfppOtk */
-	const char *path;
-} Chip;
 
 struct _Bind {
 	const BindOrder *order;
@@ -176,23 +179,40 @@ static void sweep(Bind *run)
 
 /* ------------------------------------------------------------ input */
 
-/* DPFF10: nothing is sealed to a key that its chip did not attest; DPFF09: nor to a chip not wanted. */
+/*
+ * DPFF10: nothing is sealed to a key that its chip did not attest. A chip may have hundreds and a signature check is much of
+ * what a package costs: those that an order takes first are proven with the chip, a later one before it is sealed to.
+ */
+static gboolean prove_key(const Chip *chip, const IfppOtk *otk, GError **error)
+{
+	gsize number = otk - (const IfppOtk *)chip->keys->data;
+
+	return number < chip->proven || ifpp_otk_verify(otk, chip->eid, chip->signer, error);
+}
+
+/* DPFF10, and DPFF09: nothing is sealed for a chip that is not wanted. */
 static Chip *read_chip(Bind *run, guint number, GError **error)
 {
 	const char *path = run->order->files->pdata[number];
 	g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, error);
 	g_autoptr(IfppFactoryInfo) info = NULL;
+	guint8 eid[16], signer[65];
 	IfppSpan ff21, bf22;
-	guint8 eid[16];
+	guint proven = 0;
 	Chip *chip;
 
 	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
 	    !(info = ifpp_factory_info_parse(ff21, error)) ||
-	    !ifpp_factory_info_verify(info, eid, run->home->trust, error) ||
+	    !ifpp_factory_info_verify_chip(info, eid, run->home->trust, signer, error) ||
 	    !rules_check(run->order->rules, eid, bf22, run->options->class, error))
 		return NULL;
+	for (; proven < info->keys->len && proven < (guint)run->options->count; proven++)
+		if (!ifpp_otk_verify(&g_array_index(info->keys, IfppOtk, proven), eid, signer, error))
+			return NULL;
 	chip = g_new0(Chip, 1);
+	chip->proven = proven;
 	memcpy(chip->eid, eid, sizeof(eid));
+	memcpy(chip->signer, signer, sizeof(signer));
 	chip->keys = g_array_ref(info->keys);
 	chip->path = path;
 	return chip;
@@ -263,7 +283,8 @@ static gboolean plan_key(Bind *run, const Chip *chip, const IfppOtk *otk, GPtrAr
 	memcpy(item->entry.key_id, otk->key_id, 32);
 	memcpy(item->entry.eid, chip->eid, 16);
 	memcpy(item->entry.order, run->order->id, 8);
-	memcpy(item->otpk, otk->point, 65);
+	item->chip = chip;
+	item->otk = otk;
 	item->entry.profile = "";
 	gnutls_rnd(GNUTLS_RND_RANDOM, item->entry.transaction, 16);
 	if (!check_unbound(run, item, error) || !choose_profile(&run->choice, &item->entry, &item->chosen, complain_broken, run, error) ||
@@ -339,7 +360,7 @@ static gboolean seal_item(Bind *run, Item *item, GError **error)
 		.host_id = IFPP_SPAN(run->host_id),
 		.ppk = o->session_keys ? NULL : ppk,
 		.eid = item->entry.eid,
-		.otpk = item->otpk,
+		.otpk = item->otk->point,
 		.sign = sign,
 		.sign_user = run->keys.key,
 	};
@@ -401,7 +422,9 @@ static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)
 	for (guint i = 0; i < items->len && !why; i++) {
 		Item *item = items->pdata[i];
 
-		if (!item->old && !seal_item(run, item, &why) && why->code != IFPP_ERROR_TOKEN && why->code != IFPP_ERROR_PIN)
+		if (!item->old && !prove_key(item->chip, item->otk, &why))
+			complain(run, item->chip->path, g_steal_pointer(&why));
+		else if (!item->old && !seal_item(run, item, &why) && why->code != IFPP_ERROR_TOKEN && why->code != IFPP_ERROR_PIN)
 			complain(run, NULL, g_steal_pointer(&why));
 		if (g_get_monotonic_time() - renewed > LEDGER_LEASE * G_USEC_PER_SEC / 8 && !why) {
 			ledger_renew(run->ledger, &why);

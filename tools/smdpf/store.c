@@ -155,9 +155,9 @@ static gboolean put_packages(Ledger *ledger, const StoreItem *items, guint n, GE
 		g_autofree char *path = store_path(ledger->home, items[i].entry->eid, items[i].entry->key_id);
 		g_autofree char *tmp = tmp_path(ledger, items[i].entry), *dir = g_path_get_dirname(path);
 
-		if (g_mkdir(dir, 0700) < 0 && errno != EEXIST)
-			return ifpp_file_error(dir, NULL, error);
-		if (rename(tmp, path) < 0)
+		/* mostly its directory is there */
+		if (rename(tmp, path) < 0 &&
+		    (errno != ENOENT || (g_mkdir(dir, 0700) < 0 && errno != EEXIST) || rename(tmp, path) < 0))
 			return ifpp_file_error(path, NULL, error);
 	}
 	/* the names, in directories of all sorts */
