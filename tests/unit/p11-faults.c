@@ -9,6 +9,8 @@
  *	sessions	so many sessions may be open
  *	pin		the so many-th login is told that the PIN is wrong, and all after it
  *	sign_ms		what a signature takes
+ *	hide		this mechanism is not there (a number; as hide2, hide3 for more)
+ *	oaep256		RSA-OAEP takes SHA-256 as well (SoftHSM2 does it with SHA-1 then: who reads it asks here too)
  *	die		the process ends at the so many-th signature, with status 3
  * IFPP_P11_LOG		file that gets the number of sessions left open, of logins and of signatures at each C_Finalize
  */
@@ -24,7 +26,7 @@
 #define SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
 
 static CK_FUNCTION_LIST *real, ours;
-static long drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms, die;
+static long drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms, die, hide[3], oaep256;
 static long signs, since_start, open_sessions, logins;
 static int void_all;
 static struct timespec gone;
@@ -155,6 +157,57 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYT
 	return real->C_Sign(session, data, len, sig, sig_len);
 }
 
+/* ------------------------------------------------------------ what it offers */
+
+static int hidden(CK_MECHANISM_TYPE type)
+{
+	return (hide[0] && type == (CK_ULONG)hide[0]) || (hide[1] && type == (CK_ULONG)hide[1]) ||
+	       (hide[2] && type == (CK_ULONG)hide[2]);
+}
+
+static CK_RV get_mechanism_info(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info)
+{
+	return hidden(type) ? CKR_MECHANISM_INVALID : real->C_GetMechanismInfo(slot, type, info);
+}
+
+static CK_MECHANISM *offered(CK_MECHANISM *mechanism, CK_MECHANISM *copy, CK_RSA_PKCS_OAEP_PARAMS *params)
+{
+	*copy = *mechanism;
+	if (!oaep256 || mechanism->mechanism != CKM_RSA_PKCS_OAEP)
+		return copy;
+	*params = *(CK_RSA_PKCS_OAEP_PARAMS *)mechanism->pParameter;
+	if (params->hashAlg == CKM_SHA256 && params->mgf == CKG_MGF1_SHA256) {
+		params->hashAlg = CKM_SHA_1;
+		params->mgf = CKG_MGF1_SHA1;
+	}
+	copy->pParameter = params;
+	return copy;
+}
+
+static CK_RV encrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+	CK_RSA_PKCS_OAEP_PARAMS params;
+	CK_MECHANISM copy;
+
+	return hidden(mechanism->mechanism) ? CKR_MECHANISM_INVALID :
+					      real->C_EncryptInit(session, offered(mechanism, &copy, &params), key);
+}
+
+static CK_RV decrypt_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
+{
+	CK_RSA_PKCS_OAEP_PARAMS params;
+	CK_MECHANISM copy;
+
+	return hidden(mechanism->mechanism) ? CKR_MECHANISM_INVALID :
+					      real->C_DecryptInit(session, offered(mechanism, &copy, &params), key);
+}
+
+static CK_RV wrap_key(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE by, CK_OBJECT_HANDLE key,
+		      CK_BYTE *out, CK_ULONG *len)
+{
+	return hidden(mechanism->mechanism) ? CKR_MECHANISM_INVALID : real->C_WrapKey(session, mechanism, by, key, out, len);
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 {
 	CK_RV (*get)(CK_FUNCTION_LIST **list);
@@ -173,6 +226,10 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		wrong_pin = setting("pin", 0);
 		sign_ms = setting("sign_ms", 0);
 		die = setting("die", 0);
+		hide[0] = setting("hide", 0);
+		hide[1] = setting("hide2", 0);
+		hide[2] = setting("hide3", 0);
+		oaep256 = setting("oaep256", 0);
 		ours = *real;
 		ours.C_Initialize = initialize;
 		ours.C_Finalize = finalize;
@@ -184,6 +241,10 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		ours.C_FindObjectsInit = find_objects_init;
 		ours.C_SignInit = sign_init;
 		ours.C_Sign = sign;
+		ours.C_GetMechanismInfo = get_mechanism_info;
+		ours.C_EncryptInit = encrypt_init;
+		ours.C_DecryptInit = decrypt_init;
+		ours.C_WrapKey = wrap_key;
 	}
 	*list = &ours;
 	return CKR_OK;

@@ -1093,6 +1093,36 @@ static void bad_input(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(open_all(f), ==, 1);
 }
 
+/* A key that is not attested, behind one that is: nothing is sealed to it, by whichever order it is come to. */
+static void later_key_attested(Fixture *f, gconstpointer data)
+{
+	static const guint8 mark[] = { 0x5F, 0x37, 0x40 };
+	g_autoptr(GBytes) good = NULL;
+	g_autofree guint8 *bad = NULL;
+	guint8 *at;
+	gsize len;
+
+	make_chips(1, 3);
+	good = read_file("data/" FIRST_EID ".euicc");
+	bad = g_memdup2(g_bytes_get_data(good, &len), g_bytes_get_size(good));
+	len = g_bytes_get_size(good);
+	at = memmem(bad, len, mark, sizeof(mark));
+	g_assert_nonnull(at);
+	at = memmem(at + 1, bad + len - at - 1, mark, sizeof(mark));
+	g_assert_nonnull(at);
+	at[20] ^= 1;
+	g_assert_true(g_file_set_contents("second.euicc", (char *)bad, len, NULL));
+	must(SEAL "--euicc second.euicc --order a", smdpf);
+	expect(6, "second.euicc: one-time key: not attested by this chip", SEAL "--euicc second.euicc --order b", smdpf);
+	expect(6, "second.euicc: one-time key: not attested by this chip", SEAL "--euicc second.euicc --order c --count 2", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 1);
+	/* what was refused keeps no key */
+	must(SEAL "--euicc data --order b", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 2);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(out_text, "2 keys bound"));
+}
+
 static void eligibility(Fixture *f, gconstpointer data)
 {
 	static const struct {
@@ -2237,8 +2267,8 @@ static void protect(Fixture *f, gconstpointer data)
 	must("%s protect --home home --pin-file pin --upp profiles --out ppp", smdpf);
 	g_assert_cmpstr(out_text, ==, "2 protected profiles in ppp\n");
 	first = read_file("ppp/8949449999999990015.ppp");
-	/* the public half is enough from now on; each time the keys are new ones */
-	must("%s protect --home home --pin-file nowhere --upp profiles --out ppp", smdpf);
+	/* each time the keys are new ones */
+	must("%s protect --home home --pin-file pin --upp profiles --out ppp", smdpf);
 	second = read_file("ppp/8949449999999990015.ppp");
 	g_assert_cmpuint(g_bytes_get_size(first), ==, g_bytes_get_size(second));
 	g_assert_false(g_bytes_equal(first, second));
@@ -2277,6 +2307,112 @@ static void protect(Fixture *f, gconstpointer data)
 	g_unlink("bad.ppp");
 }
 
+/* In place of @path: the same profile @upp, protected as earlier versions did (version 2, the padding of PKCS #1 v1.5). */
+static void make_old(const char *path, GBytes *upp)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new(), segments = g_byte_array_new(), back = g_byte_array_new();
+	g_autoptr(GBytes) file = read_file(path), wrapped = NULL;
+	g_autoptr(GChecksum) sum = g_checksum_new(G_CHECKSUM_SHA256);
+	static const guint8 version_2[] = { 0x02, 0x01, 0x02 };
+	IfppSpan in = ifpp_span_bytes(file);
+	gsize digest = 32;
+	guint8 clear[80];
+	IfppBsp bsp = {};
+	IfppTlv all, tlv;
+
+	for (guint i = 0; i < 48; i++)
+		clear[i] = i;
+	ifpp_bsp_set_ppk(&bsp, clear, clear + 16, clear + 32);
+	g_assert_true(ifpp_bsp_protect_all(&bsp, 0x86, TRUE, ifpp_span_bytes(upp), segments, NULL));
+	ifpp_bsp_wipe(&bsp);
+	ifpp_tlv_put(back, 0xA3, segments->data, segments->len);
+
+	g_byte_array_append(body, version_2, sizeof(version_2));
+	g_assert_true(ifpp_tlv_expect(&in, 0x30, "file", &all, NULL));
+	while (ifpp_tlv_next(&all.value, &tlv, NULL))
+		if (tlv.tag == 0x5A || tlv.tag == 0x0C || tlv.tag == 0x95)
+			g_byte_array_append(body, tlv.whole.data, tlv.whole.len);
+	g_checksum_update(sum, body->data + sizeof(version_2), body->len - sizeof(version_2));
+	g_checksum_update(sum, back->data, back->len);
+	g_checksum_get_digest(sum, clear + 48, &digest);
+
+	g_assert_true(g_file_set_contents("clear", (const char *)clear, sizeof(clear), NULL));
+	must("pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --token-label vault --read-object --type pubkey "
+	     "--label dppb-ppk --output-file rsa.der");
+	must("openssl pkeyutl -encrypt -pubin -keyform DER -inkey rsa.der -in clear -out wrapped");
+	wrapped = read_file("wrapped");
+	ifpp_tlv_put(body, 0x04, g_bytes_get_data(wrapped, NULL), g_bytes_get_size(wrapped));
+	g_byte_array_append(body, back->data, back->len);
+	g_byte_array_set_size(back, 0);
+	ifpp_tlv_put(back, 0x30, body->data, body->len);
+	g_assert_true(g_file_set_contents(path, (const char *)back->data, back->len, NULL));
+	g_unlink("clear");
+	g_unlink("wrapped");
+}
+
+static guint8 method_of(const char *path)
+{
+	g_autoptr(GBytes) file = read_file(path);
+	IfppSpan in = ifpp_span_bytes(file);
+	IfppTlv all, tlv;
+
+	g_assert_true(ifpp_tlv_expect(&in, 0x30, "file", &all, NULL));
+	while (ifpp_tlv_next(&all.value, &tlv, NULL))
+		if (tlv.tag == 0x80)
+			return tlv.value.data[0];
+	return 0;
+}
+
+/* What the token offers decides how the keys are wrapped; what was wrapped otherwise is read as before. */
+static void hsm_wrap_chosen(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *faults, *iccid;
+		guint8 method;
+	} cases[] = {
+		{ "hide=0", "8949449999999990015", 2 },			/* SoftHSM2 has OAEP with SHA-1 only */
+		{ "oaep256=1", "8949449999999990023", 1 },
+		{ "hide=9", "8949449999999990031", 3 },			/* CKM_RSA_PKCS_OAEP */
+		{ "hide=9 hide2=8457", "8949449999999990049", 4 },	/* and CKM_AES_KEY_WRAP */
+		{ "hide=0", "8949449999999990056", 0 },			/* as it was before there was a choice */
+	};
+
+	make_chips(1, 5);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *ppp = g_strdup_printf("ppp/%s.ppp", cases[i].iccid), *order = g_strdup_printf("%u", i);
+		g_autoptr(GPtrArray) names = NULL;
+		g_autoptr(GBytes) clear = NULL;
+		Opened *o;
+
+		write_profile("one.der", cases[i].iccid, 3000);
+		clear = read_file("one.der");
+		bad_hsm(cases[i].faults);
+		remove_all("ppp");
+		must("%s protect --home home --pin-file pin --upp one.der --out ppp", smdpf);
+		if (!cases[i].method)
+			make_old(ppp, clear);
+		g_assert_cmpuint(method_of(ppp), ==, cases[i].method);
+		/* one bit: the token says so, or what comes out does */
+		alter(ppp, "bad.ppp", 100);
+		remove_all("out");
+		expect(5, "altered, or protected for another token", SEAL "--euicc data --protected bad.ppp --order %s", smdpf, order);
+		g_assert_cmpuint(count_files("out"), ==, 0);
+		must(SEAL "--euicc data --protected ppp --order %s", smdpf, order);
+		good_hsm();
+		names = list("out");
+		g_assert_cmpuint(names->len, ==, 1);
+		o = open_package(f->trust, names->pdata[0]);
+		g_assert_true(holds(o, clear));
+		opened_free(o);
+	}
+	bad_hsm("hide=9 hide2=8457 hide3=8458");
+	expect(10, "neither RSA-OAEP nor AES key wrap", "%s protect --home home --pin-file pin --upp one.der --out ppp2", smdpf);
+	good_hsm();
+	g_assert_false(g_file_test("ppp2", G_FILE_TEST_EXISTS));
+	g_unlink("bad.ppp");
+	remove_all("ppp");
+}
+
 /* A wrapping key that was ever outside the token protects nothing. */
 static void protect_imported(Fixture *f, gconstpointer data)
 {
@@ -2285,7 +2421,6 @@ static void protect_imported(Fixture *f, gconstpointer data)
 	must("softhsm2-util --token vault --pin 1234 --import rsa.pem --label other-ppk --id 78");
 	must("%s init --home h5 --key pkcs11:token=vault;object=other --pin-file pin", smdpf);
 	expect(10, "extractable", "%s protect --home h5 --pin-file pin --upp one.der --out ppp5", smdpf);
-	g_assert_false(g_file_test("h5/ppk.pub.pem", G_FILE_TEST_EXISTS));
 	g_assert_false(g_file_test("ppp5", G_FILE_TEST_EXISTS));
 }
 
@@ -2498,6 +2633,7 @@ int main(int argc, char **argv)
 	ADD("builtin_every_column", builtin_every_column, NULL);
 	ADD("published_keys_refused", published_keys_refused, NULL);
 	ADD("bad-input", bad_input, NULL);
+	ADD("later_key_attested", later_key_attested, NULL);
 	ADD("eligibility", eligibility, NULL);
 	ADD("full-disk", full_disk, NULL);
 	ADD("parallel", parallel, NULL);
@@ -2516,6 +2652,7 @@ int main(int argc, char **argv)
 	ADD("hsm_slow", hsm_slow, NULL);
 	ADD("hsm_device_error", hsm_device_error, NULL);
 	ADD("hsm_away_and_back", hsm_away_and_back, NULL);
+	ADD("hsm_wrap_chosen", hsm_wrap_chosen, NULL);
 	ADD("hsm_pin_refused", hsm_pin_refused, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);
 	ADD("void_proof", void_proof, NULL);

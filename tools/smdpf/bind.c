@@ -613,8 +613,7 @@ void bind_free(Bind *run)
 		return;
 	choice_clear(&run->choice);
 	g_clear_pointer(&run->ledger, ledger_free);
-	if (run->keys.unwrap)
-		gnutls_privkey_deinit(run->keys.unwrap);
+	wrap_free(run->keys.unwrap);
 	if (run->keys.key)
 		gnutls_privkey_deinit(run->keys.key);
 	g_free(run);

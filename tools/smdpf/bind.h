@@ -10,11 +10,12 @@
 #include "home.h"
 #include "profile.h"
 #include "rules.h"
+#include "wrap.h"
 
 /* What is needed of the token. A session does not survive a fork. */
 typedef struct {
 	gnutls_privkey_t key;		/* SK.DPpb */
-	gnutls_privkey_t unwrap;	/* for protected profiles, or NULL */
+	Wrap *unwrap;			/* for protected profiles, or NULL */
 } BindKeys;
 
 typedef struct {

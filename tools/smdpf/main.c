@@ -232,7 +232,7 @@ static gboolean cmd_protect(int argc, char **argv, int *exit_code, GError **erro
 
 	if (!ifpp_options_parse(entries, NULL,
 				"Writes DIR/ICCID.ppp for each profile, for ifpp-smdpf seal --protected. Only the token can\n"
-				"open them: the clear profiles may be deleted. Here it is needed the first time only.",
+				"open them: the clear profiles may be deleted.",
 				&argc, &argv, 0, error))
 		return FALSE;
 	if (!dir || !upp || !out)
@@ -307,7 +307,9 @@ static gboolean open_keys(Home *home, gboolean spare, BindKeys *keys, gpointer w
 		return FALSE;
 	ok = home_certifies(home, pub, error);
 	gnutls_pubkey_deinit(pub);
-	return ok && (!with_wrap || (keys->unwrap = protect_open_key(home, error)));
+	if (ok && with_wrap)
+		keys->unwrap = wrap_new(home->key_url);
+	return ok;
 }
 
 static void close_keys(gpointer with_wrap)

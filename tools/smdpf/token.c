@@ -197,8 +197,8 @@ typedef struct {
 	guint generation;	/* of the session that the handle is of */
 	gboolean found, sensitive, kept, rsa;
 	GByteArray *point;	/* DER or plain, from the public half */
-	GByteArray *modulus, *exponent;
-	const gnutls_datum_t *in;	/* to be signed or decrypted */
+	GByteArray *modulus;
+	const gnutls_datum_t *in;	/* to be signed */
 	GByteArray *out;
 } Key;
 
@@ -208,7 +208,6 @@ static void key_free(Key *key)
 	g_free(key->object);
 	g_byte_array_unref(key->point);
 	g_byte_array_unref(key->modulus);
-	g_byte_array_unref(key->exponent);
 	g_byte_array_unref(key->out);
 	g_free(key);
 }
@@ -221,7 +220,6 @@ static Key *key_new(const char *url)
 	key->object = url_attribute(url, "object");
 	key->point = g_byte_array_new();
 	key->modulus = g_byte_array_new();
-	key->exponent = g_byte_array_new();
 	key->out = g_byte_array_new();
 	return key;
 }
@@ -305,11 +303,9 @@ static CK_RV look(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
 	if (rv == CKR_OK && has_public) {
 		get_bytes(f, session, public, CKA_EC_POINT, key->point);
 		get_bytes(f, session, public, CKA_MODULUS, key->modulus);
-		get_bytes(f, session, public, CKA_PUBLIC_EXPONENT, key->exponent);
 	}
 	get_bytes(f, session, key->handle, CKA_EC_POINT, key->point);
 	get_bytes(f, session, key->handle, CKA_MODULUS, key->modulus);
-	get_bytes(f, session, key->handle, CKA_PUBLIC_EXPONENT, key->exponent);
 	return rv;
 }
 
@@ -333,28 +329,6 @@ static CK_RV do_sign(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer us
 	if (rv == CKR_OK)
 		g_byte_array_append(key->out, sig, sizeof(sig));
 	return rv;
-}
-
-static CK_RV do_decrypt(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
-{
-	CK_MECHANISM mechanism = { CKM_RSA_PKCS, NULL, 0 };
-	guint8 clear[ATTRIBUTE_MAX];
-	CK_ULONG len = sizeof(clear);
-	Key *key = user;
-	CK_RV rv = find_private(f, session, key);
-
-	if (rv == CKR_OK && !key->handle)
-		rv = CKR_KEY_HANDLE_INVALID;
-	if (rv == CKR_OK)
-		rv = f->C_DecryptInit(session, &mechanism, key->handle);
-	if (rv == CKR_OK)
-		rv = f->C_Decrypt(session, key->in->data, key->in->size, clear, &len);
-	g_byte_array_set_size(key->out, 0);
-	if (rv == CKR_OK)
-		g_byte_array_append(key->out, clear, len);
-	gnutls_memset(clear, 0, sizeof(clear));
-	/* What was altered is no reason to log in again. */
-	return rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_ENCRYPTED_DATA_LEN_RANGE || rv == CKR_DATA_INVALID ? CKR_OK : rv;
 }
 
 /* Why the token did not do it: GnuTLS has but a number for it. */
@@ -386,37 +360,14 @@ static int sign_hash(gnutls_privkey_t priv, gnutls_sign_algorithm_t algorithm, v
 	return gnutls_encode_rs_value(sig, &r, &s);
 }
 
-static int decrypt(gnutls_privkey_t priv, void *user, const gnutls_datum_t *in, gnutls_datum_t *out)
-{
-	GError *why = NULL;
-	Key *key = user;
-	gboolean ok;
-
-	key->in = in;
-	ok = with_session(key, do_decrypt, &why);
-	if (!ok)
-		keep_reason(why);
-	if (!ok || !key->out->len)
-		return GNUTLS_E_DECRYPTION_FAILED;
-	out->data = gnutls_malloc(key->out->len);
-	if (!out->data)
-		return GNUTLS_E_MEMORY_ERROR;
-	memcpy(out->data, key->out->data, key->out->len);
-	out->size = key->out->len;
-	gnutls_memset(key->out->data, 0, key->out->len);
-	return 0;
-}
-
 static int info(gnutls_privkey_t priv, unsigned int flags, void *user)
 {
-	const Key *key = user;
-
 	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO)
-		return key->rsa ? GNUTLS_PK_RSA : GNUTLS_PK_ECDSA;
+		return GNUTLS_PK_ECDSA;
 	if (flags & GNUTLS_PRIVKEY_INFO_PK_ALGO_BITS)
-		return key->rsa ? (int)key->modulus->len * 8 : 256;
+		return 256;
 	if (flags & GNUTLS_PRIVKEY_INFO_HAVE_SIGN_ALGO)
-		return !key->rsa && GNUTLS_FLAGS_TO_SIGN_ALGO(flags) == GNUTLS_SIGN_ECDSA_SHA256;
+		return GNUTLS_FLAGS_TO_SIGN_ALGO(flags) == GNUTLS_SIGN_ECDSA_SHA256;
 	return -1;
 }
 
@@ -428,11 +379,8 @@ static void deinit(gnutls_privkey_t priv, void *user)
 static gboolean import_public(const Key *key, gnutls_pubkey_t pub)
 {
 	const guint8 *point = key->point->data;
-	gnutls_datum_t m = { key->modulus->data, key->modulus->len }, e = { key->exponent->data, key->exponent->len };
 	gnutls_datum_t x, y;
 
-	if (key->rsa)
-		return m.size && e.size && gnutls_pubkey_import_rsa_raw(pub, &m, &e) >= 0;
 	/* an OCTET STRING of it, as the standard says, or as it is */
 	if (key->point->len == 67 && point[0] == 0x04 && point[1] == 65)
 		point += 2;
@@ -458,61 +406,60 @@ static gboolean check_key(const Key *key, const char *url, gboolean rsa, const c
 	return TRUE;
 }
 
-static gnutls_privkey_t open_key(const char *url, gnutls_pubkey_t *pub, gboolean rsa, const char *wrong, GError **error)
+/* Found, and unable to leave the token. */
+static Key *open_key(const char *url, gboolean rsa, const char *wrong, GError **error)
 {
-	gnutls_privkey_t priv = NULL;
 	GError *why = NULL;
 	Key *key;
 
-	*pub = NULL;
 	if (!token_check_url(url, error))
 		return NULL;
 	key = key_new(url);
-	if (!with_session(key, look, &why)) {
+	if (with_session(key, look, &why)) {
+		if (check_key(key, url, rsa, wrong, error))
+			return key;
+	} else {
 		if (why->code == IFPP_ERROR_TOKEN && cryptoki_last() == CKR_OBJECT_HANDLE_INVALID) {
 			g_clear_error(&why);
 			g_set_error(&why, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: has no private key %s", key->label, key->object);
 		}
 		g_propagate_error(error, why);
-		goto fail;
 	}
-	if (!check_key(key, url, rsa, wrong, error))
-		goto fail;
-	if (gnutls_pubkey_init(pub) < 0 || gnutls_privkey_init(&priv) < 0)
-		g_error("out of memory");
-	if (!import_public(key, *pub)) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s, or its public half is not in the token", url, wrong);
-		goto fail;
-	}
-	if (gnutls_privkey_import_ext4(priv, key, NULL, sign_hash, decrypt, deinit, info, 0) >= 0)
-		return priv;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "key %s: GnuTLS does not take it", url);
-
-fail:
-	if (*pub)
-		gnutls_pubkey_deinit(*pub);
-	*pub = NULL;
-	if (priv)
-		gnutls_privkey_deinit(priv);
 	key_free(key);
 	return NULL;
 }
 
 gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **error)
 {
-	return open_key(url, pub, FALSE, "is not an ECDSA key on P-256", error);
+	static const char wrong[] = "is not an ECDSA key on P-256";
+	Key *key = open_key(url, FALSE, wrong, error);
+	gnutls_privkey_t priv = NULL;
+
+	*pub = NULL;
+	if (!key)
+		return NULL;
+	if (gnutls_pubkey_init(pub) < 0 || gnutls_privkey_init(&priv) < 0)
+		g_error("out of memory");
+	if (!import_public(key, *pub))
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "key %s: %s, or its public half is not in the token", url, wrong);
+	else if (gnutls_privkey_import_ext4(priv, key, NULL, sign_hash, NULL, deinit, info, 0) < 0)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_INTERNAL, "key %s: GnuTLS does not take it", url);
+	else
+		return priv;
+	gnutls_pubkey_deinit(*pub);
+	*pub = NULL;
+	gnutls_privkey_deinit(priv);
+	key_free(key);
+	return NULL;
 }
 
-gnutls_privkey_t token_open_wrap(const char *url, gnutls_pubkey_t *pub, GError **error)
+gboolean token_check_wrap(const char *url, GError **error)
 {
-	gnutls_pubkey_t own = NULL;
-	gnutls_privkey_t key = open_key(url, &own, TRUE, "is not an RSA key of 3072 bits or more", error);
+	Key *key = open_key(url, TRUE, "is not an RSA key of 3072 bits or more", error);
 
-	if (pub)
-		*pub = own;
-	else if (own)
-		gnutls_pubkey_deinit(own);
-	return key;
+	if (key)
+		key_free(key);
+	return key != NULL;
 }
 
 char *token_wrap_url(const char *url)

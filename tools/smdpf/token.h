@@ -24,7 +24,7 @@ char *token_object(const char *url);
 /* Refuse a URL without object name, or with a PIN in it: IFPP_ERROR_USAGE. */
 gboolean token_check_url(const char *url, GError **error);
 
-/* Why the token could not sign or decrypt last, or NULL. */
+/* Why the token could not sign last, or NULL. */
 const GError *token_reason(void);
 
 /**
@@ -44,11 +44,11 @@ gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **erro
 gboolean token_generate(const char *url, gboolean *created, GError **error);
 
 /*
- * The same for the RSA key that wraps profile protection keys: beside the signing key, in the
- * same token, under that key's name with "-ppk" after it. @pub may be NULL.
+ * The RSA key that wraps profile protection keys: beside the signing key, in the same token, under that
+ * key's name with "-ppk" after it. See wrap.h.
  */
 char *token_wrap_url(const char *url);
 gboolean token_generate_wrap(const char *url, GError **error);
-gnutls_privkey_t token_open_wrap(const char *url, gnutls_pubkey_t *pub, GError **error);
+gboolean token_check_wrap(const char *url, GError **error);	/* it is there, and cannot leave the token */
 
 #endif
