@@ -182,62 +182,6 @@ static gboolean take_info(Ask *ask, GBytes *response, GError **error)
 
 /* ---------------------------------------------------------------- results */
 
-/* Which attempt a result ends; a new one if the chip has more results of a transaction than we have begun. */
-static IfppAttempt *attempt_of(Ask *ask, IfppPir *pir, gboolean *known)
-{
-	Chip *chip = ask->chip;
-	IfppAttempt *attempt = ifpp_attempts_find_signed(outbox_attempts(chip->outbox), pir->transaction_id, pir->seq);
-	IfppAttempt *fresh;
-
-	*known = attempt != NULL;
-	if (!attempt)
-		attempt = outbox_pending(chip->outbox, pir->transaction_id);
-	if (attempt)
-		return ifpp_attempt_ref(attempt);
-	attempt = outbox_find_transaction(chip->outbox, pir->transaction_id);
-	if (attempt) {
-		fresh = ifpp_attempt_new(chip->eid, attempt->key_id, pir->transaction_id);
-		fresh->profile_class = attempt->profile_class;
-		return fresh;
-	}
-	if (!ask->claim || !ifpp_span_equal(ifpp_span_bytes(ask->claim->transaction), pir->transaction_id))
-		return NULL;
-	fresh = ifpp_attempt_new(chip->eid, ask->claim->key_id, pir->transaction_id);
-	fresh->profile_class = ask->claim->profile_class;
-	return fresh;
-}
-
-/* FALSE with @error: it cannot be read or proven. */
-static gboolean take_result(Ask *ask, GBytes *bytes, GError **error)
-{
-	Chip *chip = ask->chip;
-	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, error);
-	g_autoptr(IfppAttempt) attempt = NULL;
-	g_autoptr(GError) disk = NULL;
-	gboolean known;
-
-	if (!pir || !ifpp_pir_verify(pir, ifpp_span_bytes(chip->full->cert_euicc), error))
-		return FALSE;
-	attempt = attempt_of(ask, pir, &known);
-	if (!attempt) {
-		chip_set_aside(chip, bytes, "of a load that did not begin here; loading its package again claims it");
-		return TRUE;
-	}
-	if (!known && !chip_keep_pir(chip, attempt, bytes, pir, &disk)) {
-		g_warning("%s: its result stays in the chip: %s", chip->name, disk->message);
-		if (!chip->disk)
-			chip->disk = g_steal_pointer(&disk);
-		ask->listed = FALSE;
-		return TRUE;
-	}
-	/* Another result with the same numbers would not be the one that is on disk. */
-	if (known && !g_bytes_equal(attempt->pir, bytes))
-		chip_set_aside(chip, bytes, "with the numbers of another one that is stored");
-	else if (!attempt->deferred)
-		g_array_append_val(ask->remove, pir->seq);
-	return TRUE;
-}
-
 /*
  * What cannot be read may have been damaged on its way, so it is asked for once more. If the chip says the same
  * again it is as it is. Takes @error.
@@ -284,7 +228,7 @@ static gboolean take_list(Ask *ask, GBytes *response, GError **error)
 	for (guint i = 0; i < list->len; i++) {
 		g_autoptr(GError) bad = NULL;
 
-		if (take_result(ask, list->pdata[i], &bad))
+		if (result_take(ask->chip, ask->claim, list->pdata[i], ask->remove, &ask->listed, &bad))
 			continue;
 		if (same) {
 			chip_set_aside(ask->chip, list->pdata[i], bad->message);

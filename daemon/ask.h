@@ -6,19 +6,7 @@
 #ifndef IFPPD_ASK_H
 #define IFPPD_ASK_H
 
-#include "chip.h"
-
-/**
- * struct AskClaim - a package whose key the chip does not offer: another station may have loaded it
- * @key_id: of the package
- * @transaction: of its BPP; a result with it is ours
- * @profile_class: of its profile
- */
-typedef struct {
-	guint8 key_id[IFPP_KEY_ID_LEN];
-	GBytes *transaction;
-	guint profile_class;
-} AskClaim;
+#include "result.h"
 
 /**
  * ask_async() - ask the chip, up to three times

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "compact.h"
 #include "error.h"
 #include "es10.h"
 #include "task.h"
@@ -384,7 +385,8 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 
 		if (!ifpp_tlv_next(&in, &tlv, error))
 			return NULL;
-		if (tlv.tag == IFPP_TAG_PIR)
+		/* other notifications, compact or not, are the field's */
+		if (tlv.tag == IFPP_TAG_PIR || tlv.tag == IFPP_TAG_COMPACT_PIR)
 			g_ptr_array_add(out, g_bytes_new(tlv.whole.data, tlv.whole.len));
 	}
 	return g_steal_pointer(&out);

@@ -53,7 +53,7 @@ GBytes *es10_get_eid(void);
 gboolean es10_get_eid_parse(GBytes *response, guint8 eid[16], GError **error);
 GBytes *es10_get_info2(void);
 GBytes *es10_list_results(void);		/* RetrieveNotificationsList, install results only */
-/* GPtrArray of GBytes: every ProfileInstallationResult (BF37) in the answer. */
+/* GPtrArray of GBytes: every ProfileInstallationResult (BF37) in the answer, and every compact one (A0, SGP.32 5.9.11). */
 GPtrArray *es10_list_results_parse(GBytes *response, GError **error);
 GBytes *es10_remove(guint64 seq);
 /* TRUE also when there is nothing to remove: somebody, perhaps we, did so already. */

@@ -68,6 +68,7 @@ static void job_free(gpointer data)
 	g_clear_pointer(&job->attempt, ifpp_attempt_unref);
 	g_clear_pointer(&job->unproven, g_bytes_unref);
 	g_clear_pointer(&job->claim.transaction, g_bytes_unref);
+	g_clear_pointer(&job->claim.facts, g_bytes_unref);
 	g_clear_error(&job->error);
 	g_free(job);
 }

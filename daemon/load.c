@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "clock.h"
+#include "compact.h"
 #include "error.h"
+#include "euicc-data.h"
 #include "load.h"
 #include "verify.h"
 
@@ -32,6 +34,7 @@ static gboolean make_claim(Chip *chip, IfppPackage *package, AskClaim *claim, GE
 	memcpy(claim->key_id, key_id, sizeof(claim->key_id));
 	claim->transaction = g_bytes_new(transaction.data, transaction.len);
 	claim->profile_class = ifpp_bpp_profile_class(bpp);
+	claim->facts = ifpp_compact_facts(package);
 	return TRUE;
 }
 
@@ -58,9 +61,10 @@ IfppPackage *load_check(Chip *chip, GBytes *file, AskClaim *claim, GError **erro
 IfppAttempt *load_reserve(Chip *chip, IfppPackage *package, GError **error)
 {
 	IfppBpp *bpp = ifpp_package_bpp(package);
+	g_autoptr(GBytes) facts = euicc_data_iot(chip) ? ifpp_compact_facts(package) : NULL;
 	IfppAttempt *attempt = outbox_begin(chip->outbox, ifpp_package_header(package)->key_id,
 					    ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
-					    ifpp_trust_floor(chip->trust), error);
+					    ifpp_trust_floor(chip->trust), facts, error);
 
 	return attempt ? ifpp_attempt_ref(attempt) : NULL;
 }

@@ -212,7 +212,7 @@ static void remove_pending(Outbox *outbox, const char *file)
 }
 
 IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
-			  gint64 floor, GError **error)
+			  gint64 floor, GBytes *facts, GError **error)
 {
 	g_autoptr(IfppAttempt) attempt = ifpp_attempt_new(outbox->eid, key_id, transaction);
 	g_autofree char *name = ifpp_attempt_name(attempt);
@@ -224,6 +224,7 @@ IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan tran
 	attempt->before = ifpp_attempts_count(outbox->attempts, key_id, transaction);
 	attempt->profile_class = profile_class;
 	attempt->floor = floor;
+	attempt->facts = facts ? g_bytes_ref(facts) : NULL;
 	attempt->time = outbox_now();
 	put_unit(outbox, attempt);
 	attempt->file = g_path_get_basename(pending);

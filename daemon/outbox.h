@@ -42,6 +42,7 @@ gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32]);
  * @transaction: of its BPP
  * @profile_class: of its profile
  * @floor: see IfppAttempt
+ * @facts: see IfppAttempt; NULL: none
  * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
  *
  * Notes durably which load has begun, and takes the disk space of its result: a full disk must
@@ -50,7 +51,7 @@ gboolean outbox_is_spent(Outbox *outbox, const guint8 key_id[32]);
  * Return: the attempt, owned by the outbox
  */
 IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan transaction, guint profile_class,
-			  gint64 floor, GError **error);
+			  gint64 floor, GBytes *facts, GError **error);
 /* The load has not happened. A stored attempt cannot be cancelled. */
 void outbox_cancel(Outbox *outbox, IfppAttempt *attempt);
 

@@ -6,6 +6,7 @@
 #include <glib/gstdio.h>
 
 #include "chipmem.h"
+#include "compact.h"
 #include "eim.h"
 #include "error.h"
 #include "file.h"
@@ -407,6 +408,102 @@ static void enable_after_power_cut(void)
 	station_free(station);
 }
 
+/* ------------------------------------------------------------------ compact results */
+
+/* How many commands a load takes, up to the one that is answered with the result. */
+static guint commands_of_load(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = begin(1, &packages);
+	guint apdus;
+
+	station_daemon_up(station);
+	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, &apdus), ==, 0);
+	steps_end(station);
+	return apdus;
+}
+
+static guint notes_in_chip(Station *station)
+{
+	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL);
+
+	g_assert_nonnull(mem);
+	return mem->notes->len;
+}
+
+/*
+ * The chip lists its results in compact form, as an IoT eUICC may. The daemon is killed before it has the answer to command
+ * @n of a load, so that the list is all there is; with @power the chip loses its power as well, and signs an interruption.
+ */
+static void compact_after(guint n, gboolean power)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = station_new(world, 1);
+	g_autofree char *options = g_strdup_printf("--quirks %s/compact.conf", g_getenv("IFPP_QUIRKS"));
+	gint64 before;
+
+	packages = station_seal(station, 1);
+	station->modem_options = options;
+	station_modem_start(station);
+	station_daemon_up(station);
+	before = station_stat(station, "apdus");
+	station_fault(station, "apdu %u delay 6000", n);
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "apdus", before + n);
+	station_daemon_kill(station);
+	if (power) {
+		station_modem_stop(station);
+		station_modem_start(station);
+	}
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 1);
+	g_assert_cmpuint(notes_in_chip(station), ==, 1);
+
+	station_daemon_up(station);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+	g_assert_cmpuint(notes_in_chip(station), ==, 0);
+	assert_log(station, power ? "not installed: interruption" : "installed");
+	/* It is the whole result that goes to the Key Maker, and verifies there. */
+	assert_report(station, power ? "\"reason_name\" : \"interruption\"" : "\"reason_name\" : \"ok\"");
+	steps_end(station);
+}
+
+/* Nothing but a whole one is one. */
+static void compact_parsing(void)
+{
+	static const char *const whole =
+		"a062a01d8001aa020103a215a0134f020010040d300ba009300780010081020001" "5f3740"
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+		"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+	g_autoptr(GBytes) bytes = ifpp_unhex(whole), facts = ifpp_unhex("0603883701" "5a0a98990900000000000000" "0c0161");
+	IfppSpan span = ifpp_span_bytes(bytes);
+	IfppCompactPir compact;
+	guint64 seq;
+
+	g_assert_true(ifpp_compact_pir_parse(span, &compact, NULL));
+	g_assert_true(ifpp_compact_pir_seq(&compact, &seq));
+	g_assert_cmpuint(seq, ==, 3);
+	g_assert_true(compact.with_iccid);
+	g_assert_cmpuint(compact.sima.len, ==, 13);
+	/* signed by nobody, and there is nothing to try it with */
+	g_assert_null(ifpp_compact_pir_expand(&compact, ifpp_span_bytes(facts), (IfppSpan){ NULL, 0 }));
+	g_assert_null(ifpp_compact_pir_expand(&compact, (IfppSpan){ NULL, 0 }, (IfppSpan){ NULL, 0 }));
+	for (gsize len = 0; len < span.len; len++) {
+		g_autoptr(GError) error = NULL;
+
+		g_assert_false(ifpp_compact_pir_parse((IfppSpan){ span.data, len }, &compact, &error));
+		g_assert_error(error, IFPP_ERROR, IFPP_ERROR_PIR);
+	}
+}
+
+static void compact_results(void)
+{
+	guint n = commands_of_load();
+
+	compact_after(n, FALSE);
+	compact_after(n - 3, TRUE);
+}
+
 /* ------------------------------------------------------------------ cut at any message */
 
 typedef struct {
@@ -526,6 +623,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/eim/of_consumer_chip", eim_of_consumer_chip);
 	g_test_add_func("/eim/enable_named", enable_named);
 	g_test_add_func("/eim/enable_after_power_cut", enable_after_power_cut);
+	g_test_add_func("/eim/compact_parsing", compact_parsing);
+	g_test_add_func("/eim/compact_results", compact_results);
 	g_test_add_func("/eim/killed_everywhere", killed_everywhere);
 	g_test_add_func("/eim/power_everywhere", power_everywhere);
 	code = g_test_run();

@@ -211,11 +211,11 @@ static void test_unit(void)
 	IfppAttempt *attempt;
 
 	/* One of before, and of a daemon that knew no modem. */
-	attempt = outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 0, 0, NULL);
+	attempt = outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 0, 0, NULL, NULL);
 	g_assert_true(ifpp_unit_is_empty(&attempt->unit));
 	outbox_set_unit(outbox, &unit_of);
 	put_file(state, IFPP_UNIT_SCAN_FILE, "[Unit]\nBoardSerial=B-0007\nImei=1\nWorkOrder=\x1b[2J\n");
-	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL);
+	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL);
 	assert_unit(&attempt->unit, "B-0007");
 	outbox_free(g_steal_pointer(&outbox));
 
@@ -290,8 +290,8 @@ static void test_outbox(void)
 	g_assert_cmpuint(outbox_attempts(outbox)->len, ==, 0);
 
 	/* Two loads are begun; one is stored, of the other nobody knows. */
-	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, &error);
-	g_assert_true(outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 0, 0, &error));
+	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, &error);
+	g_assert_true(outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 0, 0, NULL, &error));
 	g_assert_cmpuint(count_files(state, ".pending"), ==, 2);
 	g_assert_cmpuint(count_files(state, ".reserve"), ==, 2);
 	g_assert_true(outbox_pending(outbox, IFPP_SPAN("txa")) == attempt);
@@ -359,14 +359,14 @@ static void test_attempts_both_kept(void)
 	g_autoptr(Outbox) outbox = open_outbox(state);
 	IfppAttempt *attempt;
 
-	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL);
+	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL);
 	end(attempt, 1, -EREMOTEIO, 2);
 	g_assert_true(outbox_store(outbox, attempt, NULL));
 	settle(outbox, 0, 0, TRUE, TRUE);
 	g_assert_false(outbox_is_spent(outbox, key_a));
 	g_assert_cmpint(attempt->spent, ==, IFPP_SPENT_NO);
 
-	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL);
+	attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL);
 	g_assert_cmpuint(count_files(state, ".pending"), ==, 1);
 	/* A daemon that is killed here leaves the second to its successor. */
 	outbox_free(g_steal_pointer(&outbox));
@@ -412,10 +412,10 @@ static void test_outbox_settle(void)
 		g_autoptr(Outbox) outbox = open_outbox(state);
 		IfppAttempt *attempt;
 
-		attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL);
+		attempt = outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL);
 		end(attempt, 1, -EREMOTEIO, 8);
 		g_assert_true(outbox_store(outbox, attempt, NULL));
-		attempt = outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 2, 0, NULL);
+		attempt = outbox_begin(outbox, key_b, IFPP_SPAN("txb"), 2, 0, NULL, NULL);
 		end(attempt, 2, -EREMOTEIO, 2);
 		g_assert_true(outbox_store(outbox, attempt, NULL));
 		settle(outbox, cases[i].state, cases[i].spent, cases[i].a, cases[i].b);
@@ -434,11 +434,11 @@ static void test_outbox_lost(void)
 	g_autoptr(Outbox) outbox = open_outbox(state);
 	IfppAttempt *attempt, *found;
 
-	g_assert_nonnull(outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL));
+	g_assert_nonnull(outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL));
 	g_assert_cmpuint(settle(outbox, 2, 0, FALSE, FALSE), ==, 0);	/* deleted by a lock */
 	g_assert_cmpuint(outbox_attempts(outbox)->len, ==, 0);
 
-	g_assert_nonnull(outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL));
+	g_assert_nonnull(outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL));
 	g_assert_cmpuint(settle(outbox, 0, 1, FALSE, TRUE), ==, 1);
 	attempt = ifpp_attempts_find(outbox_attempts(outbox), key_a);
 	g_assert_true(attempt && attempt->stored && !attempt->pir && attempt->spent == IFPP_SPENT_YES);
@@ -532,7 +532,7 @@ static void test_outbox_bad(void)
 	g_assert_cmpuint(outbox_attempts(outbox)->len, ==, 0);
 
 	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*.pending: not readable; moved to*");
-	attempt = outbox_begin(outbox, key_a, (IfppSpan){ (const guint8 *)"txa", 3 }, 2, 0, NULL);
+	attempt = outbox_begin(outbox, key_a, (IfppSpan){ (const guint8 *)"txa", 3 }, 2, 0, NULL, NULL);
 	g_assert_nonnull(attempt);
 	end(attempt, 1, 0, 0);
 	g_test_expect_message("ifppd", G_LOG_LEVEL_WARNING, "*-1.result: not readable; moved to*");
@@ -601,7 +601,7 @@ static void test_no_fallocate(void)
 	struct stat st;
 
 	fallocate_works = FALSE;
-	attempt = outbox_begin(outbox, key_a, (IfppSpan){ (const guint8 *)"txa", 3 }, 2, 0, &error);
+	attempt = outbox_begin(outbox, key_a, (IfppSpan){ (const guint8 *)"txa", 3 }, 2, 0, NULL, &error);
 	fallocate_works = TRUE;
 	g_assert_no_error(error);
 	g_assert_nonnull(attempt);
@@ -617,7 +617,7 @@ static void test_no_fallocate(void)
 static gboolean whole_load(const char *state, gboolean *begun, gboolean *stored)
 {
 	g_autoptr(Outbox) outbox = outbox_open(state, eid, NULL);
-	IfppAttempt *attempt = outbox ? outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL) : NULL;
+	IfppAttempt *attempt = outbox ? outbox_begin(outbox, key_a, IFPP_SPAN("txa"), 2, 0, NULL, NULL) : NULL;
 
 	*begun = attempt != NULL;
 	*stored = FALSE;

@@ -229,6 +229,25 @@ static void enable_by_aid(void)
 	g_assert_true(profile->enabled);
 }
 
+/* A result and a notification in the list, as an IoT eUICC may give them (SGP.32 5.9.11). */
+static void compact(void)
+{
+	g_autoptr(Kit) kit = kit_new(1);
+	const Quirks quirks = { .compact = TRUE };
+	g_autoptr(IfppPir) pir = NULL;
+	g_autofree char *list = NULL;
+	guint16 sw;
+
+	pir = kit_load_next(kit, &(KitSeal){ 0 }, &sw);
+	g_assert_nonnull(pir);
+	chip_set_quirks(kit->chip, &quirks);
+	list = kit_hex(kit, "bf2b00", &sw);
+	g_assert_cmpuint(sw, ==, SW_OK);
+	/* A0 { A0 { 80 transactionId, 02 seqNumber, A2 { A0 { 4F } } }, 5F37 } */
+	g_assert_true(g_pattern_match_simple("bf2b*a0*a0*a0*80*020101a206a0044f02*5f3740*", list));
+	g_assert_null(strstr(list, "bf37"));
+}
+
 static void load_text(const char *text, Quirks *quirks, GError **error)
 {
 	g_autofree char *path = g_build_filename(g_get_tmp_dir(), "ifpp-quirks.conf", NULL);
@@ -280,5 +299,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/quirks/slots", slots);
 	g_test_add_func("/quirks/refusals", refusals);
 	g_test_add_func("/quirks/enable-by-aid", enable_by_aid);
+	g_test_add_func("/quirks/compact", compact);
 	return g_test_run();
 }

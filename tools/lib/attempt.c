@@ -38,6 +38,7 @@ static void clear(gpointer data)
 
 	g_bytes_unref(attempt->transaction);
 	g_clear_pointer(&attempt->pir, g_bytes_unref);
+	g_clear_pointer(&attempt->facts, g_bytes_unref);
 	ifpp_unit_clear(&attempt->unit);
 	g_free(attempt->time);
 	g_free(attempt->file);
@@ -78,6 +79,15 @@ static void write_result(const IfppAttempt *a, GString *text)
 	}
 }
 
+static void write_pending(const IfppAttempt *a, GString *text)
+{
+	g_autofree char *facts = a->facts ? g_base64_encode(g_bytes_get_data(a->facts, NULL), g_bytes_get_size(a->facts)) : NULL;
+
+	g_string_append_printf(text, "Before=%u\n", a->before);
+	if (facts)
+		g_string_append_printf(text, "Facts=%s\n", facts);
+}
+
 char *ifpp_attempt_text(const IfppAttempt *a)
 {
 	g_autofree char *key = ifpp_hex(IFPP_SPAN(a->key_id));
@@ -93,7 +103,7 @@ char *ifpp_attempt_text(const IfppAttempt *a)
 	if (a->stored)
 		write_result(a, text);
 	else
-		g_string_append_printf(text, "Before=%u\n", a->before);
+		write_pending(a, text);
 	if (!ifpp_unit_is_empty(&a->unit)) {
 		g_string_append(text, "\n[Unit]\n");
 		ifpp_unit_write(&a->unit, text);
@@ -217,6 +227,20 @@ static gboolean read_result(GKeyFile *kf, IfppAttempt *a, GError **error)
 	return TRUE;
 }
 
+/* Facts that cannot be read are none: without them a compact result is not proven, no more. */
+static void read_pending(GKeyFile *kf, IfppAttempt *a)
+{
+	g_autofree char *facts = g_key_file_get_string(kf, "Pending", "Facts", NULL);
+	guchar *raw;
+	gsize len;
+
+	a->before = MAX(g_key_file_get_integer(kf, "Pending", "Before", NULL), 0);
+	if (!facts || !*facts)
+		return;
+	raw = g_base64_decode(facts, &len);
+	a->facts = g_bytes_new_take(raw, len);
+}
+
 static gboolean check_name(const IfppAttempt *a, const char *file, const char *suffix, GError **error)
 {
 	g_autofree char *name = a->version == 1 ? ifpp_hex(IFPP_SPAN(a->key_id)) : ifpp_attempt_name(a);
@@ -270,7 +294,7 @@ IfppAttempt *ifpp_attempt_parse(GBytes *text, const guint8 eid[16], const char *
 		return NULL;
 	ifpp_unit_read(&a->unit, kf, "Unit");
 	if (!stored)
-		a->before = MAX(g_key_file_get_integer(kf, group, "Before", NULL), 0);
+		read_pending(kf, a);
 	if (!check_name(a, file, stored ? IFPP_RESULT_SUFFIX : IFPP_PENDING_SUFFIX, error))
 		return NULL;
 	return g_steal_pointer(&a);

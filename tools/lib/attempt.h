@@ -44,6 +44,7 @@ typedef enum {
  * @unit: that the chip is in, as it was when it was begun
  * @time: when it was stored or begun, ISO 8601
  * @floor: the machine had no clock: dates were held against this, seconds since 1970; 0: against its clock
+ * @facts: while it is not stored: what a compact result of it leaves out (compact.h); NULL: not noted
  * @deferred: the chip keeps its result as well, for whoever asks it in the field
  * @file: name of its file, without directory
  * @version: of that file
@@ -68,6 +69,7 @@ typedef struct {
 	IfppUnit unit;
 	char *time;
 	gint64 floor;
+	GBytes *facts;
 	gboolean deferred;
 	char *file;
 	guint version;

@@ -220,6 +220,14 @@ IfppSpan ifpp_bpp_iccid(IfppBpp *bpp)
 	return bpp->iccid;
 }
 
+IfppSpan ifpp_bpp_metadata(IfppBpp *bpp)
+{
+	IfppSpan in = { bpp->metadata->data, bpp->metadata->len };
+	IfppTlv metadata;
+
+	return ifpp_tlv_take(&in, 0xBF25, &metadata) ? metadata.value : in;
+}
+
 IfppSpan ifpp_bpp_provider(IfppBpp *bpp)
 {
 	return bpp->provider;

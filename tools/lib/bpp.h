@@ -23,6 +23,7 @@ IfppSpan ifpp_bpp_transaction_id(IfppBpp *bpp);
 IfppSpan ifpp_bpp_otpk_dp(IfppBpp *bpp);	/* 65 bytes */
 /* ICCID out of StoreMetadata (MAC only, so readable): ten bytes, or empty. */
 IfppSpan ifpp_bpp_iccid(IfppBpp *bpp);
+IfppSpan ifpp_bpp_metadata(IfppBpp *bpp);	/* value of StoreMetadata */
 IfppSpan ifpp_bpp_provider(IfppBpp *bpp);	/* serviceProviderName, tag 91, UTF-8, may be empty */
 IfppSpan ifpp_bpp_profile_name(IfppBpp *bpp);	/* tag 92, UTF-8, may be empty */
 

@@ -143,6 +143,59 @@ static guint16 list_notifications(Chip *chip, guint channel, IfppSpan value, GBy
 	return SW_OK;
 }
 
+/* A compact result (SGP.32 5.9.11): without address, ICCID and smdpOid, and of the AID what is its own. */
+static void put_compact_result(IfppSpan pir, GByteArray *out)
+{
+	static const guint8 usual[] = { 0x30, 0x07, 0xA0, 0x05, 0x30, 0x03, 0x80, 0x01, 0x00 };
+	GByteArray *final = g_byte_array_new(), *data = g_byte_array_new(), *whole = g_byte_array_new();
+	IfppTlv tlv, note, seq, bf27, result, aid, sima;
+
+	ifpp_tlv_take(&pir, 0xBF27, &bf27);
+	ifpp_tlv_find(bf27.value, 0x80, &tlv);
+	g_byte_array_append(data, tlv.whole.data, tlv.whole.len);
+	ifpp_tlv_find(bf27.value, 0xBF2F, &note);
+	ifpp_tlv_find(note.value, 0x80, &seq);
+	ifpp_tlv_put_span(data, 0x02, seq.value);
+	if (!ifpp_tlv_find(note.value, 0x5A, &tlv))
+		ifpp_tlv_put(data, 0x01, (guint8[]){ 0 }, 1);
+	ifpp_tlv_find(bf27.value, 0xA2, &result);
+	if (ifpp_tlv_find(result.value, 0xA0, &tlv) && ifpp_tlv_find(tlv.value, 0x4F, &aid) &&
+	    ifpp_tlv_find(tlv.value, 0x04, &sima)) {
+		GByteArray *success = g_byte_array_new();
+
+		ifpp_tlv_put(success, 0x4F, aid.value.data + 13, 2);
+		if (!ifpp_span_equal(sima.value, IFPP_SPAN(usual)))
+			g_byte_array_append(success, sima.whole.data, sima.whole.len);
+		chip_put(final, 0xA0, success);
+	} else {
+		g_byte_array_append(final, result.value.data, result.value.len);
+	}
+	chip_put(data, 0xA2, final);
+	chip_put(whole, 0xA0, data);
+	ifpp_tlv_take(&pir, 0x5F37, &tlv);
+	g_byte_array_append(whole, tlv.whole.data, tlv.whole.len);
+	chip_put(out, 0xA0, whole);
+}
+
+/* As it is kept, or compact; that of another notification lacks the certificates. */
+static void put_note(Chip *chip, const IfppChipNote *note, GByteArray *out)
+{
+	IfppSpan in = ifpp_span_bytes(note->bytes);
+	IfppTlv whole, metadata, signature;
+	GByteArray *part;
+
+	if (!chip->quirks.compact || !ifpp_tlv_next(&(IfppSpan){ in.data, in.len }, &whole, NULL)) {
+		g_byte_array_append(out, in.data, in.len);
+	} else if (whole.tag == IFPP_TAG_PIR) {
+		put_compact_result(whole.value, out);
+	} else if (ifpp_tlv_find(whole.value, 0xBF2F, &metadata) && ifpp_tlv_find(whole.value, 0x5F37, &signature)) {
+		part = g_byte_array_new();
+		g_byte_array_append(part, metadata.whole.data, metadata.whole.len);
+		g_byte_array_append(part, signature.whole.data, signature.whole.len);
+		chip_put(out, 0xA1, part);
+	}
+}
+
 /* BF2B { A0 { 80 seqNumber | 81 event bits } ? } */
 static guint16 retrieve_notifications(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {
@@ -167,8 +220,7 @@ static guint16 retrieve_notifications(Chip *chip, guint channel, IfppSpan value,
 		IfppChipNote *note = g_ptr_array_index(chip->mem->notes, i);
 
 		if (by_seq ? note->seq == seq : (note->events & filter) != 0)
-			g_byte_array_append(list, g_bytes_get_data(note->bytes, NULL),
-					    g_bytes_get_size(note->bytes));
+			put_note(chip, note, list);
 	}
 	if (list->len) {
 		chip_put(members, 0xA0, list);
