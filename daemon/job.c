@@ -168,6 +168,11 @@ static void on_asked(GObject *source, GAsyncResult *res, gpointer user)
 		if (job->reply->report && job->error && !job->chip->now->keys->len && job->unspent) {
 			job->reply->deleted = job->unspent;
 			g_clear_error(&job->error);
+		} else if (job->reply->report && job->chip->now->state == CHIP_LOCKED &&
+			   g_error_matches(job->error, IFPP_ERROR, IFPP_ERROR_CHIP)) {
+			/* A status word alone does not say so: it may be any refusal, or damaged on its way. */
+			g_clear_error(&job->error);
+			job->error = g_error_new(IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
 		}
 		break;
 	case IFPP_REQ_LOCK:
@@ -312,10 +317,6 @@ static void on_answer(GObject *source, GAsyncResult *res, gpointer user)
 	GError *error = NULL;
 	g_autoptr(GBytes) response = es10_send_finish(job->chip->es10, res, &error);
 
-	if (!response && job->step == JOB_DELETE && es10_sw(job->chip->es10) == 0x6985) {
-		g_clear_error(&error);
-		error = g_error_new(IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
-	}
 	if (response && job_answer(job, response, &error))
 		job_step(task);
 	else

@@ -236,6 +236,12 @@ static void test_delete(void)
 	RelaySimResult result;
 
 	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	/* A refusal is no lock: only the chip's state says that. */
+	station_fault(station, "apdu 1 sw 6985");
+	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
+	steps_result(&result, -EREMOTEIO, IFPP_ERROR_CHIP);
+	g_assert_cmpuint(result.reply.n_keys, ==, 2);
+	relay_sim_result_clear(&result);
 	station_request(station, IFPP_REQ_DELETE_KEYS, NULL, &result);
 	steps_result(&result, 0, 0);
 	g_assert_cmpuint(result.reply.deleted, ==, 2);
