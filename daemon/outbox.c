@@ -292,7 +292,7 @@ static void forget_loss(Outbox *outbox, const IfppAttempt *found)
 		IfppAttempt *attempt = outbox->attempts->pdata[i];
 		g_autofree char *name = NULL, *note = NULL;
 
-		if (attempt == found || !attempt->stored || attempt->pir || attempt->spent == IFPP_SPENT_NO ||
+		if (attempt == found || !attempt->stored || attempt->pir ||
 		    memcmp(attempt->key_id, found->key_id, 32) || !g_bytes_equal(attempt->transaction, found->transaction))
 			continue;
 		name = stem(attempt->file);
@@ -391,8 +391,10 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete)
 	/* From the end: of several attempts the last one has spent the key. */
 	for (guint i = outbox->attempts->len; i-- > 0;) {
 		IfppAttempt *attempt = outbox->attempts->pdata[i];
+		/* A loss is told on the chip's word, which is not signed: on its word it is taken back. */
+		gboolean offered = attempt->stored && !attempt->pir && ifpp_factory_info_find(now, attempt->key_id);
 
-		if (!attempt->stored || attempt->spent != IFPP_SPENT_UNKNOWN)
+		if (!attempt->stored || (attempt->spent != IFPP_SPENT_UNKNOWN && !offered))
 			continue;
 		if (ifpp_factory_info_find(now, attempt->key_id) || outbox_is_spent(outbox, attempt->key_id))
 			set_spent(outbox, attempt, IFPP_SPENT_NO);

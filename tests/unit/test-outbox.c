@@ -445,6 +445,11 @@ static void test_outbox_lost(void)
 	g_assert_cmpuint(attempt->reason, ==, IFPP_ERROR_CHIP);
 	g_assert_cmpuint(settle(outbox, 0, 1, FALSE, TRUE), ==, 0);	/* told once */
 
+	/* The chip, or its modem, has not told the truth: the key is there, so nothing has spent it. */
+	settle(outbox, 0, 0, TRUE, TRUE);
+	g_assert_cmpint(attempt->spent, ==, IFPP_SPENT_NO);
+	g_assert_false(outbox_is_spent(outbox, key_a));
+
 	found = ifpp_attempt_new(eid, key_a, IFPP_SPAN("txa"));
 	end(found, 3, -EREMOTEIO, 11);
 	g_assert_true(outbox_store(outbox, found, NULL));
