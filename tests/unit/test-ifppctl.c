@@ -926,6 +926,8 @@ static void test_policy(void)
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
 		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nEim=\n", "[Target]\nEim=/dev/null\n", "[Target]\nEim=nowhere\n",
 		"[Target]\nSwitchSlot=0\n", "[Target]\nSwitchBack=1\n", "[Target]\nLock=\\q\n", "[Target]\nEnable=\xff\n",
+		"[Target]\nLock=no\nLock=host\n", "[Target]\nLock=no\n[Target]\nLock =host\n", "[Target]\nLock[de]=host\n",
+		"[Target]\nlock=unit\n", "[Target]\nLock=\n", "[Target]\nLock=unit host\n", "\xef\xbb\xbf[Target]\nLock=unit\n",
 	};
 	g_autofree char *path = NULL, *packages = NULL;
 	g_auto(IfppPolicy) policy = IFPP_POLICY_DEFAULT, named = IFPP_POLICY_DEFAULT;
@@ -944,6 +946,11 @@ static void test_policy(void)
 		assert_has(error->message, path);
 		g_clear_error(&error);
 	}
+	g_file_set_contents(path, "[Target]\nLock=no\0\nLock=host\n", 29, NULL);
+	g_assert_false(ifpp_policy_read(path, &policy, NULL));
+	g_file_set_contents(path, "[Target]\r\nLock=unit\r\n", -1, NULL);	/* of another system's editor */
+	g_assert_true(ifpp_policy_read(path, &policy, NULL));
+	g_assert_cmpint(policy.lock, ==, IFPP_POLICY_LOCK_UNIT);
 	g_file_set_contents(path, "[Target]\n# both\nPackages=2\nLock=unit\nAllowTestProfiles=true\n", -1, NULL);
 	g_assert_true(ifpp_policy_read(path, &policy, &error));
 	g_assert_cmpint(policy.packages, ==, 2);

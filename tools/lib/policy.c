@@ -118,6 +118,23 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 	return TRUE;
 }
 
+/* GLib takes the last one and says nothing; which of them is meant nobody knows. */
+static gboolean given_twice(GBytes *file, const char *key)
+{
+	g_autofree char *text = g_strndup(g_bytes_get_data(file, NULL), g_bytes_get_size(file));
+	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+	guint n = 0;
+
+	for (guint i = 0; lines[i]; i++) {
+		char *value = strchr(lines[i], '=');
+
+		if (value)
+			*value = '\0';
+		n += value && g_str_equal(g_strstrip(lines[i]), key);
+	}
+	return n > 1;
+}
+
 gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, POLICY_MAX, error);
@@ -127,15 +144,24 @@ gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 
 	if (!file)
 		return FALSE;
-	if (!g_key_file_load_from_bytes(kf, file, G_KEY_FILE_NONE, &local))
+	if (memchr(g_bytes_get_data(file, NULL), 0, g_bytes_get_size(file)))
+		return wrong(error, path, "it is no text");
+	/* With translations, or a key as Lock[de] would be passed over without a word. */
+	if (!g_key_file_load_from_bytes(kf, file, G_KEY_FILE_KEEP_TRANSLATIONS, &local))
 		return wrong(error, path, local->message);
 	groups = g_key_file_get_groups(kf, NULL);
 	if (g_strv_length(groups) != 1 || !g_str_equal(groups[0], GROUP))
 		return wrong(error, path, "it does not have one group, [" GROUP "], and nothing else");
 	keys = g_key_file_get_keys(kf, GROUP, NULL, NULL);
-	for (guint i = 0; keys[i]; i++)
+	for (guint i = 0; keys[i]; i++) {
+		if (given_twice(file, keys[i])) {
+			g_autofree char *what = g_strdup_printf("%s is there twice", keys[i]);
+
+			return wrong(error, path, what);
+		}
 		if (!read_key(kf, path, keys[i], policy, error))
 			return FALSE;
+	}
 	if (policy->profiles && policy->packages >= 0)
 		return wrong(error, path, "it has both Packages and Profiles, which say the same in two ways");
 	if (policy->switch_back && !policy->switch_slot)
