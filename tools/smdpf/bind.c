@@ -580,7 +580,8 @@ static gboolean make_known(Bind *run, GError **error)
 	};
 
 	memcpy(order.id, run->order->id, sizeof(order.id));
-	return orders_open(run->ledger, &order, run->order->iccids->data, error);
+	return orders_open(run->ledger, &order, run->order->iccids->data, error) &&
+	       (!run->order->assignments || assign_check(run->order->assignments, run->ledger, order.id, error));
 }
 
 Bind *bind_new(const BindOrder *order, gboolean spare, GError **error)

@@ -7,6 +7,7 @@
 
 #include <gnutls/abstract.h>
 
+#include "assign.h"
 #include "home.h"
 #include "profile.h"
 #include "rules.h"
@@ -23,6 +24,7 @@ typedef struct {
 	char **upp;		/* clear profiles, or directories of *.der and *.upp; NULL: the built-in one */
 	char **protected;	/* protected profiles, or directories of *.ppp; instead of @upp */
 	const char *rules;	/* eligibility, or NULL */
+	const char *assign;	/* which chip gets which profile, or NULL */
 	int count;		/* packages for each chip */
 	const char *spn;
 	const char *profile_name;
@@ -48,6 +50,7 @@ typedef struct {
 	GByteArray *iccids;	/* of each profile, 10 bytes; all zero: it cannot be read */
 	char *profile;		/* what the first is called */
 	Rules *rules;
+	Assignments *assignments;	/* or NULL */
 	guint8 id[8];
 } BindOrder;
 

@@ -13,7 +13,7 @@
 #include "package.h"
 #include "upp.h"
 
-enum { UNKNOWN, TAKEN, BROKEN };
+enum { UNKNOWN, TAKEN, BROKEN, ASSIGNED };
 
 void chosen_clear(Chosen *chosen)
 {
@@ -28,10 +28,13 @@ void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger)
 	*choice = (Choice){
 		.order = order,
 		.ledger = ledger,
-		.pool = order->profiles && order->profiles->len > 1,
+		.pool = order->profiles && (order->profiles->len > 1 || order->assignments),
 	};
 	if (choice->pool)
 		choice->state = g_new0(guint8, order->profiles->len);
+	/* They are for their chips, and for no other. */
+	for (guint i = 0; order->assignments && i < order->assignments->all->len; i++)
+		choice->state[g_array_index(order->assignments->all, Assignment, i).profile] = ASSIGNED;
 }
 
 void choice_clear(Choice *choice)
@@ -162,11 +165,11 @@ static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **erro
 			    iccid, eid);
 }
 
-static gboolean choose_only(Choice *choice, LedgerEntry *entry, Chosen *chosen, GError **error)
+static gboolean choose_one(Choice *choice, LedgerEntry *entry, Chosen *chosen, guint number, GError **error)
 {
 	gboolean free;
 
-	if (!load(choice, entry, chosen, choice->order->profiles->pdata[0], error) ||
+	if (!load(choice, entry, chosen, choice->order->profiles->pdata[number], error) ||
 	    !iccid_free(choice, entry, &free, error))
 		return FALSE;
 	if (!free)
@@ -177,12 +180,15 @@ static gboolean choose_only(Choice *choice, LedgerEntry *entry, Chosen *chosen, 
 gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void (*broken)(GError *why, gpointer user),
 			gpointer user, GError **error)
 {
+	const Assignment *assigned = assign_find(choice->order->assignments, entry->eid);
 	GPtrArray *profiles = choice->order->profiles;
 
+	if (assigned)
+		return choose_one(choice, entry, chosen, assigned->profile, error);
 	if (!profiles)
 		return choose_builtin(choice, entry, chosen, error);
 	if (!choice->pool)
-		return choose_only(choice, entry, chosen, error);
+		return choose_one(choice, entry, chosen, 0, error);
 	for (guint looked = 0; !choice->empty && looked < profiles->len; looked++) {
 		guint at = choice->next;
 		GError *why = NULL;
@@ -205,7 +211,8 @@ gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void
 		choice->state[at] = TAKEN;
 	}
 	choice->empty = TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already%s",
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already%s%s",
+		    choice->order->assignments ? ", or assigned to another chip" : "",
 		    choice->any_kept ? ", or a cancelled order's" : "");
 	return FALSE;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "generate.h"
 
-#include <csv.h>
 #include <string.h>
 
 #include <glib/gstdio.h>
@@ -13,6 +12,7 @@
 #include "file.h"
 #include "package.h"
 #include "profile.h"
+#include "table.h"
 #include "upp.h"
 
 #define CSV_MAX (256 * 1024 * 1024)
@@ -349,79 +349,24 @@ static gboolean read_record(Generate *g)
 
 /* ------------------------------------------------------------ the file */
 
-static void field_free(gpointer field)
-{
-	gnutls_memset(field, 0, strlen(field)); /* it may be a key */
-	g_free(field);
-}
-
-static void end_field(void *data, gsize len, void *user)
+static gboolean take_row(GPtrArray *fields, guint line, gpointer user)
 {
 	Generate *g = user;
 
-	if (len && memchr(data, 0, len) && !g->error)
-		refuse(g, "a NUL byte");
-	g_ptr_array_add(g->fields, g_strstrip(g_strndup(data ? data : "", data ? len : 0)));
+	g->fields = fields;
+	g->line = line;
+	return g->n_columns ? read_record(g) : read_header(g);
 }
 
-static void end_row(int c, void *user)
-{
-	Generate *g = user;
-	const char *first = g->fields->len ? g->fields->pdata[0] : "";
-
-	if (!g->error && *first != '#' && (g->fields->len > 1 || *first)) {
-		if (g->n_columns)
-			read_record(g);
-		else
-			read_header(g);
-	}
-	g_ptr_array_set_size(g->fields, 0);
-}
-
-/* What stands between the names of the columns. */
-static char delimiter(const char *text, gsize len)
-{
-	const char *end = text + len;
-
-	while (text < end && (*text == '#' || *text == '\r' || *text == '\n')) {
-		const char *nl = memchr(text, '\n', end - text);
-
-		text = nl ? nl + 1 : end;
-	}
-	for (; text < end && *text != '\n'; text++)
-		if (*text == ',' || *text == ';' || *text == '\t')
-			return *text;
-	return ',';
-}
-
-/* One walk through the file. Blank lines and lines that begin with # do not count. */
+/* One walk through the file. */
 static gboolean walk(Generate *g, const char *text, gsize len)
 {
-	const char *end = text + len;
-	struct csv_parser parser;
+	const char *wrong;
 
-	g->line = g->count = g->n_columns = g->n_sd_keys = g->iccid_len = 0;
-	if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI) < 0)
-		g_error("out of memory");
-	csv_set_delim(&parser, delimiter(text, len));
-	/* no field grows beyond it, so that no copy of a key is left behind */
-	csv_set_blk_size(&parser, 4096);
-	while (!g->error && text < end) {
-		const char *nl = memchr(text, '\n', end - text);
-		gsize n = (nl ? nl + 1 : end) - text;
-
-		g->line++;
-		/* a remark has no quotes to be closed */
-		if (*text != '#' && csv_parse(&parser, text, n, end_field, end_row, g) != n && !g->error)
-			refuse(g, "the quotes are wrong");
-		text += n;
-	}
-	if (!g->error && csv_fini(&parser, end_field, end_row, g) < 0)
-		refuse(g, "ends within quotes");
-	if (parser.entry_buf)
-		gnutls_memset(parser.entry_buf, 0, parser.entry_size);
-	csv_free(&parser);
-	g_ptr_array_set_size(g->fields, 0);
+	g->count = g->n_columns = g->n_sd_keys = g->iccid_len = 0;
+	wrong = table_read(text, len, &g->line, take_row, g);
+	if (wrong)
+		return refuse(g, "%s", wrong);
 	return g->error ? FALSE : g->count || refuse(g, "no record");
 }
 
@@ -433,7 +378,7 @@ gboolean generate_profiles(const GenerateOptions *options, guint *count, GError 
 	Generate g = { .options = options };
 	const char *text;
 	gboolean ok;
-	gsize len, bom;
+	gsize len;
 
 	if (!csv)
 		return FALSE;
@@ -444,15 +389,12 @@ gboolean generate_profiles(const GenerateOptions *options, guint *count, GError 
 		return FALSE;
 	}
 	g.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	g.fields = g_ptr_array_new_with_free_func(field_free);
 	text = g_bytes_get_data(csv, &len);
-	bom = len >= 3 && !memcmp(text, "\xEF\xBB\xBF", 3) ? 3 : 0;
-	ok = walk(&g, text + bom, len - bom) && ifpp_make_dir(options->out, 0700, &g.error);
+	ok = walk(&g, text, len) && ifpp_make_dir(options->out, 0700, &g.error);
 	g.writing = TRUE;
-	ok = ok && walk(&g, text + bom, len - bom);
+	ok = ok && walk(&g, text, len);
 	*count = g.count;
 	g_hash_table_unref(g.seen);
-	g_ptr_array_unref(g.fields);
 	gnutls_memset(g.sd_keys, 0, sizeof(g.sd_keys));
 	if (len)
 		gnutls_memset((char *)text, 0, len);

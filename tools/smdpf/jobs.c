@@ -381,7 +381,11 @@ static gboolean prepare(BindOrder *order, GError **error)
 		if (!order->profiles)
 			return FALSE;
 	}
-	return name_order(order, error);
+	if (!name_order(order, error))
+		return FALSE;
+	if (o->assign)
+		order->assignments = assign_load(o->assign, order->files, order->iccids, error);
+	return !o->assign || order->assignments;
 }
 
 gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GError **error)
@@ -416,5 +420,6 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 	g_byte_array_unref(jobs.order.iccids);
 	g_free(jobs.order.profile);
 	rules_free(jobs.order.rules);
+	assign_free(jobs.order.assignments);
 	return ok;
 }

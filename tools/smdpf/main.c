@@ -334,7 +334,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
 	static const char *const modes[] = { "ppk", "session", NULL };
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
-	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL;
+	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL, *assign = NULL;
 	g_auto(GStrv) euicc = NULL, upp = NULL, protected = NULL;
 	BindOptions options = { .count = 1 };
 	GOptionEntry entries[] = {
@@ -349,6 +349,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "protected", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &protected,
 		  "Protected profile, or a directory of *.ppp, instead of --upp", "FILE" },
 		{ "rules", 0, 0, G_OPTION_ARG_FILENAME, &rules, "Which chips may have it", "FILE" },
+		{ "assign", 0, 0, G_OPTION_ARG_FILENAME, &assign, "Which chip gets which profile: CSV, columns eid and iccid",
+		  "FILE" },
 		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
 		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
 		{ "profile-name", 0, 0, G_OPTION_ARG_STRING, &name, "Profile's name (from its header)", "NAME" },
@@ -400,7 +402,10 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		return ifpp_usage_error(error, "--protected: goes neither with --upp nor with --mode session");
 	options.protected = protected;
 	options.upp = upp;
+	if (assign && ((!upp && !protected) || options.count != 1))
+		return ifpp_usage_error(error, "--assign: needs --upp or --protected, and one package for each chip");
 	options.rules = rules;
+	options.assign = assign;
 	options.spn = spn ? spn : "IFPP";
 	options.profile_name = name;
 	options.order = order;
