@@ -17,6 +17,7 @@ import threading
 import time
 
 import commits
+import hostile
 import keys
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
@@ -721,5 +722,6 @@ def operate(test, build, kind, fresh, server=None):
         test('expired_station_says_so', expired_station_says_so, build, fresh('expired'))
         test('refused_stranger_hears_why', refused_stranger_hears_why, build, fresh('refused'))
         test('reload_crl', reload_crl, build, fresh('reload'))
+        hostile.operate(test, build, fresh)
         test('behind HAProxy', behind_haproxy, build, fresh('proxy'))
         test('idle_connections', idle_connections, build, fresh('idle'))

@@ -67,26 +67,6 @@ static void leave(Sqlite *db)
 	g_mutex_unlock(&writers_lock);
 }
 
-static gboolean begin(Db *base, GError **error)
-{
-	Sqlite *db = (Sqlite *)base;
-
-	enter(db);
-	/* Takes the write lock at once, so that no later statement finds that it cannot have it. */
-	if (simple(db, "BEGIN IMMEDIATE", error))
-		return TRUE;
-	leave(db);
-	return FALSE;
-}
-
-static gboolean commit(Db *base, GError **error)
-{
-	if (!simple((Sqlite *)base, "COMMIT", error))
-		return FALSE;
-	leave((Sqlite *)base);
-	return TRUE;
-}
-
 static void rollback(Db *base)
 {
 	Sqlite *db = (Sqlite *)base;
@@ -177,6 +157,26 @@ static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_pa
 	sqlite3_reset(statement);
 	sqlite3_clear_bindings(statement);
 	return ok;
+}
+
+static gboolean begin(Db *base, GError **error)
+{
+	Sqlite *db = (Sqlite *)base;
+
+	enter(db);
+	/* Takes the write lock at once, so that no later statement finds that it cannot have it. */
+	if (run(base, "BEGIN IMMEDIATE", NULL, 0, NULL, NULL, NULL, error))
+		return TRUE;
+	leave(db);
+	return FALSE;
+}
+
+static gboolean commit(Db *base, GError **error)
+{
+	if (!run(base, "COMMIT", NULL, 0, NULL, NULL, NULL, error))
+		return FALSE;
+	leave((Sqlite *)base);
+	return TRUE;
 }
 
 static gboolean now(Db *base, gint64 *ms, GError **error)
@@ -273,7 +273,9 @@ Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 	limit(base, 0, NULL);
 	/* A commit is on the disk when it returns. Readers never wait for a writer. */
 	if (!simple(db, "PRAGMA journal_mode=WAL", error) || !simple(db, "PRAGMA synchronous=FULL", error) ||
-	    !simple(db, "PRAGMA cache_size=-16000", error))
+	    !simple(db, "PRAGMA cache_size=-16000", error) ||
+	    /* 16 MB of log: a page that changes often is copied into the database once. */
+	    !simple(db, "PRAGMA wal_autocheckpoint=4000", error))
 		return NULL;
 	return g_steal_pointer(&base);
 }

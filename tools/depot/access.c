@@ -16,6 +16,7 @@ struct _AccessLog {
 	FILE *file;	/* NULL: standard error */
 	gint64 second;	/* and what was written and left out of refusals for the rate in it */
 	guint written, left_out;
+	GString *lines;	/* noted, not written yet */
 	GMutex lock;
 };
 
@@ -30,6 +31,7 @@ AccessLog *access_open(const char *path, GError **error)
 	}
 	log = g_new0(AccessLog, 1);
 	log->file = file;
+	log->lines = g_string_new(NULL);
 	g_mutex_init(&log->lock);
 	return log;
 }
@@ -38,6 +40,8 @@ void access_close(AccessLog *log)
 {
 	if (!log)
 		return;
+	access_flush(log);
+	g_string_free(log->lines, TRUE);
 	if (log->file)
 		fclose(log->file);
 	g_mutex_clear(&log->lock);
@@ -77,7 +81,7 @@ static gboolean room_for_429(AccessLog *log)
 	return log->written++ < RATE_LINES;
 }
 
-void access_write(AccessLog *log, const AccessEntry *entry)
+void access_note(AccessLog *log, const AccessEntry *entry)
 {
 	g_autofree char *when = depot_time(g_get_real_time() / 1000);
 	g_autofree char *path = masked(entry->path ?: "-"), *method = g_strndup(entry->method ?: "-", 16);
@@ -93,11 +97,29 @@ void access_write(AccessLog *log, const AccessEntry *entry)
 		return;
 	}
 	if (log->left_out && entry->status != 429) {
-		fprintf(log->file ?: stderr, "%s %u refusals for the rate were not listed one by one\n", when, log->left_out);
+		g_string_append_printf(log->lines, "%s %u refusals for the rate were not listed one by one\n", when, log->left_out);
 		log->left_out = 0;
 	}
-	fprintf(log->file ?: stderr, "%s station=%s address=%s request=\"%s %s\" status=%u reason=\"%s\"\n", when,
-		entry->station ?: "-", entry->address ?: "-", method, path, entry->status, reason);
-	fflush(log->file ?: stderr);
+	g_string_append_printf(log->lines, "%s station=%s address=%s request=\"%s %s\" status=%u reason=\"%s\"\n", when,
+			       entry->station ?: "-", entry->address ?: "-", method, path, entry->status, reason);
 	g_mutex_unlock(&log->lock);
+}
+
+void access_flush(AccessLog *log)
+{
+	FILE *file = log->file ?: stderr;
+
+	g_mutex_lock(&log->lock);
+	if (log->lines->len) {
+		fwrite(log->lines->str, 1, log->lines->len, file);
+		fflush(file);
+		g_string_truncate(log->lines, 0);
+	}
+	g_mutex_unlock(&log->lock);
+}
+
+void access_write(AccessLog *log, const AccessEntry *entry)
+{
+	access_note(log, entry);
+	access_flush(log);
 }

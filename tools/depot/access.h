@@ -25,5 +25,8 @@ typedef struct {
 
 /* EIDs in the path are masked. What came from the network cannot end a line. Any thread. */
 void access_write(AccessLog *log, const AccessEntry *entry);
+/* The same for one of several that end together: it is written by access_flush(). */
+void access_note(AccessLog *log, const AccessEntry *entry);
+void access_flush(AccessLog *log);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "depot-error.h"
+#include "transport.h"
 
 #define BURST_SECONDS 2
 #define HANDSHAKE_SECONDS 5
@@ -34,6 +35,7 @@ typedef struct {
 	TlsPeer peer;
 	char *address, *station, *why;	/* why: it may not ask, or NULL */
 	GList link;		/* of those that were not greeted */
+	Transport transport;
 } Connection;
 
 /* A refused client's socket, which is still open for what the client sends. */
@@ -268,6 +270,7 @@ static void opened(Connections *all, struct MHD_Connection *c, void **context)
 	if (connection->session) {
 		gnutls_certificate_server_set_request(connection->session, GNUTLS_CERT_REQUIRE);
 		gnutls_session_set_verify_function(connection->session, verify);
+		transport_begin(&connection->transport, connection->session, connection->fd);
 	}
 	g_mutex_lock(&all->lock);
 	connection->tls = tls_ref(all->tls);
@@ -295,6 +298,7 @@ static void closed(Connections *all, Connection *connection)
 	g_mutex_unlock(&all->lock);
 	if (!greeted && !connection->peer.n)
 		tell_refused(connection, NULL, "closed before a certificate was shown");
+	transport_end(&connection->transport);
 	tls_peer_clear(&connection->peer);
 	tls_unref(connection->tls);
 	tls_unref(connection->checked);
@@ -321,6 +325,14 @@ void connections_request_ended(Connections *all, struct MHD_Connection *c)
 	g_mutex_lock(&all->lock);
 	connection->since = g_get_monotonic_time();
 	g_mutex_unlock(&all->lock);
+}
+
+void connections_body_follows(struct MHD_Connection *c)
+{
+	Connection *connection = connection_of(c);
+
+	if (connection)
+		transport_hold(&connection->transport);
 }
 
 /* Certificates and CRLs may be others by now, and time goes on. */

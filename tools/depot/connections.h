@@ -45,6 +45,9 @@ int connections_certificate(gnutls_session_t session, const struct gnutls_cert_r
 gboolean connections_admit(Connections *connections, struct MHD_Connection *c, char **station, char **address,
 			   GError **error);
 
+/* The answer that is queued now has a body: its head waits for it, and both go at once. */
+void connections_body_follows(struct MHD_Connection *c);
+
 /* A line of the log about a connection that was refused: a flood of them does not become a flood of lines. */
 void connections_tell_refused(Connections *connections, const char *address, const char *station, const char *why);
 

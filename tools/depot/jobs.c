@@ -54,6 +54,11 @@ static void finish(Jobs *jobs, Request *request, Answer *answer)
 	request_unref(request);
 }
 
+static void all_done(Jobs *jobs)
+{
+	jobs->options.all_done(jobs->options.user);
+}
+
 static void renew_trust(Thread *thread)
 {
 	gint generation = g_atomic_int_get(&thread->jobs->generation);
@@ -103,6 +108,7 @@ static gboolean work_on(Thread *thread, Request *request)
 	else if (!answer.status)
 		return FALSE;
 	finish(thread->jobs, request, &answer);
+	all_done(thread->jobs);
 	return TRUE;
 }
 
@@ -127,6 +133,7 @@ static void commit_alone(Thread *thread, Request *request)
 		return;
 	request_commit(&thread->worker, &request, 1, &error);
 	answer_one(thread, request, error);
+	all_done(thread->jobs);
 }
 
 /* With the lock. */
@@ -147,6 +154,7 @@ static void commit_together(Thread *thread, GPtrArray *group)
 	if (request_commit(&thread->worker, (Request *const *)group->pdata, group->len, NULL)) {
 		for (guint i = 0; i < group->len; i++)
 			answer_one(thread, group->pdata[i], NULL);
+		all_done(jobs);
 		return;
 	}
 	g_mutex_lock(&jobs->lock);
@@ -294,6 +302,7 @@ static void give_up(Jobs *jobs, Request *request, const char *why)
 	g_set_error_literal(&error, DB_ERROR, DB_ERROR_BUSY, why);
 	answer_error(&answer, error, request->station);
 	finish(jobs, request, &answer);
+	all_done(jobs);
 }
 
 void jobs_stop(Jobs *jobs)

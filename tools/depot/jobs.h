@@ -17,6 +17,7 @@ typedef struct {
 	guint lease;			/* seconds */
 	guint answer_ms;		/* a request without an answer by then gets 503 */
 	void (*done)(Request *request, gpointer user);	/* in any thread; request->answer is there */
+	void (*all_done)(gpointer user);		/* after one or several, in the same thread */
 	gpointer user;
 } JobOptions;
 

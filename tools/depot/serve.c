@@ -58,14 +58,28 @@ static gboolean is_logged(const Request *request, const Answer *answer)
 	       (request->resource == PACKAGE && answer->status == 200 && g_str_equal(request->method, "GET"));
 }
 
-static enum MHD_Result reply(Server *server, struct MHD_Connection *c, const Request *request, const Answer *answer)
+static void note(const Server *server, const Request *request, const Answer *answer)
 {
 	counters_add(request_resource_names[request->resource], answer->status);
 	if (is_logged(request, answer))
-		access_write(server->log, &(AccessEntry){ .station = request->station, .address = request->address,
-							  .method = request->method, .path = request->path,
-							  .status = answer->status, .reason = answer->reason });
+		access_note(server->log, &(AccessEntry){ .station = request->station, .address = request->address,
+							 .method = request->method, .path = request->path,
+							 .status = answer->status, .reason = answer->reason });
+}
+
+static enum MHD_Result send_answer(struct MHD_Connection *c, const Request *request, const Answer *answer)
+{
+	if (answer->len && !g_str_equal(request->method, "HEAD"))
+		connections_body_follows(c);
 	return answer_send(c, answer);
+}
+
+/* What took no job. */
+static enum MHD_Result reply(Server *server, struct MHD_Connection *c, const Request *request, const Answer *answer)
+{
+	note(server, request, answer);
+	access_flush(server->log);
+	return send_answer(c, request, answer);
 }
 
 static enum MHD_Result refuse(Server *server, struct MHD_Connection *c, const Request *request, const GError *error)
@@ -96,7 +110,13 @@ static gboolean admit(Server *server, struct MHD_Connection *c, Request *request
 
 static void answered(Request *request, gpointer user)
 {
+	note(user, request, &request->answer);
 	MHD_resume_connection(request->waiting);
+}
+
+static void all_answered(gpointer user)
+{
+	access_flush(((Server *)user)->log);
 }
 
 /* That the server is there needs no database. */
@@ -133,7 +153,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 		return MHD_YES;
 	}
 	if (request->waiting)
-		return reply(server, c, request, &request->answer);
+		return send_answer(c, request, &request->answer);
 	if (request->too_large) {
 		request_too_large(&error);
 		return refuse(server, c, request, error);
@@ -347,7 +367,8 @@ static gboolean run(Server *server, int fd, GError **error)
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	server->jobs = jobs_new(&(JobOptions){ .db = server->options->db, .trust = server->options->trust,
 					       .threads = server->options->threads, .lease = server->options->lease,
-					       .answer_ms = ANSWER_MS, .done = answered, .user = server }, error);
+					       .answer_ms = ANSWER_MS, .done = answered,
+					       .all_done = all_answered, .user = server }, error);
 	if (!server->jobs)
 		return FALSE;
 	daemon = start(server, fd);
