@@ -1400,7 +1400,7 @@ static void test_monitor(void)
 	}
 	/* It was submitted a second after the chip came. */
 	g_assert_null(ctl_board_event(board, &done, begin + 3000000));
-	text = ctl_board_text(board, 3600, 0, 0);
+	text = ctl_board_text(board, NULL, 3600, 0, 0);
 	assert_has(text, "ifpp4    1-2.3        " EID "  FACTORY     3    1    0  key abababababababab installed in 2.0 s");
 	assert_has(text, "Since 3600 s: 1 units, 0 finished, 0 of them locked\nAt work for 2 s: 0 units per hour of work");
 	assert_has(text, "Packages: 1 installed, 0 failed; 1800 installed per hour of work,\n2.00 s for each after its submission");
@@ -1420,7 +1420,7 @@ static void test_monitor(void)
 	ctl_board_event(board, &tamper, begin + 7000000);
 
 	g_free(text);
-	text = ctl_board_text(board, 7200, 0, 0);
+	text = ctl_board_text(board, NULL, 7200, 0, 0);
 	assert_has(text, "ifpp4    1-2.3        " EID "  LOCKED      3    1    2  key acababababababab failed: revoked");
 	assert_has(text, "1 finished, 1 of them locked\nAt work for 6 s: 600 units per hour of work");
 	assert_has(text, "1 installed, 2 failed; 600 installed per hour of work");
@@ -1436,9 +1436,9 @@ static void test_monitor(void)
 	assert_has(unit_json, "\"type\":\"unit\"");
 	assert_has(unit_json, "\"here_ns\":10000000000");
 	assert_has(unit_json, "\"kernel_ns\":300000000");
-	gone = ctl_board_text(board, 7200, 0, 0);
+	gone = ctl_board_text(board, NULL, 7200, 0, 0);
 	assert_has(gone, "done     1-2.3        " EID);
-	narrow = ctl_board_text(board, 7200, 0, 80);
+	narrow = ctl_board_text(board, NULL, 7200, 0, 80);
 	lines = g_strsplit(narrow, "\n", -1);
 	for (guint i = 0; lines[i]; i++)
 		g_assert_cmpuint(g_utf8_strlen(lines[i], -1), <=, 80);
@@ -1454,9 +1454,9 @@ static void test_monitor(void)
 	add.dev.eid[13] ^= 1;
 	ctl_board_event(board, &add, begin + 11000000);
 	g_free(text);
-	text = ctl_board_text(board, 7200, 0, 0);
+	text = ctl_board_text(board, NULL, 7200, 0, 0);
 	g_assert_true(strstr(text, "ifpp4") < strstr(text, "ifpp5") && strstr(text, "ifpp5") < strstr(text, "done"));
-	small = ctl_board_text(board, 7200, 4, 0);
+	small = ctl_board_text(board, NULL, 7200, 4, 0);
 	assert_has(small, "... and 2 more");
 	assert_has(small, "ifpp4");
 

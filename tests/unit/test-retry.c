@@ -8,12 +8,12 @@
 
 #include "ctl.h"
 #include "error.h"
+#include "fake-systemd.h"
 #include "netlink.h"
 #include "packages.h"
 
 #define UNIT "ifpp-provision@ifpp0.service"
 #define UNIT_PATH "/org/freedesktop/systemd1/unit/ifpp_2dprovision_40ifpp0_2eservice"
-#define SYSTEMD_NAME ":1.0"
 #define HEARD 2		/* questions about a provisioning that runs, before it ends */
 
 static GMutex lock;		/* of what follows: the thread of the bus and this one */
@@ -72,7 +72,7 @@ static void tell_change(GDBusConnection *bus)
 	g_autoptr(GDBusMessage) signal =
 		g_dbus_message_new_signal(UNIT_PATH, "org.freedesktop.DBus.Properties", "PropertiesChanged");
 
-	g_dbus_message_set_sender(signal, SYSTEMD_NAME);
+	g_dbus_message_set_sender(signal, FAKE_SYSTEMD_NAME);
 	g_dbus_message_set_body(signal, g_variant_new("(s@a{sv}@as)", "org.freedesktop.systemd1.Unit",
 						      g_variant_new("a{sv}", NULL), g_variant_new("as", NULL)));
 	g_dbus_connection_send_message(bus, signal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
@@ -100,10 +100,8 @@ static GVariant *properties(void)
 /* In the bus's thread. */
 static GVariant *answer(GDBusConnection *bus, const char *member)
 {
-	if (g_str_equal(member, "Hello"))
-		return g_variant_new("(s)", ":1.1");
-	if (g_str_equal(member, "GetNameOwner"))
-		return g_variant_new("(s)", SYSTEMD_NAME);
+	g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+
 	if (g_str_equal(member, "Subscribe"))
 		followed = TRUE;
 	if (g_str_equal(member, "ListUnitsByPatterns"))
@@ -125,57 +123,6 @@ static GVariant *answer(GDBusConnection *bus, const char *member)
 		started = g_get_real_time() + G_USEC_PER_SEC;
 		return g_variant_new("(o)", "/org/freedesktop/systemd1/job/1");
 	}
-	return NULL;
-}
-
-static GDBusMessage *on_message(GDBusConnection *bus, GDBusMessage *message, gboolean incoming, gpointer user)
-{
-	g_autoptr(GDBusMessage) reply = NULL;
-	GVariant *body;
-
-	if (!incoming || g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL)
-		return message;
-	reply = g_dbus_message_new_method_reply(message);
-	g_dbus_message_set_sender(reply, SYSTEMD_NAME);
-	g_mutex_lock(&lock);
-	body = answer(bus, g_dbus_message_get_member(message));
-	g_mutex_unlock(&lock);
-	if (body)
-		g_dbus_message_set_body(reply, body);
-	g_dbus_connection_send_message(bus, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
-	g_object_unref(message);
-	return NULL;
-}
-
-static gboolean on_connection(GDBusServer *server, GDBusConnection *bus, gpointer user)
-{
-	g_dbus_connection_add_filter(g_object_ref(bus), on_message, NULL, NULL);
-	return TRUE;
-}
-
-typedef struct {
-	const char *dir;
-	GMainContext *context;
-	GMainLoop *loop;
-	GAsyncQueue *ready;	/* its address */
-} Bus;
-
-static gpointer serve(gpointer data)
-{
-	Bus *bus = data;
-	g_autofree char *address = g_strdup_printf("unix:dir=%s", bus->dir), *guid = g_dbus_generate_guid();
-	g_autoptr(GDBusServer) server = NULL;
-	g_autoptr(GError) error = NULL;
-
-	g_main_context_push_thread_default(bus->context);
-	server = g_dbus_server_new_sync(address, G_DBUS_SERVER_FLAGS_NONE, guid, NULL, NULL, &error);
-	g_assert_no_error(error);
-	g_signal_connect(server, "new-connection", G_CALLBACK(on_connection), NULL);
-	g_dbus_server_start(server);
-	g_async_queue_push(bus->ready, g_strdup(g_dbus_server_get_client_address(server)));
-	g_main_loop_run(bus->loop);
-	g_dbus_server_stop(server);
-	g_main_context_pop_thread_default(bus->context);
 	return NULL;
 }
 
@@ -226,30 +173,20 @@ static void test_newer(void)
 
 int main(int argc, char **argv)
 {
-	g_autofree char *dir = g_dir_make_tmp("ifpp-retry-XXXXXX", NULL), *address = NULL;
-	Bus bus = { .dir = dir };
-	GThread *thread;
+	g_autofree char *dir = g_dir_make_tmp("ifpp-retry-XXXXXX", NULL);
+	FakeSystemd *systemd;
 	int status;
 
 	g_test_init(&argc, &argv, NULL);
 	package_path = g_build_filename(dir, "a.ifpp", NULL);
 	g_assert_true(g_file_set_contents(package_path, "", 0, NULL));
-	bus.context = g_main_context_new();
-	bus.loop = g_main_loop_new(bus.context, FALSE);
-	bus.ready = g_async_queue_new();
-	thread = g_thread_new("bus", serve, &bus);
-	address = g_async_queue_pop(bus.ready);
-	g_setenv("DBUS_SYSTEM_BUS_ADDRESS", address, TRUE);
+	systemd = fake_systemd_new(dir, answer);
 
 	g_test_add_func("/retry/provisioning_that_runs", test_waits);
 	g_test_add_func("/retry/only_what_is_newer", test_newer);
 	status = g_test_run();
 
-	g_main_loop_quit(bus.loop);
-	g_thread_join(thread);
-	g_async_queue_unref(bus.ready);
-	g_main_loop_unref(bus.loop);
-	g_main_context_unref(bus.context);
+	fake_systemd_free(systemd);
 	g_remove(package_path);
 	g_free(package_path);
 	g_rmdir(dir);

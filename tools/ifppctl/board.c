@@ -3,6 +3,7 @@
 #include "explain.h"
 #include "inspect.h"
 #include "outbox.h"
+#include "services.h"
 #include "sockets.h"
 
 #include <eid.h>
@@ -236,13 +237,27 @@ static void end_line(GString *text, gsize begin, guint cols)
 	g_string_append_c(text, '\n');
 }
 
-static void put_unit(CtlBoard *board, const CtlUnit *unit, GString *text, guint cols)
+/* What became of its last load, what failed since, or what is to be done next. */
+static const char *last_of(const CtlUnit *unit, guint64 installed, GPtrArray *services, const char *node)
+{
+	const CtlService *service = unit->here ? ctl_services_of(services, node) : NULL;
+
+	if (unit->here && unit->dev.keys_unknown)
+		return "at work ...";
+	if (service && ctl_service_failed(service))
+		return "failed, see below";
+	if (unit->last || !unit->here)
+		return unit->last ?: "";
+	return ctl_to_do(unit->dev.state, installed, service);
+}
+
+static void put_unit(CtlBoard *board, const CtlUnit *unit, GPtrArray *services, GString *text, guint cols)
 {
 	g_autofree char *node = g_strdup_printf("ifpp%u", unit->dev.index);
 	/* What the driver has counted of this visit may have been before we looked. */
 	guint64 installed = MAX(unit->installed, unit->dev.installed), failed = MAX(unit->failed, unit->dev.failed);
 	gboolean narrow = cols && cols < WIDE;
-	const char *last = unit->last ?: "";
+	const char *last = last_of(unit, installed, services, node);
 	gsize begin = text->len;
 	char eid[33] = "";
 
@@ -255,11 +270,11 @@ static void put_unit(CtlBoard *board, const CtlUnit *unit, GString *text, guint 
 		last += 21;
 	g_string_append_printf(text, "  %-8s %4u %4" G_GUINT64_FORMAT " %4" G_GUINT64_FORMAT "  %s",
 			       ifpp_state_name(unit->dev.state), unit->dev.keys_unspent, installed, failed,
-			       unit->here && unit->dev.keys_unknown ? "at work ..." : last);
+			       last);
 	end_line(text, begin, cols);
 }
 
-static void put_units(CtlBoard *board, GString *text, guint room, guint cols)
+static void put_units(CtlBoard *board, GPtrArray *services, GString *text, guint room, guint cols)
 {
 	g_autoptr(GPtrArray) units = g_ptr_array_copy(board->units, NULL, NULL);
 	guint shown = room && units->len > room ? room - 1 : units->len;
@@ -268,9 +283,9 @@ static void put_units(CtlBoard *board, GString *text, guint room, guint cols)
 	g_ptr_array_sort(units, by_place);
 	g_string_append_printf(text, cols && cols < WIDE ? "%-8s %-10s %-8s  %-8s %4s %4s %4s  %s\n" :
 			       "%-8s %-12s %-32s  %-8s %4s %4s %4s  %s\n", "CHIP", "SOCKET", "EID", "STATE", "KEYS", "OK", "BAD",
-			       "LAST");
+			       "LAST, OR TO DO");
 	for (guint i = 0; i < shown; i++)
-		put_unit(board, units->pdata[i], text, cols);
+		put_unit(board, units->pdata[i], services, text, cols);
 	if (shown < units->len)
 		g_string_append_printf(text, "... and %u more\n", units->len - shown);
 }
@@ -292,7 +307,7 @@ static void put_times(const guint64 ns[CTL_N_TIMES], guint loads, gboolean blind
 	}
 }
 
-char *ctl_board_text(CtlBoard *board, double elapsed, guint rows, guint cols)
+char *ctl_board_text(CtlBoard *board, GPtrArray *services, double elapsed, guint rows, guint cols)
 {
 	GString *text = g_string_new(NULL), *units = g_string_new(NULL);
 	guint loads = board->installed + board->failed, used = 1;
@@ -314,7 +329,7 @@ char *ctl_board_text(CtlBoard *board, double elapsed, guint rows, guint cols)
 
 	for (const char *p = text->str; *p; p++)
 		used += *p == '\n';
-	put_units(board, units, rows ? MAX((int)rows - (int)used, 2) : 0, cols);
+	put_units(board, services, units, rows ? MAX((int)rows - (int)used, 2) : 0, cols);
 	g_string_prepend(text, units->str);
 	g_string_free(units, TRUE);
 	return g_string_free(text, FALSE);

@@ -55,11 +55,12 @@ const CtlUnit *ctl_board_event(CtlBoard *board, const IfppNlEvent *event, gint64
 /**
  * ctl_board_text() - the whole table
  * @board: the table
+ * @services: of CtlService, for what is to be done and what failed; NULL: not known
  * @elapsed: seconds since its beginning
  * @rows: lines that there is room for, 0: no bound. Units that have left give way first.
  * @cols: columns, 0: no bound. Where there are few, the last digits of an EID stand for it.
  */
-char *ctl_board_text(CtlBoard *board, double elapsed, guint rows, guint cols);
+char *ctl_board_text(CtlBoard *board, GPtrArray *services, double elapsed, guint rows, guint cols);
 
 /* A unit's result, as a line for people or as JSON text; free it. */
 char *ctl_unit_line(CtlOutput *out, const CtlUnit *unit);

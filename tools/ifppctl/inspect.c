@@ -94,16 +94,39 @@ void ctl_say_host(CtlOutput *out, const IfppNlHost *host)
 }
 
 /* What failed, and is not seen in the driver: a modem without a chip, a chip that was not provisioned. */
-static void list_services(CtlOutput *out)
+static void list_services(CtlOutput *out, GPtrArray *services)
 {
-	/* Where nobody runs systemd there is nothing to tell. */
-	g_autoptr(GPtrArray) services = ctl_services(0, NULL);
-
 	for (guint i = 0; services && i < services->len; i++) {
-		g_autofree char *text = out->json ? ctl_service_json(services->pdata[i]) :
-						    ctl_service_line(out, services->pdata[i]);
+		const CtlService *service = services->pdata[i];
+		g_autofree char *text = NULL;
 
+		if (!ctl_service_failed(service))
+			continue;
+		text = out->json ? ctl_service_json(service) : ctl_service_line(out, service);
 		printf("%s\n", text);
+	}
+}
+
+static void json_progress(JsonBuilder *b, const char *to_do, const CtlService *service)
+{
+	g_autofree char *when = service && service->ended ? ctl_time(service->ended) : NULL;
+
+	ifpp_json_string(b, "to_do", to_do);
+	if (!service || !ctl_service_failed(service))
+		return;
+	ifpp_json_string(b, "last_error", service->message);
+	ifpp_json_string(b, "last_error_at", when);
+}
+
+/* When it was, what, and what becomes of it. */
+static void say_progress(CtlOutput *out, const char *to_do, const CtlService *service)
+{
+	ctl_say(out, "  To do         %s", to_do);
+	if (service && ctl_service_failed(service)) {
+		g_autofree char *when = service->ended ? ctl_time(service->ended) : g_strdup("at an unknown time"),
+				*line = ctl_service_line(out, service);
+
+		ctl_say(out, "  Last error    %s, %s", when, line);
 	}
 }
 
@@ -169,6 +192,7 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autoptr(IfppNetlink) nl = NULL;
 	g_autoptr(GArray) devs = NULL;
+	g_autoptr(GPtrArray) services = NULL;
 	CtlOutput *out = &ctl->out;
 	IfppNlHost host;
 
@@ -178,10 +202,12 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 	devs = nl ? ifpp_netlink_dump(nl, error) : NULL;
 	if (!devs || !ifpp_netlink_host_get(nl, &host, error))
 		return 0;
+	/* Where nobody runs systemd there is nothing to tell. */
+	services = ctl_services(CTL_SERVICES_RUNNING, NULL);
 
 	if (devs->len)
-		ctl_say(out, "%-8s %-32s  %-8s %9s %9s %6s  %s", "CHIP", "EID", "STATE", "KEYS/ALL", "INSTALLED", "FAILED",
-			"SOCKET");
+		ctl_say(out, "%-8s %-32s  %-8s %9s %9s %6s  %-12s  %s", "CHIP", "EID", "STATE", "KEYS/ALL", "INSTALLED",
+			"FAILED", "SOCKET", "TO DO");
 	else
 		ctl_say(out, "No chip is here. A modem that is plugged in appears when its daemon has read its chip: "
 			"systemctl status 'ifppd@*'");
@@ -191,12 +217,14 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 		g_autofree char *keys = g_strdup_printf("%u/%u", dev->keys_unspent, dev->keys_unspent +
 							dev->keys_unknown + dev->keys_spent);
 		g_autofree char *socket = ctl_socket(CTL_OUTBOX, dev->eid);
+		const CtlService *service = ctl_services_of(services, node);
+		const char *to_do = ctl_to_do(dev->state, dev->installed, service);
 		guint quarantine, missing;
 		char eid[33];
 
 		ctl_show_eid(out, dev->eid, eid);
-		ctl_say(out, "%-8s %-32s  %-8s %9s %9" G_GUINT64_FORMAT " %6" G_GUINT64_FORMAT "  %s", node, eid,
-			ifpp_state_name(dev->state), keys, dev->installed, dev->failed, socket ?: "");
+		ctl_say(out, "%-8s %-32s  %-8s %9s %9" G_GUINT64_FORMAT " %6" G_GUINT64_FORMAT "  %-12s  %s", node,
+			eid, ifpp_state_name(dev->state), keys, dev->installed, dev->failed, socket ?: "", to_do);
 		outbox_trouble(dev->eid, &quarantine, &missing);
 		if (quarantine)
 			ctl_say(out, "         %u results in quarantine or not readable: ifppctl report has them with the reasons",
@@ -210,10 +238,11 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 			json_unit(b, dev->eid);
 			ifpp_json_int(b, "quarantine", quarantine);
 			ifpp_json_int(b, "missing_results", missing);
+			json_progress(b, to_do, service);
 			ifpp_json_print(b);
 		}
 	}
-	list_services(out);
+	list_services(out, services);
 	ctl_say_host(out, &host);
 	say_gateway(out, nl);
 	if (out->json) {
@@ -228,8 +257,12 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autoptr(CtlChip) chip = NULL;
+	g_autoptr(GPtrArray) services = NULL;
+	g_autofree char *node = NULL;
+	const CtlService *service;
 	CtlOutput *out = &ctl->out;
 	struct ifpp_info *info;
+	const char *to_do;
 	char eid[33];
 
 	if (!ctl_parse(ctl, &argc, &argv, NULL, "[CHIP]", "What the driver knows of one chip.", error))
@@ -246,6 +279,10 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	if (!chip)
 		return 0;
 	info = &chip->info;
+	node = g_strdup_printf("ifpp%u", info->index);
+	services = ctl_services(CTL_SERVICES_RUNNING, NULL);
+	service = ctl_services_of(services, node);
+	to_do = ctl_to_do(info->state, info->installed, service);
 
 	if (out->json) {
 		JsonBuilder *b = ifpp_json_new("info");
@@ -261,6 +298,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 		json_unit(b, info->eid);
 		ifpp_json_string(b, "host_state", ifpp_state_name(info->host_state));
 		ifpp_json_int(b, "package_max", info->pkg_max);
+		json_progress(b, to_do, service);
 		ifpp_json_print(b);
 		return IFPP_EXIT_OK;
 	}
@@ -269,6 +307,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	ctl_say(out, "  EID           %s", eid);
 	say_unit(out, info->eid);
 	ctl_say(out, "  State         %s: %s", ifpp_state_name(info->state), state_means(info->state));
+	say_progress(out, to_do, service);
 	ctl_say(out, "  One-time keys %u left, %u spent%s", info->keys_unspent, info->keys_spent,
 		info->keys_unknown ? ", others unknown until the chip is asked" : "");
 	ctl_say(out, "  Loads         %" G_GUINT64_FORMAT " sent to the chip's daemon: %" G_GUINT64_FORMAT

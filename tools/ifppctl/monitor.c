@@ -127,33 +127,76 @@ typedef struct {
 	GPtrArray *services;	/* that failed, as of @asked */
 	gint64 asked;
 	int left;		/* events still to tell; below 0: no bound */
+	guint tick, wait, sigint, sigterm, end;	/* sources */
 } Monitor;
+
+/* The text in lines of a terminal: a reason and what to do about it are of no use if they are cut off. */
+static void put_wrapped(GString *out, const char *text, guint cols, guint *lines)
+{
+	g_auto(GStrv) words = g_strsplit(text, " ", -1);
+	gulong at = 0;
+
+	for (char **word = words; *word; word++) {
+		gulong len = g_utf8_strlen(*word, -1);
+
+		if (at && cols && at + 1 + len > cols) {
+			g_string_append(out, "\n  ");
+			at = 2;
+			++*lines;
+		} else if (at) {
+			g_string_append_c(out, ' ');
+			at++;
+		}
+		g_string_append(out, *word);
+		at += len;
+	}
+	g_string_append_c(out, '\n');
+	++*lines;
+}
+
+/* What failed, and why; of many what half of the terminal takes. */
+static char *failures(Monitor *m, const struct winsize *size, guint *lines)
+{
+	GString *text = g_string_new(NULL);
+
+	*lines = 0;
+	for (guint i = 0; i < m->services->len; i++) {
+		const CtlService *service = m->services->pdata[i];
+		g_autofree char *line = NULL;
+
+		if (!ctl_service_failed(service))
+			continue;
+		if (size->ws_row && *lines >= size->ws_row / 2u) {
+			g_string_append(text, "... and others: ifppctl list\n");
+			++*lines;
+			break;
+		}
+		line = ctl_service_line(&m->ctl->out, service);
+		put_wrapped(text, line, size->ws_col, lines);
+	}
+	return g_string_free(text, FALSE);
+}
 
 static gboolean redraw(gpointer user)
 {
 	Monitor *m = user;
 	gint64 now = g_get_monotonic_time();
 	struct winsize size = { 0 };
-	g_autofree char *text = NULL;
+	g_autofree char *text = NULL, *failed = NULL;
+	guint lines;
 
 	/* Not for each of many events. */
 	if (!m->services || now - m->asked > SERVICES_US) {
 		g_clear_pointer(&m->services, g_ptr_array_unref);
-		m->services = ctl_services(0, NULL) ?: g_ptr_array_new();
+		m->services = ctl_services(CTL_SERVICES_RUNNING, NULL) ?: g_ptr_array_new();
 		m->asked = now;
 	}
 	ioctl(1, TIOCGWINSZ, &size);
+	failed = failures(m, &size, &lines);
 	/* what failed, the hint and the cursor's line */
-	text = ctl_board_text(m->board, (now - m->begin) / 1e6,
-			      size.ws_row ? MAX(size.ws_row - 3 - (int)m->services->len, 1) : 0, size.ws_col);
-	printf("\033[H\033[J%s", text);
-	for (guint i = 0; i < m->services->len; i++) {
-		g_autofree char *line = ctl_service_line(&m->ctl->out, m->services->pdata[i]);
-
-		if (size.ws_col && g_utf8_strlen(line, -1) > size.ws_col)
-			*g_utf8_offset_to_pointer(line, size.ws_col) = '\0';
-		puts(line);
-	}
+	text = ctl_board_text(m->board, m->services, (now - m->begin) / 1e6,
+			      size.ws_row ? MAX(size.ws_row - 3 - (int)lines, 1) : 0, size.ws_col);
+	printf("\033[H\033[J%s%s", text, failed);
 	puts("\nCtrl-C ends this.");
 	fflush(stdout);
 	return G_SOURCE_CONTINUE;
@@ -216,7 +259,7 @@ static gboolean begin(Monitor *m, GError **error)
 	}
 	if (m->table) {
 		redraw(m);
-		g_timeout_add_seconds(1, redraw, m);
+		m->tick = g_timeout_add_seconds(1, redraw, m);
 	} else {
 		ctl_say_host(&m->ctl->out, &host);
 		fflush(stdout);
@@ -231,11 +274,12 @@ static gboolean begin_or_wait(gpointer user)
 
 	g_clear_error(&m->error);
 	g_clear_pointer(&m->nl, ifpp_netlink_free);
-	if (begin(m, &m->error))
-		return G_SOURCE_REMOVE;
-	if (g_error_matches(m->error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE))
-		return G_SOURCE_CONTINUE;
-	g_main_loop_quit(m->loop);
+	if (!begin(m, &m->error)) {
+		if (g_error_matches(m->error, IFPP_ERROR, IFPP_ERROR_NO_DEVICE))
+			return G_SOURCE_CONTINUE;
+		g_main_loop_quit(m->loop);
+	}
+	m->wait = 0;
 	return G_SOURCE_REMOVE;
 }
 
@@ -267,17 +311,22 @@ int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error)
 
 	if (begin_or_wait(&m) == G_SOURCE_CONTINUE) {
 		fprintf(stderr, "ifppctl: %s. Waiting for it.\n", m.error->message);
-		g_timeout_add_seconds(1, begin_or_wait, &m);
+		m.wait = g_timeout_add_seconds(1, begin_or_wait, &m);
 	} else if (m.error) {
 		g_clear_pointer(&m.nl, ifpp_netlink_free);
 		g_propagate_error(error, m.error);
 		return 0;
 	}
-	g_unix_signal_add(SIGINT, on_signal, &m);
-	g_unix_signal_add(SIGTERM, on_signal, &m);
+	m.sigint = g_unix_signal_add(SIGINT, on_signal, &m);
+	m.sigterm = g_unix_signal_add(SIGTERM, on_signal, &m);
 	if (seconds > 0)
-		g_timeout_add_seconds(seconds, on_signal, &m);
+		m.end = g_timeout_add_seconds(seconds, on_signal, &m);
 	g_main_loop_run(loop);
+	g_clear_handle_id(&m.tick, g_source_remove);
+	g_clear_handle_id(&m.wait, g_source_remove);
+	g_clear_handle_id(&m.sigint, g_source_remove);
+	g_clear_handle_id(&m.sigterm, g_source_remove);
+	g_clear_handle_id(&m.end, g_source_remove);
 	g_clear_pointer(&m.services, g_ptr_array_unref);
 	g_clear_pointer(&m.nl, ifpp_netlink_free);
 	if (m.error)

@@ -115,9 +115,14 @@ void ctl_status(const char *text)
 	close(fd);
 }
 
+char *ctl_time(gint64 us)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(us / G_USEC_PER_SEC);
+
+	return time ? g_date_time_format(time, "%Y-%m-%dT%H:%M:%SZ") : g_strdup("-");
+}
+
 char *ctl_now(void)
 {
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-
-	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+	return ctl_time(g_get_real_time());
 }

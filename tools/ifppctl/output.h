@@ -32,5 +32,6 @@ void ctl_short_key(const guint8 key_id[32], char text[17]);
 void ctl_status(const char *text);
 
 char *ctl_now(void);			/* ISO 8601, UTC */
+char *ctl_time(gint64 us);		/* real time, the same */
 
 #endif

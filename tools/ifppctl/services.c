@@ -3,6 +3,7 @@
 
 #include <error.h>
 #include <glib/gstdio.h>
+#include <linux/ifpp.h>
 #include <string.h>
 
 #define SYSTEMD "org.freedesktop.systemd1"
@@ -74,7 +75,7 @@ static CtlService *look(GDBusConnection *bus, const char *unit, const char *path
 	const char *message = NULL, *result = "";
 	gint32 code = 0, status = 0;
 	guint32 restarts = 0;
-	guint64 started = 0;
+	guint64 started = 0, ended = 0;
 
 	if (!properties)
 		return NULL;
@@ -84,12 +85,14 @@ static CtlService *look(GDBusConnection *bus, const char *unit, const char *path
 	g_variant_lookup(properties, "ExecMainStatus", "i", &status);
 	g_variant_lookup(properties, "NRestarts", "u", &restarts);
 	g_variant_lookup(properties, "ExecMainStartTimestamp", "t", &started);
+	g_variant_lookup(properties, "ExecMainExitTimestamp", "t", &ended);
 	service = g_new0(CtlService, 1);
 	service->unit = g_strdup(unit);
 	service->node = node_of(unit);
 	service->exit = code == CLD_EXITED || !code ? status : -status;
 	service->tries = restarts + 1;
 	service->started = started;
+	service->ended = ended;
 	/* Programs write their errors there; one that was killed, or not even started, could not. */
 	if (service->exit && code == CLD_EXITED && message && *message)
 		service->message = g_strdup(message);
@@ -150,6 +153,42 @@ GPtrArray *ctl_services(guint more, GError **error)
 			g_ptr_array_add(services, g_steal_pointer(&service));
 	}
 	return g_steal_pointer(&services);
+}
+
+gboolean ctl_service_failed(const CtlService *service)
+{
+	return !service->done && !service->running;
+}
+
+const CtlService *ctl_services_of(GPtrArray *services, const char *node)
+{
+	const CtlService *found = NULL;
+
+	for (guint i = 0; services && i < services->len; i++) {
+		const CtlService *service = services->pdata[i];
+
+		if (g_str_equal(service->node, node) && (!found || ctl_service_failed(service)))
+			found = service;
+	}
+	return found;
+}
+
+const char *ctl_to_do(guint32 state, guint64 installed, const CtlService *service)
+{
+	if (service && ctl_service_failed(service))
+		return "mend what failed";
+	if (service && service->running)
+		return "wait, being provisioned";
+	switch (state) {
+	case IFPP_STATE_FACTORY:
+		return installed ? "more packages, or lock" : "packages";
+	case IFPP_STATE_DRAINED:
+		return "lock";
+	case IFPP_STATE_LOCKING:
+		return "finish the lock";
+	default:
+		return "nothing";
+	}
 }
 
 static const char *program_of(const CtlService *service)

@@ -15,7 +15,7 @@ typedef struct {
 	gboolean running;	/* it has not ended */
 	int exit;		/* IfppExit, or negative: killed by that signal */
 	guint tries;		/* that failed since it was last started by anything but a pause */
-	gint64 started;		/* us, real time: its last start */
+	gint64 started, ended;	/* us, real time: its last start and end; 0: not yet */
 	char *message;		/* the program's own words, or "" */
 } CtlService;
 
@@ -59,6 +59,20 @@ gboolean ctl_systemd_follow(GDBusConnection *bus, GDBusSignalCallback changed, g
 
 /* Start it again, running or not, and do not wait for it. */
 gboolean ctl_service_restart(GDBusConnection *bus, const CtlService *service, GError **error);
+
+/* The one of a node that failed, else one that has not ended; NULL: none. */
+const CtlService *ctl_services_of(GPtrArray *services, const char *node);
+
+/**
+ * ctl_to_do() - what is still to be done with a chip, in a few words
+ * @state: the driver's, enum ifpp_state
+ * @installed: packages in this visit
+ * @service: ctl_services_of() its node
+ */
+const char *ctl_to_do(guint32 state, guint64 installed, const CtlService *service);
+
+/* It went wrong and has not begun again. */
+gboolean ctl_service_failed(const CtlService *service);
 
 /* One line for people: what failed, why, and what becomes of it; free it. */
 char *ctl_service_line(CtlOutput *out, const CtlService *service);
