@@ -1866,6 +1866,76 @@ static void prove_installed(Fixture *f, const char *key_id)
 	g_assert_not_reached();
 }
 
+/* One operator's packages and nobody else's, with what proves them; a unit by the factory's word. */
+static void extract(Fixture *f, gconstpointer data)
+{
+#define EXTRACT "%s extract --home home "
+	static const char telco[] = "--operator Telco,Ltd";
+	g_autofree char *report_text = NULL, *told = NULL, *key_id = NULL, *proof = NULL, *want = NULL, *full = NULL;
+	g_autoptr(GPtrArray) names = NULL;
+	g_auto(GStrv) lines = NULL, parts = NULL;
+	guint8 *pir;
+	gsize len;
+
+	make_chips(3, 2);
+	must(SEAL "--euicc data --spn Telco,Ltd --order line-7", smdpf);
+	names = list("out");
+	must(SEAL "--euicc data --spn Rival --order line-7", smdpf);
+	report_installed(f, names->pdata[0]);
+	g_assert_true(g_file_get_contents("report.json", &report_text, NULL, NULL));
+	parts = g_strsplit(report_text, "\"status\":0", 2);
+	told = g_strjoin("\"status\":0,\"unit\":{\"imei\":\"490154203237518\",\"model\":\"=EC25\",\"station\":\"line-7-2\"}", parts[0],
+			 parts[1], NULL);
+	g_assert_true(g_file_set_contents("report.json", told, -1, NULL));
+	must("%s verify-report --home home report.json", smdpf);
+	{
+		g_auto(GStrv) a = g_strsplit(strstr(report_text, "\"pir\":\"") + 7, "\"", 2);
+		g_auto(GStrv) b = g_strsplit(strstr(report_text, "\"key_id\":\"") + 10, "\"", 2);
+
+		pir = g_base64_decode(a[0], &len);
+		proof = g_compute_checksum_for_data(G_CHECKSUM_SHA256, pir, len);
+		key_id = g_strdup(b[0]);
+		g_free(pir);
+	}
+
+	must(EXTRACT "%s", smdpf, telco);
+	lines = g_strsplit(out_text, "\r\n", -1);
+	g_assert_cmpuint(g_strv_length(lines), ==, 5);	/* a header, three packages, and the end */
+	g_assert_cmpstr(lines[0], ==, "iccid,eid,state,reason,profile,order,operator,imei,model,firmware,serial,usb_path,station,"
+				      "board_serial,work_order,verified,proof_sha256,key_id");
+	g_assert_null(strstr(out_text, "Rival"));
+	/* a name with a comma, and one that a spreadsheet would take for a formula */
+	want = g_strdup_printf(",installed,,IFPP minimal,line-7,\"Telco,Ltd\",490154203237518,\"'=EC25\",,,,line-7-2,,,2");
+	g_assert_nonnull(strstr(out_text, want));
+	g_free(want);
+	want = g_strdup_printf("Z,%s,%s\r\n", proof, key_id);
+	g_assert_nonnull(strstr(out_text, want));
+	g_assert_nonnull(strstr(out_text, ",sealed,,IFPP minimal,line-7,\"Telco,Ltd\",,,,,,,,,,,"));
+
+	/* two operators' orders of one name are not mixed */
+	expect(2, "one of \"Telco,Ltd\" and one of \"Rival\"", EXTRACT "--order line-7", smdpf);
+	must(EXTRACT "--order line-7 --operator Rival --json", smdpf);
+	g_assert_null(strstr(out_text, "Telco"));
+	g_assert_null(strstr(out_text, key_id));
+	g_assert_nonnull(strstr(out_text, "\"operator\":\"Rival\""));
+	expect(2, "operator Nobody: no order is known", EXTRACT "--operator Nobody", smdpf);
+	expect(2, "order line-8: no order is known", EXTRACT "--order line-8", smdpf);
+	expect(2, "--operator or --order", "%s extract --home home", smdpf);
+	full = g_strdup_printf("exec %s extract --home home --operator Rival >/dev/full", smdpf);
+	g_assert_true(g_file_set_contents("full.sh", full, -1, NULL));
+	expect(9, "standard output", "sh full.sh");
+
+	/* a report again: another station's word, the same proof */
+	must("sed -i s/line-7-2/line-9-1/ report.json");
+	must("%s verify-report --home home report.json", smdpf);
+	must(EXTRACT "%s", smdpf, telco);
+	g_assert_nonnull(strstr(out_text, "line-9-1"));
+	g_assert_nonnull(strstr(out_text, proof));
+	/* the ledger's chain is whole */
+	must("%s ledger check --home home --pin-file pin", smdpf);
+#undef EXTRACT
+}
+
 /* A certificate that has run out seals nothing more; what was loaded while it was good is still reported. */
 static void expired_report(Fixture *f, gconstpointer data)
 {
@@ -2630,6 +2700,7 @@ int main(int argc, char **argv)
 	ADD("csv_dialects", csv_dialects, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);
+	ADD("extract", extract, NULL);
 	ADD("builtin_every_column", builtin_every_column, NULL);
 	ADD("published_keys_refused", published_keys_refused, NULL);
 	ADD("bad-input", bad_input, NULL);

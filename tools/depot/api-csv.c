@@ -6,6 +6,7 @@
 
 #include <eid.h>
 
+#include "csv.h"
 #include "units.h"
 
 #define PAGE 500
@@ -22,23 +23,9 @@ typedef struct {
 	gsize sent;
 } Csv;
 
-void api_csv_field(GString *out, const char *text)
-{
-	const char *formula = text && *text && strchr("=+-@\t\r", *text) ? "'" : "";
-
-	if (!text || (!strpbrk(text, ",\"\r\n") && !*formula)) {
-		g_string_append(out, text ?: "");
-		return;
-	}
-	g_string_append_printf(out, "\"%s", formula);
-	for (; *text; text++)
-		g_string_append_printf(out, *text == '"' ? "\"\"" : "%c", *text);
-	g_string_append_c(out, '"');
-}
-
 static void add(GString *out, const char *text)
 {
-	api_csv_field(out, text);
+	ifpp_csv_field(out, text);
 	g_string_append_c(out, ',');
 }
 

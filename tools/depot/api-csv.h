@@ -18,7 +18,4 @@
  */
 struct MHD_Response *api_csv(Depot *depot, gboolean failures, void (*give_back)(Depot *depot, gpointer user), gpointer user);
 
-/* A field, with quotes where it needs them. What a spreadsheet would take for a formula gets an apostrophe. */
-void api_csv_field(GString *out, const char *text);
-
 #endif

@@ -20,6 +20,7 @@
 #include "orders.h"
 #include "seal.h"
 #include "store.h"
+#include "told.h"
 #include "token.h"
 
 #define EUICC_DATA_MAX (256 * 1024)
@@ -601,7 +602,7 @@ Bind *bind_new(const BindOrder *order, gboolean spare, GError **error)
 	run->ledger = ledger_open(run->home, error);
 	if (!run->ledger || (o->anchored && !anchor_check(run->ledger, run->home->key_url, error)) ||
 	    !ledger_start_run(run->ledger, error) ||
-	    (!spare && !make_known(run, error)))
+	    (!spare && (!make_known(run, error) || !told_operator(run->ledger, order->id, o->spn, error))))
 		return NULL;
 	choice_init(&run->choice, order, run->ledger);
 	sweep(run);

@@ -12,6 +12,7 @@
  *   cancelled ORDER REASON	nothing more is sealed for it,
  *   resumed ORDER REASON	or it is again
  *   released ICCID NAME REASON	a cancelled order does not keep it any more, on somebody's word
+ *   operator ORDER NAME	for whom it is
  *   accepted N			keys that stay unknown, on the operator's word
  *   adopted			from here on the chain is as whole as could be proven (recover.h)
  *

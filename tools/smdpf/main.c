@@ -13,6 +13,7 @@
 #include "cryptoki.h"
 #include "error.h"
 #include "export.h"
+#include "extract.h"
 #include "file.h"
 #include "generate.h"
 #include "home.h"
@@ -46,6 +47,7 @@ static const char usage[] =
 	"  verify-report    check what the factory says became of the packages\n"
 	"  order            list orders, show one, cancel or resume it\n"
 	"  void             free the ICCID of a key that has no result\n"
+	"  extract          tell one operator which profile is in which eUICC\n"
 	"  ledger           check it, copy it, take it over, and what to do when it was lost\n"
 	"  prune            delete packages whose result is proven\n"
 	"\n"
@@ -493,6 +495,33 @@ static gboolean cmd_verify_report(int argc, char **argv, int *exit_code, GError 
 	return report_verify(home, argv[1], &options, exit_code, error);
 }
 
+static gboolean cmd_extract(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *operator = NULL, *order = NULL;
+	gboolean csv = FALSE, json = FALSE;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "operator", 0, 0, G_OPTION_ARG_STRING, &operator, "Whose, as its profiles were sealed with --spn", "NAME" },
+		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "What was sealed with this --order alone", "NAME" },
+		{ "csv", 0, 0, G_OPTION_ARG_NONE, &csv, "CSV with a header (it is)", NULL },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "One JSON object per package", NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, NULL,
+				"Writes a line for each package of one operator, and of nobody else: chip, profile, state, the unit\n"
+				"by the factory's word, and the hash of the result that proves it. Run verify-report before.",
+				&argc, &argv, 0, error))
+		return FALSE;
+	if (!dir || (!operator && !order))
+		return ifpp_usage_error(error, "--home, and --operator or --order or both are needed");
+	if (csv && json)
+		return ifpp_usage_error(error, "--csv or --json: not both");
+	home = home_open(dir, error);
+	return home && extract_write(home, operator, order, json, error);
+}
+
 static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const words[] = { "check", "backup", "migrate", "adopt", NULL };
@@ -658,6 +687,7 @@ static const IfppCommand commands[] = {
 	{ "verify-report", cmd_verify_report },
 	{ "order", cmd_order },
 	{ "void", cmd_void },
+	{ "extract", cmd_extract },
 	{ "ledger", cmd_ledger },
 	{ "prune", cmd_prune },
 	{ NULL, NULL },

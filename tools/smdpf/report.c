@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <gnutls/crypto.h>
 #include <json.h>
 
 #include "eid.h"
@@ -13,6 +14,7 @@
 #include "ledger.h"
 #include "request-bundle.h"
 #include "requests.h"
+#include "told.h"
 #include "unit.h"
 
 #define RESULTS_MAX 256	/* that go into the ledger at once */
@@ -47,6 +49,7 @@ typedef struct {
 	GHashTable *orders;	/* ids of the orders that these keys belong to, in hex */
 	const char *order;	/* name of the only order to account for, or NULL */
 	GArray *proven;		/* LedgerResult, on their way into the ledger */
+	GArray *told;		/* Told, likewise */
 	GError *error;		/* of the ledger: nothing more is told after it */
 	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
 	guint results, packages, pending, bad_totals;
@@ -110,9 +113,11 @@ static const LedgerEntry *find(Check *check, const guint8 key_id[32], LedgerEntr
 
 static gboolean flush(Check *check)
 {
-	if (!check->error)
-		ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error);
+	if (!check->error &&
+	    ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error))
+		told_results(check->ledger, (Told *)check->told->data, check->told->len, &check->error);
 	g_array_set_size(check->proven, 0);
+	g_array_set_size(check->told, 0);
 	return !check->error;
 }
 
@@ -144,6 +149,23 @@ static gboolean is_void_installed(Check *check, Unit *unit, const LedgerEntry *e
 				      unit->eid_text);
 	take_proven(check, entry, 0);
 	return TRUE;
+}
+
+/* For the operator's extract: what proves it, and the factory's word on the unit. */
+static void keep_told(Check *check, const guint8 key_id[32], GBytes *pir)
+{
+	g_autoptr(GString) unit = g_string_new(NULL);
+	gsize len;
+	const void *data = g_bytes_get_data(pir, &len);
+	Told told = {};
+
+	memcpy(told.key_id, key_id, 32);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, data, len, told.result);
+	ifpp_unit_write(&check->identity, unit);
+	told.unit = g_string_free(g_steal_pointer(&unit), FALSE);
+	g_array_append_val(check->told, told);
+	if (check->told->len == RESULTS_MAX)
+		flush(check);
 }
 
 /*
@@ -294,6 +316,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	}
 	if (entry->state == LEDGER_BOUND || entry->state == LEDGER_VOID)
 		take_proven(check, entry, reason);
+	keep_told(check, key_id, pir);
 	tell(check, reason ? FAILED : INSTALLED, unit->eid_text, key_hex, entry,
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
@@ -639,12 +662,13 @@ gboolean report_verify(Home *home, const char *file, const ReportOptions *option
 	g_autoptr(JsonObject) root = load(home, file, options->signature, error);
 	g_autoptr(GHashTable) reported = new_set(), attempts = new_set(), ended = new_set(), refused = new_set();
 	g_autoptr(GHashTable) orders = new_set();
-	g_autoptr(GArray) proven = g_array_new(FALSE, FALSE, sizeof(LedgerResult));
+	g_autoptr(GArray) proven = g_array_new(FALSE, FALSE, sizeof(LedgerResult)), told = g_array_new(FALSE, FALSE, sizeof(Told));
 	g_autoptr(Ledger) ledger = root ? ledger_open(home, error) : NULL;
 	Check check = { .home = home, .ledger = ledger, .json = options->json, .order = options->order,
 			.reported = reported, .attempts = attempts, .ended = ended, .refused = refused,
-			.orders = orders, .proven = proven };
+			.orders = orders, .proven = proven, .told = told };
 
+	g_array_set_clear_func(told, told_clear);
 	if (!ledger || !check_all(&check, root, error))
 		return FALSE;
 	summary(&check);
