@@ -1281,6 +1281,8 @@ static void test_scan_codes(void)
 	}
 	{
 		g_auto(CtlScan) bad = scan(flood, 0, "more than 128 bytes without an end of line");
+		g_autofree char *stuck = g_strnfill(3000, '\n');
+		g_auto(CtlScan) none = scan(stuck, 1, "more than 1000 lines without a code");
 	}
 	for (guint i = 0; i < 40; i++)
 		g_string_append(lines, "P1\n");

@@ -10,6 +10,7 @@
 
 #define LINE_BYTES 128
 #define CODES_MAX 32
+#define EMPTY_MAX 1000	/* lines */
 
 /* What a code may be; the EID is no field of a unit. */
 #define EID_CODE IFPP_UNIT_FIELDS
@@ -121,7 +122,7 @@ static gboolean take_code(CtlScan *scan, const char *line, const char *name, gui
 
 gboolean ctl_scan_read(CtlScan *scan, FILE *in, const char *name, guint codes, GError **error)
 {
-	guint taken = 0;
+	guint taken = 0, empty = 0;
 
 	while (!codes || taken < codes) {
 		char line[LINE_BYTES + 2];
@@ -141,8 +142,12 @@ gboolean ctl_scan_read(CtlScan *scan, FILE *in, const char *name, guint codes, G
 		g_strstrip(line);
 		if (!*line && (c == EOF || !codes))
 			break;
-		if (!*line)
+		if (!*line) {
+			if (++empty > EMPTY_MAX)
+				return bad(error, IFPP_EXIT_INPUT, "%s: more than %d lines without a code. Look at what the "
+					   "scanner is set to, and whether a key of it is stuck", name, EMPTY_MAX);
 			continue;
+		}
 		if (taken == CODES_MAX)
 			return bad(error, IFPP_EXIT_INPUT, "%s: more than %d codes for one unit", name, CODES_MAX);
 		if (!take_code(scan, line, name, ++taken, error))
