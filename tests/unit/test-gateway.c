@@ -92,6 +92,7 @@ static void test_read(void)
 		{ "[Gateway]\nChips=1\n[More]\n", 0, 0 }, { "[Target]\nChips=1\n", 0, 0 },
 		{ "[Gateway]\nPorts=\n", 0, 0 }, { "[Gateway]\nPorts=1-1;1-1\n", 0, 0 }, { "[Gateway]\nPorts=1-1;;1-2\n", 0, 0 },
 		{ "[Gateway]\nPorts=/dev/cdc-wdm0\n", 0, 0 },
+		{ "[Gateway]\nChips=2\nChips=1\n", 0, 0 }, { "[Gateway]\nPorts=1-1;1-2\n[Gateway]\nPorts=1-1\n", 0, 0 },
 		{ "[Gateway]\n# two modems\nChips=2\n", 2, 0 }, { "[Gateway]\nPorts=1-1.2; 1-1.3\n", 2, 2 },
 	};
 	g_autofree char *path = g_build_filename(base, "gateway", NULL);

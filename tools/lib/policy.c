@@ -118,23 +118,6 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 	return TRUE;
 }
 
-/* GLib takes the last one and says nothing; which of them is meant nobody knows. */
-static gboolean given_twice(GBytes *file, const char *key)
-{
-	g_autofree char *text = g_strndup(g_bytes_get_data(file, NULL), g_bytes_get_size(file));
-	g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-	guint n = 0;
-
-	for (guint i = 0; lines[i]; i++) {
-		char *value = strchr(lines[i], '=');
-
-		if (value)
-			*value = '\0';
-		n += value && g_str_equal(g_strstrip(lines[i]), key);
-	}
-	return n > 1;
-}
-
 gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, POLICY_MAX, error);
@@ -154,7 +137,8 @@ gboolean ifpp_policy_read(const char *path, IfppPolicy *policy, GError **error)
 		return wrong(error, path, "it does not have one group, [" GROUP "], and nothing else");
 	keys = g_key_file_get_keys(kf, GROUP, NULL, NULL);
 	for (guint i = 0; keys[i]; i++) {
-		if (given_twice(file, keys[i])) {
+		/* GLib lists both, and gives the value of the last for each. */
+		if (g_strv_contains((const char *const *)keys + i + 1, keys[i])) {
 			g_autofree char *what = g_strdup_printf("%s is there twice", keys[i]);
 
 			return wrong(error, path, what);
