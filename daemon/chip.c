@@ -176,16 +176,20 @@ void chip_send(Chip *chip, GTask *task, const char *what, GBytes *command, gint6
 	g_bytes_unref(command);
 }
 
+void chip_iccid_name(Chip *chip, const guint8 iccid[10], char name[21])
+{
+	if (chip->show_ids)
+		ifpp_iccid_format(iccid, name);
+	else
+		ifpp_iccid_mask(iccid, name);
+}
+
 static void log_pir(Chip *chip, IfppPir *pir)
 {
 	char iccid[21] = "unknown";
 
-	if (pir->iccid.len == IFPP_ICCID_BYTES) {
-		if (chip->show_ids)
-			ifpp_iccid_format(pir->iccid.data, iccid);
-		else
-			ifpp_iccid_mask(pir->iccid.data, iccid);
-	}
+	if (pir->iccid.len == IFPP_ICCID_BYTES)
+		chip_iccid_name(chip, pir->iccid.data, iccid);
 	if (pir->success)
 		g_message("%s: profile %s installed", chip->name, iccid);
 	else

@@ -64,6 +64,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 const guint8 *chip_eid(Chip *chip);
 const char *chip_name(Chip *chip);
 void chip_set_eid(Chip *chip, const guint8 eid[16]);
+/* An ICCID for the log, masked unless asked */
+void chip_iccid_name(Chip *chip, const guint8 iccid[10], char name[21]);
 /* A copy of a message in which the chip's EID and the modem's IMEI are masked unless asked: paths and certificates name it. */
 char *chip_redact(Chip *chip, const char *text);
 guint32 chip_state(Chip *chip);		/* enum ifpp_state */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ifpp-codec-1: private-class tags FF21 to FF24 over STORE DATA. */
+/* ifpp-codec, versions 1 and 2: private-class tags FF21 to FF25 over STORE DATA. */
 #include "codec.h"
 #include "error.h"
 #include "es10.h"
@@ -119,8 +119,41 @@ static GBytes *parse_lock(GBytes *response, GError **error)
 	return g_bytes_new(outer.value.data, outer.value.len);
 }
 
-const Codec codec1 = {
-	.name = "ifpp-codec-1",
+static gboolean has_test(const IfppFactoryInfo *info)
+{
+	return info->version >= 2;
+}
+
+static GBytes *test(guint seconds, const guint8 iccid[10])
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	ifpp_tlv_put_uint(body, 0x80, seconds);
+	if (seconds)
+		ifpp_tlv_put(body, 0x5A, iccid, 10);
+	return finish(IFPP_TAG_TEST, body);
+}
+
+static gboolean parse_test(GBytes *response, GError **error)
+{
+	static const char *const why[] = { [1] = ": it has no such profile, or no test runs",
+					   [2] = ": a profile is enabled already",
+					   [5] = ": a REFRESH waits, try again" };
+	IfppTlv outer;
+	guint64 code;
+
+	if (!es10_whole(response, IFPP_TAG_TEST, "TestProfile", &outer, error) ||
+	    !result(&outer, "TestProfile", &code, error))
+		return FALSE;
+	if (!code)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "TestProfile: the chip refuses with %u%s", (guint)code,
+		    code < G_N_ELEMENTS(why) && why[code] ? why[code] : "");
+	return FALSE;
+}
+
+const Codec ifpp_codec = {
+	.name = "ifpp-codec",
 	.get_info = get_info,
 	.parse_info = parse_info,
 	.prepare_load = prepare_load,
@@ -129,4 +162,7 @@ const Codec codec1 = {
 	.parse_delete = parse_delete,
 	.lock = lock,
 	.parse_lock = parse_lock,
+	.has_test = has_test,
+	.test = test,
+	.parse_test = parse_test,
 };

@@ -19,6 +19,9 @@
  * @parse_delete: its response; @deleted: how many keys
  * @lock: LockFactoryServices with a challenge
  * @parse_lock: its response; returns the lock receipt
+ * @has_test: does the chip offer TestProfile (EUICCF05)?
+ * @test: enable the profile with @iccid for a test of @seconds; 0 seconds: end it
+ * @parse_test: its response
  */
 typedef struct {
 	const char *name;
@@ -30,8 +33,11 @@ typedef struct {
 	gboolean (*parse_delete)(GBytes *response, guint *deleted, GError **error);
 	GBytes *(*lock)(const guint8 challenge[16]);
 	GBytes *(*parse_lock)(GBytes *response, GError **error);
+	gboolean (*has_test)(const IfppFactoryInfo *info);
+	GBytes *(*test)(guint seconds, const guint8 iccid[10]);
+	gboolean (*parse_test)(GBytes *response, GError **error);
 } Codec;
 
-extern const Codec codec1;
+extern const Codec ifpp_codec;
 
 #endif

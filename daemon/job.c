@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "ask.h"
+#include "connectivity.h"
+#include "eid.h"
 #include "error.h"
 #include "job.h"
 #include "load.h"
@@ -22,6 +24,7 @@ typedef enum {
 	JOB_LOCK,		/* LOCK */
 	JOB_INFO,
 	JOB_CLOSE,
+	JOB_TEST,		/* LOAD, if the policy wants it */
 	JOB_ASK,
 	JOB_END,
 } JobStep;
@@ -46,6 +49,9 @@ typedef struct {
 	guint segment;
 	guint64 seq;
 	gboolean got_pir;
+	gboolean installed;
+	guint test;		/* seconds */
+	guint8 iccid[IFPP_ICCID_BYTES];	/* if so */
 	guint unspent;		/* DELETE_KEYS: keys before */
 	guint8 challenge[16];	/* LOCK */
 } Job;
@@ -230,6 +236,9 @@ static gboolean job_pir(Job *job, GBytes *response, GError **error)
 		return FALSE;
 	job->seq = pir->seq;
 	job->got_pir = TRUE;
+	job->installed = pir->success && pir->iccid.len == sizeof(job->iccid);
+	if (job->installed)
+		memcpy(job->iccid, pir->iccid.data, sizeof(job->iccid));
 	job_take_result(job, attempt);
 	return TRUE;
 }
@@ -344,6 +353,16 @@ static void on_closed(GObject *source, GAsyncResult *res, gpointer user)
 
 	/* What cannot be closed is swept away before the next one is opened. */
 	modem_channel_close_finish(res, NULL);
+	job->test = job->installed ? connectivity_wanted(job->chip) : 0;
+	job->step = job->test ? JOB_TEST : JOB_END;
+	job_step(user);
+}
+
+static void on_tested(GObject *source, GAsyncResult *res, gpointer user)
+{
+	Job *job = g_task_get_task_data(user);
+
+	connectivity_test_finish(res);
 	job->step = JOB_END;
 	job_step(user);
 }
@@ -385,6 +404,9 @@ static void job_step(GTask *task)
 		break;
 	case JOB_CLOSE:
 		modem_channel_close_async(chip->modem, job->deadline, cancellable, on_closed, task);
+		break;
+	case JOB_TEST:
+		connectivity_test_async(chip, job->iccid, job->test, job->deadline, cancellable, on_tested, task);
 		break;
 	case JOB_ASK:
 		ask_async(chip, FALSE, job->claim.transaction ? &job->claim : NULL, job->deadline, cancellable,

@@ -481,7 +481,7 @@ int main(int argc, char **argv)
 		return fail(error);
 	app.linger = linger;
 	app.modem = modem_new(&options, on_gone, &app);
-	app.chip = chip_new(app.modem, &codec1, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
+	app.chip = chip_new(app.modem, &ifpp_codec, trust ? trust : "/etc/ifpp/ci", options.state_dir, show_ids);
 	app.chip->policy = policy;
 	code = run(&app);
 	app_clear(&app);

@@ -239,14 +239,14 @@ static void check_codec(Selftest *test)
 {
 	static const char *const states[] = { "in the factory", "drained", "locked" };
 	GError *error = NULL;
-	g_autoptr(GBytes) response = ask(test, "GetFactoryInfo", codec1.get_info(TRUE), &error);
-	g_autoptr(IfppFactoryInfo) info = response ? codec1.parse_info(response, &error) : NULL;
+	g_autoptr(GBytes) response = ask(test, "GetFactoryInfo", ifpp_codec.get_info(TRUE), &error);
+	g_autoptr(IfppFactoryInfo) info = response ? ifpp_codec.parse_info(response, &error) : NULL;
 
 	if (!response && es10_sw(test->es10)) {
 		g_error_free(error);
 		error = g_error_new(IFPP_ERROR, IFPP_ERROR_NO_EUICC,
 				    "an eUICC without factory provisioning: it answers %04X to %s",
-				    es10_sw(test->es10), codec1.name);
+				    es10_sw(test->es10), ifpp_codec.name);
 		fail_hint(test, CODEC, error, "This chip cannot be provisioned here: order eUICCs with this codec");
 		return;
 	}
@@ -254,7 +254,7 @@ static void check_codec(Selftest *test)
 		fail(test, CODEC, error);
 		return;
 	}
-	pass(test, CODEC, info->version, "%s, the chip is %s", codec1.name,
+	pass(test, CODEC, info->version, "%s-%u, the chip is %s", ifpp_codec.name, info->version,
 	     info->state < G_N_ELEMENTS(states) ? states[info->state] : "in an unknown state");
 	if (info->state == 2 || !info->keys->len) {
 		tell(test, KEYS, WARNED, 0, "Take a unit with one-time keys, not locked, to test loading",

@@ -373,7 +373,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	modem_open_async(modem, g_get_monotonic_time() + 60 * G_USEC_PER_SEC, NULL, on_modem_open, NULL);
 	wait_done();
 	if (this.ok) {
-		chip = chip_new(modem, &codec1, trust, dir, FALSE);
+		chip = chip_new(modem, &ifpp_codec, trust, dir, FALSE);
 		start_async(chip, NULL, on_started, chip);
 		wait_done();
 	}

@@ -66,7 +66,7 @@ static Kit *make(guint keys, gboolean iot)
 	eum = pki_eum_open(kit->pki, &error);
 	g_assert_no_error(error);
 	g_assert_true(ifpp_eid_parse(KIT_EID, kit->eid, NULL));
-	g_assert_true(personalise(eum, kit->eid, keys, iot, kit->chip_file, kit->data_file, &error));
+	g_assert_true(personalise(eum, kit->eid, keys, IFPP_CHIP_CODEC_MAX, iot, kit->chip_file, kit->data_file, &error));
 	kit->dp_key = ifpp_ec_key_generate(&error);
 	g_assert_no_error(error);
 	kit->dp_cert = kit_certify(kit->pki, kit->dir, IFPP_ROLE_DP_PB, kit->dp_key, "2.999.10");

@@ -187,7 +187,7 @@ static void test_factory_info(void)
 	g_autoptr(IfppFactoryInfo) full = kit_info(kit, TRUE);
 	g_autoptr(GError) error = NULL;
 
-	g_assert_cmpuint(ids->version, ==, 1);
+	g_assert_cmpuint(ids->version, ==, 2);
 	g_assert_cmpuint(ids->state, ==, 0);
 	g_assert_cmpuint(ids->spent, ==, 0);
 	g_assert_cmpuint(ids->keys->len, ==, 3);
@@ -1571,6 +1571,126 @@ static void test_garbage(void)
 	g_assert_cmpuint(chip_memory(kit->chip)->spent, ==, 0);
 }
 
+static GBytes *memory_file(Kit *kit)
+{
+	char *text;
+	gsize len;
+
+	g_assert_true(g_file_get_contents(kit->chip_file, &text, &len, NULL));
+	return g_bytes_new_take(text, len);
+}
+
+/* The modem does what the card has asked for: a reset, after which the card still has power. */
+static void after_refresh(Kit *kit)
+{
+	chip_power_reset(kit->chip);
+	kit_open(kit);
+}
+
+/* EUICCF05: in use for a bounded time, while everything else is refused as before, and nothing of it is written. */
+static void test_connectivity(void)
+{
+	g_autoptr(Kit) kit = kit_new(3);
+	g_autoptr(IfppPir) pir = NULL;
+	g_autoptr(GBytes) before = NULL, after = NULL;
+	IfppUppApplication apps[IFPP_UPP_APPLICATIONS];
+	guint16 sw;
+
+	pir = kit_load_next(kit, &(KitSeal){ .serial = 1 }, &sw);
+	kit_check_pir(kit, pir, TRUE, 0, 0);
+	before = memory_file(kit);
+
+	/* No such profile; no time, too much time, or no name; no test that could end. */
+	with_iccid(kit, "ff250f80013c5a0a", 2, "", "ff2503800101");
+	assert_es10(kit, "ff2503800100", SW_OK, "ff2503800101");
+	assert_es10(kit, "ff250380013c", SW_WRONG_DATA, NULL);
+	assert_es10(kit, "ff2500", SW_WRONG_DATA, NULL);
+	{
+		g_autofree char *iccid = iccid_hex(1), *command = g_strconcat("ff251080020e115a0a", iccid, NULL);
+
+		assert_es10(kit, command, SW_WRONG_DATA, NULL);
+	}
+	g_assert_cmpuint(chip_applications(kit->chip, apps), ==, 0);
+
+	with_iccid(kit, "ff250f80013c5a0a", 1, "", "ff2503800100");
+	after_refresh(kit);
+	g_assert_cmpuint(chip_applications(kit->chip, apps), >, 0);
+	with_iccid(kit, "bf2d12a00c5a0a", 1, "5c029f70", "bf2d08a006e3049f700101");
+	/* Still the factory: the services of the field and the next load are refused, a second test is as well. */
+	assert_es10(kit, "bf3c00", SW_CONDITIONS, NULL);
+	{
+		g_autofree char *iccid = iccid_hex(1);
+		g_autofree char *disable = g_strconcat("bf3211a00c5a0a", iccid, "8101ff", NULL);
+		g_autofree char *delete = g_strconcat("bf330c5a0a", iccid, NULL);
+		g_autofree char *id = ifpp_hex((IfppSpan){ g_array_index(chip_memory(kit->chip)->keys, IfppChipKey, 0).key_id, 32 });
+		g_autofree char *prepare = g_strconcat("ff22248020", id, "a100", NULL);
+
+		assert_es10(kit, disable, SW_CONDITIONS, NULL);
+		assert_es10(kit, delete, SW_CONDITIONS, NULL);
+		assert_es10(kit, prepare, SW_CONDITIONS, NULL);
+	}
+	with_iccid(kit, "ff250f80013c5a0a", 1, "", "ff2503800102");
+	/* Ended. */
+	assert_es10(kit, "ff2503800100", SW_OK, "ff2503800100");
+	after_refresh(kit);
+	g_assert_cmpuint(chip_applications(kit->chip, apps), ==, 0);
+	with_iccid(kit, "bf2d12a00c5a0a", 1, "5c029f70", "bf2d08a006e3049f700100");
+
+	/* Without power it is over, with its time it is over; and the memory has not seen any of it. */
+	with_iccid(kit, "ff250f80013c5a0a", 1, "", "ff2503800100");
+	chip_power_off(kit->chip);
+	kit_open(kit);
+	g_assert_cmpuint(chip_applications(kit->chip, apps), ==, 0);
+	with_iccid(kit, "ff250f8001015a0a", 1, "", "ff2503800100");
+	for (guint i = 0; chip_applications(kit->chip, apps); i++) {
+		g_assert_cmpuint(i, <, 3000);
+		g_usleep(10000);
+	}
+	after = memory_file(kit);
+	g_assert_true(g_bytes_equal(before, after));
+
+	/* A lock waits for no test; then there is none. */
+	chip_power_off(kit->chip);
+	kit_open(kit);
+	with_iccid(kit, "ff250f80013c5a0a", 1, "", "ff2503800100");
+	after_refresh(kit);
+	{
+		g_autofree char *receipt = kit_hex(kit, "ff24128010000102030405060708090a0b0c0d0e0f", &sw);
+
+		g_assert_true(g_str_has_prefix(receipt, "ff24"));
+	}
+	g_assert_cmpuint(chip_applications(kit->chip, apps), ==, 0);
+	assert_es10(kit, "ff2503800100", SW_CONDITIONS, NULL);
+}
+
+/* A chip of version 1 knows nothing of it. */
+static void test_codec_1(void)
+{
+	g_autoptr(Kit) kit = kit_new(2);
+	g_autoptr(IfppPir) pir = NULL;
+	g_autoptr(IfppFactoryInfo) info = NULL, was = kit_info(kit, TRUE);
+	guint16 sw;
+
+	g_assert_cmpuint(was->version, ==, 2);
+	chip_power_off(kit->chip);
+	{
+		g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(kit->chip_file, NULL);
+
+		mem->codec = 1;
+		g_assert_true(ifpp_chipmem_commit(mem, NULL));
+	}
+	kit_open(kit);
+	info = kit_info(kit, TRUE);
+	g_assert_cmpuint(info->version, ==, 1);
+	pir = kit_load_next(kit, &(KitSeal){ .serial = 1 }, &sw);
+	kit_check_pir(kit, pir, TRUE, 0, 0);
+	{
+		g_autofree char *iccid = iccid_hex(1), *command = g_strconcat("ff250f80013c5a0a", iccid, NULL);
+
+		assert_es10(kit, command, SW_NO_REFERENCE, NULL);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -1597,6 +1717,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/power-cut-at-start", test_power_cut_at_start);
 	g_test_add_func("/chip/lock", test_lock);
 	g_test_add_func("/chip/gate", test_gate);
+	g_test_add_func("/chip/connectivity_test", test_connectivity);
+	g_test_add_func("/chip/codec-1", test_codec_1);
 	g_test_add_func("/chip/field", test_field);
 	g_test_add_func("/chip/classes", test_classes);
 	g_test_add_func("/chip/field-power-cuts", test_field_power_cuts);

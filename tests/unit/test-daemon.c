@@ -42,13 +42,13 @@ static void test_requests(void)
 	memset(challenge, 0xcd, sizeof(challenge));
 	g_ptr_array_add(chain, hex("3003020101"));
 	g_ptr_array_add(chain, hex("3000"));
-	assert_hex(codec1.get_info(FALSE), "ff2103800100");
-	assert_hex(codec1.get_info(TRUE), "ff2103800101");
-	assert_hex(codec1.prepare_load(key_id, chain),
+	assert_hex(ifpp_codec.get_info(FALSE), "ff2103800100");
+	assert_hex(ifpp_codec.get_info(TRUE), "ff2103800101");
+	assert_hex(ifpp_codec.prepare_load(key_id, chain),
 		   "ff222b8020abababababababababababababababababababababababababababababababab"
 		   "a10730030201013000");
-	assert_hex(codec1.delete_keys(), "ff2300");
-	assert_hex(codec1.lock(challenge), "ff24128010cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
+	assert_hex(ifpp_codec.delete_keys(), "ff2300");
+	assert_hex(ifpp_codec.lock(challenge), "ff24128010cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
 	assert_hex(es10_get_eid(), "bf3e035c015a");
 	assert_hex(es10_list_results(), "bf2b00");
 	assert_hex(es10_remove(0), "bf3003800100");
@@ -60,7 +60,7 @@ static int prepare_code(const char *response)
 	g_autoptr(GBytes) bytes = hex(response);
 	g_autoptr(GError) error = NULL;
 
-	if (codec1.parse_prepare(bytes, &error))
+	if (ifpp_codec.parse_prepare(bytes, &error))
 		return 0;
 	g_assert_nonnull(error);
 	g_assert_true(error->domain == IFPP_ERROR);
@@ -86,12 +86,12 @@ static void test_responses(void)
 	g_assert_cmpint(prepare_code("ff2303800100"), ==, IFPP_ERROR_TLV);
 	g_assert_cmpint(prepare_code(""), ==, IFPP_ERROR_CHIP);
 
-	g_assert_true(codec1.parse_delete(deleted, &n, NULL));
+	g_assert_true(ifpp_codec.parse_delete(deleted, &n, NULL));
 	g_assert_cmpuint(n, ==, 3);
-	g_assert_true(codec1.parse_delete(none, &n, NULL));
+	g_assert_true(ifpp_codec.parse_delete(none, &n, NULL));
 	g_assert_cmpuint(n, ==, 0);
-	g_assert_false(codec1.parse_delete(refused, &n, NULL));
-	receipt = codec1.parse_lock(lock, NULL);
+	g_assert_false(ifpp_codec.parse_delete(refused, &n, NULL));
+	receipt = ifpp_codec.parse_lock(lock, NULL);
 	g_assert_nonnull(receipt);
 	assert_hex(g_steal_pointer(&receipt), "3000");
 }

@@ -157,7 +157,7 @@ static void test_variants(void)
 		g_assert_no_error(error);
 		eum = pki_eum_open(pki, &error);
 		g_assert_no_error(error);
-		personalise(eum, kit->eid, 2, FALSE, chip, data, &error);
+		personalise(eum, kit->eid, 2, 2, FALSE, chip, data, &error);
 		g_assert_no_error(error);
 		file = ifpp_file_read(data, 1 << 20, NULL);
 		g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, NULL));
@@ -198,17 +198,17 @@ static void test_refusals(void)
 	g_assert_false(pki_init(other, PKI_O, "Prefix", "8904", &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
 	g_clear_error(&error);
-	g_assert_false(personalise(eum, kit->eid, 1, FALSE, kit->chip_file, data, &error));
+	g_assert_false(personalise(eum, kit->eid, 1, 2, FALSE, kit->chip_file, data, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_USAGE);
 	g_clear_error(&error);
 	memcpy(eid, kit->eid, 16);
 	eid[3] ^= 1;
-	g_assert_false(personalise(eum, eid, 1, FALSE, other, data, &error));
+	g_assert_false(personalise(eum, eid, 1, 2, FALSE, other, data, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_CONSTRAINT);
 	g_clear_error(&error);
 	g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));
 	/* both files or none */
-	g_assert_false(personalise(eum, kit->eid, 1, FALSE, other, none, &error));
+	g_assert_false(personalise(eum, kit->eid, 1, 2, FALSE, other, none, &error));
 	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_IO);
 	g_clear_error(&error);
 	g_assert_false(g_file_test(other, G_FILE_TEST_EXISTS));

@@ -86,6 +86,104 @@ static void test_deferred(void)
 	station_free(station);
 }
 
+static void set_policy(Station *station, const char *text)
+{
+	g_autofree char *whole = g_strconcat("[Target]\n", text, "\n", NULL);
+
+	g_assert_true(g_file_set_contents(station->policy, whole, -1, NULL));
+}
+
+static gboolean logged(Station *station, const char *words)
+{
+	g_autofree char *text = NULL;
+
+	g_assert_true(g_file_get_contents(station->log, &text, NULL, NULL));
+	return strstr(text, words) != NULL;
+}
+
+/* The chip's own memory: nothing is enabled in it, and so many keys are left. */
+static void assert_factory(Station *station, guint keys, guint profiles)
+{
+	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL);
+
+	g_assert_nonnull(mem);
+	g_assert_null(ifpp_chipmem_enabled(mem));
+	g_assert_cmpuint(mem->keys->len, ==, keys);
+	g_assert_cmpuint(mem->profiles->len, ==, profiles);
+}
+
+/* Test=: each loaded profile is in use for a while, as long as keys are left. */
+static void test_connectivity(void)
+{
+	Station *station = station_new(world, 4);
+	g_autoptr(GPtrArray) packages = station_seal(station, 4);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+	RelaySimResult result;
+
+	station->policy = policy;
+	station_modem_start(station);
+	set_policy(station, "Test=1");
+	station_daemon_up(station);
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "enabled", 1);
+	assert_factory(station, 3, 1);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
+	steps_result(&result, 0, 0);
+	steps_pir(&result, TRUE);
+	g_assert_cmpuint(result.reply.n_keys, ==, 3);
+	relay_sim_result_clear(&result);
+	g_assert_cmpint(station_stat(station, "enabled"), ==, 0);
+	g_assert_true(logged(station, "is enabled for a test of 1 seconds"));
+	g_assert_true(logged(station, "is over"));
+	assert_factory(station, 3, 1);
+
+	/* Power goes in the middle of one: the load is done and told, and the chip is as the factory left it. */
+	set_policy(station, "Test=60");
+	station_submit(station, packages->pdata[1]);
+	station_until(station, "enabled", 1);
+	station_modem_stop(station);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), !=, -1);
+	relay_sim_hangup(station->sim);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 2);
+	g_assert_cmpuint(station_outbox(station, ".pending"), ==, 0);
+	station_modem_start(station);
+	g_assert_cmpint(station_stat(station, "enabled"), ==, 0);
+	set_policy(station, "Test=0");
+	station_daemon_up(station);
+	assert_factory(station, 2, 2);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[2], 0, 0);
+
+	/* With its last key gone the chip is a chip of the field. */
+	set_policy(station, "Test=1");
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[3], 0, 0);
+	g_assert_true(logged(station, "no one-time key is left"));
+	assert_factory(station, 0, 4);
+	steps_end(station);
+}
+
+/* A chip of codec version 1 loads as ever, and the log says why it is not tested. */
+static void test_not_offered(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL);
+
+	g_assert_cmpuint(mem->codec, ==, 2);
+	mem->codec = 1;
+	g_assert_true(ifpp_chipmem_commit(mem, NULL));
+	station->policy = policy;
+	station_modem_start(station);
+	set_policy(station, "Test=1");
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	g_assert_true(logged(station, "no test of connectivity"));
+	g_assert_true(logged(station, "the chip does not offer it"));
+	g_assert_false(logged(station, "could not be begun"));
+	assert_factory(station, 1, 1);
+	steps_end(station);
+}
+
 int main(int argc, char **argv)
 {
 	int code;
@@ -93,6 +191,8 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	world = world_new();
 	g_test_add_func("/field/deferred_report", test_deferred);
+	g_test_add_func("/field/connectivity_test", test_connectivity);
+	g_test_add_func("/field/connectivity_test_not_offered", test_not_offered);
 	code = g_test_run();
 	world_free(world);
 	return code;

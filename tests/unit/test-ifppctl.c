@@ -921,7 +921,7 @@ static void test_policy(void)
 {
 	static const char *const bad[] = {
 		"", "Lock=unit\n", "[Target]\nLock=chip\n", "[Target]\nLok=unit\n", "[Target]\nPackages=-1\n",
-		"[Target]\nPackages=two\n", "[Target]\nClock=right\n", "[Target]\nReport=never\n",
+		"[Target]\nPackages=two\n", "[Target]\nClock=right\n", "[Target]\nReport=never\n", "[Target]\nTest=61\n", "[Target]\nTest=x\n",
 		"[Target]\nAllowTestProfiles=yes\n", "[Target]\nLock=no\n[More]\n",
 		"[Target]\nProfiles=\n", "[Target]\nProfiles=A;A\n", "[Target]\nProfiles=A;;B\n",
 		"[Target]\nProfiles=A\nPackages=1\n", "[Target]\nProfiles=A;B\nEnable=C\n", "[Target]\nEnable=\n", "[Target]\nEim=\n", "[Target]\nEim=/dev/null\n", "[Target]\nEim=nowhere\n",

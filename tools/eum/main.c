@@ -9,6 +9,7 @@
 #include "eid.h"
 #include "error.h"
 #include "options.h"
+#include "chipmem.h"
 #include "personalise.h"
 #include "batch.h"
 #include "pki.h"
@@ -145,13 +146,14 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 {
 	g_autofree char *pki = NULL, *eid_text = NULL, *chip = NULL, *data = NULL;
 	g_autoptr(PkiEum) eum = NULL;
-	int keys = 3, count = 0;
+	int keys = 3, count = 0, codec = IFPP_CHIP_CODEC_MAX;
 	gboolean iot = FALSE;
 	guint8 eid[16];
 	GOptionEntry entries[] = {
 		{ "pki", 0, 0, G_OPTION_ARG_FILENAME, &pki, "Directory of the test PKI", "DIR" },
 		{ "eid", 0, 0, G_OPTION_ARG_STRING, &eid_text, "EID of the (first) chip", "DIGITS" },
 		{ "keys", 0, 0, G_OPTION_ARG_INT, &keys, "One-time keys per chip (3)", "N" },
+		{ "codec", 0, 0, G_OPTION_ARG_INT, &codec, "Version of the factory services: 1 or 2 (2)", "N" },
 		{ "iot", 0, 0, G_OPTION_ARG_NONE, &iot, "Make IoT eUICCs (SGP.32), with immediate enabling", NULL },
 		{ "chip", 0, 0, G_OPTION_ARG_FILENAME, &chip, "Chip memory to write", "FILE" },
 		{ "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "eUICC data to write", "FILE" },
@@ -168,6 +170,8 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		return ifpp_usage_error(error, "--pki, --eid, --chip and --data are needed");
 	if (keys < 0 || keys > 256)
 		return ifpp_usage_error(error, "--keys is 0 to 256");
+	if (codec < 1 || codec > IFPP_CHIP_CODEC_MAX)
+		return ifpp_usage_error(error, "--codec is 1 or 2");
 	if (count < 0)
 		return ifpp_usage_error(error, "--count is 1 or more");
 	if (!ifpp_eid_parse(eid_text, eid, error))
@@ -182,7 +186,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 			return ifpp_usage_error(error, "no EID of this EUM is left");
 		chip_file = chip_path(chip, eid, "chip", count > 0);
 		data_file = chip_path(data, eid, "euicc", count > 0);
-		if (!personalise(eum, eid, keys, iot, chip_file, data_file, error))
+		if (!personalise(eum, eid, keys, codec, iot, chip_file, data_file, error))
 			return FALSE;
 	}
 	return TRUE;

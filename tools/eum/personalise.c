@@ -35,7 +35,7 @@ static gboolean write_data(IfppChipMem *mem, const char *path, GError **error)
 	return ifpp_file_write(path, bytes, len, 0644, error);
 }
 
-gboolean personalise(PkiEum *eum, const guint8 eid[16], guint keys, gboolean iot, const char *chip, const char *data,
+gboolean personalise(PkiEum *eum, const guint8 eid[16], guint keys, guint codec, gboolean iot, const char *chip, const char *data,
 		     GError **error)
 {
 	g_autoptr(IfppChipMem) mem = NULL;
@@ -53,6 +53,7 @@ gboolean personalise(PkiEum *eum, const guint8 eid[16], guint keys, gboolean iot
 		return FALSE;
 	ifpp_ec_key_point(sk, point);
 	mem = ifpp_chipmem_new(chip, eid, sk);
+	mem->codec = codec;
 	mem->iot = mem->immediate = iot;
 	mem->cert_euicc = pki_eum_certify(eum, eid, point, error);
 	if (!mem->cert_euicc)

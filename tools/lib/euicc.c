@@ -6,7 +6,7 @@
 #include "cert.h"
 #include "eid.h"
 
-#define CODEC_VERSION 1
+#define CODEC_VERSION 2
 #define STATE_MAX 2
 #define KEYS_MAX 256
 #define CAS_MAX 4
@@ -113,7 +113,7 @@ IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
 	    !ifpp_tlv_expect(&in, 0xA2, "keys", &tlv, error) || !parse_keys(info, tlv.value, error) ||
 	    !parse_small(&in, 0x83, "spent count", G_MAXUINT32, &info->spent, error))
 		return NULL;
-	if (info->version != CODEC_VERSION) {
+	if (!info->version) {
 		fail(error, IFPP_ERROR_EUICC_DATA, "factory info: there is no codec version 0");
 		return NULL;
 	}

@@ -8,11 +8,12 @@
 
 #include "x509.h"
 
-/* Chip codec 1, Documentation/chip-codec.rst */
+/* Chip codec, versions 1 and 2: Documentation/chip-codec.rst */
 #define IFPP_TAG_FACTORY_INFO 0xFF21
 #define IFPP_TAG_PREPARE_LOAD 0xFF22
 #define IFPP_TAG_DELETE_KEYS 0xFF23
 #define IFPP_TAG_LOCK 0xFF24
+#define IFPP_TAG_TEST 0xFF25	/* from version 2 on */
 #define IFPP_TAG_LOAD_BPP 0xBF36
 #define IFPP_TAG_PIR 0xBF37
 
@@ -24,7 +25,7 @@ typedef struct {
 } IfppOtk;
 
 typedef struct {
-	guint version;
+	guint version;		/* of the codec */
 	guint state;		/* 0 factory, 1 drained, 2 locked: the codec's numbers */
 	guint spent;
 	GArray *keys;		/* of IfppOtk, unspent */

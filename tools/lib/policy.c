@@ -11,6 +11,7 @@
 #define POLICY_MAX (16 * 1024)
 #define PROFILES_MAX 64
 #define SLOTS_MAX 8
+#define TEST_MAX 60	/* seconds: a load has to end within the deadline of its request */
 
 void ifpp_policy_clear(IfppPolicy *policy)
 {
@@ -106,6 +107,10 @@ static gboolean read_key(GKeyFile *kf, const char *path, const char *key, IfppPo
 		if (!g_str_equal(value, "factory") && !g_str_equal(value, "field"))
 			return wrong(error, path, "Report is neither factory nor field");
 		policy->report_field = g_str_equal(value, "field");
+	} else if (g_str_equal(key, "Test")) {
+		if (!g_ascii_string_to_unsigned(value, 10, 0, TEST_MAX, &n, NULL))
+			return wrong(error, path, "Test is not a number of seconds from 0 to 60");
+		policy->test = n;
 	} else if (g_str_equal(key, "AllowTestProfiles")) {
 		if (!g_str_equal(value, "true") && !g_str_equal(value, "false"))
 			return wrong(error, path, "AllowTestProfiles is neither true nor false");

@@ -24,6 +24,7 @@ typedef struct {
 	gboolean clock_floor;	/* no clock: go on with what is proven of the time */
 	gboolean report_field;	/* signed results stay in the chip, for its first power-up in the field */
 	GBytes *eim;		/* EimConfigurationData that the chip shall have after the lock, or NULL */
+	guint test;		/* seconds that each loaded profile is enabled for a test of connectivity; 0: none */
 	char *enable;		/* name of the one that shall be enabled after the lock, or NULL */
 } IfppPolicy;
 

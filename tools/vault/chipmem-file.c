@@ -35,6 +35,7 @@
 #define TAG_LOADING 0xAC	/* 80 transactionId, 06 OID */
 #define TAG_DP_ADDRESS 0x8D
 #define TAG_RETRY 0xAE		/* 06 OID, 81 scalar */
+#define TAG_CODEC 0x90		/* not there: 1 */
 #define TAG_IOT 0xAF		/* 80 immediate enabling, 81 tokens, A2 eIMs; not there: a consumer eUICC */
 
 #define UNFINISHED_SUFFIX 6	/* of mkstemp() */
@@ -260,6 +261,12 @@ static gboolean read_members(IfppChipMem *mem, IfppSpan in, GError **error)
 	mem->dp_address = span_text(tlv.value);
 	if (ifpp_tlv_take(&in, TAG_RETRY, &tlv) && !read_retry(mem, tlv.value, error))
 		return FALSE;
+	mem->codec = 1;
+	if (ifpp_tlv_take(&in, TAG_CODEC, &tlv)) {
+		if (!ifpp_tlv_uint(&tlv, &version, error))
+			return FALSE;
+		mem->codec = CLAMP(version, 1, IFPP_CHIP_CODEC_MAX);
+	}
 	if (ifpp_tlv_take(&in, TAG_IOT, &tlv) && !read_iot(mem, tlv.value, error))
 		return FALSE;
 	if (in.len) {
@@ -463,6 +470,8 @@ static GByteArray *serialise(const IfppChipMem *mem, GError **error)
 		}
 		ifpp_secret_put(out, TAG_RETRY, part);
 	}
+	if (mem->codec > 1)
+		ifpp_tlv_put_uint(out, TAG_CODEC, mem->codec);
 	if (mem->iot) {
 		guint8 immediate = mem->immediate;
 

@@ -29,7 +29,7 @@ void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteA
 			ifpp_tlv_put(part, 0x80, key->key_id, 32);
 		}
 	}
-	ifpp_tlv_put_uint(value, 0x80, 1);
+	ifpp_tlv_put_uint(value, 0x80, mem->codec);
 	ifpp_tlv_put_uint(value, 0x81, ifpp_chipmem_state(mem));
 	ifpp_secret_put(value, 0xA2, part);
 	ifpp_tlv_put_uint(value, 0x83, mem->spent);

@@ -58,6 +58,7 @@ IfppChipMem *ifpp_chipmem_new(const char *path, const guint8 eid[16], IfppEcKey 
 	memcpy(mem->eid, eid, 16);
 	mem->sk = sk;
 	mem->next_seq = 1;
+	mem->codec = 1;
 	return mem;
 }
 

@@ -46,6 +46,20 @@ void chip_put(GByteArray *out, guint32 tag, GByteArray *members)
 	g_byte_array_unref(members);
 }
 
+void chip_test_end(Chip *chip)
+{
+	if (!chip->test.until)
+		return;
+	memset(&chip->test, 0, sizeof(chip->test));
+	chip->refresh = TRUE;
+}
+
+void chip_test_check(Chip *chip)
+{
+	if (g_get_monotonic_time() >= chip->test.until)
+		chip_test_end(chip);
+}
+
 void chip_load_clear(Chip *chip)
 {
 	ChipLoad *load = &chip->load;

@@ -110,6 +110,10 @@ struct _Chip {
 	Quirks quirks;
 	gboolean has_last;		/* a profile was installed since power-up: ImmediateEnable may enable it */
 	guint8 last[10];		/* its ICCID */
+	struct {
+		gint64 until;		/* monotonic microseconds; 0: none runs */
+		guint8 iccid[10];
+	} test;				/* of connectivity: a profile is enabled, and no memory knows of it */
 	gboolean refresh;		/* a proactive command waits for FETCH and TERMINAL RESPONSE */
 	gboolean poll;			/* another one, of no consequence */
 	guint good_answers;		/* since the last proactive command that a quirk has made */
@@ -131,6 +135,9 @@ static inline IfppSpan chip_span(const GByteArray *array)
 	return (IfppSpan){ array->data, array->len };
 }
 
+/* The test of connectivity ends, now or because its time is up: the card asks to be read again. */
+void chip_test_end(Chip *chip);
+void chip_test_check(Chip *chip);
 /* What a service keeps in RAM is gone. */
 void chip_load_clear(Chip *chip);
 void chip_session_clear(Chip *chip);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The factory's side of the chip: ifpp-codec-1, FF21 to FF24 (Documentation/chip-codec.rst). */
+/* The factory's side of the chip: FF21 to FF24, and from version 2 of the codec on FF25 (Documentation/chip-codec.rst). */
 #include "chip-services.h"
 
 #include <string.h>
@@ -9,6 +9,13 @@
 /* Result of PrepareFactoryLoad, besides those of chip_check_chain() */
 #define PREPARE_UNKNOWN_KEY 8
 #define PREPARE_SPENT_KEY 9
+
+/* Result of TestProfile, those of ES10c EnableProfile where there is the same */
+#define TEST_OK 0
+#define TEST_NO_PROFILE 1	/* or: no test to end */
+#define TEST_WRONG_STATE 2	/* another one is enabled */
+#define TEST_BUSY 5		/* a REFRESH waits */
+#define TEST_SECONDS 3600
 
 static guint16 put_result(GByteArray *out, guint32 tag, guint8 result)
 {
@@ -38,7 +45,7 @@ static guint16 prepare_load(Chip *chip, guint channel, IfppSpan value, GByteArra
 	guint8 dp_point[65], result;
 	int key;
 
-	if (chip->mem->locked || chip_load_running(chip))
+	if (chip->mem->locked || chip_load_running(chip) || chip->test.until)
 		return SW_CONDITIONS;
 	if (!ifpp_tlv_take(&value, 0x80, &id) || id.value.len != 32 || !ifpp_tlv_take(&value, 0xA1, &chain) ||
 	    value.len)
@@ -82,6 +89,7 @@ static guint16 delete_keys(Chip *chip, guint channel, IfppSpan value, GByteArray
 	if (value.len)
 		return SW_WRONG_DATA;
 	chip_load_clear(chip);
+	chip_test_end(chip);
 	n = delete_all(chip);
 	if (n && !chip_commit(chip))
 		return SW_MEMORY_FAILURE;
@@ -105,6 +113,7 @@ static guint16 lock_services(Chip *chip, guint channel, IfppSpan value, GByteArr
 		return SW_WRONG_DATA;
 	if (!chip->mem->locked) {
 		chip_load_clear(chip);
+		chip_test_end(chip);
 		delete_all(chip);
 		chip->mem->locked = TRUE;
 		chip->mem->lock_counter++;
@@ -129,10 +138,50 @@ static guint16 lock_services(Chip *chip, guint channel, IfppSpan value, GByteArr
 	return SW_OK;
 }
 
+static guint8 begin_test(Chip *chip, guint64 seconds, const guint8 iccid[10])
+{
+	if (!ifpp_chipmem_find_iccid(chip->mem, iccid))
+		return TEST_NO_PROFILE;
+	if (chip->test.until || ifpp_chipmem_enabled(chip->mem))
+		return TEST_WRONG_STATE;
+	if (chip->refresh)
+		return TEST_BUSY;
+	chip->test.until = g_get_monotonic_time() + seconds * G_USEC_PER_SEC;
+	memcpy(chip->test.iccid, iccid, sizeof(chip->test.iccid));
+	chip->refresh = TRUE;
+	return TEST_OK;
+}
+
+/* EUICCF05. Nothing of it is written: the chip that is switched on is as the factory left it. */
+static guint16 test_profile(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	IfppTlv tlv, iccid = { 0 };
+	guint64 seconds;
+	guint8 result = TEST_OK;
+
+	if (chip->mem->codec < 2)
+		return SW_NO_REFERENCE;
+	/* Only between the first key and the last: afterwards the services of the field do it. */
+	if (chip->mem->locked || !chip->mem->keys->len || chip_load_running(chip))
+		return SW_CONDITIONS;
+	if (!ifpp_tlv_take(&value, 0x80, &tlv) || !ifpp_tlv_uint(&tlv, &seconds, NULL) || seconds > TEST_SECONDS ||
+	    (seconds && (!ifpp_tlv_take(&value, 0x5A, &iccid) || iccid.value.len != 10)) || value.len)
+		return SW_WRONG_DATA;
+	chip_load_clear(chip);
+	if (seconds)
+		result = begin_test(chip, seconds, iccid.value.data);
+	else if (chip->test.until)
+		chip_test_end(chip);
+	else
+		result = TEST_NO_PROFILE;
+	return put_result(out, IFPP_TAG_TEST, result);
+}
+
 const ChipService chip_factory_services[] = {
 	{ IFPP_TAG_FACTORY_INFO, SERVE_WITH_KEYS | SERVE_IN_LOAD, factory_info },
 	{ IFPP_TAG_PREPARE_LOAD, SERVE_WITH_KEYS, prepare_load },
 	{ IFPP_TAG_DELETE_KEYS, SERVE_WITH_KEYS, delete_keys },
 	{ IFPP_TAG_LOCK, SERVE_WITH_KEYS, lock_services },
+	{ IFPP_TAG_TEST, SERVE_WITH_KEYS, test_profile },
 	{ 0 }
 };

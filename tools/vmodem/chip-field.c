@@ -316,7 +316,7 @@ static void put_profile(Chip *chip, GByteArray *out, IfppChipProfile *profile, I
 		{ 0x9F26, FALSE }, { 0x9F67, FALSE }, { 0xBF64, FALSE },
 	};
 	GByteArray *e3 = g_byte_array_new();
-	guint8 enabled = profile->enabled;
+	guint8 enabled = profile == chip_enabled(chip);
 	IfppTlv tlv;
 
 	for (guint i = 0; i < G_N_ELEMENTS(order); i++) {
@@ -674,7 +674,7 @@ static guint16 load_crl(Chip *chip, guint channel, IfppSpan value, GByteArray *o
 	return SW_OK;
 }
 
-/* Reading who the chip is, and the factory's own results, is open at all times (EUICCF04 and codec 1). */
+/* Reading who the chip is, and the factory's own results, is open at all times (EUICCF04 and the codec). */
 const ChipService chip_field_services[] = {
 	{ 0xBF20, SERVE_WITH_KEYS | SERVE_IN_LOAD, info1 },
 	{ 0xBF22, SERVE_WITH_KEYS | SERVE_IN_LOAD, info2 },

@@ -16,7 +16,7 @@ typedef struct {
 	guint16 (*serve)(Chip *chip, guint channel, IfppSpan value, GByteArray *out);
 } ChipService;
 
-extern const ChipService chip_factory_services[];	/* FF21 to FF24 */
+extern const ChipService chip_factory_services[];	/* FF21 to FF25 */
 extern const ChipService chip_session_services[];	/* ES10b: BF2E, BF38, BF21, BF41 */
 extern const ChipService chip_field_services[];		/* ES10c, and what is left of ES10a and ES10b */
 extern const ChipService chip_iot_services[];		/* SGP.32, of an IoT eUICC only */

@@ -39,15 +39,21 @@ static void ram_clear(Chip *chip)
 	chip->cut = FALSE;
 }
 
-void chip_power_off(Chip *chip)
+void chip_power_reset(Chip *chip)
 {
 	ram_clear(chip);
 	g_clear_pointer(&chip->mem, ifpp_chipmem_free);
 }
 
+void chip_power_off(Chip *chip)
+{
+	chip_power_reset(chip);
+	memset(&chip->test, 0, sizeof(chip->test));
+}
+
 gboolean chip_power_on(Chip *chip, GError **error)
 {
-	chip_power_off(chip);
+	chip_power_reset(chip);
 	chip->mem = ifpp_chipmem_load(chip->path, error);
 	if (!chip->mem)
 		return FALSE;
@@ -94,9 +100,18 @@ const IfppChipMem *chip_memory(const Chip *chip)
 	return chip->mem;
 }
 
+IfppChipProfile *chip_enabled(const Chip *chip)
+{
+	if (!chip->mem)
+		return NULL;
+	if (g_get_monotonic_time() < chip->test.until)
+		return ifpp_chipmem_find_iccid(chip->mem, chip->test.iccid);
+	return ifpp_chipmem_enabled(chip->mem);
+}
+
 guint chip_applications(const Chip *chip, IfppUppApplication out[IFPP_UPP_APPLICATIONS])
 {
-	IfppChipProfile *profile = chip->mem ? ifpp_chipmem_enabled(chip->mem) : NULL;
+	IfppChipProfile *profile = chip_enabled(chip);
 
 	return profile ? ifpp_upp_applications(ifpp_span_bytes(profile->upp), out) : 0;
 }
@@ -479,6 +494,7 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu)
 		return NULL;
 	chip->stats.apdus++;
 	chip->stats.bytes += apdu.len;
+	chip_test_check(chip);
 	out = g_byte_array_new();
 	if (!parse_command(apdu, &cmd)) {
 		add_sw(out, SW_WRONG_LENGTH);

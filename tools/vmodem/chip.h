@@ -38,6 +38,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Chip, chip_free)
 /* Cold start: RAM is gone, the file is the state. A load that was cut off gets its result here. */
 gboolean chip_power_on(Chip *chip, GError **error);
 void chip_power_off(Chip *chip);
+/* Off for a reset of the card, as REFRESH asks for: a test of connectivity outlives it. */
+void chip_power_reset(Chip *chip);
 gboolean chip_powered(const Chip *chip);
 
 /**
@@ -53,6 +55,8 @@ GByteArray *chip_transmit(Chip *chip, int channel, IfppSpan apdu);
 
 /* What a modem reads off the card or keeps about it. Only while powered. */
 const IfppChipMem *chip_memory(const Chip *chip);
+/* The enabled profile, for a test of connectivity or by the chip's memory; NULL: none, or no power. */
+IfppChipProfile *chip_enabled(const Chip *chip);
 /* Applications of the enabled profile; none is enabled: 0. */
 guint chip_applications(const Chip *chip, IfppUppApplication out[IFPP_UPP_APPLICATIONS]);
 guint chip_channels_open(const Chip *chip);	/* without the basic channel */

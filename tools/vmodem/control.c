@@ -61,7 +61,7 @@ static char *stats(Modem *modem)
 			       ",\"requests\":%" G_GUINT64_FORMAT ",\"mbim_messages\":%" G_GUINT64_FORMAT ",\"send_apdus\":%" G_GUINT64_FORMAT
 			       ",\"resets\":%" G_GUINT64_FORMAT ",\"faults\":%" G_GUINT64_FORMAT
 			       ",\"armed\":%u,\"slot\":%u,\"plugged\":%s,\"powered\":%s,\"state\":%d,\"keys\":%u"
-			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"notifications\":%u,\"services\":{%s}}",
+			       ",\"spent\":%" G_GUINT64_FORMAT ",\"profiles\":%u,\"enabled\":%d,\"notifications\":%u,\"services\":{%s}}",
 			       chip->apdus, chip->bytes, chip->response_bytes, time->wire_ns / 1000,
 			       time->apdu_ns / 1000, time->chip_ns / 1000, chip->loads, chip->installed, chip->writes,
 			       chip_channels_open(modem_chip(modem)), modem_clients(modem), m->requests,
@@ -69,6 +69,7 @@ static char *stats(Modem *modem)
 			       modem_slot(modem), bool_text(modem_plugged(modem)),
 			       bool_text(mem != NULL), mem ? (int)ifpp_chipmem_state(mem) : -1,
 			       mem ? mem->keys->len : 0, mem ? mem->spent : 0, mem ? mem->profiles->len : 0,
+			       chip_enabled(modem_chip(modem)) != NULL,
 			       mem ? mem->notes->len : 0, services->str);
 }
 

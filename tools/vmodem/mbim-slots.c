@@ -57,7 +57,7 @@ static void slot_info(MbimCommand *command)
 	}
 	if (mem && slot + 1 == modem_chip_slot(command->modem))
 		state = slot + 1 != command->modem->slot ? SLOT_OFF :
-			ifpp_chipmem_enabled(mem) ? SLOT_ACTIVE_ESIM : SLOT_ACTIVE_ESIM_NO_PROFILES;
+			chip_enabled(command->modem->chip) ? SLOT_ACTIVE_ESIM : SLOT_ACTIVE_ESIM_NO_PROFILES;
 	put32(command->out, slot);
 	put32(command->out, state);
 }

@@ -36,7 +36,7 @@ static gboolean do_refresh(gpointer user)
 	if (!take_proactive(modem))
 		return G_SOURCE_REMOVE;
 	modem_indicate_refresh(modem, 1);
-	chip_power_off(modem->chip);
+	chip_power_reset(modem->chip);
 	modem_chip_on(modem);
 	modem_indicate_refresh(modem, 2);
 	modem_indicate_card(modem);

@@ -60,7 +60,7 @@ void modem_put_slot_status(Modem *modem, GByteArray *out)
 {
 	const IfppSpan atr = modem_card_atr();
 	const IfppChipMem *mem = chip_memory(modem->chip);
-	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
+	IfppChipProfile *profile = chip_enabled(modem->chip);
 	GByteArray *slot = g_byte_array_new(), *info = g_byte_array_new(), *eid = g_byte_array_new();
 
 	put8(slot, modem_chip_slot(modem));

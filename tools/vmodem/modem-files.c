@@ -46,8 +46,7 @@ static const struct {
 /* Contents of a file of the enabled profile; NULL: it has none such. */
 static GByteArray *read_file(Modem *modem, guint16 df, guint16 id)
 {
-	const IfppChipMem *mem = chip_memory(modem->chip);
-	IfppChipProfile *profile = mem ? ifpp_chipmem_enabled(mem) : NULL;
+	IfppChipProfile *profile = chip_enabled(modem->chip);
 	guint i;
 
 	if (!profile)

@@ -8,9 +8,7 @@
 
 static gboolean subscriber(Modem *modem)
 {
-	const IfppChipMem *mem = chip_memory(modem->chip);
-
-	return mem && !modem->sim_off && ifpp_chipmem_enabled(mem);
+	return !modem->sim_off && chip_enabled(modem->chip);
 }
 
 static gboolean online(Modem *modem)
