@@ -48,8 +48,7 @@ typedef struct {
 	AskClaim claim;		/* if its key is not offered */
 	guint segment;
 	guint64 seq;
-	gboolean got_pir;
-	gboolean installed;
+	gboolean got_pir, installed;
 	guint test;		/* seconds */
 	guint8 iccid[IFPP_ICCID_BYTES];	/* if so */
 	guint unspent;		/* DELETE_KEYS: keys before */
@@ -104,6 +103,8 @@ static void job_end(GTask *task)
 	job_count(job);
 	if (job->error) {
 		g_message("%s: %s", job->chip->name[0] ? job->chip->name : "chip", job->error->message);
+		if (job->type == IFPP_REQ_LOAD && !job->claim.transaction)
+			load_note_refusal(job->chip, job->data, job->attempt, job->error);
 		if (!job->reply->status) {
 			job->reply->status = -verify_errno(job->error);
 			job->reply->reason =

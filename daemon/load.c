@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+#define G_LOG_DOMAIN "ifppd"
+
 #include <string.h>
 
 #include "clock.h"
@@ -73,4 +75,16 @@ GError *load_gone_error(void)
 {
 	return g_error_new(IFPP_ERROR, IFPP_ERROR_SPENT_KEY,
 			   "package: its one-time key is gone, spent elsewhere or deleted, and the chip has no result of it");
+}
+
+void load_note_refusal(Chip *chip, GBytes *file, IfppAttempt *attempt, const GError *cause)
+{
+	g_autoptr(GError) error = NULL;
+	IfppHeader header;
+
+	if (!ifpp_header_parse(ifpp_span_bytes(file), &header, NULL) || memcmp(header.eid, chip->eid, sizeof(chip->eid)) ||
+	    (attempt && outbox_pending(chip->outbox, ifpp_span_bytes(attempt->transaction))))
+		return;
+	if (!outbox_note_refusal(chip->outbox, header.key_id, cause, &error))
+		g_warning("%s: that the package was refused could not be noted: %s", chip->name, error->message);
 }

@@ -24,4 +24,15 @@ IfppAttempt *load_reserve(Chip *chip, IfppPackage *package, GError **error);
 /* What is true of a claim for which the chip has no result: SPENT_KEY. */
 GError *load_gone_error(void);
 
+/**
+ * load_note_refusal() - for the report: a package was not loaded, and why (ESBPP03)
+ * @chip: met
+ * @file: the package
+ * @attempt: of it, or NULL: refused before there was one
+ * @cause: why
+ *
+ * Not while the chip may still say how the load has ended. That it cannot be noted is told in the log.
+ */
+void load_note_refusal(Chip *chip, GBytes *file, IfppAttempt *attempt, const GError *cause);
+
 #endif

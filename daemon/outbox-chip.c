@@ -5,9 +5,11 @@
 #include <linux/ifpp.h>
 
 #include "eid.h"
+#include "error.h"
 #include "file.h"
 #include "outbox-priv.h"
 #include "quarantine.h"
+#include "refusal.h"
 
 #define RECEIPT_MAX (64 * 1024)
 #define EUICC_DATA_MAX (1024 * 1024)
@@ -129,6 +131,16 @@ gboolean outbox_store_eim(Outbox *outbox, const char *id, GBytes *config, const 
 		return TRUE;
 	text = g_key_file_to_data(kf, &len, NULL);
 	return ifpp_file_write(path, text, len, 0640, error);
+}
+
+gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error)
+{
+	g_autofree char *when = outbox_now();
+	IfppRefusal refusal = { .reason = cause->domain == IFPP_ERROR ? cause->code : IFPP_ERROR_INTERNAL,
+				.why = cause->message, .time = when };
+
+	memcpy(refusal.key_id, key_id, sizeof(refusal.key_id));
+	return ifpp_refusal_write(outbox->dir, outbox->eid, &refusal, error);
 }
 
 gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)

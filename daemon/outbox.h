@@ -78,6 +78,15 @@ gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error);
 guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
 
 /**
+ * outbox_note_refusal() - a package was not loaded, and the chip has signed nothing of it
+ * @outbox: of the chip
+ * @key_id: of the package
+ * @cause: why
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ */
+gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error);
+
+/**
  * outbox_set_aside() - keep what cannot be read or proven, byte for byte, in quarantine
  * @outbox: of the chip
  * @bytes: as the chip gave them

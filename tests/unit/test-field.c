@@ -184,6 +184,59 @@ static void test_not_offered(void)
 	steps_end(station);
 }
 
+/* The outbox of a station with what the Key Maker says of its report: on standard output, and by its exit status 0. */
+static char *verified(Station *station)
+{
+	g_autofree char *program = station_program("ifpp-smdpf"), *file = g_build_filename(station->dir, "report.json", NULL);
+	const char *argv[] = { program, "verify-report", "--home", station->world->home, "--json", file, NULL };
+	char *text = NULL;
+	int status;
+
+	g_assert_true(g_spawn_sync(NULL, (char **)argv, NULL, G_SPAWN_DEFAULT, NULL, NULL, &text, NULL, &status, NULL));
+	g_assert_cmpint(status, ==, 0);
+	return text;
+}
+
+/* ESBPP03: what the station itself refuses is in the report with its reason; it is told, not signed, and changes nothing. */
+static void test_failures(void)
+{
+	Station *station = station_new(world, 3);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	gsize len = g_bytes_get_size(packages->pdata[0]);
+	g_autoptr(GBytes) bent = steps_flipped(packages->pdata[0], len - 200, 1);
+	g_autofree char *refused = NULL, *told = NULL, *again = NULL, *loaded = NULL, *proven = NULL;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[1], 0, 0);
+	for (guint i = 0; i < 2; i++) {
+		RelaySimResult result;
+
+		g_assert_cmpint(station_request(station, IFPP_REQ_LOAD, bent, &result), <, 0);
+		g_assert_cmpuint(result.reply.reason, >=, 256);
+		relay_sim_result_clear(&result);
+	}
+	g_assert_cmpuint(station_outbox(station, ".refused"), ==, 1);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
+	refused = report_of(station);
+	g_assert_cmpuint(count(refused, "\"refused\" : ["), ==, 1);
+	g_assert_cmpuint(count(refused, "\"pir\" : "), ==, 1);
+	told = verified(station);
+	g_assert_cmpuint(count(told, "\"outcome\":\"not-loaded\",\"why\":\"not loaded, told and not signed: "), ==, 1);
+	g_assert_cmpuint(count(told, "\"outcome\":\"installed\""), ==, 1);
+	/* It is still bound: said again, it is the same. */
+	again = verified(station);
+	g_assert_cmpuint(count(again, "told and not signed"), ==, 1);
+
+	/* The whole package loads, and what was told of it before is of no interest any more. */
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	loaded = report_of(station);
+	g_assert_cmpuint(count(loaded, "\"refused\""), ==, 0);
+	proven = verified(station);
+	g_assert_cmpuint(count(proven, "told and not signed"), ==, 0);
+	steps_end(station);
+}
+
 int main(int argc, char **argv)
 {
 	int code;
@@ -193,6 +246,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/field/deferred_report", test_deferred);
 	g_test_add_func("/field/connectivity_test", test_connectivity);
 	g_test_add_func("/field/connectivity_test_not_offered", test_not_offered);
+	g_test_add_func("/field/fpa_failures_in_report", test_failures);
 	code = g_test_run();
 	world_free(world);
 	return code;

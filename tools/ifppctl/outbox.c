@@ -196,6 +196,13 @@ char *ctl_attempt_name(const IfppAttempt *attempt)
 	return g_strndup(attempt->file, strlen(attempt->file) - strlen(IFPP_RESULT_SUFFIX));
 }
 
+GPtrArray *ctl_outbox_refusals(const char *outbox, const guint8 eid[16])
+{
+	g_autofree char *dir = unit_file(outbox, eid, NULL);
+
+	return ifpp_refusals_read(dir, eid);
+}
+
 CtlReceipt *ctl_outbox_receipt(const char *outbox, const guint8 eid[16], GError **error)
 {
 	g_autoptr(CtlReceipt) receipt = NULL;

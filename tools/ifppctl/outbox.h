@@ -4,6 +4,7 @@
 #define IFPPCTL_OUTBOX_H
 
 #include <attempt.h>
+#include <refusal.h>
 
 #define CTL_STATE_DIR "/var/lib/ifpp"
 #define CTL_PACKAGES CTL_STATE_DIR "/packages"
@@ -71,6 +72,9 @@ typedef struct {
 
 /* Of CtlAside, by name. */
 GPtrArray *ctl_outbox_quarantine(const char *outbox, const guint8 eid[16]);
+
+/* Packages that were not loaded, and why: of IfppRefusal, sorted by key. */
+GPtrArray *ctl_outbox_refusals(const char *outbox, const guint8 eid[16]);
 
 /**
  * ctl_outbox_missing() - keys that the chip has spent and of which no attempt here tells

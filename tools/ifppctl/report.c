@@ -122,6 +122,33 @@ static gboolean has_result(const Unit *unit, const guint8 key_id[32])
 	return unit->attempts && ifpp_attempts_find(unit->attempts, key_id);
 }
 
+/* The station's word. What has a result by now was loaded after all. */
+static void write_refused(Writer *w, const Unit *unit)
+{
+	g_autoptr(GPtrArray) all = ctl_outbox_refusals(w->outbox, unit->eid);
+	guint before = w->totals->refused;
+
+	for (guint i = 0; i < all->len; i++) {
+		const IfppRefusal *refusal = all->pdata[i];
+
+		if (has_result(unit, refusal->key_id))
+			continue;
+		if (before == w->totals->refused++) {
+			json_builder_set_member_name(w->b, "refused");
+			json_builder_begin_array(w->b);
+		}
+		json_builder_begin_object(w->b);
+		ifpp_json_hex(w->b, "key_id", IFPP_SPAN(refusal->key_id));
+		ifpp_json_int(w->b, "reason", refusal->reason);
+		ifpp_json_string(w->b, "reason_name", ctl_reason_name(refusal->reason));
+		ifpp_json_string(w->b, "why", refusal->why);
+		ifpp_json_string(w->b, "time", refusal->time);
+		json_builder_end_object(w->b);
+	}
+	if (before != w->totals->refused)
+		json_builder_end_array(w->b);
+}
+
 static void write_pending(Writer *w, const Unit *unit)
 {
 	json_builder_set_member_name(w->b, "pending");
@@ -261,6 +288,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 		ifpp_json_string(w->b, "euicc_data", NULL);
 	write_identity(w, unit);
 	write_results(w, unit);
+	write_refused(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
 	write_eim(w, unit);
@@ -292,6 +320,8 @@ static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *fi
 	ifpp_json_int(b, "installed", t->installed);
 	ifpp_json_int(b, "failed", t->results - t->installed);
 	ifpp_json_int(b, "pending", t->pending);
+	if (t->refused)
+		ifpp_json_int(b, "refused", t->refused);
 	ifpp_json_int(b, "locked", t->locked);
 	ifpp_json_int(b, "missing_results", t->missing);
 	if (files)
@@ -402,6 +432,9 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			ctl_say(&ctl->out, "%u keys are spent, as the chips' lock receipts say, and no result of them is here. "
 				"Other stations may have them; a chip that still has one gives it to the next ifppd that meets it.",
 				t.missing);
+		if (t.refused)
+			ctl_say(&ctl->out, "%u packages were refused before their chips saw them; the report has the reasons, "
+				"unsigned.", t.refused);
 		if (t.quarantine)
 			ctl_say(&ctl->out, "%u things that chips gave as results are in quarantine; the report has them with "
 				"the reasons.", t.quarantine);
@@ -414,6 +447,7 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			ifpp_json_int(b, "results", t.results);
 			ifpp_json_int(b, "installed", t.installed);
 			ifpp_json_int(b, "pending", t.pending);
+			ifpp_json_int(b, "refused", t.refused);
 			ifpp_json_int(b, "locked", t.locked);
 			ifpp_json_int(b, "damaged", t.damaged);
 			ifpp_json_int(b, "quarantine", t.quarantine);

@@ -8,7 +8,7 @@
 #include "outbox.h"
 
 typedef struct {
-	guint units, unseen, packages, results, installed, pending, locked, damaged, quarantine, missing;
+	guint units, unseen, packages, results, installed, pending, locked, damaged, quarantine, missing, refused;
 } CtlReportTotals;
 
 /**

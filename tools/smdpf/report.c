@@ -52,7 +52,7 @@ typedef struct {
 	GArray *told;		/* Told, likewise */
 	GError *error;		/* of the ledger: nothing more is told after it */
 	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
-	guint results, packages, pending, bad_totals;
+	guint results, packages, pending, refusals, bad_totals;
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
 	guint voided;		/* and void, without a result here */
@@ -321,16 +321,19 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
 
-/* A package that the factory has, and no result for it. Only the ledger can vouch that it was ever sealed. */
-static void check_pending(Check *check, Unit *unit, JsonObject *pending)
+/*
+ * A package of which the factory says that it was not loaded: nothing signed, and nothing changes by it. Only the ledger can
+ * vouch that it was ever sealed.
+ */
+static void check_unloaded(Check *check, Unit *unit, JsonObject *package, const char *what)
 {
-	const char *text = ifpp_json_get_string(pending, "key_id");
+	const char *text = ifpp_json_get_string(package, "key_id");
+	g_autofree char *why = NULL;
 	g_autofree char *key_hex = NULL;
 	const LedgerEntry *entry;
 	guint8 key_id[32];
 	LedgerEntry have;
 
-	check->pending++;
 	if (!ifpp_unhex_into(text, key_id, sizeof(key_id))) {
 		tell(check, FORGED, unit->eid_text, text ? text : "", NULL, "key id is not 32 bytes");
 		return;
@@ -355,7 +358,25 @@ static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 		tell(check, UNKNOWN, unit->eid_text, key_hex, entry, "said to lie in the factory, and the chip has spent a key "
 		     "that nobody tells of: it may be installed");
 	else
-		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it lies in the factory (the factory's word)");
+		why = g_strconcat(what, " (the factory's word)", NULL);
+	if (why)
+		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
+}
+
+static void check_pending(Check *check, Unit *unit, JsonObject *pending)
+{
+	check->pending++;
+	check_unloaded(check, unit, pending, "it lies in the factory");
+}
+
+/* A station would not hand it to the chip, or could not: ESBPP03. */
+static void check_refused(Check *check, Unit *unit, JsonObject *refused)
+{
+	const char *name = ifpp_json_get_string(refused, "reason_name");
+	g_autofree char *what = g_strdup_printf("not loaded, told and not signed: %s", name ? name : "unknown reason");
+
+	check->refusals++;
+	check_unloaded(check, unit, refused, what);
 }
 
 typedef struct {
@@ -488,6 +509,8 @@ static void check_unit(Check *check, JsonObject *object)
 		count_known(check, &unit, results);
 	check_each(check, &unit, results, check_result);
 	ifpp_unit_clear(&check->identity);
+	/* Before those that lie there: they say more of the same package. */
+	check_each(check, &unit, ifpp_json_get_array(object, "refused"), check_refused);
 	check_each(check, &unit, ifpp_json_get_array(object, "pending"), check_pending);
 	if (unit.info || lock)
 		tell_lock(check, &unit, lock, bad_lock);
@@ -505,6 +528,7 @@ static void check_totals(Check *check, JsonObject *totals)
 		{ "unseen", check->unseen },
 		{ "results", check->results },
 		{ "pending", check->pending },
+		{ "refused", check->refusals },
 		{ "packages", check->packages + check->pending },
 		{ "locked", check->locked + check->bad_locks },
 	};
