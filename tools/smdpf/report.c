@@ -345,6 +345,9 @@ static void check_unloaded(Check *check, Unit *unit, JsonObject *package, const 
 		return;
 	}
 	if (entry->state == LEDGER_VOID) {
+		/* Once, even if it is refused and lies there. */
+		if (!g_hash_table_add(check->attempts, g_strconcat(key_hex, " void", NULL)))
+			return;
 		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it is void, and lies in the factory: have it removed there");
 		return;
 	}
