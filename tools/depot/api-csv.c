@@ -6,7 +6,7 @@
 
 #include <eid.h>
 
-#include "csv.h"
+#include "csv-field.h"
 #include "units.h"
 
 #define PAGE 500

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "csv.h"
+#include "csv-field.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"

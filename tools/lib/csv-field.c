@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-#include "csv.h"
+#include "csv-field.h"
 
 #include <string.h>
 
