@@ -5,9 +5,9 @@
 enter := tests/env/enter
 parts := style unit kunit kselftest mutants ctl depot web model fuzz faults arch series packages cross vm
 
-all:		## build everything and stage it in build/stage
+all:		## build the packages, unpack them in build/stage and install them in the gateway's build/layer
 	@tests/env/buildroot
-	@$(enter) tests/env/stage build/stage
+	@tests/env/stage
 
 demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
 	@tests/vm/demo $(UPP)
