@@ -48,7 +48,7 @@ char *verdict_exits(Station *station)
 /* In quarantine/ is what a faulty wire has made of a result: its bytes, and why. */
 static gboolean known_file(const char *name, gboolean aside)
 {
-	static const char *const usual[] = { ".result", ".state", ".model" }, *const quarantined[] = { ".bin", ".txt" };
+	static const char *const usual[] = { ".result", ".refused", ".state", ".model" }, *const quarantined[] = { ".bin", ".txt" };
 	const char *const *suffixes = aside ? quarantined : usual;
 	guint n = aside ? G_N_ELEMENTS(quarantined) : G_N_ELEMENTS(usual);
 
