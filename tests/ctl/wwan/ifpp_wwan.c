@@ -22,8 +22,12 @@ static char *type = "qmi";
 module_param(type, charp, 0444);
 MODULE_PARM_DESC(type, "Of the port: qmi, mbim or at");
 
+static bool beside;
+module_param(beside, bool, 0444);
+MODULE_PARM_DESC(beside, "A port of type AT before it, which answers nothing");
+
 static struct device *parent;
-static struct wwan_port *port;
+static struct wwan_port *port, *first;
 static struct socket *sock;
 static struct task_struct *reader;
 
@@ -109,6 +113,27 @@ static const struct wwan_port_ops ops = {
 	.tx = ifpp_wwan_tx,
 };
 
+static int ifpp_wwan_mute_start(struct wwan_port *to)
+{
+	return 0;
+}
+
+static void ifpp_wwan_mute_stop(struct wwan_port *to)
+{
+}
+
+static int ifpp_wwan_mute_tx(struct wwan_port *to, struct sk_buff *skb)
+{
+	consume_skb(skb);
+	return 0;
+}
+
+static const struct wwan_port_ops mute = {
+	.start = ifpp_wwan_mute_start,
+	.stop = ifpp_wwan_mute_stop,
+	.tx = ifpp_wwan_mute_tx,
+};
+
 static int __init ifpp_wwan_init(void)
 {
 	int kind = !strcmp(type, "mbim") ? WWAN_PORT_MBIM : !strcmp(type, "at") ? WWAN_PORT_AT : WWAN_PORT_QMI;
@@ -116,8 +141,17 @@ static int __init ifpp_wwan_init(void)
 	parent = root_device_register("ifpp_wwan");
 	if (IS_ERR(parent))
 		return PTR_ERR(parent);
+	if (beside) {
+		first = wwan_create_port(parent, WWAN_PORT_AT, &mute, NULL, NULL);
+		if (IS_ERR(first)) {
+			root_device_unregister(parent);
+			return PTR_ERR(first);
+		}
+	}
 	port = wwan_create_port(parent, kind, &ops, NULL, NULL);
 	if (IS_ERR(port)) {
+		if (first)
+			wwan_remove_port(first);
 		root_device_unregister(parent);
 		return PTR_ERR(port);
 	}
@@ -128,6 +162,8 @@ module_init(ifpp_wwan_init);
 static void __exit ifpp_wwan_exit(void)
 {
 	wwan_remove_port(port);
+	if (first)
+		wwan_remove_port(first);
 	root_device_unregister(parent);
 }
 module_exit(ifpp_wwan_exit);
