@@ -6,7 +6,6 @@
 #include "clock.h"
 #include "compact.h"
 #include "error.h"
-#include "euicc-data.h"
 #include "load.h"
 #include "verify.h"
 
@@ -63,7 +62,8 @@ IfppPackage *load_check(Chip *chip, GBytes *file, AskClaim *claim, GError **erro
 IfppAttempt *load_reserve(Chip *chip, IfppPackage *package, GError **error)
 {
 	IfppBpp *bpp = ifpp_package_bpp(package);
-	g_autoptr(GBytes) facts = euicc_data_iot(chip) ? ifpp_compact_facts(package) : NULL;
+	/* Of any chip: whether it lists results in compact form shows when one is lost. */
+	g_autoptr(GBytes) facts = ifpp_compact_facts(package);
 	IfppAttempt *attempt = outbox_begin(chip->outbox, ifpp_package_header(package)->key_id,
 					    ifpp_bpp_transaction_id(bpp), ifpp_bpp_profile_class(bpp),
 					    ifpp_trust_floor(chip->trust), facts, error);

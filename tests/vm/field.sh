@@ -18,7 +18,7 @@ radio_requests() {
 
 hidden() {
 	holds "ModemManager runs, $(ModemManager --version 2>&1 | sed -n 's/^ModemManager //p' | head -n 1)" \
-		await 30 mmcli -L
+		await 120 mmcli -L
 	fails "and has no modem (mmcli -L)" - 'no modems' sh -c 'mmcli -L; mmcli -m any'
 	show "$(mmcli -L)"
 	holds "it never asked this one anything: no NAS, WDS or WDA request" test "$(radio_requests)" = 0
