@@ -198,33 +198,38 @@ static gboolean make_key(Wrap *wrap, WrapMethod method, GError **error)
 	return is_rsa(method) ? token_generate_wrap(wrap->rsa_url, error) : with_session(wrap, find_or_generate_aes, error);
 }
 
-/* ------------------------------------------------------------ wrapping */
+/* ------------------------------------------------------------ wrapping and unwrapping */
 
-static CK_RV put_rsa(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Wrap *wrap, CK_MECHANISM *mechanism)
+/* With the RSA key of @which: PUBLIC wraps, PRIVATE unwraps. */
+static CK_RV with_rsa(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Wrap *wrap, CK_MECHANISM *mechanism, guint which)
 {
+	gboolean out = which == PRIVATE;
 	guint8 value[VALUE_MAX];
 	CK_ULONG len = sizeof(value);
-	CK_RV rv = find(f, session, wrap, PUBLIC);
+	CK_RV rv = find(f, session, wrap, which);
 
 	if (rv == CKR_OK)
-		rv = f->C_EncryptInit(session, mechanism, wrap->handle[PUBLIC]);
+		rv = (out ? f->C_DecryptInit : f->C_EncryptInit)(session, mechanism, wrap->handle[which]);
 	if (rv == CKR_OK)
-		rv = f->C_Encrypt(session, (CK_BYTE *)wrap->in.data, wrap->in.len, value, &len);
+		rv = (out ? f->C_Decrypt : f->C_Encrypt)(session, (CK_BYTE *)wrap->in.data, wrap->in.len, value, &len);
 	if (rv == CKR_OK)
 		g_byte_array_append(wrap->out, value, len);
+	gnutls_memset(value, 0, sizeof(value));
 	return rv;
 }
 
+/* A PPK while it is in the token, for AES key wrap: of this session, and readable. */
+static CK_OBJECT_CLASS secret_class = CKO_SECRET_KEY;
+static CK_KEY_TYPE generic_key = CKK_GENERIC_SECRET;
+static CK_BBOOL on = CK_TRUE, off = CK_FALSE;
+#define SESSION_SECRET                                                                                                 \
+	{ CKA_CLASS, &secret_class, sizeof(secret_class) }, { CKA_KEY_TYPE, &generic_key, sizeof(generic_key) },       \
+	{ CKA_TOKEN, &off, sizeof(off) }, { CKA_EXTRACTABLE, &on, sizeof(on) }
+
 static CK_RV put_aes(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Wrap *wrap, CK_MECHANISM *mechanism)
 {
-	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
-	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 	CK_ATTRIBUTE template[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_KEY_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &no, sizeof(no) },
-		{ CKA_EXTRACTABLE, &yes, sizeof(yes) },
+		SESSION_SECRET,
 		{ CKA_VALUE, (void *)wrap->in.data, wrap->in.len },
 	};
 	CK_OBJECT_HANDLE object;
@@ -250,38 +255,14 @@ static CK_RV do_put(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer use
 	CK_MECHANISM mechanism = mechanism_of(wrap->now, &oaep);
 
 	g_byte_array_set_size(wrap->out, 0);
-	return is_rsa(wrap->now) ? put_rsa(f, session, wrap, &mechanism) : put_aes(f, session, wrap, &mechanism);
-}
-
-/* ------------------------------------------------------------ unwrapping */
-
-static CK_RV take_rsa(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Wrap *wrap, CK_MECHANISM *mechanism)
-{
-	guint8 value[VALUE_MAX];
-	CK_ULONG len = sizeof(value);
-	CK_RV rv = find(f, session, wrap, PRIVATE);
-
-	if (rv == CKR_OK)
-		rv = f->C_DecryptInit(session, mechanism, wrap->handle[PRIVATE]);
-	if (rv == CKR_OK)
-		rv = f->C_Decrypt(session, (CK_BYTE *)wrap->in.data, wrap->in.len, value, &len);
-	if (rv == CKR_OK)
-		g_byte_array_append(wrap->out, value, len);
-	gnutls_memset(value, 0, sizeof(value));
-	return rv;
+	return is_rsa(wrap->now) ? with_rsa(f, session, wrap, &mechanism, PUBLIC) : put_aes(f, session, wrap, &mechanism);
 }
 
 static CK_RV take_aes(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, Wrap *wrap, CK_MECHANISM *mechanism)
 {
-	CK_OBJECT_CLASS class = CKO_SECRET_KEY;
-	CK_KEY_TYPE type = CKK_GENERIC_SECRET;
-	CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
 	CK_ATTRIBUTE template[] = {
-		{ CKA_CLASS, &class, sizeof(class) },
-		{ CKA_KEY_TYPE, &type, sizeof(type) },
-		{ CKA_TOKEN, &no, sizeof(no) },
-		{ CKA_SENSITIVE, &no, sizeof(no) },
-		{ CKA_EXTRACTABLE, &yes, sizeof(yes) },
+		SESSION_SECRET,
+		{ CKA_SENSITIVE, &off, sizeof(off) },
 	};
 	guint8 value[VALUE_MAX];
 	CK_ATTRIBUTE get = { CKA_VALUE, value, sizeof(value) };
@@ -318,7 +299,7 @@ static CK_RV do_take(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer us
 	CK_RV rv;
 
 	g_byte_array_set_size(wrap->out, 0);
-	rv = is_rsa(wrap->now) ? take_rsa(f, session, wrap, &mechanism) : take_aes(f, session, wrap, &mechanism);
+	rv = is_rsa(wrap->now) ? with_rsa(f, session, wrap, &mechanism, PRIVATE) : take_aes(f, session, wrap, &mechanism);
 	wrap->refused = rv != CKR_OK && means_altered(wrap, rv);
 	return wrap->refused ? CKR_OK : rv;
 }
