@@ -127,7 +127,7 @@ char *modem_qrtr_services(QmiDevice *device)
 			g_string_append_printf(text, "%s%s %u", text->len ? ", " : "", name,
 					       qrtr_node_service_info_get_version(l->data));
 	}
-	return text->len ? g_string_free(g_steal_pointer(&text), FALSE) : NULL;
+	return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
 #else
@@ -140,7 +140,7 @@ void modem_qrtr_device_async(const char *device, guint wait, GCancellable *cance
 
 char *modem_qrtr_services(QmiDevice *device)
 {
-	return NULL;
+	return g_strdup("");
 }
 
 #endif

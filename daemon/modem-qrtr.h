@@ -19,7 +19,7 @@ void modem_qrtr_device_async(const char *device, guint wait, GCancellable *cance
 /* libqmi's device, not opened yet. */
 QmiDevice *modem_qrtr_device_finish(GAsyncResult *res, GError **error);
 
-/* "uim 1, dms 1": what the node offers, as libqmi knows its name; NULL: nothing */
+/* "uim 1, dms 1": what the node offers, as libqmi knows its name; never NULL */
 char *modem_qrtr_services(QmiDevice *device);
 
 #endif
