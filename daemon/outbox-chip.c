@@ -14,6 +14,7 @@
 #define RECEIPT_MAX (64 * 1024)
 #define EUICC_DATA_MAX (1024 * 1024)
 #define LOCK_MAX 4096
+#define EIM_MAX 4096
 
 /* NULL: there is none that can be read, whatever has its name. */
 static GKeyFile *load(const char *path, gsize max)
@@ -112,7 +113,7 @@ static gboolean same_value(GKeyFile *old, GKeyFile *new, const char *key)
 gboolean outbox_store_eim(Outbox *outbox, const char *id, GBytes *config, const char *reason, GError **error)
 {
 	g_autofree char *path = outbox_path(outbox, "eim", ".record"), *when = outbox_now(), *sum = NULL, *text = NULL;
-	g_autoptr(GKeyFile) kf = g_key_file_new(), old = g_key_file_new();
+	g_autoptr(GKeyFile) kf = g_key_file_new(), old = load(path, EIM_MAX);
 	char digits[33];
 	gsize len;
 
@@ -126,11 +127,11 @@ gboolean outbox_store_eim(Outbox *outbox, const char *id, GBytes *config, const 
 	if (reason)
 		g_key_file_set_string(kf, "Eim", "Reason", reason);
 	g_key_file_set_string(kf, "Eim", "Time", when);
-	if (g_key_file_load_from_file(old, path, G_KEY_FILE_NONE, NULL) && same_value(old, kf, "Id") &&
+	if (old && same_value(old, kf, "Id") &&
 	    same_value(old, kf, "Sha256") && same_value(old, kf, "Known") && same_value(old, kf, "Reason"))
 		return TRUE;
 	text = g_key_file_to_data(kf, &len, NULL);
-	return ifpp_file_write(path, text, len, 0640, error);
+	return put(outbox, path, text, len, error);
 }
 
 gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error)

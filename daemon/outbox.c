@@ -14,6 +14,7 @@
 #include "file.h"
 #include "outbox-priv.h"
 #include "quarantine.h"
+#include "refusal.h"
 
 /* A PIR of IFPP_PIR_MAX in base64 and everything beside it. */
 #define RESERVE (IFPP_PIR_MAX * 2)
@@ -80,6 +81,7 @@ static gboolean is_litter(Outbox *outbox, const char *name)
 
 	if (*name == '.')
 		return strstr(name, IFPP_RESULT_SUFFIX ".") || strstr(name, IFPP_PENDING_SUFFIX ".") ||
+		       strstr(name, IFPP_REFUSAL_SUFFIX ".") ||
 		       g_str_has_prefix(name, ".lock.receipt.") || g_str_has_prefix(name, ".euicc.data.") ||
 		       g_str_has_prefix(name, ".eim.record.");
 	if (!g_str_has_suffix(name, IFPP_RESERVE_SUFFIX))

@@ -721,6 +721,27 @@ static void test_outbox_faults(void)
 	g_assert_cmpuint(points, >, 60);
 }
 
+/* What was being written when a daemon was killed goes at the next start; a file that is whole stays. */
+static void test_litter(void)
+{
+	static const char *const names[] = { "00.result", "00-74.pending", "00.refused", "lock.receipt", "euicc.data", "eim.record" };
+	g_autofree char *state = g_dir_make_tmp("ifpp-XXXXXX", NULL);
+	g_autofree char *dir = outbox_dir(state), *whole = g_build_filename(dir, "00.refused", NULL);
+	g_autoptr(Outbox) outbox = NULL;
+
+	for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
+		g_autofree char *part = g_strdup_printf(".%s.AbCdEf", names[i]);
+
+		put_file(state, part, "half");
+	}
+	put_file(state, "00.refused", "whole");
+	g_assert_cmpuint(count_files(state, ".AbCdEf"), ==, G_N_ELEMENTS(names));
+	outbox = open_outbox(state);
+	g_assert_cmpuint(count_files(state, ".AbCdEf"), ==, 0);
+	g_assert_true(g_file_test(whole, G_FILE_TEST_EXISTS));
+	remove_tree(state);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -734,6 +755,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/outbox/bad", test_outbox_bad);
 	g_test_add_func("/outbox/no_lock_on_unsigned_word", test_lock_note);
 	g_test_add_func("/outbox/no_fallocate", test_no_fallocate);
+	g_test_add_func("/outbox/litter", test_litter);
 	g_test_add_func("/outbox/faults", test_outbox_faults);
 	return g_test_run();
 }
