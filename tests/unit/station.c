@@ -522,6 +522,18 @@ guint station_outbox(Station *station, const char *suffix)
 	return n;
 }
 
+char *station_report(Station *station)
+{
+	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL);
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL);
+	char *text = NULL;
+
+	g_assert_cmpint(station_run("ifppctl", "report", "--outbox", outbox, "--output", file, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", station->world->home, file, NULL), ==, 0);
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	return text;
+}
+
 int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult *result)
 {
 	gsize len = 0;

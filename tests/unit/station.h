@@ -86,6 +86,9 @@ const char *station_place(Station *station);
 /* Files in the chip's outbox whose name ends so. */
 guint station_outbox(Station *station, const char *suffix);
 
+/* Its report, which the Key Maker takes. */
+char *station_report(Station *station);
+
 /* Request and reply in one. Returns what the client would see. */
 int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult *result);
 

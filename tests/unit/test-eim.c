@@ -216,21 +216,9 @@ static void assert_log(Station *station, const char *what)
 		g_error("the log has not '%s': %s", what, text);
 }
 
-static char *report_of(Station *station)
-{
-	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL);
-	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL);
-	char *text = NULL;
-
-	g_assert_cmpint(station_run("ifppctl", "report", "--outbox", outbox, "--output", file, NULL), ==, 0);
-	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", station->world->home, file, NULL), ==, 0);
-	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
-	return text;
-}
-
 static void assert_report(Station *station, const char *what)
 {
-	g_autofree char *text = report_of(station);
+	g_autofree char *text = station_report(station);
 
 	if (!strstr(text, what))
 		g_error("the report has not '%s': %s", what, text);

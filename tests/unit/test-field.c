@@ -25,18 +25,6 @@ static guint results_in_chip(Station *station)
 	return n;
 }
 
-static char *report_of(Station *station)
-{
-	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL);
-	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL);
-	char *text = NULL;
-
-	g_assert_cmpint(station_run("ifppctl", "report", "--outbox", outbox, "--output", file, NULL), ==, 0);
-	g_assert_cmpint(station_run("ifpp-smdpf", "verify-report", "--home", station->world->home, file, NULL), ==, 0);
-	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
-	return text;
-}
-
 static guint count(const char *text, const char *word)
 {
 	guint n = 0;
@@ -80,7 +68,7 @@ static void test_deferred(void)
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
 	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(results_in_chip(station), ==, 2);
-	text = report_of(station);
+	text = station_report(station);
 	g_assert_cmpuint(count(text, "\"left_in_chip\""), ==, 2);
 	steps_clean(station);
 	station_free(station);
@@ -218,7 +206,7 @@ static void test_failures(void)
 	}
 	g_assert_cmpuint(station_outbox(station, ".refused"), ==, 1);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
-	refused = report_of(station);
+	refused = station_report(station);
 	g_assert_cmpuint(count(refused, "\"refused\" : ["), ==, 1);
 	g_assert_cmpuint(count(refused, "\"pir\" : "), ==, 1);
 	told = verified(station);
@@ -230,7 +218,7 @@ static void test_failures(void)
 
 	/* The whole package loads, and what was told of it before is of no interest any more. */
 	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
-	loaded = report_of(station);
+	loaded = station_report(station);
 	g_assert_cmpuint(count(loaded, "\"refused\""), ==, 0);
 	proven = verified(station);
 	g_assert_cmpuint(count(proven, "told and not signed"), ==, 0);
