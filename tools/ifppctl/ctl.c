@@ -7,7 +7,6 @@
 #include <options.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entries, const char *usage,
 		   const char *summary, GError **error)
@@ -38,18 +37,16 @@ gboolean ctl_parse(Ctl *ctl, int *argc, char ***argv, const GOptionEntry *entrie
 
 gboolean ctl_confirm(Ctl *ctl, const char *what, GError **error)
 {
-	char line[16] = "";
+	g_autofree char *question = g_strconcat(what, " This cannot be undone.", NULL);
 
 	if (ctl->yes)
 		return TRUE;
-	if (ctl->out.json || !ctl->out.terminal || !isatty(STDIN_FILENO)) {
+	if (ctl->out.json || !ifpp_can_ask()) {
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_USAGE, "%s This cannot be undone, and nobody can be asked here: nothing "
 			    "was done. Run it on a terminal, or add --yes if it is meant", what);
 		return FALSE;
 	}
-	printf("%s This cannot be undone. Type yes to go on: ", what);
-	fflush(stdout);
-	if (fgets(line, sizeof(line), stdin) && g_str_equal(g_strchomp(line), "yes"))
+	if (ifpp_ask(question))
 		return TRUE;
 	g_set_error(error, CTL_ERROR, IFPP_EXIT_FAILED, "nothing was done");
 	return FALSE;

@@ -119,3 +119,17 @@ int ifpp_stdout_exit(const char *program, int code)
 	status = ifpp_error_exit(program, error);
 	return code ? code : status;
 }
+
+gboolean ifpp_can_ask(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+}
+
+gboolean ifpp_ask(const char *question)
+{
+	char line[16] = "";
+
+	printf("%s Type yes to go on: ", question);
+	fflush(stdout);
+	return fgets(line, sizeof(line), stdin) && g_str_equal(g_strchomp(line), "yes");
+}

@@ -38,6 +38,17 @@ typedef struct {
 int ifpp_options_main(const char *program, const char *usage, const IfppCommand *commands,
 		      int (*fail)(const GError *error), int argc, char **argv);
 
+/* Somebody sits there who can be asked. */
+gboolean ifpp_can_ask(void);
+
+/**
+ * ifpp_ask() - ask before what somebody should mean
+ * @question: a sentence
+ *
+ * Return: "yes" was typed
+ */
+gboolean ifpp_ask(const char *question);
+
 /**
  * ifpp_options_check() - refuse a command line that would be taken for another than it is
  * @entries: options that may be in it, or NULL

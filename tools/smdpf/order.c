@@ -3,12 +3,12 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "chain.h"
 #include "eid.h"
 #include "error.h"
 #include "json.h"
+#include "options.h"
 #include "orders.h"
 #include "store.h"
 
@@ -258,18 +258,14 @@ gboolean order_show(const Home *home, const char *text, gboolean json, GError **
 
 gboolean order_confirm(const char *what, gboolean yes, GError **error)
 {
-	char line[16] = "";
-
 	if (yes)
 		return TRUE;
-	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+	if (!ifpp_can_ask()) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s Nobody can be asked here: nothing was done. Run it on a "
 			    "terminal, or add --yes if it is meant", what);
 		return FALSE;
 	}
-	printf("%s Type yes to go on: ", what);
-	fflush(stdout);
-	if (fgets(line, sizeof(line), stdin) && g_str_equal(g_strchomp(line), "yes"))
+	if (ifpp_ask(what))
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "nothing was done");
 	return FALSE;
