@@ -221,6 +221,28 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 
 /* ------------------------------------------------------------ choosing */
 
+/*
+ * Killed between its package and the ledger, a host leaves a package that was never bound; another host may have sealed to the
+ * key since. Then the file here is not the one that the ledger means, and that one is the other host's to deliver.
+ */
+static gboolean read_old(Bind *run, Item *item, GError **error)
+{
+	g_autoptr(GError) local = NULL;
+	gboolean here = TRUE;
+
+	item->package = store_read(run->home, &item->entry, &local);
+	if (item->package)
+		return TRUE;
+	if (run->home->ledger && g_error_matches(local, IFPP_ERROR, IFPP_ERROR_HEADER_MISMATCH) &&
+	    !store_bound_here(run->home, &item->entry, &here, error))
+		return FALSE;
+	if (here)
+		g_propagate_error(error, g_steal_pointer(&local));
+	else
+		run->counts->abroad++;
+	return !here;
+}
+
 static gboolean load_old(Bind *run, Item *item, GError **error)
 {
 	g_autofree char *name = item_file(item);
@@ -239,10 +261,9 @@ static gboolean load_old(Bind *run, Item *item, GError **error)
 			return TRUE;
 		}
 	}
-	item->package = store_read(run->home, &item->entry, error);
-	if (!item->package)
+	if (!read_old(run, item, error))
 		return FALSE;
-	have = out ? ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL) : NULL;
+	have = out && item->package ? ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL) : NULL;
 	item->there = have && g_bytes_equal(have, item->package);
 	return TRUE;
 }

@@ -130,6 +130,27 @@ gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user,
 	return store_journal_lines(home, entry_line, &entries, error);
 }
 
+typedef struct {
+	const LedgerEntry *entry;
+	gboolean *here;
+} Bound;
+
+static gboolean is_same(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Bound *bound = user;
+
+	*bound->here |= !memcmp(entry->key_id, bound->entry->key_id, 32) && !memcmp(entry->sha256, bound->entry->sha256, 32);
+	return TRUE;
+}
+
+gboolean store_bound_here(const Home *home, const LedgerEntry *entry, gboolean *here, GError **error)
+{
+	Bound bound = { entry, here };
+
+	*here = FALSE;
+	return store_journal_foreach(home, is_same, &bound, error);
+}
+
 /* ------------------------------------------------------------ packages */
 
 static char *tmp_path(Ledger *ledger, const LedgerEntry *entry)

@@ -32,6 +32,15 @@ gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **err
 /* The package of a bound key, which is the one that was bound: IFPP_ERROR_HEADER_MISMATCH. */
 GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error);
 
+/**
+ * store_bound_here() - does the journal of this home say that it has bound this very package?
+ * @home: this one
+ * @entry: key and hash of the package
+ * @here: set
+ * @error: IFPP_ERROR_IO, ACCESS
+ */
+gboolean store_bound_here(const Home *home, const LedgerEntry *entry, gboolean *here, GError **error);
+
 /* Put them down for good, without packages: what was adopted, or taken over. */
 gboolean store_journal(const Home *home, const char *lines, gsize len, GError **error);
 /* Each line of the journal; half a line at its end was never acted on. No journal is an empty one. */
