@@ -50,7 +50,7 @@ soak-fuzz:	# every parser under its fuzzer
 	@tests/env/buildroot
 	@$(enter) tests/fuzz/run --soak $(or $(MINUTES),60)
 
-bench:		## tables of what things cost, and build/bench.json
+bench:		## tables of what things cost, build/bench.json, and a plot in build/bench.svg
 	@tests/bench/run
 
 series:		## the driver as patches for the kernel's tree, in DIR (default: build/series/patches)
@@ -67,6 +67,9 @@ docs:		## the manual, in build/docs
 screens:	# the pictures of the dashboard in Documentation/images, made again
 	@tests/check web
 	@cp build/screens/good-1280.png build/screens/bad-1280.png Documentation/images/
+
+plot: bench	# the plot of the ratios in Documentation/images, made again
+	@cp build/bench.svg Documentation/images/
 
 picture:	## make demo, recorded: Documentation/demo.svg
 	@mkdir -p build
@@ -99,4 +102,4 @@ help:		## this
 	@sed -n 's/^\([a-z]*\):.*\t## /  make \1\t/p' Makefile
 	@echo '  make check-PART	one of: $(parts)'
 
-.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage series soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs screens ynl install deb clean help
+.PHONY: all demo check check-quick $(addprefix check-,$(parts)) coverage series soak soak-driver soak-mutants soak-sealing soak-faults soak-fuzz bench docs screens plot picture ynl install deb clean help
