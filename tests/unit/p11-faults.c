@@ -6,12 +6,14 @@
  *	drop		after so many signatures every session is void, until C_Finalize
  *	error		each so many-th signature ends with CKR_DEVICE_ERROR
  *	away		after so many signatures the token is not there, for away_ms (300)
+ *	gone		the token is not there at all
  *	sessions	so many sessions may be open
  *	pin		the so many-th login is told that the PIN is wrong, and all after it
  *	sign_ms		what a signature takes
  *	hide		this mechanism is not there (a number; as hide2, hide3 for more)
  *	oaep256		RSA-OAEP takes SHA-256 as well (SoftHSM2 does it with SHA-1 then: who reads it asks here too)
  *	die		the process ends at the so many-th signature, with status 3
+ * IFPP_P11_TOKEN	label of the token that it is about; every one if unset
  * IFPP_P11_LOG		file that gets the number of sessions left open, of logins and of signatures at each C_Finalize
  */
 #include <dlfcn.h>
@@ -25,8 +27,12 @@
 
 #define SOFTHSM "/usr/lib/softhsm/libsofthsm2.so"
 
+#define SESSIONS_MAX 64
+
 static CK_FUNCTION_LIST *real, ours;
-static long drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms, die, hide[3], oaep256;
+static const char *victim;
+static CK_SESSION_HANDLE hit[SESSIONS_MAX];	/* sessions with the victim */
+static long gone_for_good, drop, error_each, away, away_ms, sessions, wrong_pin, sign_ms, die, hide[3], oaep256;
 static long signs, since_start, open_sessions, logins;
 static int void_all;
 static struct timespec gone;
@@ -53,14 +59,40 @@ static long ms_since(const struct timespec *then)
 
 static int token_gone(void)
 {
-	is_gone = is_gone && ms_since(&gone) < away_ms;
+	is_gone = gone_for_good || (is_gone && ms_since(&gone) < away_ms);
 	return is_gone;
+}
+
+static int hits_slot(CK_SLOT_ID slot)
+{
+	CK_TOKEN_INFO info;
+
+	return !victim || (real->C_GetTokenInfo(slot, &info) == CKR_OK && !strncmp((char *)info.label, victim, strlen(victim)));
+}
+
+static int hits(CK_SESSION_HANDLE session)
+{
+	for (int i = 0; i < SESSIONS_MAX; i++)
+		if (hit[i] == session)
+			return 1;
+	return !victim;
+}
+
+static void note_session(CK_SESSION_HANDLE was, CK_SESSION_HANDLE now)
+{
+	for (int i = 0; i < SESSIONS_MAX; i++) {
+		if (hit[i] != was)
+			continue;
+		hit[i] = now;
+		return;
+	}
 }
 
 static CK_RV initialize(void *args)
 {
 	void_all = 0;
 	since_start = 0;
+	memset(hit, 0, sizeof(hit));
 	return real->C_Initialize(args);
 }
 
@@ -79,18 +111,23 @@ static CK_RV finalize(void *reserved)
 
 static CK_RV get_slot_list(CK_BBOOL present, CK_SLOT_ID *slots, CK_ULONG *count)
 {
-	if (token_gone()) {
-		*count = 0;
-		return CKR_OK;
-	}
-	return real->C_GetSlotList(present, slots, count);
+	CK_RV rv = real->C_GetSlotList(present, slots, count);
+	CK_ULONG n = 0;
+
+	if (!token_gone() || rv != CKR_OK || !slots)
+		return rv;
+	for (CK_ULONG i = 0; i < *count; i++)
+		if (!hits_slot(slots[i]))
+			slots[n++] = slots[i];
+	*count = n;
+	return CKR_OK;
 }
 
 static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *user, CK_NOTIFY notify, CK_SESSION_HANDLE *session)
 {
 	CK_RV rv;
 
-	if (token_gone())
+	if (token_gone() && hits_slot(slot))
 		return CKR_TOKEN_NOT_PRESENT;
 	if (void_all)
 		return CKR_DEVICE_ERROR;
@@ -98,6 +135,8 @@ static CK_RV open_session(CK_SLOT_ID slot, CK_FLAGS flags, void *user, CK_NOTIFY
 		return CKR_SESSION_COUNT;
 	rv = real->C_OpenSession(slot, flags, user, notify, session);
 	open_sessions += rv == CKR_OK;
+	if (rv == CKR_OK && hits_slot(slot))
+		note_session(0, *session);
 	return rv;
 }
 
@@ -106,6 +145,7 @@ static CK_RV close_session(CK_SESSION_HANDLE session)
 	CK_RV rv = real->C_CloseSession(session);
 
 	open_sessions -= rv == CKR_OK;
+	note_session(session, 0);
 	return rv;
 }
 
@@ -113,7 +153,7 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE type, CK_UTF8CHAR *pi
 {
 	if (void_all)
 		return CKR_SESSION_HANDLE_INVALID;
-	if (wrong_pin && ++logins >= wrong_pin)
+	if (wrong_pin && hits(session) && ++logins >= wrong_pin)
 		return CKR_PIN_INCORRECT;
 	logins += !wrong_pin;
 	return real->C_Login(session, type, pin, len);
@@ -121,14 +161,14 @@ static CK_RV login(CK_SESSION_HANDLE session, CK_USER_TYPE type, CK_UTF8CHAR *pi
 
 static CK_RV find_objects_init(CK_SESSION_HANDLE session, CK_ATTRIBUTE *template, CK_ULONG n)
 {
-	if (token_gone())
+	if (token_gone() && hits(session))
 		return CKR_DEVICE_REMOVED;
 	return void_all ? CKR_SESSION_HANDLE_INVALID : real->C_FindObjectsInit(session, template, n);
 }
 
 static CK_RV sign_init(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key)
 {
-	if (token_gone())
+	if (token_gone() && hits(session))
 		return CKR_DEVICE_REMOVED;
 	return void_all ? CKR_SESSION_HANDLE_INVALID : real->C_SignInit(session, mechanism, key);
 }
@@ -137,6 +177,8 @@ static CK_RV sign(CK_SESSION_HANDLE session, CK_BYTE *data, CK_ULONG len, CK_BYT
 {
 	const struct timespec pause = { sign_ms / 1000, sign_ms % 1000 * 1000000 };
 
+	if (!hits(session))
+		return real->C_Sign(session, data, len, sig, sig_len);
 	signs++;
 	since_start++;
 	if (drop && since_start > drop)
@@ -218,6 +260,8 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST **list)
 		get = module ? (CK_RV (*)(CK_FUNCTION_LIST **))dlsym(module, "C_GetFunctionList") : NULL;
 		if (!get || get(&real) != CKR_OK)
 			return CKR_GENERAL_ERROR;
+		victim = getenv("IFPP_P11_TOKEN");
+		gone_for_good = setting("gone", 0);
 		drop = setting("drop", 0);
 		error_each = setting("error", 0);
 		away = setting("away", 0);

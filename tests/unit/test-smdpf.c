@@ -2665,6 +2665,269 @@ static void delivery_refused(Fixture *f, gconstpointer data)
 	assert_same_files("out", "factory");
 }
 
+/* ------------------------------------------------------------ a pool of tokens */
+
+#define POOL_SEAL "%s seal --home home --pin-file pins --jobs 1 --euicc data --out out "
+
+/* A second token, with a PIN of its own; the home's keys behind the module with faults. */
+static void make_pool(void)
+{
+	const char *build = g_getenv("IFPP_BUILD");
+	g_autofree char *conf = NULL, *with = NULL, *module = g_build_filename(build, "tests/unit/p11-faults.so", NULL);
+
+	g_assert_true(g_file_set_contents("pins", "1234\nspare=98765\n", -1, NULL));
+	must("softhsm2-util --init-token --free --label spare --pin 98765 --so-pin 5678");
+	must("%s token add --home home --key pkcs11:token=spare;object=dppb --pin-file pins", smdpf);
+	g_assert_nonnull(strstr(out_text, "key made in token spare"));
+	expect(2, "has a key in token spare already", "%s token add --home home --key pkcs11:token=spare;object=x --pin-file pins", smdpf);
+	must("%s pki dppb pki --public-key home/dppb-2.pub.pem --out dppb-2.pem", eum);
+	must("%s certificate --home home dppb-2.pem --ci pki/ci.pem", smdpf);
+	g_assert_true(g_file_get_contents("home/smdpf.conf", &conf, NULL, NULL));
+	with = g_strdup_printf("%s\n[Key]\nModule=%s\n[Key 2]\nModule=%s\n", conf, module, module);
+	g_assert_true(g_file_set_contents("home/smdpf.conf", with, -1, NULL));
+}
+
+/* These faults, of one token or (NULL) of both. */
+static void bad_token(const char *faults, const char *token)
+{
+	g_unlink("p11.log");
+	g_setenv("IFPP_P11_FAULTS", faults, TRUE);
+	g_setenv("IFPP_P11_LOG", "p11.log", TRUE);
+	if (token)
+		g_setenv("IFPP_P11_TOKEN", token, TRUE);
+	else
+		g_unsetenv("IFPP_P11_TOKEN");
+}
+
+static void good_tokens(void)
+{
+	good_hsm();
+	g_unsetenv("IFPP_P11_TOKEN");
+}
+
+/* How many packages are signed with the key of this certificate. */
+static guint count_signed_by(const char *cert)
+{
+	g_autoptr(GPtrArray) names = list("out");
+	g_autoptr(GBytes) pem = read_file(cert);
+	gnutls_datum_t in = { (guint8 *)g_bytes_get_data(pem, NULL), g_bytes_get_size(pem) }, der = {};
+	guint n = 0;
+
+	g_assert_cmpint(gnutls_pem_base64_decode2("CERTIFICATE", &in, &der), >=, 0);
+	for (guint i = 0; i < names->len; i++) {
+		g_autoptr(GBytes) package = read_file(names->pdata[i]);
+		gsize len;
+		const char *data = g_bytes_get_data(package, &len);
+
+		n += memmem(data, len, der.data, der.size) != NULL;
+	}
+	gnutls_free(der.data);
+	return n;
+}
+
+/* One token dies in the middle of an order, in every way: the other finishes it; each key once, and no ICCID is lost. */
+static void hsm_pool_failover(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *faults, *says;
+		guint by_first;		/* packages that the first token has signed whole */
+	} cases[] = {
+		{ "away=9 away_ms=3600000", "token vault: not there; it goes on without", 4 },
+		{ "drop=9 pin=2", "token vault: wrong PIN; it goes on without", 4 },
+		{ "gone=1", "token vault: not there; it goes on without", 0 },
+		{ "error=1", "it goes on without", 0 },
+	};
+	guint bound = 0;
+
+	make_pool();
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autofree char *serial = NULL, *says = NULL;
+
+		remove_all("data");
+		remove_all("chips");
+		remove_all("out");
+		make_chips(20, 1);
+		bad_token(cases[i].faults, "vault");
+		must(POOL_SEAL "--order %u", smdpf, i);
+		good_tokens();
+		g_assert_nonnull(strstr(out_text, "20 sealed now, 0 from before"));
+		if (!strstr(err_text, cases[i].says))
+			g_error("%s: '%s' does not say '%s'", cases[i].faults, err_text, cases[i].says);
+		g_assert_cmpuint(strcspn(err_text, "\n"), ==, strlen(err_text) - 1);
+		bound += 20;
+		g_assert_cmpuint(open_all(f), ==, 20);
+		g_assert_cmpuint(count_signed_by("dppb.pem"), ==, cases[i].by_first);
+		g_assert_cmpuint(count_signed_by("dppb-2.pem"), ==, 20 - cases[i].by_first);
+		/* it is back, and knows less: that is no rollback */
+		must("%s token list --home home --pin-file pins", smdpf);
+		g_assert_nonnull(strstr(out_text, "was away: the ledger has"));
+		must("%s ledger check --home home --pin-file pins", smdpf);
+		says = g_strdup_printf("is sound: %u keys bound", bound);
+		g_assert_nonnull(strstr(out_text, says));
+		g_assert_nonnull(strstr(out_text, "and 2 of 2 tokens agree"));
+		sql("home/ledger.db", "SELECT value FROM ledger WHERE name = 'serial'");
+		serial = g_strdup_printf("%u\n", bound);
+		g_assert_cmpstr(out_text, ==, serial);
+		must(POOL_SEAL "--order %u", smdpf, i);
+		g_assert_nonnull(strstr(out_text, "0 sealed now, 20 from before"));
+	}
+	/* with both there it learns what it has missed */
+	remove_all("data");
+	remove_all("chips");
+	remove_all("out");
+	make_chips(1, 1);
+	must(POOL_SEAL "--order both", smdpf);
+	g_assert_cmpuint(count_signed_by("dppb.pem"), ==, 1);
+	must("%s token list --home home --pin-file pins", smdpf);
+	g_assert_null(strstr(out_text, "was away"));
+}
+
+/* The second dies too: the first is waited for. When nothing is left that is one line, and what was signed is kept. */
+static void hsm_pool_gone(Fixture *f, gconstpointer data)
+{
+	make_pool();
+	make_chips(20, 1);
+	bad_token("away=9 away_ms=1500", NULL);
+	must(POOL_SEAL "--order a", smdpf);
+	good_tokens();
+	g_assert_nonnull(strstr(out_text, "20 sealed now"));
+	g_assert_cmpuint(open_all(f), ==, 20);
+
+	remove_all("data");
+	remove_all("chips");
+	remove_all("out");
+	make_chips(10, 1);
+	bad_token("gone=1", NULL);
+	expect(10, "token vault: not there; token spare: not there", POOL_SEAL "--order b", smdpf);
+	expect(10, "token vault: not there", "%s export --home home --pin-file pins --all --out d.ifppd", smdpf);
+	bad_token("drop=9 pin=3", NULL);
+	expect(10, "token vault: wrong PIN; token spare: wrong PIN", POOL_SEAL "--order b", smdpf);
+	good_tokens();
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	must(POOL_SEAL "--order b", smdpf);
+	g_assert_nonnull(strstr(out_text, "6 sealed now, 4 from before"));
+	g_assert_cmpuint(open_all(f), ==, 10);
+	must("%s ledger check --home home --pin-file pins", smdpf);
+}
+
+/* A wrong PIN for one is tried once, and in no later run, until somebody looks. */
+static void hsm_pool_pin(Fixture *f, gconstpointer data)
+{
+	make_pool();
+	make_chips(2, 3);
+	g_assert_true(g_file_set_contents("pins", "1234\nspare=0000\n", -1, NULL));
+	must(POOL_SEAL "--jobs 2", smdpf);
+	g_assert_nonnull(strstr(err_text, "token spare: wrong PIN"));
+	must(POOL_SEAL "--order b", smdpf);
+	g_assert_nonnull(strstr(err_text, "token spare: was given a wrong PIN before"));
+	g_assert_true(g_file_set_contents("pins", "1234\nspare=98765\n", -1, NULL));
+	must(POOL_SEAL "--order c", smdpf);
+	g_assert_nonnull(strstr(err_text, "token spare: was given a wrong PIN before"));
+	must("%s token list --home home --pin-file pins --json", smdpf);
+	g_assert_nonnull(strstr(out_text, "\"token\":\"spare\",\"key\":\"dppb\",\"state\":\"ready\""));
+	must(POOL_SEAL "--order c", smdpf);
+	g_assert_cmpstr(err_text, ==, "");
+}
+
+/* An old ledger is seen as long as one token, or the home, knows a newer one. */
+static void hsm_pool_rollback(Fixture *f, gconstpointer data)
+{
+	static const char *const away[] = { "", "vault", "spare" };
+	g_autofree char *line = g_strdup_printf(POOL_SEAL "--order c", smdpf);
+	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+
+	make_pool();
+	make_chips(3, 3);
+	must(POOL_SEAL "--order a", smdpf);
+	must("%s ledger backup --home home --out old.db", smdpf);
+	bad_token("gone=1", "vault");
+	must(POOL_SEAL "--order b", smdpf);
+	good_tokens();
+	must("%s ledger backup --home home --out new.db", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(away); i++) {
+		remove_all("home/ledger.db");
+		remove_all("home/ledger.db-wal");
+		remove_all("home/ledger.db-shm");
+		must("cp old.db home/ledger.db");
+		bad_token(*away[i] ? "gone=1" : "hide=0", *away[i] ? away[i] : NULL);
+		g_assert_cmpint(run_with(new_session, argv), ==, 6);
+		g_assert_nonnull(strstr(err_text, "older than the signing key knows of: it has 3 bound keys"));
+		good_tokens();
+	}
+	/* not even when the home forgot */
+	must("mv home/head head");
+	expect(6, "token spare has seen 6", POOL_SEAL "--order c", smdpf);
+	must("mv head home/head");
+	must("%s ledger adopt --home home --pin-file pins", smdpf);
+	g_assert_nonnull(strstr(out_text, "6 keys bound, 3 of them adopted"));
+	must(POOL_SEAL "--order c", smdpf);
+	g_assert_nonnull(strstr(out_text, "3 sealed now"));
+	g_unlink("old.db");
+	g_unlink("new.db");
+}
+
+/* Protected for every token, so that any of them can go on. */
+static void hsm_pool_protected(Fixture *f, gconstpointer data)
+{
+	g_autofree char *line = g_strdup_printf(POOL_SEAL "--protected ppp-old", smdpf);
+	g_auto(GStrv) argv = g_strsplit(line, " ", -1);
+
+	make_pool();
+	make_chips(2, 3);
+	remove_all("clear");
+	remove_all("ppp");
+	remove_all("ppp-old");
+	g_mkdir("clear", 0700);
+	write_profile("clear/a.der", "8949449999999990015", 3000);
+	write_profile("clear/b.der", "8949449999999990023", 3000);
+	bad_token("gone=1", "spare");
+	expect(10, "are protected for every token of the pool", "%s protect --home home --pin-file pins --upp clear --out ppp", smdpf);
+	good_tokens();
+	g_assert_cmpuint(count_files("ppp"), ==, 0);
+	must("%s protect --home home --pin-file pins --upp clear --out ppp", smdpf);
+	bad_token("away=3 away_ms=3600000", "vault");
+	must(POOL_SEAL "--protected ppp", smdpf);
+	good_tokens();
+	g_assert_cmpuint(open_all(f), ==, 2);
+	g_assert_cmpuint(count_signed_by("dppb-2.pem"), ==, 1);
+
+	/* made before there was a pool: the first token opens them, whoever signs */
+	must("cp home/smdpf.conf pool.conf");
+	must("cp home0/smdpf.conf home/smdpf.conf");
+	write_profile("clear/a.der", "8949449999999990031", 3000);
+	write_profile("clear/b.der", "8949449999999990049", 3000);
+	must("%s protect --home home --pin-file pin --upp clear --out ppp-old", smdpf);
+	must("cp pool.conf home/smdpf.conf");
+	remove_all("out");
+	bad_token("gone=1", "vault");
+	g_assert_cmpint(run_with(new_session, argv), ==, 5);
+	good_tokens();
+	g_assert_nonnull(strstr(err_text, "or for one that is not there"));
+	must(POOL_SEAL "--protected ppp-old", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 2);
+	/* which keys it is for cannot be altered either */
+	remove_all("data");
+	remove_all("chips");
+	make_chips(1, 1);
+	alter("ppp/8949449999999990015.ppp", "bad.ppp", 60);
+	expect(5, "bad.ppp", POOL_SEAL "--protected bad.ppp --order bad", smdpf);
+}
+
+/* A certificate of another name is another Key Maker's; one that ran out is put aside; a token that is lost is taken out. */
+static void pool_certificates(Fixture *f, gconstpointer data)
+{
+	make_pool();
+	make_chips(1, 3);
+	must("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out other.key");
+	must("openssl x509 -new -force_pubkey home/dppb-2.pub.pem -subj /CN=other -key other.key -days 30 -out other-name.pem");
+	expect(6, "has another subject", "%s certificate --home home other-name.pem --ci pki/ci.pem", smdpf);
+	must("%s token remove --home home vault", smdpf);
+	must(POOL_SEAL "--order a", smdpf);
+	g_assert_cmpuint(count_signed_by("dppb-2.pem"), ==, 1);
+	expect(2, "no other token has a certificate", "%s token remove --home home spare", smdpf);
+	expect(2, "has no key in a token vault", "%s token remove --home home vault", smdpf);
+}
+
 int main(int argc, char **argv)
 {
 	const char *build = g_getenv("IFPP_BUILD");
@@ -2725,6 +2988,12 @@ int main(int argc, char **argv)
 	ADD("hsm_away_and_back", hsm_away_and_back, NULL);
 	ADD("hsm_wrap_chosen", hsm_wrap_chosen, NULL);
 	ADD("hsm_pin_refused", hsm_pin_refused, NULL);
+	ADD("hsm_pool_failover", hsm_pool_failover, NULL);
+	ADD("hsm_pool_gone", hsm_pool_gone, NULL);
+	ADD("hsm_pool_pin", hsm_pool_pin, NULL);
+	ADD("hsm_pool_rollback", hsm_pool_rollback, NULL);
+	ADD("hsm_pool_protected", hsm_pool_protected, NULL);
+	ADD("pool_certificates", pool_certificates, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);
 	ADD("void_proof", void_proof, NULL);
 	ADD("expired_report", expired_report, NULL);

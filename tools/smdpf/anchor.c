@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "anchor.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include "chain.h"
 #include "cryptoki.h"
 #include "error.h"
+#include "file.h"
+#include "pool.h"
 #include "token.h"
 
 #define APPLICATION "ifpp-smdpf"
@@ -34,6 +39,15 @@ static gboolean parse(const char *text, LedgerHead *head)
 	return TRUE;
 }
 
+static char *format(const LedgerHead *head)
+{
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(head->hash));
+
+	return g_strdup_printf("IFPP ledger 1 %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s", head->seq, head->bound, hash);
+}
+
+/* ------------------------------------------------------------ in a token */
+
 static CK_RV find(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, const char *label, CK_OBJECT_HANDLE *objects,
 		  CK_ULONG *n)
 {
@@ -54,9 +68,7 @@ static CK_RV find(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, const char *la
 
 static CK_RV create(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, const Anchor *anchor)
 {
-	g_autofree char *hash = ifpp_hex(IFPP_SPAN(anchor->put->hash));
-	g_autofree char *value = g_strdup_printf("IFPP ledger 1 %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s",
-						 anchor->put->seq, anchor->put->bound, hash);
+	g_autofree char *value = format(anchor->put);
 	CK_OBJECT_CLASS class = CKO_DATA;
 	CK_BBOOL yes = CK_TRUE;
 	CK_ATTRIBUTE template[] = {
@@ -102,49 +114,143 @@ static CK_RV look_and_put(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpoint
 	return rv;
 }
 
-static gboolean with_token(const char *key_url, Anchor *anchor, GError **error)
+static gboolean with_token(const HomeKey *key, gpointer user, GError **error)
 {
-	g_autofree char *token = token_label(key_url), *object = token_object(key_url);
+	g_autofree char *object = token_object(key->url);
+	Anchor *anchor = user;
 	gboolean ok;
 
 	anchor->label = g_strdup_printf("%s-ledger", object);
-	ok = cryptoki_run(token_module(), token, token_pin, look_and_put, anchor, error);
+	ok = cryptoki_run(token_module(key->token), key->token, token_pin, look_and_put, anchor, error);
 	g_free(anchor->label);
 	if (!ok)
 		g_prefix_error(error, "the ledger's head: ");
 	return ok;
 }
 
-gboolean anchor_read(const char *key_url, LedgerHead *head, GError **error)
+gboolean anchor_read_one(const HomeKey *key, LedgerHead *head, GError **error)
 {
 	Anchor anchor = {};
 
-	if (!with_token(key_url, &anchor, error))
+	if (!with_token(key, &anchor, error))
 		return FALSE;
 	*head = anchor.newest;
 	return TRUE;
 }
 
-gboolean anchor_write(const char *key_url, const LedgerHead *head, GError **error)
-{
-	Anchor anchor = { .put = head };
+/* ------------------------------------------------------------ in the home */
 
-	return with_token(key_url, &anchor, error);
+/*
+ * Of several tokens the one that knows most may be away. So the home keeps the head too, beside the ledger and not in it: a ledger
+ * from a backup is seen even then.
+ */
+static gboolean read_home(const Home *home, LedgerHead *head, GError **error)
+{
+	g_autofree char *path = home_path(home, "head"), *text = NULL;
+	g_autoptr(GBytes) file = NULL;
+
+	*head = (LedgerHead){};
+	if (home->keys->len < 2 || !g_file_test(path, G_FILE_TEST_EXISTS))
+		return TRUE;
+	file = ifpp_file_read(path, VALUE_MAX, error);
+	if (!file)
+		return FALSE;
+	text = g_strchomp(g_strndup(g_bytes_get_data(file, NULL), g_bytes_get_size(file)));
+	if (parse(text, head))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: damaged; remove it while every token is there, and run ifpp-smdpf ledger check",
+		    path);
+	return FALSE;
 }
 
-gboolean anchor_check(Ledger *ledger, const char *key_url, GError **error)
+/* One writer at a time: it never goes back. */
+static gboolean write_home(const Home *home, const LedgerHead *head, GError **error)
+{
+	g_autofree char *path = home_path(home, "head"), *runs = home_path(home, "run"), *value = format(head);
+	g_autofree char *line = g_strconcat(value, "\n", NULL);
+	LedgerHead have;
+	gboolean ok;
+	int fd;
+
+	if (home->keys->len < 2)
+		return TRUE;
+	fd = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		ifpp_file_error(runs, NULL, error);
+		ok = FALSE;
+	} else {
+		ok = read_home(home, &have, error) &&
+		     (have.seq >= head->seq || ifpp_file_write(path, line, strlen(line), 0600, error));
+	}
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* ------------------------------------------------------------ in all of them */
+
+static gboolean take_newest(const HomeKey *key, gpointer user, GError **error)
+{
+	LedgerHead *newest = user, head;
+
+	if (!anchor_read_one(key, &head, error))
+		return FALSE;
+	if (head.seq > newest->seq)
+		*newest = head;
+	return TRUE;
+}
+
+gboolean anchor_read(const Home *home, LedgerHead *head, GError **error)
+{
+	guint done;
+
+	return read_home(home, head, error) && pool_each(home, take_newest, head, &done, error);
+}
+
+gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error)
+{
+	Anchor anchor = { .put = head };
+	guint done;
+
+	return pool_each(home, with_token, &anchor, &done, error) && write_home(home, head, error);
+}
+
+/* Whose head it is, for messages. */
+static gboolean check_head(Ledger *ledger, const LedgerHead *head, const char *whose, GError **error)
 {
 	gboolean known = TRUE;
-	LedgerHead head;
 
-	if (!anchor_read(key_url, &head, error) || !ledger_look(ledger, error) ||
-	    (head.seq && !chain_knows(ledger, &head, &known, error)))
+	if (!ledger_look(ledger, error) || (head->seq && !chain_knows(ledger, head, &known, error)))
 		return FALSE;
 	if (known)
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
-		    "the ledger is %s than the signing key knows of: it has %" G_GINT64_FORMAT " bound keys, the token has seen %"
-		    G_GINT64_FORMAT,
-		    head.seq > ledger->head.seq ? "older" : "another one", ledger->head.bound, head.bound);
+		    "the ledger is %s than the signing key knows of: it has %" G_GINT64_FORMAT " bound keys, %s has seen %" G_GINT64_FORMAT,
+		    head->seq > ledger->head.seq ? "older" : "another one", ledger->head.bound, whose, head->bound);
 	return FALSE;
+}
+
+typedef struct {
+	const Home *home;
+	Ledger *ledger;
+} Check;
+
+/* The ledger after the token: it may have grown in between, and not the other way round. */
+static gboolean check_one(const HomeKey *key, gpointer user, GError **error)
+{
+	Check *check = user;
+	g_autofree char *whose = check->home->keys->len > 1 ? g_strdup_printf("token %s", key->token) : g_strdup("the token");
+	LedgerHead head;
+
+	return anchor_read_one(key, &head, error) && check_head(check->ledger, &head, whose, error);
+}
+
+gboolean anchor_check(Ledger *ledger, const Home *home, guint *agree, GError **error)
+{
+	Check check = { .home = home, .ledger = ledger };
+	LedgerHead head;
+	guint done;
+
+	return read_home(home, &head, error) && check_head(ledger, &head, "the home", error) &&
+	       pool_each(home, check_one, &check, agree ? agree : &done, error);
 }

@@ -1,32 +1,39 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The head of the ledger's chain, kept where the signing key is: a ledger that is older than what the token
- * has seen, or another one, does not seal with that key.
+ * The head of the ledger's chain, kept where the signing keys are: a ledger that is older than what the token
+ * has seen, or another one, does not seal with that key. Where there are several tokens the home keeps it too, in DIR/head.
  */
 #ifndef SMDPF_ANCHOR_H
 #define SMDPF_ANCHOR_H
 
 #include "ledger.h"
 
-/* What the token keeps for this key; seq is 0 when there is nothing. IFPP_ERROR_TOKEN, PIN. */
-gboolean anchor_read(const char *key_url, LedgerHead *head, GError **error);
+/*
+ * The newest that any token of the home keeps; seq is 0 when there is nothing. At least one token must be there: IFPP_ERROR_TOKEN, PIN.
+ */
+gboolean anchor_read(const Home *home, LedgerHead *head, GError **error);
+
+gboolean anchor_read_one(const HomeKey *key, LedgerHead *head, GError **error);
 
 /**
- * anchor_write() - keep the ledger's head in the token
- * @key_url: the signing key
+ * anchor_write() - keep the ledger's head in every token that is there
+ * @home: its tokens
  * @head: of what is bound by now
- * @error: IFPP_ERROR_TOKEN, PIN: nothing may leave the home
+ * @error: IFPP_ERROR_TOKEN, PIN: none has it, nothing may leave the home
  *
  * A head that another process wrote later is left as it is.
  */
-gboolean anchor_write(const char *key_url, const LedgerHead *head, GError **error);
+gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error);
 
 /**
- * anchor_check() - is the ledger at least as new as what the token knows of?
+ * anchor_check() - is the ledger at least as new as what any token knows of?
  * @ledger: open
- * @key_url: the signing key
- * @error: IFPP_ERROR_LEDGER says what is missing; TOKEN, PIN
+ * @home: its tokens
+ * @agree: how many said so, or NULL
+ * @error: IFPP_ERROR_LEDGER says what is missing; TOKEN, PIN: none is there
+ *
+ * A token that was away knows of an older head, which the ledger has too.
  */
-gboolean anchor_check(Ledger *ledger, const char *key_url, GError **error);
+gboolean anchor_check(Ledger *ledger, const Home *home, guint *agree, GError **error);
 
 #endif

@@ -18,6 +18,7 @@
 #include "file.h"
 #include "ledger.h"
 #include "orders.h"
+#include "pool.h"
 #include "seal.h"
 #include "store.h"
 #include "told.h"
@@ -388,10 +389,11 @@ static gboolean seal_item(Bind *run, Item *item, GError **error)
 	};
 
 	metadata = profile_metadata(item->entry.iccid, o->spn, short_name, o->class);
+	g_free(item->name);
 	item->name = g_steal_pointer(&short_name);
 	in.metadata = (IfppSpan){ metadata->data, metadata->len };
 	if (chosen->protected) {
-		if (!protected_unwrap(chosen->protected, run->keys.unwrap, ppk, error))
+		if (!protected_unwrap(chosen->protected, run->home, run->keys.unwrap, ppk, error))
 			return FALSE;
 		in.protected_86 = chosen->protected->segments;
 	} else {
@@ -404,12 +406,51 @@ static gboolean seal_item(Bind *run, Item *item, GError **error)
 	}
 	bpp = ifpp_seal(&in, error);
 	gnutls_memset(ppk, 0, sizeof(ppk));
-	chosen_clear(chosen);
 	if (!bpp)
 		return FALSE;
 	item->package = envelope_seal(item->entry.eid, item->entry.key_id, ifpp_span_bytes(bpp), run->home->chain,
 				      run->keys.key, error);
 	return item->package != NULL;
+}
+
+/* The host id is of the key that signs. */
+static gboolean set_host(Bind *run, GError **error)
+{
+	guint8 ski[20];
+
+	if (!ifpp_cert_ski(ifpp_span_bytes(run->home->chain->pdata[0]), ski, error))
+		return FALSE;
+	memcpy(run->host_id, ski, sizeof(run->host_id));
+	return TRUE;
+}
+
+static void say_reason(GError **why)
+{
+	if (*why && (*why)->code == IFPP_ERROR_TOKEN && token_reason()) {
+		g_clear_error(why);
+		*why = g_error_copy(token_reason());
+	}
+}
+
+/* What the token that failed had begun never leaves this process: the package is made anew, with another token's key. */
+static gboolean seal_somewhere(Bind *run, Item *item, GError **error)
+{
+	GError *why = NULL;
+	gboolean ok = FALSE;
+
+	for (guint i = 0; !ok && i <= run->home->keys->len; i++) {
+		g_clear_error(&why);
+		ok = seal_item(run, item, &why);
+		if (ok || !run->options->next || !pool_may_help(run->home, why))
+			break;
+		say_reason(&why);
+		if (!run->options->next(run->home, &run->keys, &why) || !set_host(run, &why))
+			break;
+	}
+	chosen_clear(&item->chosen);
+	if (!ok)
+		g_propagate_error(error, why);
+	return ok;
 }
 
 /* Those that could be sealed are stored and bound: nothing that the token signed is thrown away. */
@@ -433,7 +474,7 @@ static gboolean bind_sealed(Bind *run, GPtrArray *items, GError **error)
 		entries[n++] = &item->entry;
 	}
 	return store_put(run->ledger, store, n, error) && ledger_bind(run->ledger, entries, n, error) &&
-	       (!n || !run->options->anchored || anchor_write(run->home->key_url, &run->ledger->head, error));
+	       (!n || !run->options->anchored || anchor_write(run->home, &run->ledger->head, error));
 }
 
 static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)
@@ -446,17 +487,15 @@ static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)
 
 		if (!item->old && !prove_key(item->chip, item->otk, &why))
 			complain(run, item->chip->path, g_steal_pointer(&why));
-		else if (!item->old && !seal_item(run, item, &why) && why->code != IFPP_ERROR_TOKEN && why->code != IFPP_ERROR_PIN)
+		else if (!item->old && !seal_somewhere(run, item, &why) && why->code != IFPP_ERROR_TOKEN && why->code != IFPP_ERROR_PIN)
 			complain(run, NULL, g_steal_pointer(&why));
 		if (g_get_monotonic_time() - renewed > LEDGER_LEASE * G_USEC_PER_SEC / 8 && !why) {
 			ledger_renew(run->ledger, &why);
 			renewed = g_get_monotonic_time();
 		}
 	}
-	if (why && why->code == IFPP_ERROR_TOKEN && token_reason()) {
-		g_clear_error(&why);
-		why = g_error_copy(token_reason());
-	}
+	if (!pool_may_help(run->home, why))
+		say_reason(&why);
 	if (!bind_sealed(run, items, why ? NULL : error)) {
 		/* none may leave */
 		for (guint i = 0; i < items->len; i++)
@@ -610,18 +649,15 @@ Bind *bind_new(const BindOrder *order, gboolean spare, GError **error)
 {
 	g_autoptr(Bind) run = g_new0(Bind, 1);
 	const BindOptions *o = order->options;
-	guint8 ski[20];
 
 	run->order = order;
 	run->options = o;
 	run->home = order->home;
 	if (!o->open(run->home, spare, &run->keys, o->open_user, error) ||
-	    !ifpp_cert_ski(ifpp_span_bytes(run->home->chain->pdata[0]), ski, error) ||
-	    (o->out && !ifpp_make_dir(o->out, 0755, error)))
+	    !set_host(run, error) || (o->out && !ifpp_make_dir(o->out, 0755, error)))
 		return NULL;
-	memcpy(run->host_id, ski, sizeof(run->host_id));
 	run->ledger = ledger_open(run->home, error);
-	if (!run->ledger || (o->anchored && !anchor_check(run->ledger, run->home->key_url, error)) ||
+	if (!run->ledger || (o->anchored && !anchor_check(run->ledger, run->home, NULL, error)) ||
 	    !ledger_start_run(run->ledger, error) ||
 	    (!spare && (!make_known(run, error) || !told_operator(run->ledger, order->id, o->spn, error))))
 		return NULL;
@@ -636,7 +672,7 @@ void bind_free(Bind *run)
 		return;
 	choice_clear(&run->choice);
 	g_clear_pointer(&run->ledger, ledger_free);
-	wrap_free(run->keys.unwrap);
+	g_clear_pointer(&run->keys.unwrap, g_ptr_array_unref);
 	if (run->keys.key)
 		gnutls_privkey_deinit(run->keys.key);
 	g_free(run);

@@ -15,8 +15,8 @@
 
 /* What is needed of the token. A session does not survive a fork. */
 typedef struct {
-	gnutls_privkey_t key;		/* SK.DPpb */
-	Wrap *unwrap;			/* for protected profiles, or NULL */
+	gnutls_privkey_t key;		/* SK.DPpb of the home's key in use */
+	GPtrArray *unwrap;		/* for protected profiles: a Wrap for each key of the home; or NULL */
 } BindKeys;
 
 typedef struct {
@@ -37,6 +37,8 @@ typedef struct {
 	int jobs;		/* processes at most, each with a session of its own; 0: one for each core */
 	/* Called in each of them; @spare: the others can do without. IFPP_ERROR_TOKEN, PIN */
 	gboolean (*open)(Home *home, gboolean spare, BindKeys *keys, gpointer user, GError **error);
+	/* The key in use has failed, for the reason in *@error, which is cleared if another can go on; or NULL: none ever can */
+	gboolean (*next)(Home *home, BindKeys *keys, GError **error);
 	void (*close)(gpointer user);	/* or NULL */
 	gpointer open_user;
 } BindOptions;

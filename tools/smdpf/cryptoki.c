@@ -10,51 +10,82 @@
 
 #define TRIES 8
 #define PATIENCE_US (10 * G_USEC_PER_SEC)
+#define PATIENCE_OTHERS_US G_USEC_PER_SEC
 #define SLOTS_MAX 64
+#define LINKS_MAX 8
+#define PIN_DOUBTFUL (CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED)
+#define NOT_TRIED (CKR_VENDOR_DEFINED | 0x49465050)	/* our own: a wrong PIN was given to this token before */
+
+/* A token, and the session with it. */
+typedef struct {
+	char *token;
+	char *module;			/* or NULL: those of p11-kit */
+	CK_FUNCTION_LIST *own;		/* the module, while it is loaded */
+	CK_FUNCTION_LIST *at;		/* of the session */
+	CK_SESSION_HANDLE session;
+	guint generation;
+	gboolean used;			/* something worked: the token is the right one, and may come back */
+	CK_RV refused;			/* the PIN, how: tokens lock, never try it again */
+} Link;
 
 static CK_FUNCTION_LIST **modules;	/* those of p11-kit */
-static CK_FUNCTION_LIST *own;		/* or the one that was named */
-static CK_FUNCTION_LIST *at;		/* of the session */
-static CK_SESSION_HANDLE session;
-static guint generation;
+static Link links[LINKS_MAX];
+static guint n_links;
+static Link *in_use = links;		/* the one in use */
+static guint generations;
 static gboolean eager = TRUE;		/* to wait for a session */
-static gboolean used;			/* something worked: the token is the right one, and may come back */
+static gboolean others;			/* can do it too */
 static CK_RV last;
 static volatile sig_atomic_t holding, held;	/* the second: a signal that came in between */
-static gboolean refused;		/* the PIN: tokens lock, never try it again */
 
-static CK_RV start(const char *module)
+static CK_RV start(Link *link)
 {
-	if (!module) {
+	if (!link->module) {
 		modules = modules ? modules : p11_kit_modules_load_and_initialize(0);
 		return modules ? CKR_OK : CKR_GENERAL_ERROR;
 	}
-	if (own)
+	if (link->own)
 		return CKR_OK;
-	own = p11_kit_module_load(module, 0);
-	if (!own)
+	link->own = p11_kit_module_load(link->module, 0);
+	if (!link->own)
 		return CKR_GENERAL_ERROR;
-	if (p11_kit_module_initialize(own) == CKR_OK)
+	if (p11_kit_module_initialize(link->own) == CKR_OK)
 		return CKR_OK;
-	p11_kit_module_release(own);
-	own = NULL;
+	p11_kit_module_release(link->own);
+	link->own = NULL;
 	return CKR_GENERAL_ERROR;
 }
 
+/* All of them: what one token needs, C_Finalize, ends the sessions of every token of its module. */
 void cryptoki_close(void)
 {
-	if (at && session)
-		at->C_CloseSession(session);
-	at = NULL;
-	session = 0;
+	for (guint i = 0; i < n_links; i++) {
+		if (links[i].session)
+			links[i].at->C_CloseSession(links[i].session);
+		links[i].at = NULL;
+		links[i].session = 0;
+	}
 	if (modules)
 		p11_kit_modules_finalize_and_release(modules);
 	modules = NULL;
-	if (own) {
-		p11_kit_module_finalize(own);
-		p11_kit_module_release(own);
+	for (guint i = 0; i < n_links; i++) {
+		if (links[i].own) {
+			p11_kit_module_finalize(links[i].own);
+			p11_kit_module_release(links[i].own);
+		}
+		links[i].own = NULL;
 	}
-	own = NULL;
+}
+
+static Link *find_link(const char *module, const char *token)
+{
+	for (guint i = 0; i < n_links; i++)
+		if (!strcmp(links[i].token, token) && !g_strcmp0(links[i].module, module))
+			return &links[i];
+	if (n_links == LINKS_MAX)
+		g_error("more tokens than a pool has");
+	links[n_links] = (Link){ .token = g_strdup(token), .module = g_strdup(module) };
+	return &links[n_links++];
 }
 
 static gboolean has_label(const CK_TOKEN_INFO *info, const char *label)
@@ -69,7 +100,7 @@ static gboolean has_label(const CK_TOKEN_INFO *info, const char *label)
 	return TRUE;
 }
 
-static gboolean find_slot(CK_FUNCTION_LIST *f, const char *label, CK_SLOT_ID *slot)
+static gboolean find_slot(CK_FUNCTION_LIST *f, const char *label, CK_SLOT_ID *slot, gboolean *doubtful)
 {
 	CK_SLOT_ID slots[SLOTS_MAX];
 	CK_ULONG n = SLOTS_MAX;
@@ -81,6 +112,7 @@ static gboolean find_slot(CK_FUNCTION_LIST *f, const char *label, CK_SLOT_ID *sl
 
 		if (f->C_GetTokenInfo(slots[i], &info) == CKR_OK && has_label(&info, label)) {
 			*slot = slots[i];
+			*doubtful = (info.flags & PIN_DOUBTFUL) != 0;
 			return TRUE;
 		}
 	}
@@ -111,34 +143,37 @@ void cryptoki_hold_signals(gboolean hold)
 		wait_or_die(held);
 }
 
-static CK_RV log_in(CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
+static CK_RV log_in(Link *link, CK_FUNCTION_LIST *f, CK_SLOT_ID slot, const char *pin)
 {
-	CK_RV rv = f->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &session);
+	CK_RV rv = f->C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &link->session);
 
 	if (rv != CKR_OK) {
-		session = 0;
+		link->session = 0;
 		return rv;
 	}
-	at = f;
-	generation++;
+	link->at = f;
+	link->generation = ++generations;
 	cryptoki_hold_signals(TRUE);
-	rv = f->C_Login(session, CKU_USER, (CK_UTF8CHAR *)pin, strlen(pin));
+	rv = f->C_Login(link->session, CKU_USER, (CK_UTF8CHAR *)pin, strlen(pin));
 	cryptoki_hold_signals(FALSE);
 	return rv == CKR_USER_ALREADY_LOGGED_IN ? CKR_OK : rv;
 }
 
-static CK_RV open_session(const char *module, const char *token, const char *pin)
+static CK_RV open_session(Link *link, const char *pin)
 {
-	CK_RV rv = start(module);
+	CK_RV rv = start(link);
+	CK_FUNCTION_LIST *one[] = { link->own, NULL };
+	gboolean doubtful;
 	CK_SLOT_ID slot;
 
-	if (rv != CKR_OK || session)
+	if (rv != CKR_OK || link->session)
 		return rv;
-	if (own)
-		return find_slot(own, token, &slot) ? log_in(own, slot, pin) : CKR_TOKEN_NOT_PRESENT;
-	for (guint i = 0; modules[i]; i++)
-		if (find_slot(modules[i], token, &slot))
-			return log_in(modules[i], slot, pin);
+	for (CK_FUNCTION_LIST **f = link->own ? one : modules; *f; f++) {
+		if (!find_slot(*f, link->token, &slot, &doubtful))
+			continue;
+		/* every run would take a try away from it, while another token does the work and nobody looks */
+		return doubtful && others && !link->used ? NOT_TRIED : log_in(link, *f, slot, pin);
+	}
 	return CKR_TOKEN_NOT_PRESENT;
 }
 
@@ -153,9 +188,24 @@ void cryptoki_spare(void)
 	eager = FALSE;
 }
 
+void cryptoki_others(gboolean can)
+{
+	others = can;
+}
+
+gboolean cryptoki_refused(const char *module, const char *token)
+{
+	return find_link(module, token)->refused != CKR_OK;
+}
+
+void cryptoki_refuse(const char *module, const char *token)
+{
+	find_link(module, token)->refused = CKR_PIN_INCORRECT;
+}
+
 guint cryptoki_generation(void)
 {
-	return generation;
+	return in_use->generation;
 }
 
 CK_RV cryptoki_last(void)
@@ -164,28 +214,34 @@ CK_RV cryptoki_last(void)
 }
 
 /* Has it been away for too long? A token that once worked is given more time: it may be plugged in again. */
-static gboolean give_up(gint64 since, int try)
+static gboolean give_up(const Link *link, gint64 since, int try)
 {
 	gint64 waited = g_get_monotonic_time() - since;
 
-	if (refused || (last == CKR_SESSION_COUNT && !eager && !used))
+	if (link->refused || last == NOT_TRIED || (last == CKR_SESSION_COUNT && !eager && !link->used))
 		return TRUE;
-	return (used && last != CKR_OBJECT_HANDLE_INVALID) || last == CKR_SESSION_COUNT ? waited > PATIENCE_US : try >= TRIES;
+	if ((link->used && last != CKR_OBJECT_HANDLE_INVALID) || last == CKR_SESSION_COUNT)
+		return waited > (others ? PATIENCE_OTHERS_US : PATIENCE_US);
+	return try >= TRIES;
 }
 
-static void refuse(const char *token, GError **error)
+static void refuse(const Link *link, GError **error)
 {
-	if (refused)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: %s", token,
-			    last == CKR_PIN_LOCKED ? "PIN is locked" : "wrong PIN");
+	if (link->refused)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "token %s: %s", link->token,
+			    link->refused == CKR_PIN_LOCKED ? "PIN is locked" : "wrong PIN");
+	else if (last == NOT_TRIED)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
+			    "token %s: was given a wrong PIN before, and is not tried again before ifpp-smdpf token list was run",
+			    link->token);
 	else if (last == CKR_TOKEN_NOT_PRESENT)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", token);
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: not there", link->token);
 	else if (last == CKR_SESSION_COUNT)
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN,
 			    "token %s: has no session left; end the programs that have them, or wait until it drops those of dead ones",
-			    token);
+			    link->token);
 	else
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: %s", token, p11_kit_strerror(last));
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TOKEN, "token %s: %s", link->token, p11_kit_strerror(last));
 }
 
 gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(const char *token, GError **error),
@@ -193,15 +249,17 @@ gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(
 {
 	gint64 since = g_get_monotonic_time();
 	const char *secret = pin(token, error);
+	Link *link;
 
 	if (!secret)
 		return FALSE;
-	for (int try = 1; !refused; try++) {
-		last = open_session(module, token, secret);
-		refused = is_pin(last);
+	link = in_use = find_link(module, token);
+	for (int try = 1; !link->refused; try++) {
+		last = open_session(link, secret);
+		link->refused = is_pin(last) ? last : CKR_OK;
 		if (last == CKR_OK)
-			last = op(at, session, user);
-		used |= last == CKR_OK;
+			last = op(link->at, link->session, user);
+		link->used |= last == CKR_OK;
 		if (last == CKR_OK)
 			return TRUE;
 		/*
@@ -209,10 +267,10 @@ gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(
 		 * helps for some.
 		 */
 		cryptoki_close();
-		if (give_up(since, try))
+		if (give_up(link, since, try))
 			break;
 		g_usleep(g_random_int_range(10000, 50000));
 	}
-	refuse(token, error);
+	refuse(link, error);
 	return FALSE;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * PKCS#11 itself: one logged-in session with a token, for signatures, keys and the ledger's head alike. GnuTLS
+ * PKCS#11 itself: one logged-in session with each token, for signatures, keys and the ledger's head alike. GnuTLS
  * would take several, and does not open one anew that the token has closed.
  */
 #ifndef SMDPF_CRYPTOKI_H
@@ -25,6 +25,15 @@ gboolean cryptoki_run(const char *module, const char *token, const char *(*pin)(
 void cryptoki_close(void);
 /* This process is one that others can do without: it does not wait for its first session. */
 void cryptoki_spare(void);
+/*
+ * Another token can do what is asked for next, or none can: then one that is gone is waited for longer, and one that a wrong PIN was
+ * given to before is tried again.
+ */
+void cryptoki_others(gboolean can);
+
+/* Did this token refuse its PIN, so that it is not tried again? And have it so. */
+gboolean cryptoki_refused(const char *module, const char *token);
+void cryptoki_refuse(const char *module, const char *token);
 
 /*
  * While something is written in the token. SoftHSM does that at each login too, and in place: who is ended
@@ -32,7 +41,7 @@ void cryptoki_spare(void);
  */
 void cryptoki_hold_signals(gboolean hold);
 
-/* Counts sessions: handles of an earlier one are void. */
+/* Counts sessions: handles of another one than that in use are void. */
 guint cryptoki_generation(void);
 /* What the last cryptoki_run() ended with. */
 CK_RV cryptoki_last(void);

@@ -13,6 +13,7 @@
 #include "file.h"
 #include "ledger.h"
 #include "package.h"
+#include "pool.h"
 #include "store.h"
 #include "token.h"
 
@@ -158,18 +159,26 @@ static GBytes *sign_inventory(Export *export, GBytes *text, const char *pin_file
 {
 	Home *home = export->home;
 	gnutls_privkey_t key;
-	gnutls_pubkey_t pub;
 	GBytes *envelope = NULL;
+	GError *why = NULL;
 
-	if (!token_init(home->module, pin_file, error))
+	if (!pool_start(home, pin_file, error))
 		return NULL;
-	key = token_open(home->key_url, &pub, error);
-	if (!key)
-		return NULL;
-	if (home_certifies(home, pub, error) && anchor_check(export->ledger, home->key_url, error))
-		envelope = envelope_sign(ifpp_span_bytes(text), home->chain, key, error);
-	gnutls_pubkey_deinit(pub);
-	gnutls_privkey_deinit(key);
+	key = pool_open(home, FALSE, error);
+	if (key && !anchor_check(export->ledger, home, NULL, error))
+		g_clear_pointer(&key, gnutls_privkey_deinit);
+	for (guint i = 0; key && !envelope && i <= home->keys->len; i++) {
+		g_clear_error(&why);
+		envelope = envelope_sign(ifpp_span_bytes(text), home->chain, key, &why);
+		if (envelope || !pool_may_help(home, why))
+			break;
+		gnutls_privkey_deinit(key);
+		key = pool_open(home, TRUE, &why);
+	}
+	if (key)
+		gnutls_privkey_deinit(key);
+	if (why)
+		g_propagate_error(error, why);
 	return envelope;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The Key Maker's home: which key, which certificates, whom it trusts. */
+/* The Key Maker's home: which keys, which certificates, whom it trusts. */
 #ifndef SMDPF_HOME_H
 #define SMDPF_HOME_H
 
@@ -8,23 +8,39 @@
 #include "x509.h"
 
 /*
- * DIR/smdpf.conf	key URL, PKCS#11 module, series number
- * DIR/dppb.pub.pem	public half of the key
- * DIR/dppb.pem		CERT.DPpb and its sub-CAs
+ * DIR/smdpf.conf	key URLs, PKCS#11 modules, series number
+ * DIR/dppb.pub.pem	public half of the key; dppb-2.pub.pem... of further ones
+ * DIR/dppb.pem		CERT.DPpb and its sub-CAs; dppb-2.pem...
  * DIR/ci/		CI roots and CRLs
  * DIR/ledger.db		which one-time key is bound to what (ledger.h), unless a server keeps it
  * DIR/packages/	every package ever released, and
  * DIR/journal		what each of them is (store.h)
  * DIR/run/		a directory for each running process
+ * DIR/head		the end of the ledger, where there are several tokens (anchor.h)
  */
 typedef struct {
-	char *dir;
-	char *key_url;
+	guint number;		/* from 1; in the names of its files and of its part of smdpf.conf */
+	char *url;
 	char *module;		/* or NULL */
+	char *token;		/* its label, which no other key of the home has */
+	GPtrArray *chain;	/* GBytes of DER, CERT.DPpb first; NULL: none yet, or not fit to sign with */
+	char *unfit;		/* why so, or NULL */
+	gint64 away;		/* until when it is left alone, in us of the monotonic clock (pool.h); 0: it is there */
+	char *untold;		/* why so, until it is said */
+} HomeKey;
+
+#define HOME_KEYS_MAX 8
+
+typedef struct {
+	char *dir;
+	GPtrArray *keys;	/* HomeKey: a pool, any of which may sign */
+	guint current;		/* the one in use, whose these are: */
+	const char *key_url;
+	const char *module;	/* or NULL */
+	GPtrArray *chain;	/* NULL before home_load_trust() */
 	char *ledger;		/* URL of its database, or NULL: DIR/ledger.db */
 	gboolean signed_only;	/* requests and reports must be signed: requesters were named */
 	guint series;		/* 0..99999: makes built-in ICCIDs unique between homes */
-	GPtrArray *chain;	/* GBytes of DER, CERT.DPpb first; NULL before home_load_trust() */
 	IfppTrust *trust;
 } Home;
 
@@ -43,7 +59,25 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Home, home_free)
  */
 Home *home_init(const char *dir, const char *key_url, const char *module, const char *ledger,
 		gboolean (*make_ledger)(const Home *home, GError **error), GError **error);
+/* Of the key in use. */
 gboolean home_store_public_key(Home *home, gnutls_pubkey_t pub, GError **error);
+
+void home_use(Home *home, guint key);		/* from 0: this key is in use from now on */
+HomeKey *home_key(const Home *home, guint key);
+/* What protected profiles name a key by. */
+gboolean home_key_id(const Home *home, const HomeKey *key, guint8 id[8], GError **error);
+
+/**
+ * home_add_key() - one more key, in another token, for when the others are gone
+ * @home: not changed: open it again
+ * @url: pkcs11: URL
+ * @module: path or NULL
+ * @pub: its public half
+ * @error: IFPP_ERROR_USAGE: its token has one already, or there are HOME_KEYS_MAX; IO, ACCESS, NO_SPACE
+ */
+gboolean home_add_key(const Home *home, const char *url, const char *module, gnutls_pubkey_t pub, GError **error);
+/* The key is not used any more; certificate and public key stay, as a record. The last one stays: IFPP_ERROR_USAGE */
+gboolean home_remove_key(const Home *home, const char *token, GError **error);
 
 /**
  * home_store_certificate() - check CERT.DPpb and keep it with what it needs
@@ -51,14 +85,19 @@ gboolean home_store_public_key(Home *home, gnutls_pubkey_t pub, GError **error);
  * @file: PEM or DER; a PEM file may hold sub-CAs after the certificate
  * @ci_files: CI roots
  * @crl_files: CRLs, or NULL
- * @error: as ifpp_trust_verify(), and IFPP_ERROR_CHAIN when it is another key's
+ * @error: as ifpp_trust_verify(); IFPP_ERROR_ROLE when it is another key's, or has another name than those of the other keys
+ *
+ * It is kept for the key that it is for.
  */
 gboolean home_store_certificate(Home *home, const char *file, char **ci_files, char **crl_files, GError **error);
 
 /* Load chain and trust. IFPP_ERROR_IO before "certificate" was run. */
 gboolean home_load_trust(Home *home, GError **error);
-/* Prove the chain: only who signs with it needs it to be valid today. IFPP_ERROR_EXPIRED, REVOKED... */
-gboolean home_check_chain(const Home *home, GError **error);
+/*
+ * Prove the chains: only who signs with one needs it to be valid today. Those that are not are put aside, and the first of the others is
+ * in use; when there is none: IFPP_ERROR_EXPIRED, REVOKED...
+ */
+gboolean home_check_chain(Home *home, GError **error);
 
 /* Is CERT.DPpb of this key? Else every package would be refused at the gate: IFPP_ERROR_TOKEN. */
 gboolean home_certifies(const Home *home, gnutls_pubkey_t pub, GError **error);

@@ -17,6 +17,7 @@
 #include "file.h"
 #include "inputs.h"
 #include "package.h"
+#include "pool.h"
 
 #define SHOW_MAX 32		/* packages listed one by one */
 
@@ -25,6 +26,7 @@
  *	P TEXT					a package, as it is to be listed
  *	R SEALED AGAIN ELSEWHERE ABROAD CODE	ready for a range; what it has done in all
  *	E CODE MESSAGE				it ends, with this error
+ *	T TOKEN					this token refused its PIN
  * and is answered R with a Range. When there is none any more it ends.
  */
 typedef struct {
@@ -81,6 +83,7 @@ static int work(const BindOrder *order, gboolean spare, int fd)
 	if (!lines)
 		return 1;
 	bind = bind_new(order, spare, &error);
+	pool_tell_refused(order->home, lines);
 	while (bind && next_range(fd, lines, &counts, &range))
 		if (!bind_range(bind, range.from, range.to, lines, &counts, &error))
 			break;
@@ -246,6 +249,8 @@ static void take_line(Jobs *jobs, guint number, const char *line)
 		list(jobs, line + 1);
 	} else if (line[0] == 'E') {
 		take_error(jobs, worker, line + 1);
+	} else if (line[0] == 'T') {
+		pool_refuse(jobs->order.home, line + 1);
 	} else if (sscanf(line, "R%" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %" G_GUINT64_FORMAT " %d",
 			  &c->sealed, &c->again, &c->elsewhere, &c->abroad, &c->exit_code) == 5) {
 		worker->ready = TRUE;

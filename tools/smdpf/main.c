@@ -22,11 +22,13 @@
 #include "migrate.h"
 #include "options.h"
 #include "order.h"
+#include "pool.h"
 #include "protect.h"
 #include "recover.h"
 #include "report.h"
 #include "requests.h"
 #include "token.h"
+#include "tokens.h"
 #include "void.h"
 
 #define PROGRAM "ifpp-smdpf"
@@ -37,6 +39,7 @@ static const char usage[] =
 	"\n"
 	"  init             make a home, and the signing key in a PKCS#11 token\n"
 	"  certificate      store the certificate that a CI issued for the key\n"
+	"  token            several tokens: add one, list them, remove one\n"
 	"  profile build    make profiles from a template and subscriber records\n"
 	"  profile minimal  write the built-in profile, as a template to try things with\n"
 	"  protect          protect profiles in bulk, before their chips are known\n"
@@ -119,6 +122,42 @@ static gboolean cmd_certificate(int argc, char **argv, int *exit_code, GError **
 		return FALSE;
 	printf("%s: certificate stored. Ready to seal.\n", dir);
 	return TRUE;
+}
+
+static gboolean cmd_token(int argc, char **argv, int *exit_code, GError **error)
+{
+	g_autofree char *dir = NULL, *url = NULL, *module = NULL, *pin_file = NULL;
+	gboolean json = FALSE, add, remove;
+	GOptionEntry entries[] = {
+		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "key", 0, 0, G_OPTION_ARG_STRING, &url, "add: where the key is or is to be", "pkcs11:token=…;object=…" },
+		{ "module", 0, 0, G_OPTION_ARG_FILENAME, &module, "add: PKCS#11 module that p11-kit does not know", "FILE" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the tokens' PINs", "FILE" },
+		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "list: one JSON object per token", NULL },
+		G_OPTION_ENTRY_NULL
+	};
+	g_autoptr(Home) home = NULL;
+
+	if (!ifpp_options_parse(entries, "add|list|remove [TOKEN]",
+				"add     one more token, with a key of its own, for when the others are gone\n"
+				"list    asks each: is it there, is its key certified, what does it know of the ledger\n"
+				"remove  uses TOKEN no more: it is lost, or goes elsewhere",
+				&argc, &argv, -1, error))
+		return FALSE;
+	if (argc < 2)
+		return ifpp_usage_error(error, "an argument is missing");
+	add = !strcmp(argv[1], "add");
+	remove = !strcmp(argv[1], "remove");
+	if (!add && !remove && strcmp(argv[1], "list"))
+		return ifpp_usage_error(error, "token: say token add, token list or token remove");
+	if (!dir || add != !!url || argc != (remove ? 3 : 2))
+		return ifpp_usage_error(error, "--home is needed, --key for add, and a token's name for remove");
+	home = home_open(dir, error);
+	if (!home)
+		return FALSE;
+	if (remove)
+		return tokens_remove(home, argv[2], error);
+	return add ? tokens_add(home, url, module, pin_file, error) : tokens_list(home, pin_file, json, exit_code, error);
 }
 
 /* No core dump, no swap: clear profiles and one-time secrets pass through this process. */
@@ -298,20 +337,22 @@ static gboolean cmd_import(int argc, char **argv, int *exit_code, GError **error
 /* For each process that seals. */
 static gboolean open_keys(Home *home, gboolean spare, BindKeys *keys, gpointer with_wrap, GError **error)
 {
-	gnutls_pubkey_t pub;
-	gboolean ok;
-
 	keep_secrets();
-	if (spare)
+	if (spare) {
 		cryptoki_spare();
-	keys->key = token_open(home->key_url, &pub, error);
-	if (!keys->key)
-		return FALSE;
-	ok = home_certifies(home, pub, error);
-	gnutls_pubkey_deinit(pub);
-	if (ok && with_wrap)
-		keys->unwrap = wrap_new(home->key_url);
-	return ok;
+		pool_quiet();
+	}
+	if (with_wrap)
+		keys->unwrap = protected_wraps(home);
+	keys->key = pool_open(home, FALSE, error);
+	return keys->key != NULL;
+}
+
+static gboolean next_key(Home *home, BindKeys *keys, GError **error)
+{
+	gnutls_privkey_deinit(keys->key);
+	keys->key = pool_open(home, TRUE, error);
+	return keys->key != NULL;
 }
 
 static void close_keys(gpointer with_wrap)
@@ -365,7 +406,6 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "One JSON object per package", NULL },
 		G_OPTION_ENTRY_NULL
 	};
-	g_autofree char *label = NULL;
 	g_autoptr(Home) home = NULL;
 	int word = 0;
 
@@ -427,11 +467,11 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	}
 	options.euicc = euicc;
 	options.open = open_keys;
+	options.next = next_key;
 	options.close = close_keys;
 	options.open_user = protected;
 	/* asked for here: the processes have no terminal of their own */
-	label = token_label(home->key_url);
-	return token_init(home->module, pin_file, error) && token_pin(label, error) &&
+	return pool_start(home, pin_file, error) && pool_ask(home, error) &&
 	       jobs_seal(home, &options, exit_code, error);
 }
 
@@ -560,7 +600,7 @@ static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error
 		return recover_backup(home, out, error);
 	if (word == CHECK && offline)
 		return recover_check(home, FALSE, error);
-	if (!token_init(home->module, pin_file, error))
+	if (!pool_start(home, pin_file, error))
 		return FALSE;
 	if (word == CHECK)
 		return recover_check(home, TRUE, error);
@@ -678,6 +718,7 @@ static gboolean cmd_prune(int argc, char **argv, int *exit_code, GError **error)
 static const IfppCommand commands[] = {
 	{ "init", cmd_init },
 	{ "certificate", cmd_certificate },
+	{ "token", cmd_token },
 	{ "profile", cmd_profile },
 	{ "protect", cmd_protect },
 	{ "requester", cmd_requester },

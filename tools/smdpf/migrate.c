@@ -281,7 +281,7 @@ gboolean migrate_ledger(const Home *home, GError **error)
 	if (!chain_check(ledger, TRUE, error))
 		return FALSE;
 	if (!store_journal(home, journal->str, journal->len, error) || !move_packages(home, error) ||
-	    !anchor_write(home->key_url, &ledger->head, error))
+	    !anchor_write(home, &ledger->head, error))
 		return FALSE;
 	if (rename(path, done) < 0)
 		return ifpp_file_error(done, NULL, error);

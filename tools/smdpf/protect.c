@@ -14,6 +14,7 @@
 #include "file.h"
 #include "inputs.h"
 #include "package.h"
+#include "pool.h"
 #include "profile.h"
 #include "token.h"
 #include "upp.h"
@@ -34,29 +35,56 @@ static gboolean gnutls_ok(int ret, const char *what, GError **error)
 /* ------------------------------------------------------------ the wrapping key */
 
 /* Chosen and made once: two keys of one name would be a disaster. One process at a time. */
-static gboolean choose(const Home *home, Wrap *wrap, GError **error)
+static gboolean choose(const Home *home, GPtrArray *wraps, GError **error)
 {
 	g_autofree char *runs = home_path(home, "run");
 	int fd = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	gboolean ok = (fd >= 0 && flock(fd, LOCK_EX) == 0) || ifpp_file_error(runs, NULL, error);
 
-	ok = ok && wrap_choose(wrap, error);
+	for (guint i = 0; ok && i < wraps->len; i++) {
+		ok = wrap_choose(wraps->pdata[i], error);
+		if (!ok && wraps->len > 1)
+			g_prefix_error(error, "profiles are protected for every token of the pool (for one that is lost see ifpp-smdpf "
+				       "token remove): ");
+	}
 	if (fd >= 0)
 		close(fd);
 	return ok;
 }
 
+GPtrArray *protected_wraps(const Home *home)
+{
+	GPtrArray *wraps = g_ptr_array_new_with_free_func((GDestroyNotify)wrap_free);
+
+	for (guint i = 0; i < home->keys->len; i++)
+		g_ptr_array_add(wraps, wrap_new(home_key(home, i)->url));
+	return wraps;
+}
+
 /* ------------------------------------------------------------ protecting */
 
+/* For whom. */
+typedef struct {
+	GPtrArray *wraps;
+	guint8 ids[HOME_KEYS_MAX][8];
+} Keepers;
+
 /* The TLVs that the digest covers, without the wrapped keys between them. */
-static void put_front(GByteArray *out, const IfppUpp *upp, gboolean test_only, WrapMethod by)
+static void put_front(GByteArray *out, const IfppUpp *upp, gboolean test_only, const Keepers *keepers)
 {
-	const guint8 class = test_only ? PROFILE_TEST : PROFILE_OPERATIONAL, method = by;
+	const guint8 class = test_only ? PROFILE_TEST : PROFILE_OPERATIONAL;
+	guint8 methods[HOME_KEYS_MAX];
+	guint n = keepers->wraps->len;
+
+	for (guint i = 0; i < n; i++)
+		methods[i] = wrap_method(keepers->wraps->pdata[i]);
 
 	ifpp_tlv_put(out, 0x5A, upp->iccid, sizeof(upp->iccid));
 	ifpp_tlv_put(out, 0x0C, upp->profile_type, strlen(upp->profile_type));
 	ifpp_tlv_put(out, 0x95, &class, 1);
-	ifpp_tlv_put(out, 0x80, &method, 1);
+	ifpp_tlv_put(out, 0x80, methods, n);
+	if (n > 1)
+		ifpp_tlv_put(out, 0x81, keepers->ids[0], n * sizeof(keepers->ids[0]));
 }
 
 static gboolean digest_of(IfppSpan front, IfppSpan back, guint8 digest[32], GError **error)
@@ -71,9 +99,21 @@ static gboolean digest_of(IfppSpan front, IfppSpan back, guint8 digest[32], GErr
 	return TRUE;
 }
 
-static gboolean protect(const IfppUpp *upp, IfppSpan clear, Wrap *wrap, GByteArray *out, GError **error)
+static gboolean put_wrapped(const Keepers *keepers, const guint8 secret[WRAP_LEN], GByteArray *out, GError **error)
 {
-	static const guint8 version_3[] = { 0x02, 0x01, 0x03 };
+	for (guint i = 0; i < keepers->wraps->len; i++) {
+		g_autoptr(GByteArray) wrapped = g_byte_array_new();
+
+		if (!wrap_put(keepers->wraps->pdata[i], secret, wrapped, error))
+			return FALSE;
+		ifpp_tlv_put(out, 0x04, wrapped->data, wrapped->len);
+	}
+	return TRUE;
+}
+
+static gboolean protect(const IfppUpp *upp, IfppSpan clear, const Keepers *keepers, GByteArray *out, GError **error)
+{
+	const guint8 version = keepers->wraps->len > 1 ? 4 : 3;
 	g_autoptr(GByteArray) front = g_byte_array_new(), segments = g_byte_array_new(), back = g_byte_array_new();
 	g_autoptr(GByteArray) body = g_byte_array_new(), wrapped = g_byte_array_new();
 	guint8 secret[WRAP_LEN];
@@ -86,24 +126,24 @@ static gboolean protect(const IfppUpp *upp, IfppSpan clear, Wrap *wrap, GByteArr
 		ok = ifpp_bsp_protect_all(&bsp, 0x86, TRUE, clear, segments, error);
 		ifpp_bsp_wipe(&bsp);
 	}
-	put_front(front, upp, !profile_check_class(clear, PROFILE_OPERATIONAL, NULL), wrap_method(wrap));
+	put_front(front, upp, !profile_check_class(clear, PROFILE_OPERATIONAL, NULL), keepers);
 	ifpp_tlv_put(back, 0xA3, segments->data, segments->len);
 	ok = ok && digest_of((IfppSpan){ front->data, front->len }, (IfppSpan){ back->data, back->len },
 			     secret + PPK_LEN, error) &&
-	     wrap_put(wrap, secret, wrapped, error);
+	     put_wrapped(keepers, secret, wrapped, error);
 	gnutls_memset(secret, 0, sizeof(secret));
 	if (!ok)
 		return FALSE;
 
-	g_byte_array_append(body, version_3, sizeof(version_3));
+	ifpp_tlv_put(body, 0x02, &version, 1);
 	g_byte_array_append(body, front->data, front->len);
-	ifpp_tlv_put(body, 0x04, wrapped->data, wrapped->len);
+	g_byte_array_append(body, wrapped->data, wrapped->len);
 	g_byte_array_append(body, back->data, back->len);
 	ifpp_tlv_put(out, 0x30, body->data, body->len);
 	return TRUE;
 }
 
-static gboolean protect_file(const char *path, const char *out, Wrap *wrap, gboolean test, GError **error)
+static gboolean protect_file(const char *path, const char *out, const Keepers *keepers, gboolean test, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
 	g_autoptr(GByteArray) result = g_byte_array_new();
@@ -118,7 +158,7 @@ static gboolean protect_file(const char *path, const char *out, Wrap *wrap, gboo
 	clear = ifpp_span_bytes(file);
 	upp = ifpp_upp_parse(clear, error);
 	ok = upp && profile_check_class(clear, test ? PROFILE_TEST : PROFILE_OPERATIONAL, error) &&
-	     protect(upp, clear, wrap, result, error);
+	     protect(upp, clear, keepers, result, error);
 	gnutls_memset((guint8 *)clear.data, 0, clear.len);
 	if (!ok) {
 		g_prefix_error(error, "%s: ", path);
@@ -133,12 +173,15 @@ gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const ch
 			  GError **error)
 {
 	g_autoptr(GPtrArray) files = input_files(upp, ".der", ".upp", error);
-	g_autoptr(Wrap) wrap = wrap_new(home->key_url);
-	gboolean ok;
+	g_autoptr(GPtrArray) wraps = protected_wraps(home);
+	Keepers keepers = { .wraps = wraps };
+	gboolean ok = files && pool_start(home, pin_file, error);
 
-	ok = files && token_init(home->module, pin_file, error) && choose(home, wrap, error) && ifpp_make_dir(out, 0700, error);
+	for (guint i = 0; ok && i < home->keys->len; i++)
+		ok = home_key_id(home, home_key(home, i), keepers.ids[i], error);
+	ok = ok && choose(home, wraps, error) && ifpp_make_dir(out, 0700, error);
 	for (guint i = 0; ok && i < files->len; i++)
-		ok = protect_file(files->pdata[i], out, wrap, test, error);
+		ok = protect_file(files->pdata[i], out, &keepers, test, error);
 	*count = ok ? files->len : 0;
 	return ok;
 }
@@ -155,38 +198,65 @@ void protected_free(Protected *profile)
 	g_free(profile);
 }
 
+/* How, for whom and by whom, as far as the version says it. */
+static gboolean parse_wrapped(Protected *p, guint8 version, IfppSpan methods, IfppSpan ids, IfppSpan *in, GError **error)
+{
+	IfppTlv wrapped;
+
+	p->n = version >= 4 ? methods.len : 1;
+	if (p->n < 1 || p->n > HOME_KEYS_MAX || (version >= 3 && methods.len != p->n) || (version >= 4 && ids.len != 8 * p->n))
+		return FALSE;
+	p->ids = ids;
+	for (guint i = 0; i < p->n; i++) {
+		p->method[i] = version >= 3 ? methods.data[i] : WRAP_PKCS1;
+		if (!ifpp_tlv_expect(in, 0x04, "wrapped keys", &wrapped, error))
+			return FALSE;
+		p->wrapped[i] = wrapped.value;
+		if (p->method[i] >= WRAP_METHODS || wrapped.value.len > WRAPPED_MAX)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+static gboolean not_ours(GError **error)
+{
+	if (error && !*error)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "not a protected profile of this version");
+	return FALSE;
+}
+
 static gboolean parse(Protected *p, GError **error)
 {
 	IfppSpan in = ifpp_span_bytes(p->file), front, back;
-	IfppTlv all, version, iccid, name, class = {}, method = {}, wrapped, segments;
+	IfppTlv all, version, iccid, name, class = {}, method = {}, ids = {}, segments;
 	guint8 v;
 
 	if (!ifpp_tlv_expect(&in, 0x30, "protected profile", &all, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x02, "version", &version, error))
 		return FALSE;
 	v = version.value.len == 1 ? version.value.data[0] : 0;
+	if (v < 1 || v > 4)
+		return not_ours(error);
 	if (!ifpp_tlv_expect(&all.value, 0x5A, "ICCID", &iccid, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x0C, "name", &name, error) ||
 	    (v >= 2 && !ifpp_tlv_expect(&all.value, 0x95, "class", &class, error)) ||
 	    (v >= 3 && !ifpp_tlv_expect(&all.value, 0x80, "method", &method, error)) ||
-	    !ifpp_tlv_expect(&all.value, 0x04, "wrapped keys", &wrapped, error) ||
-	    !ifpp_tlv_expect(&all.value, 0xA3, "segments", &segments, error))
+	    (v >= 4 && !ifpp_tlv_expect(&all.value, 0x81, "keys", &ids, error)))
 		return FALSE;
-	if (in.len || all.value.len || v < 1 || v > 3 || (v >= 2 && class.value.len != 1) ||
-	    (v >= 3 && (method.value.len != 1 || method.value.data[0] >= WRAP_METHODS)) ||
-	    iccid.value.len != sizeof(p->iccid) || name.value.len > NAME_MAX_LEN ||
-	    !g_utf8_validate((const char *)name.value.data, name.value.len, NULL) ||
-	    wrapped.value.len > WRAPPED_MAX || !segments.value.len) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "not a protected profile of this version");
+	if (!parse_wrapped(p, v, method.value, ids.value, &all.value, error))
+		return not_ours(error);
+	if (!ifpp_tlv_expect(&all.value, 0xA3, "segments", &segments, error))
 		return FALSE;
-	}
+	if (in.len || all.value.len || (v >= 2 && class.value.len != 1) || iccid.value.len != sizeof(p->iccid) ||
+	    name.value.len > NAME_MAX_LEN || !g_utf8_validate((const char *)name.value.data, name.value.len, NULL) ||
+	    !segments.value.len)
+		return not_ours(error);
 	memcpy(p->iccid, iccid.value.data, sizeof(p->iccid));
 	p->name = g_strndup((const char *)name.value.data, name.value.len);
-	p->wrapped = wrapped.value;
-	p->method = v >= 3 ? method.value.data[0] : WRAP_PKCS1;
 	p->segments = segments.value;
 	p->test_only = class.value.len && class.value.data[0] == PROFILE_TEST;
-	front = (IfppSpan){ iccid.whole.data, iccid.whole.len + name.whole.len + class.whole.len + method.whole.len };
+	front = (IfppSpan){ iccid.whole.data,
+			    iccid.whole.len + name.whole.len + class.whole.len + method.whole.len + ids.whole.len };
 	back = segments.whole;
 	return digest_of(front, back, p->digest, error);
 }
@@ -215,18 +285,51 @@ gboolean protected_check_class(const Protected *profile, ProfileClass class, GEr
 	return FALSE;
 }
 
-/* One answer for whatever is wrong: the padding of the oldest method must not be an oracle. */
-gboolean protected_unwrap(const Protected *profile, Wrap *wrap, guint8 ppk[PPK_LEN], GError **error)
+/* Which of the wrapped ones is of this key, or -1. */
+static int find_wrapped(const Protected *profile, const Home *home, guint key)
+{
+	guint8 id[8];
+
+	if (!profile->ids.len)
+		return 0;
+	if (!home_key_id(home, home_key(home, key), id, NULL))
+		return -1;
+	for (guint i = 0; i < profile->n; i++)
+		if (!memcmp(profile->ids.data + 8 * i, id, sizeof(id)))
+			return i;
+	return -1;
+}
+
+static gboolean unwrap_one(const Protected *profile, guint which, Wrap *wrap, guint8 ppk[PPK_LEN], gboolean *done, GError **error)
 {
 	guint8 secret[WRAP_LEN] = {};
-	gboolean ok = FALSE, done = wrap_take(wrap, profile->method, profile->wrapped, secret, &ok, error);
+	gboolean ok = FALSE;
 
+	*done = wrap_take(wrap, profile->method[which], profile->wrapped[which], secret, &ok, error);
 	ok = ok && !memcmp(secret + PPK_LEN, profile->digest, sizeof(profile->digest));
 	if (ok)
 		memcpy(ppk, secret, PPK_LEN);
-	else if (done)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: altered, or protected for another token",
-			    profile->path);
 	gnutls_memset(secret, 0, sizeof(secret));
 	return ok;
+}
+
+/* One answer for whatever is wrong: the padding of the oldest method must not be an oracle. */
+gboolean protected_unwrap(const Protected *profile, const Home *home, GPtrArray *wraps, guint8 ppk[PPK_LEN], GError **error)
+{
+	for (guint k = 0; k < wraps->len; k++) {
+		guint key = (home->current + k) % wraps->len;
+		int which = find_wrapped(profile, home, key);
+		gboolean done;
+
+		if (which < 0 || (k && pool_is_away(home_key(home, key))))
+			continue;
+		if (unwrap_one(profile, which, wraps->pdata[key], ppk, &done, k ? NULL : error))
+			return TRUE;
+		/* the token in use is gone: another one signs, and unwraps */
+		if (!done && !k)
+			return FALSE;
+	}
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_TLV, "%s: altered, or protected for another token%s", profile->path,
+		    wraps->len > 1 ? ", or for one that is not there" : "");
+	return FALSE;
 }

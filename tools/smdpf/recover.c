@@ -24,11 +24,15 @@
 gboolean recover_check(const Home *home, gboolean token, GError **error)
 {
 	g_autoptr(Ledger) ledger = ledger_open(home, error);
+	g_autofree char *agrees = NULL;
+	guint agree;
 
-	if (!ledger || !chain_check(ledger, TRUE, error) || (token && !anchor_check(ledger, home->key_url, error)))
+	if (!ledger || !chain_check(ledger, TRUE, error) || (token && !anchor_check(ledger, home, &agree, error)))
 		return FALSE;
+	if (home->keys->len > 1)
+		agrees = g_strdup_printf(", and %u of %u tokens agree", agree, home->keys->len);
 	printf("%s: the ledger is sound: %" G_GINT64_FORMAT " keys bound in %" G_GINT64_FORMAT " events%s\n", home->dir,
-	       ledger->head.bound, ledger->head.seq, token ? ", and the token agrees" : "; the token was not asked");
+	       ledger->head.bound, ledger->head.seq, !token ? "; the token was not asked" : agrees ? agrees : ", and the token agrees");
 	return TRUE;
 }
 
@@ -453,7 +457,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		return FALSE;
 	}
 	a.voids = voids;
-	if (!store_journal_lines(home, void_line, voids, error) || !anchor_read(home->key_url, &a.token, error))
+	if (!store_journal_lines(home, void_line, voids, error) || !anchor_read(home, &a.token, error))
 		return FALSE;
 	gnutls_rnd(GNUTLS_RND_NONCE, a.mark, sizeof(a.mark));
 	gnutls_rnd(GNUTLS_RND_NONCE, a.void_mark, sizeof(a.void_mark));
@@ -465,7 +469,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		return TRUE;
 	}
 	if (!ledger_transaction(ledger, adopt_body, &a, error) || !store_journal(home, journal->str, journal->len, error) ||
-	    !anchor_write(home->key_url, &ledger->head, error))
+	    !anchor_write(home, &ledger->head, error))
 		return FALSE;
 	printf("%s: %" G_GINT64_FORMAT " keys bound, %" G_GINT64_FORMAT " of them adopted; the token has seen %" G_GINT64_FORMAT
 	       "\n", home->dir, a.total, a.adopted, a.token.bound);

@@ -15,12 +15,16 @@
 #include "file.h"
 
 #define PIN_MAX 256
+#define PIN_FILE_MAX 4096
+#define PINS_MAX (2 * PIN_FILE_MAX)
 #define WRAP_BITS 3072
 #define ATTRIBUTE_MAX 1024
 
-static char pin[PIN_MAX];
-static gboolean have_pin;
+/* Lines, each ended by NUL: the PIN of every token (empty: none), then TOKEN=PIN for those with another. */
+static char pins[PINS_MAX];
+static gsize pins_len;
 static char *own_module;
+static GHashTable *modules;	/* token -> module, of those behind another */
 static GError *reason;		/* of the last thing that GnuTLS was told to have failed */
 
 static struct termios shown;	/* the terminal, while it does not show what is typed */
@@ -43,7 +47,7 @@ static void set_signals(void (*handler)(int number))
 }
 
 /* Read a line from the terminal without showing it. */
-static gboolean ask_pin(const char *label)
+static gboolean ask_pin(const char *label, char pin[PIN_MAX])
 {
 	struct termios quiet;
 	gboolean ok = FALSE;
@@ -72,58 +76,87 @@ static gboolean ask_pin(const char *label)
 	return ok;
 }
 
+static void add_pin_line(const char *text, gsize len)
+{
+	if (pins_len + len + 1 > sizeof(pins))
+		return;
+	if (len)
+		memcpy(pins + pins_len, text, len);
+	pins_len += len;
+	pins[pins_len++] = '\0';
+}
+
+static const char *find_pin(const char *label)
+{
+	gsize len = strlen(label);
+
+	for (gsize at = 0; at < pins_len; at += strlen(pins + at) + 1)
+		if (at && !strncmp(pins + at, label, len) && pins[at + len] == '=' && pins[at + len + 1])
+			return pins + at + len + 1;
+	return *pins ? pins : NULL;
+}
+
 static gboolean load_pin(const char *file, GError **error)
 {
 	char *env = getenv("IFPP_PIN");
 	g_autoptr(GBytes) bytes = NULL;
-	const char *text = env;
+	const char *text = env, *from = file ? file : "IFPP_PIN";
 	gsize len = 0;
 
 	if (file) {
-		bytes = ifpp_file_read(file, 4096, error);
+		bytes = ifpp_file_read(file, PIN_FILE_MAX, error);
 		if (!bytes) {
 			g_prefix_error(error, "PIN: ");
 			return FALSE;
 		}
 		text = g_bytes_get_data(bytes, &len);
-		for (gsize i = 0; i < len; i++)
-			if (text[i] == '\n' || text[i] == '\r')
-				len = i;
 	} else if (env) {
-		len = strlen(env);
-	} else {
-		return TRUE;
+		len = MIN(strlen(env), PIN_FILE_MAX);
 	}
-	if (len && len < PIN_MAX) {
-		memcpy(pin, text, len);
-		pin[len] = '\0';
-		have_pin = TRUE;
+	pins_len = 0;
+	for (gsize i = 0; i < len || !pins_len;) {
+		gsize line = i;
+
+		while (i < len && text[i] && text[i] != '\n' && text[i] != '\r')
+			i++;
+		add_pin_line(text + line, i - line);
+		i++;
 	}
-	if (bytes && g_bytes_get_size(bytes))
-		gnutls_memset((void *)g_bytes_get_data(bytes, NULL), 0, g_bytes_get_size(bytes));
+	if (bytes && len)
+		gnutls_memset((void *)text, 0, len);
 	if (env) {
 		gnutls_memset(env, 0, strlen(env));
 		unsetenv("IFPP_PIN");
 	}
-	if (!have_pin)
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "%s: holds no PIN", file ? file : "IFPP_PIN");
-	return have_pin;
+	if ((!file && !env) || (*pins && strlen(pins) < PIN_MAX))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN, "%s: holds no PIN", from);
+	return FALSE;
 }
 
 gboolean token_init(const char *module, const char *pin_file, GError **error)
 {
 	if (!load_pin(pin_file, error))
 		return FALSE;
+	g_free(own_module);
 	own_module = g_strdup(module);
 	return TRUE;
+}
+
+void token_set_module(const char *url, const char *module)
+{
+	if (!modules)
+		modules = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_hash_table_insert(modules, token_label(url), g_strdup(module));
 }
 
 void token_deinit(void)
 {
 	cryptoki_close();
-	gnutls_memset(pin, 0, sizeof(pin));
-	have_pin = FALSE;
+	gnutls_memset(pins, 0, sizeof(pins));
+	pins_len = 0;
 	g_clear_pointer(&own_module, g_free);
+	g_clear_pointer(&modules, g_hash_table_unref);
 }
 
 /* Value of one attribute of a pkcs11: URL, unescaped. */
@@ -141,20 +174,31 @@ static char *url_attribute(const char *url, const char *name)
 	return NULL;
 }
 
-const char *token_module(void)
+const char *token_module(const char *label)
 {
-	return own_module;
+	gpointer module;
+
+	return modules && g_hash_table_lookup_extended(modules, label, NULL, &module) ? module : own_module;
 }
 
 const char *token_pin(const char *label, GError **error)
 {
-	if (!have_pin)
-		have_pin = ask_pin(label);
-	if (have_pin)
-		return pin;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
-		    "token %s: no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)", label);
-	return NULL;
+	const char *known = find_pin(label);
+	char pin[PIN_MAX] = "";
+
+	if (!known && ask_pin(label, pin)) {
+		g_autofree char *name = g_strdup_printf("%s=", label);
+
+		add_pin_line(name, strlen(name));
+		pins_len--;
+		add_pin_line(pin, strlen(pin));
+		known = find_pin(label);
+	}
+	gnutls_memset(pin, 0, sizeof(pin));
+	if (!known)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_PIN,
+			    "token %s: no PIN given, and no terminal to ask on (--pin-file, IFPP_PIN)", label);
+	return known;
 }
 
 char *token_label(const char *url)
@@ -226,7 +270,7 @@ static Key *key_new(const char *url)
 
 static gboolean with_session(Key *key, CryptokiOp op, GError **error)
 {
-	return cryptoki_run(own_module, key->label, token_pin, op, key, error);
+	return cryptoki_run(token_module(key->label), key->label, token_pin, op, key, error);
 }
 
 static CK_RV find_object(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, CK_OBJECT_CLASS class, const char *label,
@@ -435,6 +479,7 @@ gnutls_privkey_t token_open(const char *url, gnutls_pubkey_t *pub, GError **erro
 	Key *key = open_key(url, FALSE, wrong, error);
 	gnutls_privkey_t priv = NULL;
 
+	keep_reason(NULL);
 	*pub = NULL;
 	if (!key)
 		return NULL;
@@ -541,7 +586,7 @@ static gboolean generate_key(const char *url, gboolean rsa, gboolean *created, G
 		return FALSE;
 	generate.key = key_new(url);
 	generate.key->rsa = rsa;
-	ok = cryptoki_run(own_module, generate.key->label, token_pin, find_or_generate, &generate, error);
+	ok = cryptoki_run(token_module(generate.key->label), generate.key->label, token_pin, find_or_generate, &generate, error);
 	*created = generate.created;
 	key_free(generate.key);
 	return ok;

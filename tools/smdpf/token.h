@@ -9,14 +9,17 @@
 /**
  * token_init() - start PKCS#11 and say where the PIN comes from
  * @module: path of the PKCS#11 module, or NULL: those that p11-kit knows
- * @pin_file: file whose first line is the PIN, or NULL: IFPP_PIN, else ask on the terminal
+ * @pin_file: file whose first line is the PIN, with lines TOKEN=PIN after it for tokens with another one; or NULL: IFPP_PIN,
+ *	which has the same in it, else ask on the terminal
  * @error: IFPP_ERROR_TOKEN, IFPP_ERROR_PIN, IFPP_ERROR_IO
  */
 gboolean token_init(const char *module, const char *pin_file, GError **error);
-void token_deinit(void);	/* wipes the PIN */
+/* The token of this URL is behind another module; NULL: it is one that p11-kit knows. */
+void token_set_module(const char *url, const char *module);
+void token_deinit(void);	/* wipes the PINs */
 
-/* For cryptoki_run(): the module or NULL, the PIN (asked for if need be), and the parts of a key's URL. */
-const char *token_module(void);
+/* For cryptoki_run(): a token's module or NULL, its PIN (asked for if need be), and the parts of a key's URL. */
+const char *token_module(const char *label);
 const char *token_pin(const char *label, GError **error);
 char *token_label(const char *url);
 char *token_object(const char *url);

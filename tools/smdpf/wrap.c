@@ -163,7 +163,7 @@ static CK_RV look_aes(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer u
 
 static gboolean with_session(Wrap *wrap, CryptokiOp op, GError **error)
 {
-	return cryptoki_run(token_module(), wrap->token, token_pin, op, wrap, error);
+	return cryptoki_run(token_module(wrap->token), wrap->token, token_pin, op, wrap, error);
 }
 
 /* The whole point of a token: the key must be unable to leave it. */
