@@ -2211,7 +2211,7 @@ static void clone_exit_6(Fixture *f, gconstpointer data)
 /* An ICCID is freed by what its chip has signed, and by nothing less; installed after all, both chips are named. */
 static void void_proof(Fixture *f, gconstpointer data)
 {
-#define VOID "%s void --home home --reason scrapped --proof report.json --yes 89000123456789012341"
+#define VOID "%s void --home home --pin-file pin --reason scrapped --proof report.json --yes 89000123456789012341"
 	static const guint8 challenge[16];
 	g_autofree char *other = NULL, *first = NULL, *builtin = NULL, *id = NULL, *id0 = NULL, *name = NULL, *eid = NULL;
 	g_autoptr(GBytes) euicc = NULL, good = NULL, bad = NULL, early = NULL, installed = NULL, locked1 = NULL, locked2 = NULL;
@@ -2269,7 +2269,7 @@ static void void_proof(Fixture *f, gconstpointer data)
 	report_installed(f, first);
 	EXPECT_REPORT(IFPP_EXIT_REFUSED, "clone", 1);
 	must("%s ledger check --home home --pin-file pin", smdpf);
-	expect(6, "has proven that it is installed", "%s void --home home --reason r --word me --yes 89000123456789012341", smdpf);
+	expect(6, "has proven that it is installed", "%s void --home home --pin-file pin --reason r --word me --yes 89000123456789012341", smdpf);
 	expect(6, "for chip " FIRST_EID, SEAL "--euicc %s --upp one.der --order o", smdpf, other);
 	opened_free(a);
 	opened_free(b);
@@ -2285,7 +2285,7 @@ static void void_proof(Fixture *f, gconstpointer data)
 	names = list("out");
 	g_free(first);
 	first = g_strdup(names->pdata[0]);
-	must("%s void --home home --reason scrapped --word me --yes 89000123456789012341", smdpf);
+	must("%s void --home home --pin-file pin --reason scrapped --word me --yes 89000123456789012341", smdpf);
 	g_assert_nonnull(strstr(out_text, "call it back"));
 	must(SEAL "--euicc %s --upp one.der --order o", smdpf, other);
 	report_installed(f, first);

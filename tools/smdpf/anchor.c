@@ -215,6 +215,14 @@ gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error)
 	return pool_each(home, with_token, &anchor, &done, error) && write_home(home, head, error);
 }
 
+gboolean anchor_catch_up(Ledger *ledger, const Home *home, GError **error)
+{
+	if (ledger_look(ledger, error) && anchor_write(home, &ledger->head, error))
+		return TRUE;
+	g_prefix_error(error, "it is done, and the token does not know it; run this, or seal something, once more: ");
+	return FALSE;
+}
+
 /* Whose head it is, for messages. */
 static gboolean check_head(Ledger *ledger, const LedgerHead *head, const char *whose, GError **error)
 {

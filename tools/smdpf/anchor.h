@@ -25,6 +25,9 @@ gboolean anchor_read_one(const HomeKey *key, LedgerHead *head, GError **error);
  */
 gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error);
 
+/* The same with what is the ledger's head now; says that it was done all the same, and to be run again. */
+gboolean anchor_catch_up(Ledger *ledger, const Home *home, GError **error);
+
 /**
  * anchor_check() - is the ledger at least as new as what any token knows of?
  * @ledger: open

@@ -620,10 +620,11 @@ static gboolean cmd_order(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const words[] = { "list", "show", "cancel", "resume", NULL };
 	enum { LIST, SHOW, CANCEL, RESUME };
-	g_autofree char *dir = NULL, *reason = NULL;
+	g_autofree char *dir = NULL, *reason = NULL, *pin_file = NULL;
 	gboolean json = FALSE, yes = FALSE;
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "cancel, resume: file with the token's PIN", "FILE" },
 		{ "json", 0, 0, G_OPTION_ARG_NONE, &json, "list, show: one JSON object per line", NULL },
 		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "cancel, resume: why; the ledger keeps it", "TEXT" },
 		{ "yes", 0, 0, G_OPTION_ARG_NONE, &yes, "cancel: do not ask", NULL },
@@ -655,17 +656,19 @@ static gboolean cmd_order(int argc, char **argv, int *exit_code, GError **error)
 		return FALSE;
 	if (word == LIST)
 		return order_list(home, json, error);
-	return word == SHOW ? order_show(home, argv[2], json, error) :
-			      order_cancel(home, argv[2], word == CANCEL, reason, yes, error);
+	if (word == SHOW)
+		return order_show(home, argv[2], json, error);
+	return pool_start(home, pin_file, error) && order_cancel(home, argv[2], word == CANCEL, reason, yes, error);
 }
 
 static gboolean cmd_void(int argc, char **argv, int *exit_code, GError **error)
 {
-	g_autofree char *dir = NULL, *reason = NULL, *proof = NULL, *name = NULL;
+	g_autofree char *dir = NULL, *reason = NULL, *proof = NULL, *name = NULL, *pin_file = NULL;
 	g_auto(GStrv) packages = NULL;
 	VoidOptions options = {};
 	GOptionEntry entries[] = {
 		{ "home", 0, 0, G_OPTION_ARG_FILENAME, &dir, "The Key Maker's home", "DIR" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
 		{ "reason", 0, 0, G_OPTION_ARG_STRING, &reason, "Why; the ledger keeps it", "TEXT" },
 		{ "proof", 0, 0, G_OPTION_ARG_FILENAME, &proof, "A report with what the chip has signed", "REPORT" },
 		{ "word", 0, 0, G_OPTION_ARG_STRING, &name, "Whose word it is, instead of --proof", "NAME" },
@@ -693,7 +696,7 @@ static gboolean cmd_void(int argc, char **argv, int *exit_code, GError **error)
 	options.proof = proof;
 	options.word = name;
 	options.packages = packages;
-	return void_iccids(home, &options, error);
+	return pool_start(home, pin_file, error) && void_iccids(home, &options, error);
 }
 
 static gboolean cmd_prune(int argc, char **argv, int *exit_code, GError **error)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "anchor.h"
 #include "chain.h"
 #include "eid.h"
 #include "error.h"
@@ -312,7 +313,8 @@ gboolean order_cancel(const Home *home, const char *text, gboolean to, const cha
 
 	if (!ledger || !orders_find(ledger, text, &order, error))
 		return FALSE;
-	ok = cancel(ledger, &order, text, to, reason, yes, error);
+	ok = anchor_check(ledger, home, NULL, error) && cancel(ledger, &order, text, to, reason, yes, error) &&
+	     anchor_catch_up(ledger, home, error);
 	orders_clear(&order);
 	return ok;
 }

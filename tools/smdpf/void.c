@@ -7,6 +7,7 @@
 
 #include <glib/gstdio.h>
 
+#include "anchor.h"
 #include "chain.h"
 #include "eid.h"
 #include "error.h"
@@ -285,7 +286,7 @@ static gboolean void_all(Void *v, GError **error)
 	}
 	ok = ok && ask(v, n, error);
 	for (guint i = 0; ok && i < n; i++)
-		ok = void_one(v, &items[i], error);
+		ok = void_one(v, &items[i], error) && anchor_catch_up(v->ledger, v->home, error);
 	for (guint i = 0; i < n; i++) {
 		g_free(items[i].proof);
 		g_free(items[i].hash);
@@ -303,5 +304,6 @@ gboolean void_iccids(const Home *home, const VoidOptions *options, GError **erro
 	if (options->proof && !report)
 		return FALSE;
 	ledger = v.ledger = ledger_open(home, error);
-	return ledger && void_all(&v, error);
+	/* an old ledger does not know whose the ICCID is */
+	return ledger && anchor_check(ledger, home, NULL, error) && void_all(&v, error);
 }
