@@ -726,6 +726,17 @@ static void profile_build(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(open_all(f), ==, 3);
 }
 
+static void assert_has(GBytes *upp, const char *const *hex)
+{
+	for (guint i = 0; hex[i]; i++) {
+		g_autoptr(GBytes) want = ifpp_unhex(hex[i]);
+
+		if (!memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp), g_bytes_get_data(want, NULL),
+			    g_bytes_get_size(want)))
+			g_error("%s is not in the profile", hex[i]);
+	}
+}
+
 /* One profile is built of these records, and has all of these bytes. */
 static void built_has(const char *csv, gsize len, const char *iccid, const char *const *hex)
 {
@@ -736,13 +747,7 @@ static void built_has(const char *csv, gsize len, const char *iccid, const char 
 	g_assert_true(g_file_set_contents("records.csv", csv, len, NULL));
 	must(BUILD, smdpf);
 	upp = read_file(path);
-	for (guint i = 0; hex[i]; i++) {
-		g_autoptr(GBytes) want = ifpp_unhex(hex[i]);
-
-		if (!memmem(g_bytes_get_data(upp, NULL), g_bytes_get_size(upp), g_bytes_get_data(want, NULL),
-			    g_bytes_get_size(want)))
-			g_error("%s is not in the profile of %s", hex[i], csv);
-	}
+	assert_has(upp, hex);
 }
 
 /* As spreadsheets write it: byte order mark, semicolons, tabs, quotes, CRLF, names in another case. */
@@ -1004,6 +1009,106 @@ static void tuak(Fixture *f, gconstpointer data)
 #undef DES
 #undef MAC
 #undef AES
+}
+
+/* softhsm2-util imports AES keys with which no mechanism works. */
+static void import_key(const char *file, int len, const char *label, const char *id, const char *access)
+{
+	must("pkcs11-tool --module /usr/lib/softhsm/libsofthsm2.so --token-label vault --login --pin 1234 --write-object %s "
+	     "--type secrkey --key-type AES:%d --label %s --id %s %s", file, len, label, id, access);
+}
+
+/*
+ * As pySim's csv-encrypt-columns.py writes it. The keys of SCP80 under "transport" are the example that is published with it;
+ * the others were made with openssl enc -aes-256-cbc -nopad -iv 2323...
+ */
+static void encrypted_columns(Fixture *f, gconstpointer data)
+{
+#define PLAIN "b0b1b2b3b4b5b6b7b8b9babbbcbdbebf"
+#define HEAD "\"ICCID\",\"IMSI\",\"K\",\"OPC\",\"SCP80-KVN01-KIC\",\"SCP80-KVN01-KID\",\"SCP80-KVN01-KIK\"," \
+	     "\"SCP03-KVN30-AES-KIC\",\"SCP81-KVN40-TLSPSK\"\n"
+#define ROW "\"8949449999999990023\",\"262011234567890\",\"%s\",\"ffeeddccbbaa99887766554433221100\"," \
+		      "\"eae46224fa0a4ac1c12cba9d102f1188\",\"3f14b978ddb38c08d832d4e4c2e0639d\",\"9e19db4a5ed5cb8c4f5d96283eab273a\"," \
+		      "\"6b8d92be2b897c9be0d95556661a54ec694df68e21883ffe0bca52a0c8e98916\",\"" PLAIN "\"\n"
+#define KI "76e553f828348af6965670feadb1bece"
+#define KEYED BUILD " --pin-file pin"
+#define GROUP " --column-key scp80-kvn01=pkcs11:token=vault;object=transport#fde4fb"
+#define LONG " --column-key SCP03-KVN30-AES-KIC=pkcs11:token=vault;object=wide#A7DA91"
+#define OF_KI " --column-key Ki=pkcs11:token=vault;object=wide#a7da91"
+	static const guint8 transport[16] = { 0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff };
+	static const char *const has[] = {
+		"8210" "8d5a0e7f3c21b64990d2c7e81f3a5b06",
+		"820101830101301730158001808610" "f09c43ee1a0391665cc9f05af4e0bd10",
+		"820102830101301730158001808610" "01981f4a20999f62af99988007baf6ca",
+		"820103830101301730158001808610" "8f8aee5cdcc5d361368bc45673d99195",
+		"820101830130302730258001888620" "101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d2e2f",
+		"820101830140301730158001858610" PLAIN, NULL
+	};
+	static const struct {
+		const char *options, *k;
+		int code;
+		const char *says;
+	} bad[] = {
+		{ GROUP LONG " --column-key Ki=pkcs11:token=vault;object=wide#000000", KI, 10,
+		  "records.csv: column Ki: key wide of token vault: its check value is a7da91, not 000000: it is another key" },
+		{ " --column-key Ki=pkcs11:token=vault;object=none#a7da91", KI, 10, "key none of token vault: there is no AES key of this name" },
+		{ " --column-key Ki=pkcs11:token=vault;object=open#fde4fb", KI, 10, "key open of token vault: it can be read or extracted" },
+		{ " --column-key Ki=pkcs11:token=vault;object=twice#fde4fb", KI, 10, "there are several of this name" },
+		{ OF_KI, "76e553f828348af6965670feadb1be", 2, "line 2: column Ki: not whole blocks of AES" },
+		{ OF_KI, "76e553f828348af6965670feadb1becg", 2, "line 2: column Ki: not whole blocks of AES" },
+		{ OF_KI, "", 2, "line 2: column Ki is empty" },
+		{ OF_KI, "55f9065bd3acb521a7d6f05e4fd51d71", 2, "line 2: this Ki is published" },
+		{ OF_KI, "6b8d92be2b897c9be0d95556661a54ec694df68e21883ffe0bca52a0c8e98916", 2, "line 2: Ki is not 32 hex digits" },
+		{ OF_KI " --column-key K=pkcs11:token=vault;object=wide#a7da91", KI, 2, "column Ki has two transport keys" },
+		{ " --column-key OP=pkcs11:token=vault;object=wide#a7da91", KI, 2, "no column OP, for which there is a transport key" },
+		{ " --column-key IMSI=pkcs11:token=vault;object=wide#a7da91", KI, 2, "column IMSI cannot be encrypted" },
+		{ " --column-key Ki=pkcs11:token=vault;object=wide", KI, 2, "with a key check value of 6 hex digits" },
+		{ " --column-key Ki=pkcs11:token=vault;object=wide#a7da", KI, 2, "with a key check value of 6 hex digits" },
+		{ " --column-key pkcs11:token#a7da91", KI, 2, "not of the form COLUMN=" },
+		{ " --column-key Ki=vault#a7da91", KI, 2, "not of the form pkcs11:token=NAME;object=NAME" },
+	};
+	guint8 wide[32];
+
+	for (guint i = 0; i < sizeof(wide); i++)
+		wide[i] = 0x11 * (15 - i % 16);
+	g_assert_true(g_file_set_contents("transport.key", (const char *)transport, sizeof(transport), NULL));
+	g_assert_true(g_file_set_contents("wide.key", (const char *)wide, sizeof(wide), NULL));
+	import_key("transport.key", 16, "transport", "21", "--sensitive");
+	import_key("wide.key", 32, "wide", "22", "--sensitive");
+	import_key("transport.key", 16, "twice", "23", "--sensitive");
+	import_key("transport.key", 16, "twice", "24", "--sensitive");
+	import_key("transport.key", 16, "open", "25", "--extractable");
+	write_keys_template(NULL);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_autofree char *csv = g_strdup_printf(HEAD ROW, bad[i].k);
+
+		remove_all("built");
+		g_assert_true(g_file_set_contents("records.csv", csv, -1, NULL));
+		expect(bad[i].code, bad[i].says, KEYED "%s", smdpf, bad[i].options);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+	{
+		g_autofree char *csv = g_strdup_printf(HEAD ROW, KI);
+		g_autoptr(GBytes) upp = NULL;
+
+		g_assert_true(g_file_set_contents("records.csv", csv, -1, NULL));
+		expect(10, "no PIN given", BUILD GROUP LONG OF_KI, smdpf);
+		must(KEYED GROUP LONG OF_KI, smdpf);
+		upp = read_file("built/8949449999999990023.der");
+		assert_has(upp, has);
+	}
+	/* and goes into a chip, as an operational profile */
+	make_chips(1, 1);
+	must(SEAL "--euicc data --upp built", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 1);
+#undef PLAIN
+#undef HEAD
+#undef ROW
+#undef KI
+#undef KEYED
+#undef GROUP
+#undef LONG
+#undef OF_KI
 }
 
 /* What everybody knows the key of is no operational profile. */
@@ -2960,6 +3065,7 @@ int main(int argc, char **argv)
 	ADD("profile/build", profile_build, NULL);
 	ADD("ota_keys", ota_keys, NULL);
 	ADD("tuak", tuak, NULL);
+	ADD("encrypted_columns", encrypted_columns, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);

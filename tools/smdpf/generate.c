@@ -13,6 +13,7 @@
 #include "package.h"
 #include "profile.h"
 #include "table.h"
+#include "transport.h"
 #include "upp.h"
 
 #define CSV_MAX (256 * 1024 * 1024)
@@ -38,6 +39,8 @@ typedef struct {
 	const GenerateOptions *options;
 	int columns[COLUMNS_MAX];	/* meaning of each, in the order of the file */
 	guint n_columns;
+	GPtrArray *transports;		/* keys of encrypted columns */
+	Transport *encrypted[COLUMNS_MAX];	/* by which, or NULL */
 	ProfileSdKey sd_keys[SD_KEYS_MAX];	/* of the header; column N_COLUMNS + i is the key of the i-th */
 	guint n_sd_keys;
 	gsize iccid_len;		/* of the first record: spreadsheets cut digits off */
@@ -131,6 +134,67 @@ static int sd_column(Generate *g, const char *word)
 	return N_COLUMNS + g->n_sd_keys++;
 }
 
+/* What is whole blocks of AES in hex: the format has no padding. */
+static gboolean may_be_encrypted(int column)
+{
+	return column == KI || column == OPC || column == OP || column == TOPC || column >= N_COLUMNS;
+}
+
+static const char *name_of(const Generate *g, int column)
+{
+	return column < N_COLUMNS ? column_names[column][0] : g->sd_keys[column - N_COLUMNS].name;
+}
+
+/* Which columns are encrypted, and by the right keys, before the first record is looked at. */
+static gboolean find_transports(Generate *g)
+{
+	memset(g->encrypted, 0, sizeof(g->encrypted));
+	for (guint i = 0; i < g->transports->len; i++) {
+		Transport *transport = g->transports->pdata[i];
+		const char *column = transport_column(transport);
+		gboolean found = FALSE;
+
+		for (guint k = 0; k < g->n_columns; k++) {
+			int c = g->columns[k];
+
+			if (!transport_covers(transport, g->fields->pdata[k]) && (c >= N_COLUMNS || column_of(column) != c))
+				continue;
+			if (!may_be_encrypted(c))
+				return refuse(g, "column %s cannot be encrypted: only keys are whole blocks of AES", name_of(g, c));
+			if (g->encrypted[k])
+				return refuse(g, "column %s has two transport keys", name_of(g, c));
+			g->encrypted[k] = transport;
+			found = TRUE;
+		}
+		if (!found)
+			return refuse(g, "no column %s, for which there is a transport key", column);
+		if (!g->writing && !transport_check(transport, &g->error)) {
+			g_prefix_error(&g->error, "%s: column %s: ", g->options->records, column);
+			return FALSE;
+		}
+	}
+	return TRUE;
+}
+
+/* The row's fields in clear; they are wiped with it. */
+static gboolean decrypt_row(Generate *g)
+{
+	for (guint i = 0; i < g->n_columns; i++) {
+		char *clear;
+
+		if (!g->encrypted[i])
+			continue;
+		clear = transport_decrypt(g->encrypted[i], g->fields->pdata[i], &g->error);
+		if (!clear) {
+			g_prefix_error(&g->error, "%s: line %u: column %s: ", g->options->records, g->line, name_of(g, g->columns[i]));
+			return FALSE;
+		}
+		g_free(g->fields->pdata[i]);
+		g->fields->pdata[i] = clear;
+	}
+	return TRUE;
+}
+
 static gboolean read_header(Generate *g)
 {
 	gboolean have[N_COLUMNS] = {};
@@ -149,7 +213,7 @@ static gboolean read_header(Generate *g)
 			have[i] = TRUE;
 		g->columns[g->n_columns++] = i;
 	}
-	return have[ICCID] || refuse(g, "no column ICCID");
+	return (have[ICCID] || refuse(g, "no column ICCID")) && find_transports(g);
 }
 
 static gboolean parse_hex(Generate *g, const char *text, guint8 *out, gsize len, const char *name)
@@ -316,8 +380,13 @@ static gboolean read_record(Generate *g)
 
 		if (!*field)
 			return refuse(g, "column %s is empty: what would be in it would be the template's, for everybody",
-				      g->columns[i] < N_COLUMNS ? column_names[g->columns[i]][0] :
-				      g->sd_keys[g->columns[i] - N_COLUMNS].name);
+				      name_of(g, g->columns[i]));
+	}
+	if (!decrypt_row(g))
+		return FALSE;
+	for (guint i = 0; i < g->n_columns; i++) {
+		const char *field = g->fields->pdata[i];
+
 		if (g->columns[i] < N_COLUMNS)
 			fields[g->columns[i]] = field;
 		else if (!parse_sd_key(g, &g->sd_keys[g->columns[i] - N_COLUMNS], field))
@@ -370,6 +439,18 @@ static gboolean walk(Generate *g, const char *text, gsize len)
 	return g->error ? FALSE : g->count || refuse(g, "no record");
 }
 
+static gboolean take_column_keys(Generate *g)
+{
+	for (guint i = 0; g->options->column_keys && g->options->column_keys[i]; i++) {
+		Transport *transport = transport_new(g->options->column_keys[i], &g->error);
+
+		if (!transport)
+			return FALSE;
+		g_ptr_array_add(g->transports, transport);
+	}
+	return TRUE;
+}
+
 gboolean generate_profiles(const GenerateOptions *options, guint *count, GError **error)
 {
 	g_autoptr(GBytes) upp = ifpp_file_read(options->template, IFPP_PACKAGE_MAX, error);
@@ -389,12 +470,14 @@ gboolean generate_profiles(const GenerateOptions *options, guint *count, GError 
 		return FALSE;
 	}
 	g.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g.transports = g_ptr_array_new_with_free_func((GDestroyNotify)transport_free);
 	text = g_bytes_get_data(csv, &len);
-	ok = walk(&g, text, len) && ifpp_make_dir(options->out, 0700, &g.error);
+	ok = take_column_keys(&g) && walk(&g, text, len) && ifpp_make_dir(options->out, 0700, &g.error);
 	g.writing = TRUE;
 	ok = ok && walk(&g, text, len);
 	*count = g.count;
 	g_hash_table_unref(g.seen);
+	g_ptr_array_unref(g.transports);
 	gnutls_memset(g.sd_keys, 0, sizeof(g.sd_keys));
 	if (len)
 		gnutls_memset((char *)text, 0, len);

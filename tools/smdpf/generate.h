@@ -12,13 +12,14 @@ typedef struct {
 	gboolean test;		/* published keys and the test algorithm are fine */
 	gboolean short_imsi;	/* IMSIs may have less than 15 digits */
 	gboolean no_check_digit;	/* ICCIDs of 18 digits are whole */
+	char *const *column_keys;	/* as transport_new() takes them; or NULL: no column is encrypted */
 } GenerateOptions;
 
 /**
  * generate_profiles() - write OUT/ICCID.der for each record
  * @options: from what
  * @count: profiles written
- * @error: IFPP_ERROR_USAGE, ICCID with line and column; IFPP_ERROR_UPP of the template; IO, NO_SPACE
+ * @error: IFPP_ERROR_USAGE, ICCID with line and column; IFPP_ERROR_UPP of the template; IO, NO_SPACE; TOKEN, PIN of column keys
  *
  * Every record is checked before the first profile is written. The file is as spreadsheets write it: commas,
  * semicolons or tabs, quotes or none, with a byte order mark or without.

@@ -209,7 +209,8 @@ static gboolean parse_word(const char *text, const char *const *words, const cha
 static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **error)
 {
 	static const char *const classes[] = { "operational", "test", NULL };
-	g_autofree char *template = NULL, *records = NULL, *out = NULL, *class = NULL;
+	g_autofree char *template = NULL, *records = NULL, *out = NULL, *class = NULL, *module = NULL, *pin_file = NULL;
+	g_auto(GStrv) column_keys = NULL;
 	GenerateOptions options = {};
 	GOptionEntry entries[] = {
 		{ "template", 0, 0, G_OPTION_ARG_FILENAME, &template, "Clear profile in DER to start from", "FILE" },
@@ -218,6 +219,10 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 		  "CLASS" },
 		{ "short-imsi", 0, 0, G_OPTION_ARG_NONE, &options.short_imsi, "IMSIs may have less than 15 digits", NULL },
 		{ "no-check-digit", 0, 0, G_OPTION_ARG_NONE, &options.no_check_digit, "ICCIDs of 18 digits are whole", NULL },
+		{ "column-key", 0, 0, G_OPTION_ARG_STRING_ARRAY, &column_keys,
+		  "A column is encrypted: by which AES key in a token", "COLUMN=pkcs11:URL#KCV" },
+		{ "module", 0, 0, G_OPTION_ARG_FILENAME, &module, "PKCS#11 module that p11-kit does not know", "FILE" },
+		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the PIN of column keys' tokens", "FILE" },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "Where the profiles go", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -246,6 +251,9 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 	options.records = records;
 	options.out = out;
 	options.test = word;
+	options.column_keys = column_keys;
+	if (column_keys && !token_init(module, pin_file, error))
+		return FALSE;
 	if (!generate_profiles(&options, &count, error))
 		return FALSE;
 	printf("%u profiles in %s\n", count, out);
