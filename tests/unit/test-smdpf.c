@@ -1111,6 +1111,139 @@ static void encrypted_columns(Fixture *f, gconstpointer data)
 #undef OF_KI
 }
 
+/* The file with an icon of so many bytes that begins so. */
+static void write_icon(const char *path, const char *magic, gsize n, gsize len)
+{
+	g_autofree char *icon = g_malloc(len);
+
+	memset(icon, 'i', len);
+	memcpy(icon, magic, n);
+	g_assert_true(g_file_set_contents(path, icon, len, NULL));
+}
+
+/* EF.GID1 and EF.GID2 into its opt-usim. */
+static void add_groups(const char *path)
+{
+	g_autoptr(GBytes) file = read_file(path), groups = ifpp_unhex("a5038301a1a6048302b2b3");
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	IfppSpan in = ifpp_span_bytes(file);
+	IfppTlv pe, member;
+
+	while (in.len && ifpp_tlv_next(&in, &pe, NULL)) {
+		g_autoptr(GByteArray) body = g_byte_array_new();
+
+		if (pe.tag != 0xB4) {
+			g_byte_array_append(out, pe.whole.data, pe.whole.len);
+			continue;
+		}
+		while (pe.value.len && ifpp_tlv_next(&pe.value, &member, NULL)) {
+			if (member.tag == 0xA7)
+				g_byte_array_append(body, g_bytes_get_data(groups, NULL), g_bytes_get_size(groups));
+			g_byte_array_append(body, member.whole.data, member.whole.len);
+		}
+		ifpp_tlv_put(out, 0xB4, body->data, body->len);
+	}
+	g_assert_true(g_file_set_contents(path, (const char *)out->data, out->len, NULL));
+}
+
+static Opened *open_one(Fixture *f)
+{
+	g_autoptr(GPtrArray) names = list("out");
+
+	g_assert_cmpuint(names->len, ==, 1);
+	return open_package(f->trust, names->pdata[0]);
+}
+
+#define PNG "\x89PNG\r\n\x1A\n"
+#define WITH_METADATA SEAL "--euicc data --upp one.der --metadata "
+
+/* Everything that an operator can say, in the order that SGP.22 has for StoreMetadata. */
+static void metadata_whole(Fixture *f, gconstpointer data)
+{
+	static const char text[] =
+		"[metadata]\nmcc-mnc = 99970\ngid1 = a1\ngid2=B2b3\npolicy-rules = ppr1; ppr2;update-control\nicon=logo.png\n"
+		"notify-install=smdp.example.com\nnotify-enable = a.example.com;b.example.com\nnotify-disable=a.example.com\n"
+		"notify-delete=a.example.com\n";
+	/* profileClass; notificationConfigurationInfo, profileOwner, profilePolicyRules */
+	static const char rest[] =
+		"950102" "b66c"
+		"3016" "80020780" "8110" "736d64702e6578616d706c652e636f6d"
+		"3013" "80020640" "810d" "612e6578616d706c652e636f6d"
+		"3013" "80020640" "810d" "622e6578616d706c652e636f6d"
+		"3013" "80020520" "810d" "612e6578616d706c652e636f6d"
+		"3013" "80020410" "810d" "612e6578616d706c652e636f6d"
+		"b70c" "800399f907" "8101a1" "8202b2b3" "990205e0";
+	static const struct {
+		const char *conf;
+		int code;
+		const char *says;
+	} bad[] = {
+		{ "[metadata]\nmcc-mnc=26201\n", 5, "its IMSI or group identifiers are not those of the owner in --metadata" },
+		{ "[metadata]\nmcc-mnc=99970\ngid1=a2\n", 5, "its IMSI or group identifiers are not those of the owner" },
+		{ "[metadata]\nmcc-mnc=9997\n", 2, "operator/bad.conf: mcc-mnc: 9997 is not 5 or 6 digits" },
+		{ "[metadata]\nmcc-mnc=999-70\n", 2, "mcc-mnc: 999-70 is not 5 or 6 digits" },
+		{ "[metadata]\ngid1=a1\n", 2, "gid1: goes with mcc-mnc" },
+		{ "[metadata]\nmcc-mnc=99970\ngid2=a\n", 2, "gid2: a is not 1 to 16 bytes in hex" },
+		{ "[metadata]\nmcc-mnc=99970\npolicy-rules=ppr1;ppr9\n", 2, "policy-rules: ppr9 is not known: ppr1" },
+		{ "[metadata]\nmcc-mnc=99970\npolicy-rules=\n", 2, "policy-rules: is empty" },
+		{ "[metadata]\npolicy-rules=ppr2\n", 2, "policy-rules: without a profile owner no chip takes them" },
+		{ "[metadata]\nnotify-install=https://smdp.example.com\n", 2, "is not the name of a server" },
+		{ "[metadata]\nnotify-delete=localhost\n", 2, "notify-delete: localhost is not the name of a server" },
+		{ "[metadata]\nicon=big.png\n", 2, "icon: big.png has 1025 bytes; SGP.22 allows 1024" },
+		{ "[metadata]\nicon=logo.gif\n", 2, "icon: logo.gif is neither PNG nor JPEG" },
+		{ "[metadata]\nicon=none.png\n", 5, "none.png" },
+		{ "[metadata]\nicons=logo.png\n", 2, "icons: is not known" },
+		{ "[metadata]\n", 2, "there is nothing in this group" },
+		{ "[other]\nicon=logo.png\n", 2, "other: no group but [metadata] is known" },
+		{ "icon\n", 2, "not a key file" },
+	};
+	static const guint8 jpeg[] = { 0x93, 1, 0, 0x94, 20, 0xFF, 0xD8, 0xFF, 0xE0, 'i' };
+	g_autoptr(GBytes) want = ifpp_unhex(rest);
+	IfppSpan in, tail;
+	IfppTlv bf25, tlv;
+	Opened *o;
+
+	make_chips(1, 4);
+	write_profile("one.der", "8949449999999990015", 0);
+	g_mkdir("operator", 0700);
+	write_icon("operator/logo.png", PNG, 8, 1024);
+	g_assert_true(g_file_set_contents("operator/metadata.conf", text, -1, NULL));
+	write_icon("operator/big.png", PNG, 8, 1025);
+	write_icon("operator/logo.gif", "GIF89a", 6, 100);
+	write_icon("operator/logo.jpg", "\xFF\xD8\xFF\xE0", 4, 20);
+	/* the profile has no group identifiers: a chip would refuse it, and its key would be spent */
+	expect(5, "its IMSI or group identifiers are not those of the owner", WITH_METADATA "operator/metadata.conf", smdpf);
+	add_groups("one.der");
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_assert_true(g_file_set_contents("operator/bad.conf", bad[i].conf, -1, NULL));
+		expect(bad[i].code, bad[i].says, WITH_METADATA "operator/bad.conf", smdpf);
+	}
+	g_assert_cmpuint(count_files("out"), ==, 0);
+
+	must(WITH_METADATA "operator/metadata.conf", smdpf);
+	o = open_one(f);
+	in = (IfppSpan){ o->metadata->data, o->metadata->len };
+	g_assert_true(ifpp_tlv_expect(&in, 0xBF25, "BF25", &bf25, NULL));
+	g_assert_cmpuint(in.len, ==, 0);
+	g_assert_true(ifpp_tlv_find(bf25.value, 0x94, &tlv));
+	g_assert_cmpuint(tlv.value.len, ==, 1024);
+	g_assert_cmpmem(tlv.whole.data - 3, 3, "\x93\x01\x01", 3);
+	tail = (IfppSpan){ tlv.whole.data + tlv.whole.len, bf25.whole.data + bf25.whole.len - tlv.whole.data - tlv.whole.len };
+	g_assert_cmpmem(tail.data, tail.len, g_bytes_get_data(want, NULL), g_bytes_get_size(want));
+	opened_free(o);
+
+	/* the same again is the same package; other metadata is another order, whose profile is taken */
+	must(WITH_METADATA "operator/metadata.conf", smdpf);
+	g_assert_cmpuint(count_files("out"), ==, 1);
+	g_assert_true(g_file_set_contents("operator/metadata.conf", "[metadata]\nicon=logo.jpg\n", -1, NULL));
+	expect(6, "sealed to another key already", WITH_METADATA "operator/metadata.conf", smdpf);
+	remove_all("out");
+	must("%s seal --home home --pin-file pin --out out --euicc data --metadata operator/metadata.conf", smdpf);
+	o = open_one(f);
+	g_assert_nonnull(memmem(o->metadata->data, o->metadata->len, jpeg, sizeof(jpeg)));
+	opened_free(o);
+}
+
 /* What everybody knows the key of is no operational profile. */
 static void published_keys_refused(Fixture *f, gconstpointer data)
 {
@@ -3066,6 +3199,7 @@ int main(int argc, char **argv)
 	ADD("ota_keys", ota_keys, NULL);
 	ADD("tuak", tuak, NULL);
 	ADD("encrypted_columns", encrypted_columns, NULL);
+	ADD("metadata_whole", metadata_whole, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);

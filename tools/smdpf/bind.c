@@ -389,6 +389,8 @@ static gboolean seal_item(Bind *run, Item *item, GError **error)
 	};
 
 	metadata = profile_metadata(item->entry.iccid, o->spn, short_name, o->class);
+	if (o->metadata)
+		metadata_add(o->metadata, metadata);
 	g_free(item->name);
 	item->name = g_steal_pointer(&short_name);
 	in.metadata = (IfppSpan){ metadata->data, metadata->len };

@@ -9,6 +9,7 @@
 
 #include "assign.h"
 #include "home.h"
+#include "metadata.h"
 #include "profile.h"
 #include "rules.h"
 #include "wrap.h"
@@ -28,6 +29,7 @@ typedef struct {
 	int count;		/* packages for each chip */
 	const char *spn;
 	const char *profile_name;
+	const Metadata *metadata;	/* more of it, or NULL */
 	ProfileClass class;
 	gboolean session_keys;
 	const char *order;	/* tells apart orders that look alike */

@@ -85,7 +85,7 @@ static gboolean load_protected(LedgerEntry *entry, Chosen *chosen, const char *p
 	return TRUE;
 }
 
-static gboolean load_clear(LedgerEntry *entry, Chosen *chosen, const char *path, ProfileClass class, GError **error)
+static gboolean load_clear(LedgerEntry *entry, Chosen *chosen, const char *path, const BindOptions *o, GError **error)
 {
 	g_autoptr(GBytes) file = ifpp_file_read(path, IFPP_PACKAGE_MAX, error);
 	g_autoptr(IfppUpp) upp = NULL;
@@ -104,7 +104,8 @@ static gboolean load_clear(LedgerEntry *entry, Chosen *chosen, const char *path,
 	gnutls_memset((guint8 *)span.data, 0, span.len);
 	memcpy(entry->iccid, upp->iccid, 10);
 	chosen->name = g_steal_pointer(&upp->profile_type);
-	if (!profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len }, class, error)) {
+	span = (IfppSpan){ chosen->upp->data, chosen->upp->len };
+	if (!profile_check_class(span, o->class, error) || !metadata_check_owner(o->metadata, span, error)) {
 		g_prefix_error(error, "%s: ", path);
 		return FALSE;
 	}
@@ -116,7 +117,7 @@ static gboolean load(Choice *choice, LedgerEntry *entry, Chosen *chosen, const c
 	const BindOptions *o = choice->order->options;
 
 	return o->protected ? load_protected(entry, chosen, path, o->class, error) :
-			      load_clear(entry, chosen, path, o->class, error);
+			      load_clear(entry, chosen, path, o, error);
 }
 
 static gboolean choose_builtin(Choice *choice, LedgerEntry *entry, Chosen *chosen, GError **error)
@@ -137,8 +138,9 @@ static gboolean choose_builtin(Choice *choice, LedgerEntry *entry, Chosen *chose
 			chosen->upp = profile_builtin(serial, error);
 	}
 	chosen->name = g_strdup("IFPP minimal");
-	return chosen->upp && profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len },
-						  choice->order->options->class, error);
+	return chosen->upp &&
+	       profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len }, choice->order->options->class, error) &&
+	       metadata_check_owner(choice->order->options->metadata, (IfppSpan){ chosen->upp->data, chosen->upp->len }, error);
 }
 
 static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **error)

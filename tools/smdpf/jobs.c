@@ -352,6 +352,10 @@ static gboolean name_order(BindOrder *order, GError **error)
 	text = g_strdup_printf("%s\n%s\n%s\n%d\n%d\n", o->order ? o->order : "", o->spn,
 			       o->profile_name ? o->profile_name : "", o->class, o->session_keys);
 	g_checksum_update(sum, (const guint8 *)text, -1);
+	if (o->metadata) {
+		g_checksum_update(sum, o->metadata->icon->data, o->metadata->icon->len);
+		g_checksum_update(sum, o->metadata->rest->data, o->metadata->rest->len);
+	}
 	for (guint i = 0; order->profiles && i < order->profiles->len; i++) {
 		g_autoptr(GBytes) file = ifpp_file_read(order->profiles->pdata[i], 2 * IFPP_PACKAGE_MAX, error);
 		IfppSpan span;

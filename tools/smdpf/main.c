@@ -385,7 +385,8 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	static const char *const classes[] = { "test", "provisioning", "operational", NULL };
 	static const char *const modes[] = { "ppk", "session", NULL };
 	g_autofree char *dir = NULL, *pin_file = NULL, *spn = NULL, *name = NULL, *class = NULL, *mode = NULL;
-	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL, *assign = NULL;
+	g_autofree char *order = NULL, *out = NULL, *rules = NULL, *request = NULL, *assign = NULL, *metadata = NULL;
+	g_autoptr(Metadata) more = NULL;
 	g_auto(GStrv) euicc = NULL, upp = NULL, protected = NULL;
 	BindOptions options = { .count = 1 };
 	GOptionEntry entries[] = {
@@ -405,6 +406,7 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 		{ "count", 0, 0, G_OPTION_ARG_INT, &options.count, "Packages for each chip (1)", "N" },
 		{ "spn", 0, 0, G_OPTION_ARG_STRING, &spn, "Service provider's name (IFPP)", "NAME" },
 		{ "profile-name", 0, 0, G_OPTION_ARG_STRING, &name, "Profile's name (from its header)", "NAME" },
+		{ "metadata", 0, 0, G_OPTION_ARG_FILENAME, &metadata, "Owner, policy rules, notification addresses, icon", "FILE" },
 		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, test or provisioning (operational; of the built-in profile test)", "CLASS" },
 		{ "mode", 0, 0, G_OPTION_ARG_STRING, &mode, "ppk or session keys (ppk)", "MODE" },
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "Tells apart orders that are otherwise alike", "NAME" },
@@ -458,6 +460,9 @@ static gboolean cmd_seal(int argc, char **argv, int *exit_code, GError **error)
 	options.assign = assign;
 	options.spn = spn ? spn : "IFPP";
 	options.profile_name = name;
+	if (metadata && !(more = metadata_load(metadata, error)))
+		return FALSE;
+	options.metadata = more;
 	options.order = order;
 	options.out = out;
 	options.anchored = TRUE;

@@ -429,6 +429,45 @@ GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member)
 	return NULL;
 }
 
+/* MCC and MNC as TS 24.008 10.5.1.13 has them, of EF.IMSI (TS 31.102 4.2.2). */
+static gboolean same_operator(const guint8 id[3], const GByteArray *imsi)
+{
+	const guint8 *digits = imsi->data;
+
+	if (imsi->len < 5)
+		return FALSE;
+	return (id[0] & 0x0F) == digits[1] >> 4 && id[0] >> 4 == (digits[2] & 0x0F) &&
+	       (id[1] & 0x0F) == digits[2] >> 4 && id[2] == digits[3] &&
+	       (id[1] >> 4 == 0x0F || id[1] >> 4 == (digits[4] & 0x0F));
+}
+
+/* A group identifier and its file, which may be longer (TS 31.102 4.2.10). */
+static gboolean same_group(IfppSpan id, const GByteArray *file)
+{
+	if (!file || file->len < id.len || memcmp(file->data, id.data, id.len))
+		return FALSE;
+	for (gsize i = id.len; i < file->len; i++)
+		if (file->data[i] != 0xFF)
+			return FALSE;
+	return TRUE;
+}
+
+gboolean ifpp_upp_owner_matches(IfppSpan metadata, IfppSpan upp)
+{
+	g_autoptr(GByteArray) imsi = ifpp_upp_file(upp, IFPP_UPP_IMSI);
+	g_autoptr(GByteArray) gid1 = ifpp_upp_file(upp, IFPP_UPP_GID1);
+	g_autoptr(GByteArray) gid2 = ifpp_upp_file(upp, IFPP_UPP_GID2);
+	IfppTlv owner, tlv;
+
+	if (!ifpp_tlv_find(metadata, 0xB7, &owner))
+		return TRUE;
+	if (imsi && (!ifpp_tlv_find(owner.value, 0x80, &tlv) || !same_operator(tlv.value.data, imsi)))
+		return FALSE;
+	if (ifpp_tlv_find(owner.value, 0x81, &tlv) && !same_group(tlv.value, gid1))
+		return FALSE;
+	return !ifpp_tlv_find(owner.value, 0x82, &tlv) || same_group(tlv.value, gid2);
+}
+
 guint ifpp_upp_applications(IfppSpan upp, IfppUppApplication out[IFPP_UPP_APPLICATIONS])
 {
 	static const guint32 kinds[] = { [IFPP_UPP_USIM] = USIM, [IFPP_UPP_ISIM] = ISIM, [IFPP_UPP_CSIM] = CSIM };

@@ -40,6 +40,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
  */
 GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member);
 
+/**
+ * ifpp_upp_owner_matches() - is the profileOwner the one whose files are in the profile, so far as they are (SGP.22 5.5.5)?
+ * @metadata: members of a StoreMetadata
+ * @upp: the profile
+ */
+gboolean ifpp_upp_owner_matches(IfppSpan metadata, IfppSpan upp);
+
 typedef enum {
 	IFPP_UPP_USIM,
 	IFPP_UPP_ISIM,
