@@ -8,6 +8,7 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
+#include "metadata.h"
 #include "peer.h"
 #include "profile.h"
 
@@ -511,6 +512,42 @@ static void test_owner_by_pattern(void)
 		pir = kit_load_next(kit, &(KitSeal){ .upp = upp, .metadata = metadata, .serial = 800 + i }, &sw);
 		kit_check_pir(kit, pir, !cases[i].reason, 5, cases[i].reason);
 	}
+}
+
+/* What the Key Maker puts into the metadata besides the names comes in several segments, is kept, and is told again. */
+static void test_metadata_whole(void)
+{
+	static const char text[] = "[metadata]\nmcc-mnc=99970\npolicy-rules=ppr2\nicon=logo.png\nnotify-install=smdp.example.com\n"
+				   "notify-delete=smdp.example.com\n";
+	g_autoptr(Kit) kit = kit_new(1);
+	g_autofree char *conf = g_build_filename(kit->dir, "metadata.conf", NULL), *logo = g_build_filename(kit->dir, "logo.png", NULL);
+	g_autoptr(GByteArray) upp = profile_builtin(850, NULL), metadata = NULL;
+	g_autofree char *icon = g_malloc(1024), *reply = NULL, *want_icon = NULL, *want_rest = NULL;
+	g_autoptr(Metadata) whole = NULL;
+	g_autoptr(GError) error = NULL;
+	g_autoptr(IfppPir) pir = NULL;
+	guint8 iccid[10];
+	guint16 sw;
+
+	memset(icon, 'i', 1024);
+	memcpy(icon, "\x89PNG\r\n\x1A\n", 8);
+	g_assert_true(g_file_set_contents(logo, icon, 1024, NULL));
+	g_assert_true(g_file_set_contents(conf, text, -1, NULL));
+	whole = metadata_load(conf, &error);
+	g_assert_no_error(error);
+	profile_builtin_iccid(850, iccid);
+	metadata = profile_metadata(iccid, "Kit", "Test", 2);
+	metadata_add(whole, metadata);
+	g_assert_cmpuint(metadata->len, >, 1024);
+	pir = kit_load_next(kit, &(KitSeal){ .upp = upp, .metadata = metadata, .serial = 850 }, &sw);
+	kit_check_pir(kit, pir, TRUE, 0, 0);
+	g_assert_cmpstr(pir->address, ==, "smdp.example.com");
+	reply = kit_hex(kit, "bf2d075c059394b6b799", &sw);
+	g_assert_cmphex(sw, ==, SW_OK);
+	want_icon = ifpp_hex((IfppSpan){ whole->icon->data, whole->icon->len });
+	want_rest = ifpp_hex((IfppSpan){ whole->rest->data, whole->rest->len });
+	g_assert_nonnull(strstr(reply, want_icon));
+	g_assert_nonnull(strstr(reply, want_rest));
 }
 
 /* The room for a profile is its own size and the ISD-P's; EUICCInfo2 tells what is left. */
@@ -1708,6 +1745,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/profile-refused", test_profile_refused);
 	g_test_add_func("/chip/rules-refused", test_rules_refused);
 	g_test_add_func("/chip/owner-by-pattern", test_owner_by_pattern);
+	g_test_add_func("/chip/metadata_whole", test_metadata_whole);
 	g_test_add_func("/chip/memory", test_memory);
 	g_test_add_func("/chip/iccid-lengths", test_iccid_lengths);
 	g_test_add_func("/chip/chain-refused", test_chain_refused);
