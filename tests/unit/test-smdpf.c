@@ -1600,6 +1600,53 @@ static void ledger_lost(Fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(out_text, "is sound: 3 keys bound"));
 }
 
+/* For whom an order is, and its name, are held against the events: another operator is told nothing of it. */
+static void ledger_operator(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *alter, *says, *back;
+		gboolean stops;		/* seen by every command, not only by the check of all */
+	} cases[] = {
+		{ "UPDATE order_operator SET name = 'Rival'", "gives the operator of order",
+		  "UPDATE order_operator SET name = 'Telco,Ltd'", TRUE },
+		{ "CREATE TABLE kept AS SELECT * FROM order_operator; DELETE FROM order_operator", "gives the operator of order",
+		  "INSERT INTO order_operator SELECT * FROM kept; DROP TABLE kept", TRUE },
+		{ "INSERT INTO order_operator VALUES (X'0011223344556677', 'Rival')",
+		  "no event gives the operator of order 0011223344556677",
+		  "DELETE FROM order_operator WHERE name = 'Rival'", FALSE },
+		{ "UPDATE orders SET name = 'line-8'", "gives the name of order", "UPDATE orders SET name = 'line-7'", TRUE },
+	};
+
+	make_chips(1, 3);
+	must(SEAL "--euicc data --spn Telco,Ltd --order line-7", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		must("%s ledger check --home home --pin-file pin", smdpf);
+		sql("home/ledger.db", cases[i].alter);
+		if (cases[i].stops)
+			expect_stopped(cases[i].says);
+		expect(6, cases[i].says, "%s ledger check --home home --pin-file pin", smdpf);
+		sql("home/ledger.db", cases[i].back);
+	}
+
+	/* what was altered is not taken up: nobody's it is, until the order is sealed for again */
+	sql("home/ledger.db", cases[0].alter);
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	g_assert_nonnull(strstr(err_text, "1 orders: no event says for whom they are"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(2, "operator Rival: no order is known", "%s extract --home home --operator Rival", smdpf);
+	must(SEAL "--euicc data --spn Telco,Ltd --order line-7", smdpf);
+	must("%s extract --home home --operator Telco,Ltd", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+
+	/* and what the events say stays through another beginning */
+	sql("home/ledger.db", "UPDATE event SET who = 'nobody' WHERE seq = (SELECT MAX(seq) FROM event)");
+	expect(6, "was altered", "%s ledger check --home home --pin-file pin", smdpf);
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	g_assert_null(strstr(err_text, "no event says"));
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	must("%s extract --home home --operator Telco,Ltd", smdpf);
+}
+
 /* The operator's word closes what nothing proves, and the number must be right. */
 static void ledger_accept(Fixture *f, gconstpointer data)
 {
@@ -3214,6 +3261,7 @@ int main(int argc, char **argv)
 	ADD("token/together", token_together, NULL);
 	ADD("killed", killed, NULL);
 	ADD("ledger_lost", ledger_lost, NULL);
+	ADD("ledger_operator", ledger_operator, NULL);
 	ADD("ledger_accept", ledger_accept, NULL);
 	ADD("ledger_old_backup", ledger_old_backup, NULL);
 	ADD("ledger_truncated", ledger_truncated, NULL);

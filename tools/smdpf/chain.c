@@ -16,6 +16,9 @@ const char *const chain_schema =
 	"CREATE TABLE IF NOT EXISTS event (seq BIGINT PRIMARY KEY, at BIGINT NOT NULL, who TEXT NOT NULL, "
 	"host TEXT NOT NULL, bound BIGINT NOT NULL, text TEXT NOT NULL, hash BYTEA NOT NULL)";
 
+const char *const chain_operators =
+	"CREATE TABLE IF NOT EXISTS order_operator (order_id BYTEA PRIMARY KEY, name TEXT NOT NULL)";
+
 #define COLUMNS "seq, at, who, host, bound, text, hash"
 enum { SEQ, AT, WHO, HOST, BOUND, TEXT, HASH };
 
@@ -282,6 +285,55 @@ static gboolean check_voided(Ledger *ledger, const Event *event, const char *lin
 	       differs(event, line, error);
 }
 
+/* What the events said of orders. */
+typedef struct {
+	GHashTable *states;	/* id in hexadecimal, and the last of "cancelled" and "resumed" */
+	GHashTable *operators;	/* ids of those whose operator was named */
+} Orders;
+
+static gboolean take_name(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	*(char **)user = g_strdup(db_get_text(&row[0]));
+	return TRUE;
+}
+
+/* Neither the name of an order nor its operator ever changes. */
+static gboolean check_name(Ledger *ledger, const Event *event, const char *line, Orders *orders, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit(line, " ", 3);
+	gboolean operator = g_str_equal(words[0], "operator");
+	const char *query = operator ? "SELECT name FROM order_operator WHERE order_id = $1" : "SELECT name FROM orders WHERE id = $1";
+	g_autofree char *said = g_strv_length(words) == 3 ? g_uri_unescape_string(words[2], NULL) : NULL, *have = NULL;
+	guint8 order[8];
+
+	if (!said || !ifpp_unhex_into(words[1], order, sizeof(order)))
+		return differs(event, line, error);
+	if (operator)
+		g_hash_table_add(orders->operators, g_strdup(words[1]));
+	if (!DB_RUN(ledger->db, query, take_name, &have, NULL, error, DB_B(order, 8)))
+		return FALSE;
+	if (!g_strcmp0(said, have))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "ledger: event %" G_GINT64_FORMAT " gives the %s of order %s, and its entry does not say so", event->head.seq,
+		    operator ? "operator" : "name", words[1]);
+	return FALSE;
+}
+
+static gboolean check_told(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Orders *orders = user;
+	g_autofree char *id = NULL;
+	guint8 order[8] = {};
+
+	db_get_blob(&row[0], order, sizeof(order));
+	id = ifpp_hex(IFPP_SPAN(order));
+	if (g_hash_table_contains(orders->operators, id))
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: no event gives the operator of order %s, and its entry does", id);
+	return FALSE;
+}
+
 /* The last word on each order, "cancelled" or "resumed", is what its entry must say. */
 static gboolean check_orders(Ledger *ledger, GHashTable *orders, GError **error)
 {
@@ -306,7 +358,7 @@ static gboolean check_orders(Ledger *ledger, GHashTable *orders, GError **error)
 	return TRUE;
 }
 
-static gboolean check_lines(Ledger *ledger, const Event *event, GHashTable *orders, gint64 *bound, GError **error)
+static gboolean check_lines(Ledger *ledger, const Event *event, Orders *orders, gint64 *bound, GError **error)
 {
 	g_auto(GStrv) lines = g_strsplit(event->text, "\n", -1);
 
@@ -325,7 +377,10 @@ static gboolean check_lines(Ledger *ledger, const Event *event, GHashTable *orde
 		} else if (g_str_has_prefix(lines[i], "cancelled ") || g_str_has_prefix(lines[i], "resumed ")) {
 			g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
 
-			g_hash_table_insert(orders, g_strdup(words[1]), *lines[i] == 'c' ? "cancelled" : "resumed");
+			g_hash_table_insert(orders->states, g_strdup(words[1]), *lines[i] == 'c' ? "cancelled" : "resumed");
+		} else if (g_str_has_prefix(lines[i], "order ") || g_str_has_prefix(lines[i], "operator ")) {
+			if (!check_name(ledger, event, lines[i], orders, error))
+				return FALSE;
 		}
 	}
 	return TRUE;
@@ -375,11 +430,14 @@ static gboolean find_start(Ledger *ledger, gboolean all, LedgerHead *before, GEr
 static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 {
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
-	g_autoptr(GHashTable) orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) states = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) operators = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Orders orders = { states, operators };
 	LedgerHead before;
 	gint64 count = 0;
 
-	if (!find_start(ledger, all, &before, error))
+	/* a ledger may be older than this table */
+	if ((all && !DB_RUN(ledger->db, chain_operators, NULL, NULL, NULL, error)) || !find_start(ledger, all, &before, error))
 		return FALSE;
 	do {
 		g_ptr_array_set_size(events, 0);
@@ -398,7 +456,7 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 					    event->head.seq);
 				return FALSE;
 			}
-			if (!check_lines(ledger, event, orders, &bound, error))
+			if (!check_lines(ledger, event, &orders, &bound, error))
 				return FALSE;
 			if (event->head.bound != (g_str_equal(event->text, CHAIN_ADOPTED) ? 0 : before.bound + bound)) {
 				g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
@@ -408,10 +466,12 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 			before = event->head;
 		}
 	} while (events->len == PAGE);
-	if (!check_orders(ledger, orders, error))
+	if (!check_orders(ledger, states, error))
 		return FALSE;
 	if (!all)
 		return TRUE;
+	if (!DB_RUN(ledger->db, "SELECT order_id FROM order_operator", check_told, &orders, NULL, error))
+		return FALSE;
 	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error))
 		return FALSE;
 	if (count == before.bound)

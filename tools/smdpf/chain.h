@@ -24,6 +24,8 @@
 #include "ledger.h"
 
 extern const char *const chain_schema;
+/* The table of what "operator" says; it came later. */
+extern const char *const chain_operators;
 #define CHAIN_ADOPTED "adopted\n"
 
 /* Add one event in the running transaction, @bound of whose lines bind a key. */

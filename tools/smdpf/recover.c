@@ -18,6 +18,7 @@
 #include "ledger.h"
 #include "orders.h"
 #include "store.h"
+#include "told.h"
 
 #define EVENT_LINES 256
 
@@ -86,6 +87,7 @@ typedef struct {
 	guint8 void_mark[8];	/* and what was there, and became void */
 	GHashTable *voids;	/* key id -> "voided" line of the journal */
 	gint64 adopted, twice, unknown, total;
+	guint strays;			/* orders that nothing proves to be anybody's */
 } Adopt;
 
 static gboolean flush(Adopt *a, GError **error)
@@ -299,7 +301,7 @@ static gboolean begin_anew(Adopt *a, GError **error)
 		return FALSE;
 	if (a->text->len && !chain_append(a->ledger, a->text->str, 0, error))
 		return FALSE;
-	return TRUE;
+	return told_adopt(a->ledger, &a->strays, error);
 }
 
 static gboolean judge(Adopt *a, GError **error)
@@ -473,6 +475,8 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		return FALSE;
 	printf("%s: %" G_GINT64_FORMAT " keys bound, %" G_GINT64_FORMAT " of them adopted; the token has seen %" G_GINT64_FORMAT
 	       "\n", home->dir, a.total, a.adopted, a.token.bound);
+	if (a.strays)
+		fprintf(stderr, "%u orders: no event says for whom they are; the next seal of each says it again\n", a.strays);
 	if (!a.twice)
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND, "%s: %" G_GINT64_FORMAT

@@ -7,6 +7,7 @@
 #include "error.h"
 
 #define PAGE 500		/* rows read at once */
+#define EVENT_BYTES 65536	/* of text in one event, about */
 
 static gboolean take_int(const DbValue *row, guint n, gpointer user, GError **error)
 {
@@ -17,8 +18,7 @@ static gboolean take_int(const DbValue *row, guint n, gpointer user, GError **er
 /* A ledger may be older than these tables. */
 static gboolean make_tables(Db *db, GError **error)
 {
-	return DB_RUN(db, "CREATE TABLE IF NOT EXISTS order_operator (order_id BYTEA PRIMARY KEY, name TEXT NOT NULL)", NULL, NULL, NULL,
-		      error) &&
+	return DB_RUN(db, chain_operators, NULL, NULL, NULL, error) &&
 	       DB_RUN(db,
 		      "CREATE TABLE IF NOT EXISTS told (key_id BYTEA PRIMARY KEY, at BIGINT NOT NULL, result BYTEA NOT NULL, "
 		      "unit TEXT NOT NULL)",
@@ -65,6 +65,61 @@ gboolean told_operator(Ledger *ledger, const guint8 order[8], const char *name, 
 	Telling telling = { .ledger = ledger, .order = order, .name = name };
 
 	return have_tables(ledger, error) && ledger_transaction(ledger, operator_body, &telling, error);
+}
+
+static gboolean take_line(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	g_auto(GStrv) lines = g_strsplit(db_get_text(&row[0]), "\n", -1);
+
+	for (guint i = 0; lines[i]; i++)
+		g_hash_table_add(user, g_strdup(lines[i]));
+	return TRUE;
+}
+
+static gboolean take_operator(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	g_autofree char *id = NULL, *escaped = g_uri_escape_string(db_get_text(&row[1]), NULL, FALSE);
+	guint8 order[8] = {};
+
+	db_get_blob(&row[0], order, sizeof(order));
+	id = ifpp_hex(IFPP_SPAN(order));
+	g_ptr_array_add(user, g_strdup_printf("operator %s %s", id, escaped));
+	return TRUE;
+}
+
+gboolean told_adopt(Ledger *ledger, guint *dropped, GError **error)
+{
+	g_autoptr(GHashTable) said = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GPtrArray) have = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	*dropped = 0;
+	if (!make_tables(ledger->db, error) ||
+	    !DB_RUN(ledger->db, "SELECT text FROM event WHERE text LIKE 'operator %'", take_line, said, NULL, error) ||
+	    !DB_RUN(ledger->db, "SELECT order_id, name FROM order_operator ORDER BY order_id", take_operator, have, NULL, error))
+		return FALSE;
+	for (guint i = 0; i < have->len; i++) {
+		const char *line = have->pdata[i];
+		guint8 order[8] = {};
+
+		if (g_hash_table_contains(said, line)) {
+			g_string_append_printf(text, "%s\n", line);
+		} else {
+			g_autofree char *id = g_strndup(line + strlen("operator "), 16);
+
+			ifpp_unhex_into(id, order, sizeof(order));
+			if (!DB_RUN(ledger->db, "DELETE FROM order_operator WHERE order_id = $1", NULL, NULL, NULL, error,
+				    DB_B(order, 8)))
+				return FALSE;
+			++*dropped;
+		}
+		if (text->len && (text->len > EVENT_BYTES || i + 1 == have->len)) {
+			if (!chain_append(ledger, text->str, 0, error))
+				return FALSE;
+			g_string_truncate(text, 0);
+		}
+	}
+	return TRUE;
 }
 
 void told_clear(gpointer told)

@@ -18,6 +18,15 @@
  */
 gboolean told_operator(Ledger *ledger, const guint8 order[8], const char *name, GError **error);
 
+/**
+ * told_adopt() - say again, after a new beginning of the chain, for whom the orders are
+ * @ledger: in a transaction
+ * @dropped: of how many orders no event says it as their entries do. These are removed: another operator is told
+ *	nothing of them, and the next seal of such an order says it again
+ * @error: IFPP_ERROR_LEDGER, NO_SPACE
+ */
+gboolean told_adopt(Ledger *ledger, guint *dropped, GError **error);
+
 /* A result that was verified, and the factory's word on the unit. */
 typedef struct {
 	guint8 key_id[32];
