@@ -13,6 +13,7 @@
 gboolean chip_read_trust(Chip *chip, GError **error)
 {
 	const IfppTrust *before = chip->trust;
+	g_autoptr(GPtrArray) ends = NULL;
 	GPtrArray *problems;
 
 	if (!ifpp_trust_reload(&chip->trust, chip->trust_dir, error))
@@ -23,6 +24,9 @@ gboolean chip_read_trust(Chip *chip, GError **error)
 	problems = ifpp_trust_problems(chip->trust);
 	for (guint i = 0; i < problems->len; i++)
 		g_message("not used: %s", (char *)problems->pdata[i]);
+	ends = ifpp_trust_ends(chip->trust);
+	for (guint i = 0; i < ends->len; i++)
+		g_message("%s. Bring the next issue into %s", (char *)ends->pdata[i], chip->trust_dir);
 	return TRUE;
 }
 

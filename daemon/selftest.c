@@ -293,6 +293,7 @@ static void check_time(Selftest *test)
 
 static void check_trust(Selftest *test)
 {
+	g_autoptr(GPtrArray) ends = NULL;
 	GError *error = NULL;
 	g_autofree char *text = NULL;
 
@@ -306,7 +307,10 @@ static void check_trust(Selftest *test)
 	if (ifpp_trust_problems(test->trust)->len)
 		tell(test, TRUST, WARNED, ifpp_trust_problems(test->trust)->len,
 		     "Replace or remove these files: what depends on them is refused, the rest is not", text);
-	else
+	ends = ifpp_trust_ends(test->trust);
+	for (guint i = 0; i < ends->len; i++)
+		tell(test, TRUST, WARNED, ends->len, "Bring the next issue before that day", ends->pdata[i]);
+	if (!ends->len && !ifpp_trust_problems(test->trust)->len)
 		pass(test, TRUST, ifpp_trust_key_makers(test->trust), "%s", text);
 }
 

@@ -311,6 +311,23 @@ static void test_selftest_trust(void)
 	station_free(station);
 }
 
+/* What ends soon is told in advance. */
+static void test_selftest_ends(void)
+{
+	Station *station = station_new(world, 1);
+	g_autofree char *soon = g_build_filename(world->trust, "soon.crl", NULL);
+	g_autoptr(Verdicts) verdicts = NULL;
+
+	station_modem_start(station);
+	g_assert_cmpint(station_run("ifpp-eum", "pki", "crl", world->pki, "--days", "6", "--out", soon, NULL), ==, 0);
+	verdicts = selftest(station, TRUE);
+	g_assert_cmpint(assert_verdict(verdicts, "trust", "warning"), ==, 1);
+	g_assert_nonnull(strstr(verdicts->text, "soon.crl: ends on"));
+	assert_verdict(verdicts, "block", "ok");
+	g_assert_cmpint(g_unlink(soon), ==, 0);
+	station_free(station);
+}
+
 static void test_selftest_no_modem(void)
 {
 	Station *station = station_new(world, 1);
@@ -335,6 +352,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
 	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
 	g_test_add_func("/ifppd/selftest-trust", test_selftest_trust);
+	g_test_add_func("/ifppd/selftest-ends", test_selftest_ends);
 	g_test_add_func("/ifppd/selftest-no-modem", test_selftest_no_modem);
 	code = g_test_run();
 	world_free(world);

@@ -2950,6 +2950,25 @@ static void delivery_refused(Fixture *f, gconstpointer data)
 	assert_same_files("out", "factory");
 }
 
+/* A certificate is revoked while its packages wait at the factory: they are named, before a chip is there. */
+static void revocation_hits(Fixture *f, gconstpointer data)
+{
+	make_chips(1, 2);
+	must("%s seal --home home --pin-file pin --euicc data --count 2 --out out", smdpf);
+	station(0, NULL, "%s check --packages out --trust pki", ctl);
+	g_assert_nonnull(strstr(out_text, "2 packages, all good"));
+	must("%s pki crl pki --revoke dppb.pem --out pki/ci.crl", eum);
+	station(6, "2 of 2 packages would be refused", "%s check --packages out --trust pki", ctl);
+	g_assert_nonnull(strstr(out_text, "revoked"));
+	g_unlink("pki/ci.crl");
+	g_assert_true(g_file_set_contents("out/short.ifpp", "IFPP", 4, NULL));
+	station(6, "1 of 3", "%s --json check --packages out --trust pki", ctl);
+	g_assert_nonnull(strstr(out_text, "\"outcome\":\"ok\""));
+	g_assert_nonnull(strstr(out_text, "short.ifpp"));
+	station(5, "nowhere", "%s check --packages nowhere --trust pki", ctl);
+	station(2, "options only", "%s check out --trust pki", ctl);
+}
+
 /* ------------------------------------------------------------ a pool of tokens */
 
 #define POOL_SEAL "%s seal --home home --pin-file pins --jobs 1 --euicc data --out out "
@@ -3294,6 +3313,7 @@ int main(int argc, char **argv)
 	ADD("delivery", delivery, NULL);
 	ADD("delivery/orders", delivery_orders, NULL);
 	ADD("delivery/refused", delivery_refused, NULL);
+	ADD("delivery/revocation-hits", revocation_hits, NULL);
 	ret = g_test_run();
 
 	remove_all(top);

@@ -648,6 +648,37 @@ static void test_bad_file(void)
 	}
 }
 
+/* What ends within two weeks is told, once its next issue is there it is not. */
+static void test_ends(void)
+{
+	const gint64 day = TEST_DAY, now = TEST_NOW;
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GBytes) soon = test_crl_new(pki->ci, NULL, now - 20 * day, now + 6 * day + 100);
+	g_autoptr(GBytes) ended = test_crl_new(pki->ci, NULL, now - 10 * day, now - day);
+	g_autoptr(GBytes) later = test_crl_new(pki->ci, NULL, now - day, now + 30 * day);
+	const IfppSpan crls[] = { ifpp_span_bytes(soon), ifpp_span_bytes(ended), ifpp_span_bytes(later) };
+	const char *const says[] = { "ends on", "ended on", NULL };
+
+	ifpp_trust_set_time(trust, now);
+	g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(crls); i++) {
+		g_autoptr(GPtrArray) ends = NULL;
+
+		g_assert_true(ifpp_trust_add_crl(trust, crls[i], NULL));
+		ends = ifpp_trust_ends(trust);
+		g_assert_cmpuint(ends->len, ==, says[i] ? 1 : 0);
+		g_assert_true(!says[i] || strstr(ends->pdata[0], says[i]));
+	}
+	/* and the root itself */
+	ifpp_trust_set_time(trust, gnutls_x509_crt_get_expiration_time(pki->ci->crt) - 3 * day - 1);
+	{
+		g_autoptr(GPtrArray) ends = ifpp_trust_ends(trust);
+
+		g_assert_cmpuint(ends->len, ==, 2);
+		g_assert_nonnull(strstr(ends->pdata[0], "in 3 days"));
+	}
+}
+
 /* CRLs with a scope: what they say counts, and what they do not cover they do not hold up. */
 static void test_idp(void)
 {
@@ -1096,6 +1127,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/x509/crls", test_crls);
 	g_test_add_func("/x509/flips", test_flips);
 	g_test_add_func("/x509/dir", test_dir);
+	g_test_add_func("/x509/ends_told_in_advance", test_ends);
 	g_test_add_func("/x509/bad_file_in_trust_stops_nothing_else", test_bad_file);
 	g_test_add_func("/x509/crl_with_idp", test_idp);
 	g_test_add_func("/x509/slow_clock", test_slow_clock);

@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info request import load provision keys lock handover retry monitor fetch deliver report hook metrics selftest help'
+	local commands='list info request import check load provision keys lock handover retry monitor fetch deliver report hook metrics selftest help'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -75,6 +75,7 @@ _ifppctl()
 	fetch) word="$common --source --to --cert --key --ca" ;;
 	deliver) word="$common --to --outbox --cache --keep --cert --key --ca" ;;
 	hook) word="$common --timeout" ;;
+	check) word="$common --packages --trust" ;;
 	report | metrics) word="$common --output --outbox --packages" ;;
 	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;

@@ -58,6 +58,7 @@ int ctl_cmd_retry(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_monitor(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_import(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_check(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_fetch(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error);

@@ -19,6 +19,7 @@ static const struct {
 	{ "info", ctl_cmd_info, "what the driver knows of one chip" },
 	{ "request", ctl_cmd_request, "write a request for the Key Maker: the chips' public data" },
 	{ "import", ctl_cmd_import, "verify a delivery of the Key Maker and unpack it" },
+	{ "check", ctl_cmd_check, "name the packages that would be refused today, after a new CRL" },
 	{ "load", ctl_cmd_load, "load sealed packages into a chip" },
 	{ "provision", ctl_cmd_provision, "load everything a directory or depot has for a chip, then lock it if told" },
 	{ "keys", ctl_cmd_keys, "list one-time keys, or delete the unused ones" },

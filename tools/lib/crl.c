@@ -324,6 +324,22 @@ static gboolean of_and_covers(Crl *crl, Cert *cert, gboolean ca, Cert *issuer)
 	return !crl->broken && crl_is_of(crl, issuer) && covers(crl, cert, ca);
 }
 
+gboolean crl_ends(GPtrArray *crls, Crl *crl, gint64 *when, const char **where)
+{
+	if (crl->broken)
+		return FALSE;
+	for (guint i = 0; i < crls->len; i++) {
+		Crl *other = crls->pdata[i];
+
+		if (!other->broken && ifpp_span_equal(other->issuer, crl->issuer) && same_scope(crl, other) &&
+		    issued(other) > issued(crl))
+			return FALSE;
+	}
+	*when = gnutls_x509_crl_get_next_update(crl->crl);
+	*where = crl->where;
+	return *when >= 0;
+}
+
 /* Is there a newer one for the same certificates? */
 static gboolean superseded(GPtrArray *crls, Crl *crl, Cert *cert, gboolean ca, Cert *issuer)
 {

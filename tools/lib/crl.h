@@ -31,6 +31,8 @@ gboolean crl_prove(Crl *crl, Cert *root, GError **error);
 void crl_forget(Crl *crl, Cert *root);
 /* When it was issued, if a root has signed it, else 0: it is later than that. @what: its name, for messages */
 gint64 crl_proves(Crl *crl, const char **what);
+/* By when it must be replaced, seconds since 1970. FALSE: it says no date, cannot be used, or a newer one has its place. */
+gboolean crl_ends(GPtrArray *crls, Crl *crl, gint64 *when, const char **where);
 
 /**
  * crl_check() - is a certificate revoked, as far as these CRLs know

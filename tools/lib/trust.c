@@ -16,6 +16,7 @@
 #include "keymakers.h"
 
 #define OTHERS_MAX 8
+#define DAY (24 * 60 * 60)
 #define REQUIRE_CRL "require-crl"	/* in a directory of CI roots: its name is enough */
 #define KEY_MAKERS "key-makers"	/* beside that directory */
 #define KNOWN_MAX 64		/* certificates kept parsed */
@@ -386,6 +387,53 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 GPtrArray *ifpp_trust_problems(IfppTrust *trust)
 {
 	return trust->problems;
+}
+
+static void note_end(GPtrArray *ends, const char *what, gint64 when, gint64 now)
+{
+	g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(when);
+	g_autofree char *text = date ? g_date_time_format(date, "%Y-%m-%d") : NULL;
+	gint64 left = (when - now) / DAY;
+
+	if (!text || when > now + IFPP_TRUST_DAYS * DAY)
+		return;
+	if (when < now)
+		g_ptr_array_add(ends, g_strdup_printf("%s: ended on %s", what, text));
+	else
+		g_ptr_array_add(ends, g_strdup_printf("%s: ends on %s, in %" G_GINT64_FORMAT " day%s", what, text, left,
+						      left == 1 ? "" : "s"));
+}
+
+/* A CI is issued again with the same key. */
+static gboolean issued_again(IfppTrust *trust, const Cert *root)
+{
+	for (guint i = 0; i < trust->roots->len; i++) {
+		const Cert *other = trust->roots->pdata[i];
+
+		if (!memcmp(other->ski, root->ski, CERT_ID_LEN) && other->to > root->to)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+GPtrArray *ifpp_trust_ends(IfppTrust *trust)
+{
+	GPtrArray *ends = g_ptr_array_new_with_free_func(g_free);
+	const char *where;
+	gint64 now, when;
+
+	/* whether the time is known at all is told elsewhere */
+	ifpp_trust_now(trust, &now, NULL);
+	for (guint i = 0; i < trust->roots->len; i++) {
+		const Cert *root = trust->roots->pdata[i];
+
+		if (root->to >= 0 && !issued_again(trust, root))
+			note_end(ends, root->name, root->to, now);
+	}
+	for (guint i = 0; i < trust->crls->len; i++)
+		if (crl_ends(trust->crls, trust->crls->pdata[i], &when, &where))
+			note_end(ends, where ?: "a CRL", when, now);
+	return ends;
 }
 
 guint ifpp_trust_key_makers(IfppTrust *trust)

@@ -39,7 +39,17 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
 /* What of the directory is not used, and why: array of "PATH: why", owned by @trust. To be told at start. */
 GPtrArray *ifpp_trust_problems(IfppTrust *trust);
-/* The same in one line; without problems, what there is: roots, CRLs, Key Makers. */
+#define IFPP_TRUST_DAYS 14
+/**
+ * ifpp_trust_ends() - what must be replaced soon, or should have been
+ * @trust: a store
+ *
+ * CI roots and CRLs that end within IFPP_TRUST_DAYS; not those whose next issue is there as well.
+ *
+ * Return: array of "NAME: ends on DATE, in N days", of the caller.
+ */
+GPtrArray *ifpp_trust_ends(IfppTrust *trust);
+/* The problems in one line; without them, what there is: roots, CRLs, Key Makers. */
 char *ifpp_trust_summary(IfppTrust *trust);
 /*
  * How many Key Makers the file "key-makers" beside the directory names; 0: any under the CI is taken. A leaf of role
