@@ -45,6 +45,50 @@ static gboolean whole(const char *file, GError **error)
 	return TRUE;
 }
 
+static guint count_bytes(GBytes *in, GBytes *what)
+{
+	IfppSpan all = ifpp_span_bytes(in), part = ifpp_span_bytes(what);
+	guint n = 0;
+
+	for (gsize at = 0; at + part.len <= all.len; at++)
+		n += !memcmp(all.data + at, part.data, part.len);
+	return n;
+}
+
+/* What the chips have in common is in the file once; a file of version 1, with all of it in each chip's data, is still read. */
+static void test_chain_once(void)
+{
+	g_autoptr(GBytes) file = ifpp_file_read(path, 1 << 20, NULL), data = NULL;
+	g_autoptr(IfppRequest) request = ifpp_request_open(path, NULL);
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	g_autoptr(GByteArray) old = g_byte_array_new();
+	g_autofree char *name = in_world("version-1.ifppr");
+	g_autoptr(GError) error = NULL;
+	IfppSpan ff21, bf22, text;
+	guint8 eid[16];
+
+	data = ifpp_request_read(request, 0, NULL);
+	g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(data), eid, &ff21, &bf22, NULL));
+	info = ifpp_factory_info_parse(ff21, NULL);
+	g_assert_cmpuint(count_bytes(data, info->cert_eum), ==, 1);
+	g_assert_cmpuint(count_bytes(file, info->cert_eum), ==, 1);
+	g_assert_cmpuint(count_bytes(file, info->cert_euicc), ==, 1);
+
+	text = ifpp_span_bytes(ifpp_request_text(request));
+	g_byte_array_append(old, g_bytes_get_data(file, NULL), IFPP_REQUEST_HEADER_LEN);
+	old->data[5] = 1;
+	g_byte_array_append(old, text.data, text.len);
+	for (guint i = 0; i < CHIPS; i++) {
+		g_autoptr(GBytes) one = ifpp_request_read(request, i, NULL);
+
+		g_byte_array_append(old, g_bytes_get_data(one, NULL), g_bytes_get_size(one));
+	}
+	g_assert_cmpuint(old->len, >, g_bytes_get_size(file) + g_bytes_get_size(info->cert_eum));
+	write_bytes(name, old->data, old->len);
+	g_assert_true(whole(name, &error));
+	g_assert_no_error(error);
+}
+
 static void test_file(void)
 {
 	g_autoptr(GError) error = NULL;
@@ -375,6 +419,7 @@ int main(int argc, char **argv)
 	g_assert_cmpint(station_run("ifppctl", "request", "-o", path, "--order", "line-7", data_dir, NULL), ==, 0);
 
 	g_test_add_func("/request/file", test_file);
+	g_test_add_func("/request/chain_once", test_chain_once);
 	g_test_add_func("/request/damaged", test_damaged);
 	g_test_add_func("/request/again", test_again);
 	g_test_add_func("/request/two_key_makers-keys", test_assigned);

@@ -14,8 +14,9 @@
 #include "euicc.h"
 #include "file.h"
 #include "inventory.h"
+#include "request-body.h"
 
-#define VERSION 1
+#define VERSION 2	/* of 1, which is still read, every chip's data is whole */
 #define TEXT_MAX (32 * 1024 * 1024)
 
 #define REQUEST "IFPP request "
@@ -25,6 +26,7 @@
 #define PROFILE "Profile: "
 #define KEYS_EACH "Keys each: "
 
+static const guint8 magic_1[] = { 'I', 'F', 'P', 'R', 0, 1, 0, IFPP_REQUEST_HEADER_LEN };
 static const guint8 magic[] = { 'I', 'F', 'P', 'R', 0, VERSION, 0, IFPP_REQUEST_HEADER_LEN };
 
 struct _IfppRequest {
@@ -33,6 +35,7 @@ struct _IfppRequest {
 	GBytes *text, *signature;
 	IfppRequestHead head;	/* its texts are ours */
 	GArray *items;
+	RequestBody *body;	/* NULL: version 1 */
 };
 
 static gboolean fail(GError **error, IfppError code, const char *what)
@@ -185,7 +188,11 @@ static gboolean load(IfppRequest *request, GError **error)
 	signature_len = GUINT32_FROM_BE(signature_len);
 	if (memcmp(bytes, magic, 4))
 		return fail(error, IFPP_ERROR_HEADER, "is not a request");
-	if (memcmp(bytes, magic, sizeof(magic)) || !text_len || text_len > TEXT_MAX ||
+	if (memcmp(bytes, magic, sizeof(magic)) && !memcmp(bytes, magic_1, sizeof(magic_1)))
+		g_clear_pointer(&request->body, request_body_free);
+	else if (memcmp(bytes, magic, sizeof(magic)))
+		text_len = 0;
+	if (!text_len || text_len > TEXT_MAX ||
 	    signature_len > IFPP_REQUEST_SIGNATURE_MAX)
 		return fail(error, IFPP_ERROR_HEADER, "is a request of another version, or damaged");
 	end = IFPP_REQUEST_HEADER_LEN + (guint64)text_len + signature_len;
@@ -201,7 +208,10 @@ static gboolean load(IfppRequest *request, GError **error)
 		IfppRequestItem *item = &g_array_index(request->items, IfppRequestItem, i);
 
 		item->offset = end;
-		end += item->len;
+		if (!request->body)
+			end += item->len;
+		else if (!request_body_next(request->body, request->fd, item->offset, item->len, &end, error))
+			return FALSE;
 	}
 	return inventory_size_is(size, end, error);
 }
@@ -212,6 +222,7 @@ IfppRequest *ifpp_request_open(const char *path, GError **error)
 
 	request->path = g_strdup(path);
 	request->fd = -1;
+	request->body = request_body_new();
 	request->items = g_array_new(FALSE, TRUE, sizeof(IfppRequestItem));
 	if (!load(request, error)) {
 		g_prefix_error(error, "%s: ", path);
@@ -228,6 +239,7 @@ void ifpp_request_free(IfppRequest *request)
 		close(request->fd);
 	g_clear_pointer(&request->text, g_bytes_unref);
 	g_clear_pointer(&request->signature, g_bytes_unref);
+	g_clear_pointer(&request->body, request_body_free);
 	g_array_unref(request->items);
 	g_free((char *)request->head.order);
 	g_free((char *)request->head.key_maker);
@@ -264,7 +276,8 @@ GBytes *ifpp_request_signature(const IfppRequest *request)
 GBytes *ifpp_request_read(IfppRequest *request, guint i, GError **error)
 {
 	const IfppRequestItem *item = &g_array_index(request->items, IfppRequestItem, i);
-	g_autoptr(GBytes) data = inventory_read_at(request->fd, item->offset, item->len, error);
+	g_autoptr(GBytes) data = request->body ? request_body_read(request->body, request->fd, item->offset, item->len, error) :
+						 inventory_read_at(request->fd, item->offset, item->len, error);
 	IfppRequestItem found = {};
 
 	if (!data) {
@@ -352,6 +365,7 @@ typedef struct {
 static gboolean put_all(int fd, const char *path, gpointer user, GError **error)
 {
 	Write *w = user;
+	g_autoptr(RequestBody) chips = request_body_new();
 	IfppSpan body = ifpp_span_bytes(w->text);
 	IfppSpan sig = w->signature ? ifpp_span_bytes(w->signature) : (IfppSpan){ NULL, 0 };
 	guint32 lens[] = { GUINT32_TO_BE(body.len), GUINT32_TO_BE(sig.len) };
@@ -362,7 +376,7 @@ static gboolean put_all(int fd, const char *path, gpointer user, GError **error)
 	for (guint i = 0; i < w->n; i++) {
 		g_autoptr(GBytes) bytes = w->data(i, w->user, error);
 
-		if (!bytes || !ifpp_file_put(fd, path, ifpp_span_bytes(bytes), error))
+		if (!bytes || !request_body_put(chips, fd, path, bytes, error))
 			return FALSE;
 	}
 	return TRUE;
