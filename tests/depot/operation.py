@@ -413,7 +413,7 @@ def refused_stranger_hears_why(build, url):
                     expect('UNKNOWN_CA' in error.reason, error)
 
 
-def revoke(*names):
+def revoke(*names, days=30):
     shell(f'''
         exec 2>/dev/null
         rm -rf reload-ca && mkdir reload-ca && : >reload-ca/index.txt && echo 01 >reload-ca/number
@@ -421,7 +421,7 @@ def revoke(*names):
         for name in {' '.join(names)}; do
             openssl ca -config reload-ca/conf -revoke $name.pem -cert stations.pem -keyfile stations.key
         done
-        openssl ca -config reload-ca/conf -gencrl -crldays 30 -cert stations.pem -keyfile stations.key -out reload.crl.new
+        openssl ca -config reload-ca/conf -gencrl -crldays {days} -cert stations.pem -keyfile stations.key -out reload.crl.new
         mv reload.crl.new reload.crl
     ''')
 
@@ -480,6 +480,29 @@ def reload_crl(build, url):
         Https(port).json('GET', '/v1/status')
     with depot.serve('--client-crl', 'reload.crl', '--refuse-stale-crl') as (port, _):
         expect('out of date' in Https(port).json('GET', '/v1/status', status=403)['message'], 'stale')
+
+
+def ends_within_14_days(build, url):
+    """A certificate and a CRL that end within 14 days are named in the log, those that end later are not."""
+    depot = stocked(build, url)
+    for days in (13, 15):
+        shell(f'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout soon.key -out soon.pem -days {days} '
+              '-subj /CN=localhost 2>/dev/null')
+        revoke(days=days)
+        with depot.serve('--cert', 'soon.pem', '--key', 'soon.key', '--client-crl', 'reload.crl') as (_, process):
+            # what is said at the start, and again when it is asked to read them
+            for times in (1, 2):
+                deadline = time.monotonic() + 20
+                while days < 14 and not all(process.said().count(f'{name} ends on ') >= times for name in (
+                        'soon.pem: the certificate', 'reload.crl: the CRL')):
+                    expect(time.monotonic() < deadline, f'{days} days: {process.said()}')
+                    time.sleep(0.1)
+                process.send_signal(signal.SIGHUP)
+            # it has ended: all is said
+            process.terminate()
+            process.wait(timeout=20)
+            expect(days < 14 or ' ends on ' not in process.said(), process.said())
+            expect('station CA' not in process.said(), process.said())
 
 
 def idle_connections(build, url):
@@ -722,6 +745,7 @@ def operate(test, build, kind, fresh, server=None):
         test('expired_station_says_so', expired_station_says_so, build, fresh('expired'))
         test('refused_stranger_hears_why', refused_stranger_hears_why, build, fresh('refused'))
         test('reload_crl', reload_crl, build, fresh('reload'))
+        test('what ends within 14 days is told', ends_within_14_days, build, fresh('ends'))
         hostile.operate(test, build, fresh)
         test('behind HAProxy', behind_haproxy, build, fresh('proxy'))
         test('idle_connections', idle_connections, build, fresh('idle'))

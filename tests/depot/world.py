@@ -194,14 +194,14 @@ class Depot:
              '--client-crl', 'stations.crl', '--trust', 'trust', *options],
             cwd=work, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
 
-        def said():
-            log.seek(0)
-            return log.read()
+        def said():     # the server shares the file's position
+            return os.pread(log.fileno(), 1 << 24, 0).decode(errors='replace')
 
         line = process.stdout.readline()
         if 'serving' not in line:
             process.wait()
             raise Failed('does not serve: ' + said())
+        process.said = said
         try:
             yield int(line.split(':')[-1].split('/')[0]), process
         finally:

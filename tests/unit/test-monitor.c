@@ -16,11 +16,12 @@
 #include "fake-systemd.h"
 #include "netlink.h"
 
-#define COLUMNS 80
 #define ROWS 24
+#define EID "89040000000000000000000000000000"
 #define WHY "/etc/ifpp/provision.conf: line 3: no such policy: \"Lok\". Write Lock=chip or Lock=host there; " \
 	    "systemd starts it again by itself when the file changes."
 
+static int columns = 80;	/* of the terminal */
 static guint n_units;		/* ifpp-provision@ifpp0 and further ones */
 static gboolean running;	/* they have begun again */
 
@@ -133,10 +134,10 @@ static gpointer read_all(gpointer user)
 	return NULL;
 }
 
-/* What a command writes to a terminal of ROWS by COLUMNS, with what the terminal itself makes of line ends. */
+/* What a command writes to a terminal of ROWS by @columns, with what the terminal itself makes of line ends. */
 static char *on_terminal(Command command, gboolean json, const char *const *words)
 {
-	const struct winsize size = { .ws_row = ROWS, .ws_col = COLUMNS };
+	const struct winsize size = { .ws_row = ROWS, .ws_col = columns };
 	Reader reader = { .fd = posix_openpt(O_RDWR | O_NOCTTY), .text = g_string_new(NULL) };
 	Ctl ctl = { .out = { .terminal = TRUE, .json = json } };
 	g_auto(GStrv) argv = g_strdupv((char **)words);
@@ -180,7 +181,7 @@ static char *screen(void)
 	lines = g_strsplit(last, "\r\n", -1);
 	g_assert_cmpuint(g_strv_length(lines), <=, ROWS);
 	for (guint i = 0; lines[i]; i++)
-		g_assert_cmpuint(g_utf8_strlen(lines[i], -1), <=, COLUMNS);
+		g_assert_cmpuint(g_utf8_strlen(lines[i], -1), <=, columns);
 	return g_strjoinv("\n", lines);
 }
 
@@ -199,7 +200,7 @@ static void assert_has(const char *text, const char *part)
 
 static void test_failed(void)
 {
-	g_autofree char *shown = NULL, *whole = NULL, *again = NULL, *many = NULL;
+	g_autofree char *shown = NULL, *whole = NULL, *again = NULL, *many = NULL, *wide = NULL;
 
 	n_units = 1;
 	running = FALSE;
@@ -225,6 +226,14 @@ static void test_failed(void)
 	g_free(again);
 	again = screen();
 	assert_has(again, "  packages\n");
+	/* Of the EID its end where all of it would leave no room, all of it where there is. */
+	g_assert_null(strstr(again, EID));
+	columns = 200;
+	n_units = 1;
+	wide = screen();
+	columns = 80;
+	assert_has(wide, EID);
+	assert_has(wide, "failed, see below");
 }
 
 static void test_list_and_info(void)
