@@ -1359,6 +1359,16 @@ static void later_key_attested(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(open_all(f), ==, 2);
 	must("%s ledger check --home home --pin-file pin", smdpf);
 	g_assert_nonnull(strstr(out_text, "2 keys bound"));
+	/* a key that another order has is not asked for again */
+	g_free(bad);
+	bad = g_memdup2(g_bytes_get_data(good, NULL), len);
+	at = memmem(bad, len, mark, sizeof(mark));
+	at[20] ^= 1;
+	g_assert_true(g_file_set_contents("first.euicc", (char *)bad, len, NULL));
+	must(SEAL "--euicc first.euicc --order c", smdpf);
+	g_assert_cmpuint(open_all(f), ==, 3);
+	must(SEAL "--euicc first.euicc --order a", smdpf);
+	g_assert_nonnull(strstr(out_text, "0 sealed now, 1 from before"));
 }
 
 static void eligibility(Fixture *f, gconstpointer data)

@@ -32,7 +32,7 @@ typedef struct {
 	guint8 eid[16];
 	guint8 signer[65];	/* its proven key, which attests the others */
 	GArray *keys;		/* IfppOtk */
-	guint proven;		/* so many of them, from the first */
+	gboolean *proven;	/* of each, whether the chip was seen to have attested it */
 	const char *path;
 } Chip;
 
@@ -74,6 +74,7 @@ static void chip_free(gpointer p)
 	Chip *chip = p;
 
 	g_array_unref(chip->keys);
+	g_free(chip->proven);
 	g_free(chip);
 }
 
@@ -189,7 +190,49 @@ static gboolean prove_key(const Chip *chip, const IfppOtk *otk, GError **error)
 {
 	gsize number = otk - (const IfppOtk *)chip->keys->data;
 
-	return number < chip->proven || ifpp_otk_verify(otk, chip->eid, chip->signer, error);
+	return chip->proven[number] || ifpp_otk_verify(otk, chip->eid, chip->signer, error);
+}
+
+typedef struct {
+	const Bind *run;
+	const Chip *chip;
+	gboolean *taken;
+	int missing;
+} Taken;
+
+static gboolean take_out(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Taken *t = user;
+
+	for (guint i = 0; i < t->chip->keys->len; i++)
+		t->taken[i] |= !memcmp(g_array_index(t->chip->keys, IfppOtk, i).key_id, entry->key_id, 32);
+	t->missing -= !memcmp(entry->order, t->run->order->id, sizeof(entry->order));
+	return TRUE;
+}
+
+/*
+ * Those that the order will take, as far as can be told before it does. That is worth a look into a file; a server is a round trip
+ * away, which takes longer than the check that it may save.
+ */
+static gboolean prove_first(Bind *run, Chip *chip, GError **error)
+{
+	g_autofree gboolean *taken = g_new0(gboolean, chip->keys->len);
+	Taken t = { run, chip, taken, run->options->count };
+
+	/* when the ledger cannot be read, whoever takes a key from it says so */
+	if (!run->home->ledger && !ledger_chip(run->ledger, chip->eid, take_out, &t, NULL))
+		return TRUE;
+	for (guint i = 0; i < chip->keys->len && t.missing > 0; i++) {
+		const IfppOtk *otk = &g_array_index(chip->keys, IfppOtk, i);
+
+		if (taken[i])
+			continue;
+		if (!ifpp_otk_verify(otk, chip->eid, chip->signer, error))
+			return FALSE;
+		chip->proven[i] = TRUE;
+		t.missing--;
+	}
+	return TRUE;
 }
 
 /* DPFF10, and DPFF09: nothing is sealed for a chip that is not wanted. */
@@ -200,7 +243,6 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 	g_autoptr(IfppFactoryInfo) info = NULL;
 	guint8 eid[16], signer[65];
 	IfppSpan ff21, bf22;
-	guint proven = 0;
 	Chip *chip;
 
 	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
@@ -208,16 +250,16 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 	    !ifpp_factory_info_verify_chip(info, eid, run->home->trust, signer, error) ||
 	    !rules_check(run->order->rules, eid, bf22, run->options->class, error))
 		return NULL;
-	for (; proven < info->keys->len && proven < (guint)run->options->count; proven++)
-		if (!ifpp_otk_verify(&g_array_index(info->keys, IfppOtk, proven), eid, signer, error))
-			return NULL;
 	chip = g_new0(Chip, 1);
-	chip->proven = proven;
 	memcpy(chip->eid, eid, sizeof(eid));
 	memcpy(chip->signer, signer, sizeof(signer));
 	chip->keys = g_array_ref(info->keys);
+	chip->proven = g_new0(gboolean, chip->keys->len);
 	chip->path = path;
-	return chip;
+	if (prove_first(run, chip, error))
+		return chip;
+	chip_free(chip);
+	return NULL;
 }
 
 /* ------------------------------------------------------------ choosing */
