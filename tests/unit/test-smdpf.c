@@ -3060,18 +3060,18 @@ static void hsm_pool_failover(Fixture *f, gconstpointer data)
 		remove_all("data");
 		remove_all("chips");
 		remove_all("out");
-		make_chips(20, 1);
+		make_chips(10, 1);
 		bad_token(cases[i].faults, "vault");
 		must(POOL_SEAL "--order %u", smdpf, i);
 		good_tokens();
-		g_assert_nonnull(strstr(out_text, "20 sealed now, 0 from before"));
+		g_assert_nonnull(strstr(out_text, "10 sealed now, 0 from before"));
 		if (!strstr(err_text, cases[i].says))
 			g_error("%s: '%s' does not say '%s'", cases[i].faults, err_text, cases[i].says);
 		g_assert_cmpuint(strcspn(err_text, "\n"), ==, strlen(err_text) - 1);
-		bound += 20;
-		g_assert_cmpuint(open_all(f), ==, 20);
+		bound += 10;
+		g_assert_cmpuint(open_all(f), ==, 10);
 		g_assert_cmpuint(count_signed_by("dppb.pem"), ==, cases[i].by_first);
-		g_assert_cmpuint(count_signed_by("dppb-2.pem"), ==, 20 - cases[i].by_first);
+		g_assert_cmpuint(count_signed_by("dppb-2.pem"), ==, 10 - cases[i].by_first);
 		/* it is back, and knows less: that is no rollback */
 		must("%s token list --home home --pin-file pins", smdpf);
 		g_assert_nonnull(strstr(out_text, "was away: the ledger has"));
@@ -3083,7 +3083,7 @@ static void hsm_pool_failover(Fixture *f, gconstpointer data)
 		serial = g_strdup_printf("%u\n", bound);
 		g_assert_cmpstr(out_text, ==, serial);
 		must(POOL_SEAL "--order %u", smdpf, i);
-		g_assert_nonnull(strstr(out_text, "0 sealed now, 20 from before"));
+		g_assert_nonnull(strstr(out_text, "0 sealed now, 10 from before"));
 	}
 	/* with both there it learns what it has missed */
 	remove_all("data");
