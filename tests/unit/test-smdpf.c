@@ -1657,6 +1657,23 @@ static void ledger_operator(Fixture *f, gconstpointer data)
 	must("%s extract --home home --operator Telco,Ltd", smdpf);
 }
 
+/* An entry that says its key has failed sets no ICCID free: the event is missing. */
+static void ledger_freed(Fixture *f, gconstpointer data)
+{
+	static const char *const alter[] = { "UPDATE binding SET state = 3, reason = 3, hold = 0",
+					     "UPDATE binding SET state = 4, hold = 0", "UPDATE binding SET state = 2, reason = 1, hold = 0" };
+
+	make_chips(1, 2);
+	must(SEAL "--euicc data --order a", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(alter); i++) {
+		sql("home/ledger.db", alter[i]);
+		expect_stopped("no event sets the ICCID of key");
+		expect(6, "no event sets the ICCID of key", "%s ledger check --home home --pin-file pin", smdpf);
+		sql("home/ledger.db", "UPDATE binding SET state = 1, reason = 0, hold = 1");
+		must("%s ledger check --home home --pin-file pin", smdpf);
+	}
+}
+
 /* The operator's word closes what nothing proves, and the number must be right. */
 static void ledger_accept(Fixture *f, gconstpointer data)
 {
@@ -3291,6 +3308,7 @@ int main(int argc, char **argv)
 	ADD("killed", killed, NULL);
 	ADD("ledger_lost", ledger_lost, NULL);
 	ADD("ledger_operator", ledger_operator, NULL);
+	ADD("ledger_freed", ledger_freed, NULL);
 	ADD("ledger_accept", ledger_accept, NULL);
 	ADD("ledger_old_backup", ledger_old_backup, NULL);
 	ADD("ledger_truncated", ledger_truncated, NULL);

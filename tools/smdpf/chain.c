@@ -219,6 +219,14 @@ static gboolean take_event(const DbValue *row, guint n, gpointer user, GError **
 	return FALSE;
 }
 
+/* What the events said, by ids in hexadecimal. */
+typedef struct {
+	GHashTable *states;	/* of orders: the last of "cancelled" and "resumed" */
+	GHashTable *operators;	/* orders whose operator was named */
+	GHashTable *freed;	/* keys that failed or were void */
+	GHashTable *free;	/* keys that hold their ICCID no more, by their entries */
+} Heard;
+
 static gboolean differs(const Event *event, const char *line, GError **error)
 {
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
@@ -227,7 +235,7 @@ static gboolean differs(const Event *event, const char *line, GError **error)
 	return FALSE;
 }
 
-static gboolean check_bound(Ledger *ledger, const Event *event, const char *line, GError **error)
+static gboolean check_bound(Ledger *ledger, const Event *event, const char *line, Heard *heard, GError **error)
 {
 	LedgerEntry said, have;
 	gboolean found, same;
@@ -242,6 +250,8 @@ static gboolean check_bound(Ledger *ledger, const Event *event, const char *line
 	       !memcmp(have.transaction, said.transaction, 16) && !memcmp(have.sha256, said.sha256, 32) &&
 	       (have.hold == said.hold || have.state == LEDGER_FAILED || have.state == LEDGER_VOID ||
 		(have.state == LEDGER_INSTALLED && have.reason));
+	if (same && (have.hold != said.hold || have.state == LEDGER_FAILED || have.state == LEDGER_VOID))
+		g_hash_table_add(heard->free, ifpp_hex(IFPP_SPAN(said.key_id)));
 	return same || differs(event, line, error);
 }
 
@@ -285,12 +295,6 @@ static gboolean check_voided(Ledger *ledger, const Event *event, const char *lin
 	       differs(event, line, error);
 }
 
-/* What the events said of orders. */
-typedef struct {
-	GHashTable *states;	/* id in hexadecimal, and the last of "cancelled" and "resumed" */
-	GHashTable *operators;	/* ids of those whose operator was named */
-} Orders;
-
 static gboolean take_name(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	*(char **)user = g_strdup(db_get_text(&row[0]));
@@ -298,7 +302,7 @@ static gboolean take_name(const DbValue *row, guint n, gpointer user, GError **e
 }
 
 /* Neither the name of an order nor its operator ever changes. */
-static gboolean check_name(Ledger *ledger, const Event *event, const char *line, Orders *orders, GError **error)
+static gboolean check_name(Ledger *ledger, const Event *event, const char *line, Heard *heard, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", 3);
 	gboolean operator = g_str_equal(words[0], "operator");
@@ -309,7 +313,7 @@ static gboolean check_name(Ledger *ledger, const Event *event, const char *line,
 	if (!said || !ifpp_unhex_into(words[1], order, sizeof(order)))
 		return differs(event, line, error);
 	if (operator)
-		g_hash_table_add(orders->operators, g_strdup(words[1]));
+		g_hash_table_add(heard->operators, g_strdup(words[1]));
 	if (!DB_RUN(ledger->db, query, take_name, &have, NULL, error, DB_B(order, 8)))
 		return FALSE;
 	if (!g_strcmp0(said, have))
@@ -322,16 +326,33 @@ static gboolean check_name(Ledger *ledger, const Event *event, const char *line,
 
 static gboolean check_told(const DbValue *row, guint n, gpointer user, GError **error)
 {
-	Orders *orders = user;
+	Heard *heard = user;
 	g_autofree char *id = NULL;
 	guint8 order[8] = {};
 
 	db_get_blob(&row[0], order, sizeof(order));
 	id = ifpp_hex(IFPP_SPAN(order));
-	if (g_hash_table_contains(orders->operators, id))
+	if (g_hash_table_contains(heard->operators, id))
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "ledger: no event gives the operator of order %s, and its entry does", id);
 	return FALSE;
+}
+
+/* An ICCID is free by what an event says, not by what an entry says. */
+static gboolean check_freed(const Heard *heard, GError **error)
+{
+	GHashTableIter iter;
+	const char *id;
+
+	g_hash_table_iter_init(&iter, heard->free);
+	while (g_hash_table_iter_next(&iter, (gpointer *)&id, NULL)) {
+		if (g_hash_table_contains(heard->freed, id))
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+			    "ledger: no event sets the ICCID of key %.16s free, and its entry does", id);
+		return FALSE;
+	}
+	return TRUE;
 }
 
 /* The last word on each order, "cancelled" or "resumed", is what its entry must say. */
@@ -358,28 +379,31 @@ static gboolean check_orders(Ledger *ledger, GHashTable *orders, GError **error)
 	return TRUE;
 }
 
-static gboolean check_lines(Ledger *ledger, const Event *event, Orders *orders, gint64 *bound, GError **error)
+static gboolean check_lines(Ledger *ledger, const Event *event, Heard *heard, gint64 *bound, GError **error)
 {
 	g_auto(GStrv) lines = g_strsplit(event->text, "\n", -1);
 
 	*bound = 0;
 	for (guint i = 0; lines[i]; i++) {
 		if (g_str_has_prefix(lines[i], "bound ")) {
-			if (!check_bound(ledger, event, lines[i], error))
+			if (!check_bound(ledger, event, lines[i], heard, error))
 				return FALSE;
 			(*bound)++;
 		} else if (g_str_has_prefix(lines[i], "installed ") || g_str_has_prefix(lines[i], "failed ")) {
 			if (!check_result(ledger, event, lines[i], error))
 				return FALSE;
+			if (*lines[i] == 'f')
+				g_hash_table_add(heard->freed, g_strndup(lines[i] + strlen("failed "), 64));
 		} else if (g_str_has_prefix(lines[i], "voided ")) {
 			if (!check_voided(ledger, event, lines[i], error))
 				return FALSE;
+			g_hash_table_add(heard->freed, g_strndup(lines[i] + strlen("voided "), 64));
 		} else if (g_str_has_prefix(lines[i], "cancelled ") || g_str_has_prefix(lines[i], "resumed ")) {
 			g_auto(GStrv) words = g_strsplit(lines[i], " ", 3);
 
-			g_hash_table_insert(orders->states, g_strdup(words[1]), *lines[i] == 'c' ? "cancelled" : "resumed");
+			g_hash_table_insert(heard->states, g_strdup(words[1]), *lines[i] == 'c' ? "cancelled" : "resumed");
 		} else if (g_str_has_prefix(lines[i], "order ") || g_str_has_prefix(lines[i], "operator ")) {
-			if (!check_name(ledger, event, lines[i], orders, error))
+			if (!check_name(ledger, event, lines[i], heard, error))
 				return FALSE;
 		}
 	}
@@ -432,7 +456,9 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
 	g_autoptr(GHashTable) states = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) operators = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	Orders orders = { states, operators };
+	g_autoptr(GHashTable) freed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) free = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	Heard heard = { states, operators, freed, free };
 	LedgerHead before;
 	gint64 count = 0;
 
@@ -456,7 +482,7 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 					    event->head.seq);
 				return FALSE;
 			}
-			if (!check_lines(ledger, event, &orders, &bound, error))
+			if (!check_lines(ledger, event, &heard, &bound, error))
 				return FALSE;
 			if (event->head.bound != (g_str_equal(event->text, CHAIN_ADOPTED) ? 0 : before.bound + bound)) {
 				g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
@@ -466,11 +492,11 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 			before = event->head;
 		}
 	} while (events->len == PAGE);
-	if (!check_orders(ledger, states, error))
+	if (!check_freed(&heard, error) || !check_orders(ledger, states, error))
 		return FALSE;
 	if (!all)
 		return TRUE;
-	if (!DB_RUN(ledger->db, "SELECT order_id FROM order_operator", check_told, &orders, NULL, error))
+	if (!DB_RUN(ledger->db, "SELECT order_id FROM order_operator", check_told, &heard, NULL, error))
 		return FALSE;
 	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error))
 		return FALSE;
