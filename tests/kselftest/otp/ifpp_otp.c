@@ -2,9 +2,13 @@
 /*
  * A write-once nvmem provider for tests of the anchor: fuses that can be made to
  * fail, or to take their time. By name ("ifpp_otp0"), or as a platform device from a device tree.
+ * Where the device tree gives it registers, these are a bank of NOR flash (two chips of 16 bits side by side,
+ * Intel's commands): a bit that was programmed there stays so when the power goes, and is a burnt fuse.
  * And a gate on the way into sleep and out of it, see pm_step.
  */
 #include <linux/delay.h>
+#include <linux/io.h>
+#include <linux/iopoll.h>
 #include <linux/module.h>
 #include <linux/nvmem-provider.h>
 #include <linux/of.h>
@@ -13,7 +17,7 @@
 
 #define OTP_SIZE	16
 
-static u8 fuses[OTP_SIZE];
+static u8 fuses[OTP_SIZE] __aligned(4);
 module_param_array(fuses, byte, NULL, 0644);
 MODULE_PARM_DESC(fuses, "What is burnt already");
 
@@ -47,6 +51,14 @@ static int pm_go = 2;
 module_param(pm_go, int, 0644);
 MODULE_PARM_DESC(pm_go, "It goes on from there when this is as much");
 
+static void __iomem *flash;
+
+/* The commands for both chips at once */
+#define NOR_PROGRAM	0x00400040
+#define NOR_READ	0x00ff00ff
+#define NOR_READY	0x00800080
+#define NOR_FAILED	0x001a001a	/* to program, its voltage, locked */
+
 static void otp_hold(void)
 {
 	while (READ_ONCE(hold))
@@ -64,18 +76,49 @@ static int otp_read(void *priv, unsigned int offset, void *val, size_t bytes)
 	return 0;
 }
 
+static void flash_read(void)
+{
+	u32 *word = (u32 *)fuses;
+	int i;
+
+	/* Erased flash reads as ones. */
+	for (i = 0; i < OTP_SIZE / 4; i++)
+		word[i] = ~readl(flash + 4 * i);
+}
+
+static int flash_program(unsigned int offset)
+{
+	void __iomem *at = flash + offset;
+	u32 status;
+	int err;
+
+	writel(NOR_PROGRAM, at);
+	writel(~*(u32 *)(fuses + offset), at);
+	err = readl_poll_timeout(at, status, (status & NOR_READY) == NOR_READY, 10, 1000000);
+	if (!err && (status & NOR_FAILED))
+		err = -EIO;
+	writel(NOR_READ, at);
+	return err;
+}
+
 static int otp_write(void *priv, unsigned int offset, void *val, size_t bytes)
 {
 	size_t i;
+	int err = 0;
 
 	otp_hold();
 	if (write_fails || offset == write_fails_at)
 		return -EIO;
-	if (words && (offset | bytes) % 4)
+	if ((words || flash) && (offset | bytes) % 4)
 		return -EINVAL;
 	for (i = 0; i < bytes && !deaf; i++)
 		fuses[offset + i] |= ((u8 *)val)[i];
-	return 0;
+	for (i = 0; i < bytes && flash && !deaf && !err; i += 4)
+		err = flash_program(offset + i);
+	/* What it really holds now. */
+	if (flash)
+		flash_read();
+	return err;
 }
 
 static int otp_step(int step)
@@ -115,6 +158,12 @@ static int otp_probe(struct platform_device *pdev)
 		.reg_write	= otp_write,
 	};
 
+	if (platform_get_resource(pdev, IORESOURCE_MEM, 0)) {
+		flash = devm_platform_ioremap_resource(pdev, 0);
+		if (IS_ERR(flash))
+			return PTR_ERR(flash);
+		flash_read();
+	}
 	return PTR_ERR_OR_ZERO(devm_nvmem_register(&pdev->dev, &config));
 }
 
