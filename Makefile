@@ -9,8 +9,8 @@ all:		## build the packages, unpack them in build/stage and install them in the 
 	@tests/env/buildroot
 	@tests/env/stage
 
-demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile
-	@tests/vm/demo $(UPP)
+demo:		## the whole story on a virtual gateway; UPP=FILE loads that profile; ARCH=arm64: with a fuse in its device tree
+	@IFPP_DEMO_ARCH=$(ARCH) tests/vm/demo $(UPP)
 
 check:		## every test there is
 	@tests/check $(parts)

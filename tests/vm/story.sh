@@ -56,15 +56,19 @@ fails() {
 note() { echo "$1=$2" >>"$share/notes"; }
 noted() { sed -n "s/^$1=//p" "$share/notes" | tail -n 1; }
 
-# await SECONDS COMMAND...: the story may wait for what the product does by itself
+# await SECONDS COMMAND...: the story may wait for what the product does by itself; on a machine that
+# is slower to emulate so many times longer
 await() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${IFPP_STORY_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
 		sleep 0.2
 	done
 }
+
+# host_is STATE ANCHOR: what the driver says of this machine
+host_is() { [ "$(cat /sys/class/ifpp/host_state) $(cat /sys/class/ifpp/anchor)" = "$1 $2" ]; }
 
 # key FILE NAME: a value of a GKeyFile
 key() { sed -n "s/^$2=//p" "$1" | head -n 1; }
