@@ -2433,7 +2433,7 @@ static void seal_jobs(Fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(out_text, "200 sealed now, 0 from before"));
 	g_assert_true(g_file_get_contents("p11.log", &log, NULL, NULL));
 	lines = g_strsplit(g_strchomp(log), "\n", -1);
-	/* one of them may have begun anew: SoftHSM sometimes loses an object that another process writes */
+	/* one that is refused by the token begins anew, which is a line more: seen once, on a busy machine */
 	g_assert_cmpuint(g_strv_length(lines), >=, 3);
 	good_hsm();
 	g_assert_cmpuint(open_all(f), ==, 200);
