@@ -261,16 +261,25 @@ def copied_back(build, url):
     # as it was, this is no other epoch
     with depot.serve() as (port, _):
         expect(Https(port).json('GET', '/v1/status')['epoch'] == before, 'another epoch for nothing')
-    for suffix in ('-wal', '-shm'):
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(url + suffix)
-    shutil.copy(copy, url)
-    expect('installed' not in depot.states(), depot.states())
-    with depot.serve() as (port, _):
-        expect(Https(port).json('GET', '/v1/status')['epoch'] != before, 'the same epoch')
-        again = lines_of_outbox(outbox, port, build=build)[0]
-        expect(again['delivered'] == 3 and again['complete'], again)
-    expect(depot.states()['installed'] == 2 and not status(depot)[1], depot.states())
+    # a station that is off while the first copy is in use
+    off = os.path.join(work, 'copied-off')
+    shutil.rmtree(off, ignore_errors=True)
+    shutil.copytree(os.path.join(work, outbox), off)
+    epochs = {before}
+    # the same copy twice: the second time it is again of the epoch in which both stations delivered
+    for station in (outbox, off):
+        for suffix in ('-wal', '-shm'):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(url + suffix)
+        shutil.copy(copy, url)
+        expect('installed' not in depot.states(), depot.states())
+        with depot.serve() as (port, _):
+            epoch = Https(port).json('GET', '/v1/status')['epoch']
+            expect(epoch not in epochs, 'an epoch that was there before')
+            epochs.add(epoch)
+            again = lines_of_outbox(station, port, build=build)[0]
+            expect(again['delivered'] == 3 and again['complete'], again)
+        expect(depot.states()['installed'] == 2 and not status(depot)[1], depot.states())
 
 
 VERSION_1 = '''

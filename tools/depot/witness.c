@@ -22,7 +22,10 @@ static gboolean get_lines(const Witness *w, gint64 *lines, GError **error)
 	return db_run(w->depot->db, "SELECT COALESCE(MAX(rowid), 0) FROM history", NULL, 0, rows_take_int, lines, NULL, error);
 }
 
-/* What the file tells of this epoch; 0: nothing. */
+/*
+ * How far the file says that the history had come; 0: nothing is known. A file of another epoch tells of a database
+ * that is not this one: a copy of it was put back once before, and this is again what it was then.
+ */
 static gint64 read_lines(const Witness *w)
 {
 	g_autoptr(GBytes) file = g_file_test(w->path, G_FILE_TEST_EXISTS) ? ifpp_file_read(w->path, FILE_MAX, NULL) : NULL;
@@ -30,9 +33,11 @@ static gint64 read_lines(const Witness *w)
 	g_auto(GStrv) words = text ? g_strsplit(g_strchomp(text), " ", 2) : NULL;
 	guint64 lines;
 
-	if (!words || g_strv_length(words) != 2 || !g_str_equal(words[0], w->epoch) ||
-	    !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXINT64, &lines, NULL))
+	if (!words)
 		return 0;
+	if (g_strv_length(words) != 2 || !g_str_equal(words[0], w->epoch) ||
+	    !g_ascii_string_to_unsigned(words[1], 10, 0, G_MAXINT64, &lines, NULL))
+		return G_MAXINT64;
 	return lines;
 }
 
