@@ -669,9 +669,14 @@ def behind_haproxy(build, url):
         finally:
             haproxy.terminate()
             haproxy.wait()
-        with open(os.path.join(work, 'proxy.log')) as file:
-            log = file.read()
-        expect(all(f'address=127.0.0.{20 + n}:' in log for n in range(4)) and '127.0.0.8' not in log, log)
+        # lines are written together, after the answers
+        deadline, log = time.monotonic() + 20, ''
+        while not all(f'address=127.0.0.{20 + n}:' in log for n in range(4)):
+            expect(time.monotonic() < deadline, log)
+            time.sleep(0.1)
+            with open(os.path.join(work, 'proxy.log')) as file:
+                log = file.read()
+        expect('127.0.0.8' not in log, log)
 
         def closed(source, data, wait=1.5):
             with socket.create_connection(('127.0.0.1', ports[0]), source_address=(source, 0), timeout=wait) as raw:
