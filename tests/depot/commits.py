@@ -4,14 +4,60 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 
-from stock import stocked
+from stock import status, stocked
 from world import CHIPS, Depot, Failed, Https, eid, expect, run
 
 
-def four_front_ends(build, url):
-    """Four servers on one database: stations race for the same chips, and none is claimed twice."""
+RATE = 40
+
+
+def let_in(depot, front_ends, seconds=4):
+    """How often a station is let in that floods all front ends at once, while another one asks now and then."""
+    many, odd, begun = [], [], time.monotonic()
+
+    def flood(port):
+        try:
+            one, n = Https(port), 0
+            while time.monotonic() - begun < seconds:
+                status = one.ask('GET', '/v1/status')[0].status
+                expect(status in (200, 429), status)
+                n += status == 200
+            many.append(n)
+        except (Failed, OSError, http.client.HTTPException) as error:
+            odd.append(error)
+
+    with contextlib.ExitStack() as stack:
+        ports = [stack.enter_context(depot.serve('--rate', str(RATE)))[0] for _ in range(front_ends)]
+        begun = time.monotonic()
+        threads = [threading.Thread(target=flood, args=(port,)) for port in ports]
+        for thread in threads:
+            thread.start()
+        while time.monotonic() - begun < seconds:
+            for port in ports:
+                Https(port, 'two').json('GET', '/v1/status')
+            time.sleep(0.5)
+        for thread in threads:
+            thread.join(30)
+        took = time.monotonic() - begun
+    expect(not odd and len(many) == front_ends, odd)
+    return sum(many), took
+
+
+def shared_rate(build, url, front_ends):
+    """The rate of a station is that of all front ends of a PostgreSQL together; each may be half a second ahead."""
+    n, took = let_in(stocked(build, url), front_ends)
+    most = RATE * (took + 2) + front_ends * RATE / 2
+    print(f'    {n} requests of one station through {front_ends} front ends in {took:.1f} s at {RATE} a second, at most {most:.0f}')
+    expect(0.7 * RATE * took < n <= most, f'{n} were let in')
+
+
+def four_front_ends(build, url, server):
+    """Four servers on one database: stations race for the same chips, and none is claimed twice. They share a station's rate."""
     depot = stocked(build, url)
+    if server:
+        shared_rate(build, url, 4)
     depot('station', 'add', 'station-1', '--quota', '3')
     depot('station', 'add', 'station-2', '--quota', '3')
     got, odd, guard = {}, [], threading.Lock()
@@ -137,9 +183,30 @@ def answered_is_kept(build, url):
         expect(not lost and len(told) >= goal, (lost, len(told)))
 
 
-def operate(test, build, fresh, execute_on):
+def version_5_is_carried_over(build, url, execute):
+    """A depot of schema version 5 gets the accounts that front ends share, and nothing else changes."""
+    depot = stocked(build, url)
+    before = status(depot)
+    execute('DROP TABLE account')
+    execute("UPDATE depot SET value = 5 WHERE name = 'version'")
+    expect(status(depot) == before and status(depot) == before, status(depot))
+    execute("INSERT INTO account (station, full_at) VALUES ('station-1', 0)")
+    # of a day on which the clock was a year ahead: it keeps nobody out
+    execute('UPDATE account SET full_at = 4000000000000000')
+    with depot.serve('--rate', '1') as (port, _):
+        one = Https(port)
+        for _ in range(4):
+            one.json('GET', '/v1/status')
+            time.sleep(1.1)
+
+
+def operate(test, build, fresh, execute_on, server):
     """All of it on one database."""
-    test('four_front_ends', four_front_ends, build, fresh('front'))
+    if server:
+        test('two_front_ends', shared_rate, build, fresh('two'), 2)
+    test('four_front_ends', four_front_ends, build, fresh('front'), server)
+    url = fresh('accounts')
+    test('a depot of version 5 is carried over', version_5_is_carried_over, build, url, execute_on(url))
     url = fresh('alone')
     test('bad_claim_fails_alone', bad_claim_fails_alone, build, url, execute_on(url))
     test('answered_is_kept', answered_is_kept, build, fresh('kept'))

@@ -324,8 +324,8 @@ def version_1_is_carried_over(build, url):
     expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
     expect(status(depot, code=1) == (counted, told), 'carried over twice')
     with sqlite3.connect(old) as db:
-        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (5,), 'version')
-        db.execute("UPDATE depot SET value = 6 WHERE name = 'version'")
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (6,), 'version')
+        db.execute("UPDATE depot SET value = 7 WHERE name = 'version'")
     depot('status', code=9, says='use a newer one')
 
 
@@ -748,7 +748,7 @@ def operate(test, build, kind, fresh, server=None):
     url = fresh('locked')
     test('locked_table_503', locked_table_503, build, url,
          (lambda: server.lock(url)) if server else (lambda: sqlite_locker(url)))
-    commits.operate(test, build, fresh, execute_on)
+    commits.operate(test, build, fresh, execute_on, server)
     if server:
         test('standby_promoted', standby_promoted, build)
     else:

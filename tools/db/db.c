@@ -26,9 +26,14 @@ gboolean db_get_blob(const DbValue *value, void *out, gsize len)
 	return TRUE;
 }
 
+gboolean db_is_server(const char *url)
+{
+	return g_str_has_prefix(url, "postgresql:") || g_str_has_prefix(url, "postgres:");
+}
+
 Db *db_open(const char *url, gboolean create, GError **error)
 {
-	if (g_str_has_prefix(url, "postgresql:") || g_str_has_prefix(url, "postgres:"))
+	if (db_is_server(url))
 		return db_postgres_open(url, error);
 	if (g_str_has_prefix(url, "sqlite:"))
 		url += strlen("sqlite:");

@@ -63,6 +63,9 @@ struct Db {
 Db *db_sqlite_open(const char *path, gboolean create, GError **error);
 Db *db_postgres_open(const char *url, GError **error);
 
+/* A server, which several machines may share; FALSE: a file of SQLite. */
+gboolean db_is_server(const char *url);
+
 /**
  * db_open() - open a database
  * @url: a path, sqlite:PATH, or postgresql://USER@HOST:PORT/NAME (also postgres://) as libpq takes it

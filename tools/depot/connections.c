@@ -11,18 +11,11 @@
 #include "depot-error.h"
 #include "transport.h"
 
-#define BURST_SECONDS 2
 #define HANDSHAKE_SECONDS 5
 #define CHECK_AGAIN_US (60 * G_USEC_PER_SEC)
 #define REFUSED_A_SECOND 20	/* lines of the log about handshakes */
 #define LINGER_SECONDS 5
 #define LINGER_READS 16		/* of a buffer, in one sweep */
-
-/* What a station may still ask: fills up with time. */
-typedef struct {
-	gint64 at;
-	double tokens;
-} Bucket;
 
 typedef struct {
 	Connections *all;
@@ -49,7 +42,6 @@ struct _Connections {
 	GMutex lock;		/* of all that follows */
 	Tls *tls;
 	GHashTable *sessions;	/* session -> Connection */
-	GHashTable *stations;	/* name -> Bucket */
 	GQueue waiting;		/* without a handshake, the oldest first */
 	GArray *lingering;	/* of Lingering, the oldest first */
 	gint64 told_at;
@@ -71,7 +63,6 @@ Connections *connections_new(const ConnectionLimits *limits, Tls *tls)
 	all->limits = *limits;
 	all->tls = tls;
 	all->sessions = g_hash_table_new(NULL, NULL);
-	all->stations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_mutex_init(&all->lock);
 	g_queue_init(&all->waiting);
 	all->lingering = g_array_new(FALSE, FALSE, sizeof(Lingering));
@@ -86,7 +77,6 @@ void connections_free(Connections *all)
 		return;
 	the_connections = NULL;
 	g_hash_table_unref(all->sessions);
-	g_hash_table_unref(all->stations);
 	g_array_unref(all->lingering);
 	g_mutex_clear(&all->lock);
 	tls_unref(all->tls);
@@ -358,31 +348,6 @@ static void check_again(Connection *connection)
 	connection->checked_at = g_get_monotonic_time();
 }
 
-static gboolean within_rate(Connections *all, const char *station, GError **error)
-{
-	double rate = all->limits.rate;
-	gint64 now = g_get_monotonic_time();
-	gboolean ok;
-	Bucket *bucket;
-
-	g_mutex_lock(&all->lock);
-	bucket = g_hash_table_lookup(all->stations, station);
-	if (!bucket) {
-		bucket = g_new0(Bucket, 1);
-		bucket->tokens = rate * BURST_SECONDS;
-		bucket->at = now;
-		g_hash_table_insert(all->stations, g_strdup(station), bucket);
-	}
-	bucket->tokens = MIN(bucket->tokens + rate * (now - bucket->at) / G_USEC_PER_SEC, rate * BURST_SECONDS);
-	bucket->at = now;
-	ok = bucket->tokens >= 1;
-	bucket->tokens -= ok;
-	g_mutex_unlock(&all->lock);
-	if (!ok)
-		g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RATE, "more than %u requests a second", all->limits.rate);
-	return ok;
-}
-
 gboolean connections_admit(Connections *all, struct MHD_Connection *c, char **station, char **address, GError **error)
 {
 	Connection *connection = connection_of(c);
@@ -398,7 +363,10 @@ gboolean connections_admit(Connections *all, struct MHD_Connection *c, char **st
 		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_STATION, connection->why);
 		return FALSE;
 	}
-	return within_rate(all, connection->station, error);
+	if (rates_take(all->limits.rates, connection->station))
+		return TRUE;
+	g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_RATE, "more than %u requests a second", rates_limit(all->limits.rates));
+	return FALSE;
 }
 
 void connections_sweep(Connections *all)

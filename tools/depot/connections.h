@@ -6,14 +6,15 @@
 #include <microhttpd.h>
 
 #include "access.h"
+#include "rates.h"
 #include "tls.h"
 
 typedef struct _Connections Connections;
 
 typedef struct {
 	guint max;		/* a quarter of them may have shown no certificate yet */
-	guint rate;		/* requests a second of one station */
 	guint timeout;		/* seconds for a whole request, however slowly it drips */
+	Rates *rates;		/* how often a station may ask */
 	AccessLog *log;
 } ConnectionLimits;
 

@@ -294,6 +294,29 @@ GPtrArray *depot_stations(Depot *depot, GError **error);
 gboolean depot_station_check(Depot *depot, const char *name, GError **error);
 
 /**
+ * struct DepotCharge - requests of a station, on the account that front ends share
+ * @requests: how many, for whoever charges them
+ * @us: the time that they take at the rate at which it may ask
+ * @behind: set: time until all that was charged is made up for, by the database's clock
+ */
+typedef struct {
+	const char *station;
+	guint requests;
+	gint64 us, behind;
+} DepotCharge;
+
+/**
+ * depot_charge() - charge stations for their requests
+ * @depot: the depot
+ * @charges: of stations by name, each once
+ * @n: how many
+ * @error: DB_ERROR: nothing was charged
+ *
+ * Should the answer to a commit be lost with the connection, it is charged twice: that costs a station a moment.
+ */
+gboolean depot_charge(Depot *depot, DepotCharge *charges, guint n, GError **error);
+
+/**
  * depot_epoch() - which depot this is, and since when its memory has no gap
  * @depot: the depot
  * @error: DB_ERROR

@@ -34,6 +34,7 @@ typedef struct {
 	const ServeOptions *options;
 	TlsFiles files;
 	AccessLog *log;
+	Rates *rates;
 	Connections *connections;
 	Jobs *jobs;
 	Witness *witness;
@@ -414,10 +415,11 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 	server.witness = tls ? witness_new(options->db, &renewed, error) : NULL;
 	if (renewed)
 		tell("the database is older than it was: this is another epoch, in which stations bring their results again");
-	if (tls && !server.witness)
+	server.rates = server.witness ? rates_new(options->db, options->rate, error) : NULL;
+	if (tls && !server.rates)
 		tls_unref(tls);
-	if (server.witness) {
-		ConnectionLimits limits = { options->connections, options->rate, options->timeout, server.log };
+	if (server.rates) {
+		ConnectionLimits limits = { options->connections, options->timeout, server.rates, server.log };
 
 		warn(&server, tls);
 		server.connections = connections_new(&limits, tls);
@@ -425,6 +427,7 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 		ok = run(&server, fd, error);
 	}
 	connections_free(server.connections);
+	rates_free(server.rates);
 	witness_free(server.witness);
 	access_close(server.log);
 	g_free(server.stamp);

@@ -121,8 +121,7 @@ void snapshot_free(Snapshot *snapshot)
 void snapshot_tell(Snapshot *snapshot, void (*tell)(const SnapshotView *view, gpointer user), gpointer user)
 {
 	gint64 until = g_get_monotonic_time() + PATIENCE_US;
-	gboolean postgres = g_str_has_prefix(snapshot->options.db, "postgres");
-	SnapshotView view = { .engine = postgres ? "PostgreSQL" : "SQLite" };
+	SnapshotView view = { .engine = db_is_server(snapshot->options.db) ? "PostgreSQL" : "SQLite" };
 
 	g_mutex_lock(&snapshot->lock);
 	if (!snapshot->at || g_get_monotonic_time() - snapshot->at >= snapshot->fresh) {

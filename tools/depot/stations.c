@@ -9,6 +9,8 @@
 
 /* A name of an order has no line end in it (ifpp_bundle_text_valid). */
 #define SEPARATOR "\n"
+/* Nobody is charged for more than this ahead: a wrong clock was. */
+#define AHEAD_MAX_US (300 * G_USEC_PER_SEC)
 
 static void station_free(gpointer data)
 {
@@ -180,4 +182,37 @@ GPtrArray *depot_stations(Depot *depot, GError **error)
 		    take_station, stations, NULL, error, DB_I(now)))
 		return NULL;
 	return g_steal_pointer(&stations);
+}
+
+typedef struct {
+	DepotCharge *charges;
+	guint n;
+} Charges;
+
+static gboolean charge(Db *db, gpointer user, GError **error)
+{
+	const Charges *all = user;
+	gint64 now;
+
+	if (!db->ops->now(db, &now, error))
+		return FALSE;
+	now *= 1000;
+	for (guint i = 0; i < all->n; i++) {
+		DepotCharge *c = &all->charges[i];
+		gint64 full_at = now;
+
+		if (!DB_RUN(db,
+			    "INSERT INTO account (station, full_at) VALUES ($1, $2) ON CONFLICT (station) DO UPDATE SET full_at = "
+			    "CASE WHEN account.full_at > $3 AND account.full_at < $4 THEN account.full_at + $5 ELSE $2 END "
+			    "RETURNING full_at", rows_take_int, &full_at, NULL, error, db_text(c->station), DB_I(now + c->us),
+			    DB_I(now), DB_I(now + AHEAD_MAX_US), DB_I(c->us)))
+			return FALSE;
+		c->behind = full_at - now;
+	}
+	return TRUE;
+}
+
+gboolean depot_charge(Depot *depot, DepotCharge *charges, guint n, GError **error)
+{
+	return db_transaction(depot->db, charge, &(Charges){ charges, n }, error);
 }

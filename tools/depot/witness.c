@@ -65,7 +65,7 @@ Witness *witness_new(const char *url, gboolean *renewed, GError **error)
 	Witness *w = g_new0(Witness, 1);
 
 	*renewed = FALSE;
-	if (g_str_has_prefix(url, "postgresql:") || g_str_has_prefix(url, "postgres:"))
+	if (db_is_server(url))
 		return w;
 	w->path = g_strconcat(g_str_has_prefix(url, "sqlite:") ? url + strlen("sqlite:") : url, SUFFIX, NULL);
 	w->depot = depot_open(url, TRUE, error);
