@@ -1674,6 +1674,63 @@ static void ledger_freed(Fixture *f, gconstpointer data)
 	}
 }
 
+/* Beyond the events at which every command looks it is seen when the ICCID is to be given again. */
+static void ledger_freed_long_ago(Fixture *f, gconstpointer data)
+{
+#define ONE "iccid = x'98001032547698103214'"
+#define TWO "iccid = x'98001032547698103224'"
+	static const struct {
+		const char *alter, *says;
+	} cases[] = {
+		{ "UPDATE binding SET state = 3, reason = 3, hold = 0 WHERE " ONE, "no event sets the ICCID of key" },
+		{ "UPDATE binding SET state = 4, hold = 0 WHERE " ONE, "no event sets the ICCID of key" },
+		/* by the event of another key, and by one that was made to say so */
+		{ "UPDATE binding SET state = 4, hold = 0 WHERE " ONE "; INSERT INTO freed SELECT key_id, (SELECT event FROM freed) "
+		  "FROM binding WHERE " ONE, "no event sets the ICCID of key" },
+		{ "UPDATE binding SET state = 4, hold = 0 WHERE " ONE "; INSERT INTO freed SELECT key_id, (SELECT event FROM freed) "
+		  "FROM binding WHERE " ONE "; UPDATE event SET text = text || 'voided ' || (SELECT lower(hex(key_id)) FROM binding "
+		  "WHERE " ONE ") || ' word Ann r' || char(10) WHERE seq = (SELECT event FROM freed LIMIT 1)",
+		  "no event sets the ICCID of key" },
+		/* what is out or loaded is nobody else's, whatever its entry says of the ICCID */
+		{ "UPDATE binding SET hold = 0 WHERE " ONE, "is sealed to another key already" },
+		{ "UPDATE binding SET state = 2, reason = 1, hold = 0 WHERE " ONE, "is sealed to another key already" },
+	};
+	const char *wal[] = { "home/ledger.db", "home/ledger.db-wal", "home/ledger.db-shm" };
+	g_autoptr(GString) name = g_string_new(NULL);
+	g_autofree char *other = NULL;
+
+	make_chips(2, 200);
+	other = second_chip();
+	write_profile("one.der", "89000123456789012341", 0);
+	write_profile("two.der", "89000123456789012342", 0);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp one.der", smdpf);
+	must(SEAL "--euicc data/" FIRST_EID ".euicc --upp two.der", smdpf);
+	must("%s void 89000123456789012342 --word Ann --reason r --yes --home home --pin-file pin", smdpf);
+	for (guint i = 0; i < 21; i++)
+		g_string_append(name, "\u20ac");
+	/* 128 KiB of lines come after these events */
+	must(SEAL "--euicc data --count 190 --profile-name %s", smdpf, name->str);
+	must("%s ledger backup --home home --out whole.db", smdpf);
+	must("cp -a tokens tokens1");
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		sql("home/ledger.db", cases[i].alter);
+		expect(6, cases[i].says, SEAL "--euicc %s --upp one.der", smdpf, other);
+		expect(6, "ledger:", "%s ledger check --home home --pin-file pin", smdpf);
+		must("%s ledger adopt --home home --pin-file pin", smdpf);
+		must("%s ledger check --home home --pin-file pin", smdpf);
+		expect_no_clone(other);
+		for (guint j = 0; j < G_N_ELEMENTS(wal); j++)
+			remove_all(wal[j]);
+		must("cp whole.db home/ledger.db");
+		remove_all("tokens");
+		must("cp -a tokens1 tokens");
+	}
+	/* and what an event says is free, is */
+	must(SEAL "--euicc %s --upp two.der", smdpf, other);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	remove_all("whole.db");
+}
+
 /* The operator's word closes what nothing proves, and the number must be right. */
 static void ledger_accept(Fixture *f, gconstpointer data)
 {
@@ -3310,6 +3367,7 @@ int main(int argc, char **argv)
 	ADD("ledger_lost", ledger_lost, NULL);
 	ADD("ledger_operator", ledger_operator, NULL);
 	ADD("ledger_freed", ledger_freed, NULL);
+	ADD("ledger_freed/long-ago", ledger_freed_long_ago, NULL);
 	ADD("ledger_accept", ledger_accept, NULL);
 	ADD("ledger_old_backup", ledger_old_backup, NULL);
 	ADD("ledger_truncated", ledger_truncated, NULL);

@@ -109,6 +109,24 @@ gboolean chain_head(Ledger *ledger, LedgerHead *head, GError **error)
 		      error);
 }
 
+/* What it says that sets an ICCID free is to be found when that is given again. */
+static gboolean note_freed(Db *db, gint64 seq, const char *text, GError **error)
+{
+	for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+		g_autofree char *id = NULL;
+		guint8 key_id[32];
+
+		if (!g_str_has_prefix(line, "failed ") && !g_str_has_prefix(line, "voided "))
+			continue;
+		id = g_strndup(line + strlen("failed "), 64);
+		if (ifpp_unhex_into(id, key_id, sizeof(key_id)) &&
+		    !DB_RUN(db, "INSERT INTO freed (key_id, event) VALUES ($1, $2) ON CONFLICT (key_id) DO UPDATE SET event = $2",
+			    NULL, NULL, NULL, error, DB_B(key_id, 32), DB_I(seq)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
 gboolean chain_append(Ledger *ledger, const char *text, gint64 bound, GError **error)
 {
 	Event event = { .text = (char *)text, .who = (char *)g_get_user_name(), .host = (char *)g_get_host_name() };
@@ -122,7 +140,8 @@ gboolean chain_append(Ledger *ledger, const char *text, gint64 bound, GError **e
 	hash_event(last.hash, &event, event.head.hash);
 	if (!DB_RUN(ledger->db, "INSERT INTO event (" COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7)", NULL, NULL, NULL, error,
 		    DB_I(event.head.seq), DB_I(event.at), db_text(event.who), db_text(event.host),
-		    DB_I(event.head.bound), db_text(text), DB_B(event.head.hash, 32)))
+		    DB_I(event.head.bound), db_text(text), DB_B(event.head.hash, 32)) ||
+	    !note_freed(ledger->db, event.head.seq, text, error))
 		return FALSE;
 	ledger->head = event.head;
 	return TRUE;
@@ -219,12 +238,59 @@ static gboolean take_event(const DbValue *row, guint n, gpointer user, GError **
 	return FALSE;
 }
 
+gboolean chain_frees(Ledger *ledger, const guint8 key_id[32], gboolean *frees, GError **error)
+{
+	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
+	g_autofree char *id = ifpp_hex((IfppSpan){ key_id, 32 }), *failed = NULL, *voided = NULL;
+	LedgerHead before = {};
+	const Event *event;
+	guint8 hash[32];
+
+	*frees = FALSE;
+	if (!DB_RUN(ledger->db, "SELECT " COLUMNS " FROM event WHERE seq = (SELECT event FROM freed WHERE key_id = $1)",
+		    take_event, events, NULL, error, DB_B(key_id, 32)))
+		return FALSE;
+	if (!events->len)
+		return TRUE;
+	event = events->pdata[0];
+	if (!DB_RUN(ledger->db, "SELECT seq, bound, hash FROM event WHERE seq < $1 ORDER BY seq DESC LIMIT 1", take_head, &before,
+		    NULL, error, DB_I(event->head.seq)))
+		return FALSE;
+	hash_event(before.hash, event, hash);
+	failed = chain_line(event->text, "failed", id);
+	voided = chain_line(event->text, "voided", id);
+	*frees = (failed || voided) && !memcmp(hash, event->head.hash, sizeof(hash));
+	return TRUE;
+}
+
+gboolean chain_find_freed(Db *db, GError **error)
+{
+	g_autoptr(GPtrArray) events = g_ptr_array_new_with_free_func(event_free);
+	gint64 last = 0;
+
+	do {
+		g_ptr_array_set_size(events, 0);
+		if (!DB_RUN(db, "SELECT " COLUMNS " FROM event WHERE seq > $1 AND (text LIKE '%failed %' OR text LIKE '%voided %') "
+			    "ORDER BY seq LIMIT $2", take_event, events, NULL, error, DB_I(last), DB_I(PAGE)))
+			return FALSE;
+		for (guint i = 0; i < events->len; i++) {
+			const Event *event = events->pdata[i];
+
+			last = event->head.seq;
+			if (!note_freed(db, last, event->text, error))
+				return FALSE;
+		}
+	} while (events->len == PAGE);
+	return TRUE;
+}
+
 /* What the events said, by ids in hexadecimal. */
 typedef struct {
 	GHashTable *states;	/* of orders: the last of "cancelled" and "resumed" */
 	GHashTable *operators;	/* orders whose operator was named */
 	GHashTable *freed;	/* keys that failed or were void */
 	GHashTable *free;	/* keys that hold their ICCID no more, by their entries */
+	gint64 installed;	/* keys that were proven, each once */
 } Heard;
 
 static gboolean differs(const Event *event, const char *line, GError **error)
@@ -394,6 +460,8 @@ static gboolean check_lines(Ledger *ledger, const Event *event, Heard *heard, gi
 				return FALSE;
 			if (*lines[i] == 'f')
 				g_hash_table_add(heard->freed, g_strndup(lines[i] + strlen("failed "), 64));
+			else
+				heard->installed++;
 		} else if (g_str_has_prefix(lines[i], "voided ")) {
 			if (!check_voided(ledger, event, lines[i], error))
 				return FALSE;
@@ -458,9 +526,9 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 	g_autoptr(GHashTable) operators = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) freed = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) free = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	Heard heard = { states, operators, freed, free };
+	Heard heard = { states, operators, freed, free, 0 };
 	LedgerHead before;
-	gint64 count = 0;
+	gint64 count = 0, installed = 0;
 
 	/* a ledger may be older than this table */
 	if ((all && !DB_RUN(ledger->db, chain_operators, NULL, NULL, NULL, error)) || !find_start(ledger, all, &before, error))
@@ -498,12 +566,14 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 		return TRUE;
 	if (!DB_RUN(ledger->db, "SELECT order_id FROM order_operator", check_told, &heard, NULL, error))
 		return FALSE;
-	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error))
+	if (!DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state > 0", take_count, &count, NULL, error) ||
+	    !DB_RUN(ledger->db, "SELECT COUNT(*) FROM binding WHERE state = 2", take_count, &installed, NULL, error))
 		return FALSE;
-	if (count == before.bound)
+	if (count == before.bound && installed == heard.installed)
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
-		    "ledger: has %" G_GINT64_FORMAT " bound keys, its events tell of %" G_GINT64_FORMAT, count, before.bound);
+		    "ledger: has %" G_GINT64_FORMAT " bound keys and %" G_GINT64_FORMAT " installed ones, its events tell of %"
+		    G_GINT64_FORMAT " and %" G_GINT64_FORMAT, count, installed, before.bound, heard.installed);
 	return FALSE;
 }
 

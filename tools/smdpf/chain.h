@@ -34,6 +34,10 @@ gboolean chain_append(Ledger *ledger, const char *text, gint64 bound, GError **e
 gboolean chain_head(Ledger *ledger, LedgerHead *head, GError **error);
 /* Is this the head that the ledger once had? */
 gboolean chain_knows(Ledger *ledger, const LedgerHead *head, gboolean *known, GError **error);
+/* Does an event that was not altered say that this key has failed or is void? */
+gboolean chain_frees(Ledger *ledger, const guint8 key_id[32], gboolean *frees, GError **error);
+/* Note which events say so. Reads all of them. */
+gboolean chain_find_freed(Db *db, GError **error);
 /* Does any event name this key? Reads all of them. */
 gboolean chain_names(Ledger *ledger, const guint8 key_id[32], gboolean *named, GError **error);
 

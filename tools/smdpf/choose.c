@@ -66,6 +66,8 @@ static gboolean iccid_free(Choice *choice, LedgerEntry *entry, gboolean *free, G
 	choice->kept = FALSE;
 	if (!ledger_holder(choice->ledger, entry->iccid, entry->eid, test, &choice->holder, &held, error))
 		return FALSE;
+	if (!held && !ledger_freed(choice->ledger, entry->iccid, &choice->holder, &held, error))
+		return FALSE;
 	*free = !held;
 	/* Test profiles are everybody's. */
 	if (!test && !held && !orders_keep(choice->ledger, entry->iccid, &choice->kept, error))

@@ -8,7 +8,7 @@
 #include "orders.h"
 #include "run.h"
 
-#define VERSION 2
+#define VERSION 3
 #define PAGE 500		/* entries read at once */
 
 static const char *const schema[] = {
@@ -29,12 +29,14 @@ static const char *const schema[] = {
 	"CREATE INDEX IF NOT EXISTS binding_count ON binding (order_id, state, reason)",
 	"CREATE TABLE IF NOT EXISTS order_iccid (order_id BYTEA NOT NULL, iccid BYTEA NOT NULL, PRIMARY KEY (order_id, iccid))",
 	"CREATE INDEX IF NOT EXISTS order_iccid_iccid ON order_iccid (iccid)",
-	/* Which event voided a key. */
-	"CREATE TABLE IF NOT EXISTS voided (key_id BYTEA PRIMARY KEY, event BIGINT NOT NULL)",
+	/* Which event said last that a key has failed or is void. */
+	"CREATE TABLE IF NOT EXISTS freed (key_id BYTEA PRIMARY KEY, event BIGINT NOT NULL)",
+	/* Who had an ICCID before it is given again. */
+	"CREATE INDEX IF NOT EXISTS binding_freed ON binding (iccid) WHERE hold = 0",
 };
 
 /* From version 1, before the tables above are made: what it says of an order that it did not keep is that it does not know. */
-static const char *const upgrade[] = {
+static const char *const from_1[] = {
 	"ALTER TABLE orders ADD COLUMN profile TEXT NOT NULL DEFAULT ''",
 	"ALTER TABLE orders ADD COLUMN class BIGINT NOT NULL DEFAULT -1",
 	"ALTER TABLE orders ADD COLUMN iccids BIGINT NOT NULL DEFAULT -1",
@@ -42,7 +44,11 @@ static const char *const upgrade[] = {
 	"ALTER TABLE orders ADD COLUMN since BIGINT NOT NULL DEFAULT 0",
 	"ALTER TABLE orders ADD COLUMN last BIGINT NOT NULL DEFAULT 0",
 	"INSERT INTO orders (id, name) SELECT DISTINCT order_id, '' FROM binding WHERE true ON CONFLICT (id) DO NOTHING",
-	"UPDATE ledger SET value = 2 WHERE name = 'version'",
+};
+
+/* From version 2, after that: the events say all that this table did. */
+static const char *const from_2[] = {
+	"DROP TABLE IF EXISTS voided",
 };
 
 #define COLUMNS "key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, profile"
@@ -156,6 +162,46 @@ gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[
 			  entry, found, error) :
 		      one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 2 LIMIT 1", params, 1,
 			  entry, found, error);
+}
+
+static gboolean add_entry(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	LedgerEntry copy = *entry;
+
+	copy.profile = "";
+	g_array_append_val((GArray *)user, copy);
+	return TRUE;
+}
+
+gboolean ledger_freed(Ledger *ledger, const guint8 iccid[10], LedgerEntry *holder, gboolean *held, GError **error)
+{
+	g_autoptr(GArray) entries = g_array_new(FALSE, FALSE, sizeof(LedgerEntry));
+	Walk walk = { add_entry, entries };
+
+	*held = FALSE;
+	if (!DB_RUN(ledger->db, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 0", walk_row, &walk, NULL, error,
+		    DB_B(iccid, 10)))
+		return FALSE;
+	for (guint i = 0; i < entries->len && !*held; i++) {
+		const LedgerEntry *entry = &g_array_index(entries, LedgerEntry, i);
+		g_autofree char *id = NULL;
+		gboolean said;
+
+		*held = entry->state != LEDGER_FAILED && entry->state != LEDGER_VOID;
+		if (*held) {
+			*holder = *entry;
+			return TRUE;
+		}
+		if (!chain_frees(ledger, entry->key_id, &said, error))
+			return FALSE;
+		if (said)
+			continue;
+		id = ifpp_hex(IFPP_SPAN(entry->key_id));
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+			    "ledger: no event sets the ICCID of key %.16s free, and its entry does", id);
+		return FALSE;
+	}
+	return TRUE;
 }
 
 gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error)
@@ -377,16 +423,38 @@ gboolean ledger_look(Ledger *ledger, GError **error)
 
 /* ------------------------------------------------------------ opening */
 
+static gboolean run_all(Db *db, const char *const *statements, guint n, GError **error)
+{
+	for (guint i = 0; i < n; i++)
+		if (!db_run(db, statements[i], NULL, 0, NULL, NULL, NULL, error))
+			return FALSE;
+	return TRUE;
+}
+
+static gboolean check_version(Db *db, GError **error)
+{
+	gint64 version = 0;
+
+	if (!DB_RUN(db, "SELECT value FROM ledger WHERE name = 'version'", take_int, &version, NULL, error))
+		return FALSE;
+	if (version == VERSION)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
+		    "the ledger is of version %" G_GINT64_FORMAT ", this program knows version %d; %s", version, VERSION,
+		    version > VERSION ? "use a newer ifpp-smdpf" : "ifpp-smdpf ledger migrate takes it over");
+	return FALSE;
+}
+
+/* One of another version is left as it is. */
 static gboolean create_body(Db *db, gpointer user, GError **error)
 {
-	for (guint i = 0; i < G_N_ELEMENTS(schema); i++)
-		if (!db_run(db, schema[i], NULL, 0, NULL, NULL, NULL, error))
-			return FALSE;
-	return db_run(db, chain_schema, NULL, 0, NULL, NULL, NULL, error) &&
+	return run_all(db, schema, 1, error) &&
 	       DB_RUN(db, "INSERT INTO ledger (name, value) VALUES ('version', $1) ON CONFLICT (name) DO NOTHING", NULL, NULL,
 		      NULL, error, DB_I(VERSION)) &&
 	       DB_RUN(db, "INSERT INTO ledger (name, value) VALUES ('serial', 0) ON CONFLICT (name) DO NOTHING", NULL, NULL,
-		      NULL, error);
+		      NULL, error) &&
+	       check_version(db, error) && run_all(db, schema, G_N_ELEMENTS(schema), error) &&
+	       run_all(db, &chain_schema, 1, error);
 }
 
 static Db *open_db(const Home *home, gboolean create, GError **error)
@@ -416,20 +484,6 @@ gboolean ledger_create(const Home *home, GError **error)
 	return ledger != NULL;
 }
 
-static gboolean check_version(Ledger *ledger, GError **error)
-{
-	gint64 version = 0;
-
-	if (!DB_RUN(ledger->db, "SELECT value FROM ledger WHERE name = 'version'", take_int, &version, NULL, error))
-		return FALSE;
-	if (version == VERSION)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
-		    "the ledger is of version %" G_GINT64_FORMAT ", this program knows version %d%s", version, VERSION,
-		    version == VERSION - 1 ? "; ifpp-smdpf ledger migrate takes it over" : "");
-	return FALSE;
-}
-
 Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error)
 {
 	g_autoptr(Ledger) ledger = g_new0(Ledger, 1);
@@ -440,7 +494,7 @@ Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error)
 	ledger->db = open_db(home, create, error);
 	if (!ledger->db)
 		return NULL;
-	if ((create && !db_transaction(ledger->db, create_body, NULL, &local)) || !check_version(ledger, &local)) {
+	if ((create && !db_transaction(ledger->db, create_body, NULL, &local)) || !check_version(ledger->db, &local)) {
 		ledger_error(home, local, error);
 		return NULL;
 	}
@@ -455,13 +509,12 @@ static gboolean upgrade_body(Db *db, gpointer user, GError **error)
 	*done = FALSE;
 	if (!DB_RUN(db, "SELECT value FROM ledger WHERE name = 'version'", take_int, &version, NULL, error))
 		return FALSE;
-	if (version != VERSION - 1)
-		return TRUE;
-	for (guint i = 0; i < G_N_ELEMENTS(upgrade); i++)
-		if (!db_run(db, upgrade[i], NULL, 0, NULL, NULL, NULL, error))
-			return FALSE;
+	if (version < 1 || version >= VERSION)
+		return version < 1 || check_version(db, error);
 	*done = TRUE;
-	return create_body(db, NULL, error);
+	return (version > 1 || run_all(db, from_1, G_N_ELEMENTS(from_1), error)) &&
+	       DB_RUN(db, "UPDATE ledger SET value = $1 WHERE name = 'version'", NULL, NULL, NULL, error, DB_I(VERSION)) &&
+	       create_body(db, NULL, error) && chain_find_freed(db, error) && run_all(db, from_2, G_N_ELEMENTS(from_2), error);
 }
 
 gboolean ledger_upgrade(const Home *home, gboolean *done, GError **error)

@@ -78,7 +78,7 @@ Ledger *ledger_open(const Home *home, GError **error);
 /* Without the look, for those who repair it. */
 Ledger *ledger_open_unchecked(const Home *home, gboolean create, GError **error);
 void ledger_free(Ledger *ledger);
-/* Bring a database of the version before to this one; *done: it was such a one. */
+/* Bring a database of a version before to this one; *done: it was such a one. */
 gboolean ledger_upgrade(const Home *home, gboolean *done, GError **error);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 
@@ -115,6 +115,14 @@ gboolean ledger_chip(Ledger *ledger, const guint8 eid[16], LedgerFunc func, gpoi
 /* Of those who hold this ICCID, the one that keeps @eid from having it too, if there is one. */
 gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[16], gboolean test,
 		       LedgerEntry *entry, gboolean *found, GError **error);
+/**
+ * ledger_freed() - may an ICCID without a holder be given again?
+ * @iccid: which; ledger_holder() finds none
+ * @holder: who has it all the same: one that had to give it up and is loaded, or is out
+ * @held: whether there is such a one
+ * @error: IFPP_ERROR_LEDGER: an entry says that it is free, and no event does
+ */
+gboolean ledger_freed(Ledger *ledger, const guint8 iccid[10], LedgerEntry *holder, gboolean *held, GError **error);
 gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error);
 /* Grows with every call, never repeats. */
 gboolean ledger_serial(Ledger *ledger, gint64 *serial, GError **error);

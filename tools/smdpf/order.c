@@ -193,7 +193,7 @@ static char *void_detail(Ledger *ledger, const LedgerEntry *entry)
 	gint64 seq = 0;
 	char *out = NULL;
 
-	if (DB_RUN(ledger->db, "SELECT event FROM voided WHERE key_id = $1", take_seq, &seq, NULL, NULL, DB_B(entry->key_id, 32)) &&
+	if (DB_RUN(ledger->db, "SELECT event FROM freed WHERE key_id = $1", take_seq, &seq, NULL, NULL, DB_B(entry->key_id, 32)) &&
 	    chain_read(ledger, seq, &note))
 		line = chain_line(note.text, "voided", id);
 	words = line ? g_strsplit(line, " ", -1) : NULL;

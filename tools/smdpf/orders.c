@@ -9,6 +9,11 @@
 
 #define PAGE 500		/* ICCIDs read or written at once */
 
+/* Of an ICCID i: also nobody who had to give it up and is out or loaded all the same. */
+#define NO_HOLDER "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 1) AND " \
+		  "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 2) AND " \
+		  "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 0 AND b.state IN (1, 2))"
+
 #define COLUMNS "id, name, profile, class, iccids, state, since, last"
 enum { ID, NAME, PROFILE, CLASS, ICCIDS, STATE, SINCE, LAST };
 
@@ -142,8 +147,7 @@ gboolean orders_count(Ledger *ledger, const Order *order, OrderCounts *counts, G
 	return order->iccids <= 0 ||
 	       DB_RUN(ledger->db,
 		      "SELECT COUNT(*) FROM order_iccid i WHERE order_id = $1 AND "
-		      "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 1) AND "
-		      "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 2)", take_int, &counts->free,
+		      NO_HOLDER, take_int, &counts->free,
 		      NULL, &local, DB_B(order->id, 8)) ||
 	       ledger_error(ledger->home, local, error);
 }
@@ -173,8 +177,7 @@ gboolean orders_free_iccids(Ledger *ledger, const guint8 id[8], OrderIccidFunc f
 		page.n = 0;
 		ok = DB_RUN(ledger->db,
 			    "SELECT iccid FROM order_iccid i WHERE order_id = $1 AND iccid > $2 AND "
-			    "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 1) AND "
-			    "NOT EXISTS (SELECT 1 FROM binding b WHERE b.iccid = i.iccid AND b.hold = 2) ORDER BY iccid LIMIT $3",
+			    NO_HOLDER " ORDER BY iccid LIMIT $3",
 			    iccid_row, &page, NULL, &local, DB_B(id, 8), DB_B(page.last, sizeof(page.last)), DB_I(PAGE));
 	} while (ok && page.n == PAGE);
 	return ok || ledger_error(ledger->home, local, error);

@@ -224,11 +224,18 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 
 static gboolean hold_again(const LedgerEntry *entry, gpointer user, GError **error)
 {
-	LedgerEntry holder;
 	Adopt *a = user;
-	gboolean held;
+	gboolean held, by_journal = entry->state == LEDGER_VOID && voided(a, entry), said = TRUE;
+	LedgerEntry holder;
 
-	if (entry->hold != LEDGER_FREE || !has_iccid(entry) || (entry->state == LEDGER_VOID && voided(a, entry)))
+	if ((entry->state == LEDGER_FAILED || entry->state == LEDGER_VOID) && !by_journal &&
+	    !chain_frees(a->ledger, entry->key_id, &said, error))
+		return FALSE;
+	/* neither an event nor the journal says so: it is out */
+	if (!said && !DB_RUN(a->ledger->db, "UPDATE binding SET state = 1, reason = 0 WHERE key_id = $1", NULL, NULL, NULL, error,
+			     DB_B(entry->key_id, 32)))
+		return FALSE;
+	if (entry->hold != LEDGER_FREE || !has_iccid(entry) || by_journal)
 		return TRUE;
 	if (!ledger_holder(a->ledger, entry->iccid, entry->eid, FALSE, &holder, &held, error))
 		return FALSE;
@@ -263,7 +270,7 @@ static gboolean say_voided(Adopt *a, const LedgerEntry *entry, const char *id, G
 	ChainNote note;
 	gint64 seq = 0;
 
-	if (!DB_RUN(a->ledger->db, "SELECT event FROM voided WHERE key_id = $1", take_seq, &seq, NULL, error,
+	if (!DB_RUN(a->ledger->db, "SELECT event FROM freed WHERE key_id = $1", take_seq, &seq, NULL, error,
 		    DB_B(entry->key_id, 32)))
 		return FALSE;
 	if (chain_read(a->ledger, seq, &note))
@@ -373,11 +380,7 @@ static gboolean adopt_void(const LedgerEntry *entry, gpointer user, GError **err
 	const char *line = entry->state == LEDGER_VOID && now ? voided(a, entry) : NULL;
 	g_autofree char *text = line ? g_strdup_printf("%s\n", line) : NULL;
 
-	return !line || (chain_append(a->ledger, text, 0, error) &&
-			 DB_RUN(a->ledger->db, "DELETE FROM voided WHERE key_id = $1", NULL, NULL, NULL, error,
-				DB_B(entry->key_id, 32)) &&
-			 DB_RUN(a->ledger->db, "INSERT INTO voided (key_id, event) VALUES ($1, $2)", NULL, NULL, NULL, error,
-				DB_B(entry->key_id, 32), DB_I(a->ledger->head.seq)));
+	return !line || chain_append(a->ledger, text, 0, error);
 }
 
 static gboolean adopt_body(Db *db, gpointer user, GError **error)

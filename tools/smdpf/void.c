@@ -150,6 +150,7 @@ static gboolean look(Void *v, Item *item, GError **error)
 	if (!ifpp_iccid_parse(item->text, item->iccid, error))
 		return FALSE;
 	if (!ledger_holder(v->ledger, item->iccid, no_eid, FALSE, &item->entry, &held, &local) ||
+	    (!held && !ledger_freed(v->ledger, item->iccid, &item->entry, &held, &local)) ||
 	    (!held && !orders_keep(v->ledger, item->iccid, &item->kept, &local)))
 		return ledger_error(v->home, local, error);
 	if (item->kept && v->options->word)
@@ -188,7 +189,7 @@ static gboolean void_body(Db *db, gpointer user, GError **error)
 	g_autofree char *text = void_text(v, item);
 	gint64 changed = 0;
 
-	if (!DB_RUN(db, "UPDATE binding SET state = 4, hold = 0, reason = $2 WHERE key_id = $1 AND state = $3 AND hold = 1", NULL,
+	if (!DB_RUN(db, "UPDATE binding SET state = 4, hold = 0, reason = $2 WHERE key_id = $1 AND state = $3 AND hold <> 2", NULL,
 		    NULL, &changed, error, DB_B(item->entry.key_id, 32), DB_I(!v->options->word), DB_I(item->entry.state)))
 		return FALSE;
 	if (!changed) {
@@ -201,11 +202,7 @@ static gboolean void_body(Db *db, gpointer user, GError **error)
 		return (found && have.state == LEDGER_VOID && have.hold == LEDGER_FREE) ||
 		       refuse(error, item, "was changed by somebody else just now; look at it again");
 	}
-	return chain_append(v->ledger, text, 0, error) &&
-	       DB_RUN(db, "DELETE FROM voided WHERE key_id = $1", NULL, NULL, NULL, error, DB_B(item->entry.key_id, 32)) &&
-	       DB_RUN(db, "INSERT INTO voided (key_id, event) VALUES ($1, $2)", NULL, NULL, NULL, error,
-		      DB_B(item->entry.key_id, 32), DB_I(v->ledger->head.seq)) &&
-	       orders_touch(v->ledger, item->entry.order, error);
+	return chain_append(v->ledger, text, 0, error) && orders_touch(v->ledger, item->entry.order, error);
 }
 
 static gboolean remove_file(const char *path, gboolean *removed, GError **error)
