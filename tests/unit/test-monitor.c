@@ -14,7 +14,9 @@
 #include "ctl.h"
 #include "error.h"
 #include "fake-systemd.h"
+#include "file.h"
 #include "netlink.h"
+#include "testpki.h"
 
 #define ROWS 24
 #define EID "89040000000000000000000000000000"
@@ -260,6 +262,72 @@ static void test_list_and_info(void)
 	g_assert_null(strstr(idle, "Last error"));
 }
 
+static void put(const char *dir, const char *name, GBytes *bytes)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_true(ifpp_file_write(path, g_bytes_get_data(bytes, NULL), g_bytes_get_size(bytes), 0644, NULL));
+}
+
+static void drop(const char *dir, const char *name)
+{
+	g_autofree char *path = g_build_filename(dir, name, NULL);
+
+	g_assert_cmpint(g_unlink(path), ==, 0);
+}
+
+/* What ends within two weeks has a row, whatever its time it has a figure; so until its next issue is there. */
+static void test_ends(void)
+{
+	g_autofree char *dir = g_dir_make_tmp("ifpp-monitor-XXXXXX", NULL), *root = NULL, *crl = NULL, *row = NULL;
+	const char *const metrics[] = { "metrics", "--outbox", dir, "--trust", dir, NULL }, *const info[] = { "info", "--trust", dir, NULL };
+	g_autofree char *told = NULL, *json = NULL, *figures = NULL, *replaced = NULL, *after = NULL, *none = NULL, *without = NULL;
+	gint64 now = g_get_real_time() / G_USEC_PER_SEC;
+	g_autoptr(GBytes) soon = NULL, next = NULL;
+	g_autoptr(TestPki) pki = NULL;
+
+	test_shift = now - TEST_NOW;
+	pki = test_pki_new();
+	soon = test_crl_new(pki->ci, NULL, TEST_NOW - 20 * TEST_DAY, TEST_NOW + 6 * TEST_DAY + 3600);
+	next = test_crl_new(pki->ci, NULL, TEST_NOW - TEST_DAY, TEST_NOW + 30 * TEST_DAY);
+	test_shift = 0;
+	n_units = 0;
+	put(dir, "ci.der", pki->ci->der);
+	put(dir, "ci.crl", soon);
+	root = g_strdup_printf("ifpp_station_expiry_timestamp_seconds{name=\"certificate 'Test CI' (01)\"} %" G_GINT64_FORMAT "\r\n",
+			       (gint64)gnutls_x509_crt_get_expiration_time(pki->ci->crt));
+	crl = g_strdup_printf("ifpp_station_expiry_timestamp_seconds{name=\"%s/ci.crl\"} %" G_GINT64_FORMAT "\r\n", dir,
+			      now + 6 * TEST_DAY + 3600);
+	row = g_strdup_printf("  Trust         %s/ci.crl: ends on ", dir);
+	told = on_terminal(ctl_cmd_info, FALSE, info);
+	assert_has(told, row);
+	assert_has(told, ", in 6 days\r\n");
+	json = on_terminal(ctl_cmd_info, TRUE, info);
+	assert_has(json, ",\"trust_ends\":[\"/");
+	figures = on_terminal(ctl_cmd_metrics, FALSE, metrics);
+	assert_has(figures, root);
+	assert_has(figures, crl);
+
+	put(dir, "next.crl", next);
+	replaced = on_terminal(ctl_cmd_info, FALSE, info);
+	g_assert_null(strstr(replaced, "Trust"));
+	after = on_terminal(ctl_cmd_metrics, FALSE, metrics);
+	g_assert_null(strstr(after, crl));
+	assert_has(after, "/next.crl\"} ");
+	assert_has(after, root);
+
+	/* no root: nothing is known to end, and nothing is wrong with the rest */
+	drop(dir, "ci.der");
+	none = on_terminal(ctl_cmd_info, TRUE, info);
+	assert_has(none, "\"trust_ends\":[]");
+	without = on_terminal(ctl_cmd_metrics, FALSE, metrics);
+	g_assert_null(strstr(without, "expiry_timestamp_seconds{"));
+	assert_has(without, "ifpp_station_units 0\r\n");
+	drop(dir, "ci.crl");
+	drop(dir, "next.crl");
+	g_assert_cmpint(g_rmdir(dir), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_autofree char *dir = g_dir_make_tmp("ifpp-monitor-XXXXXX", NULL);
@@ -270,6 +338,7 @@ int main(int argc, char **argv)
 	systemd = fake_systemd_new(dir, answer);
 	g_test_add_func("/monitor/monitor_shows_failed_provisioning", test_failed);
 	g_test_add_func("/monitor/list_and_info_say_what_is_to_be_done", test_list_and_info);
+	g_test_add_func("/monitor/ends_in_metrics_and_info", test_ends);
 	status = g_test_run();
 	fake_systemd_free(systemd);
 	g_rmdir(dir);

@@ -41,7 +41,7 @@ _ifppctl()
 
 	case $command in
 	'') word="$commands $common --version" ;;
-	info) word="$common $(cd /dev && compgen -G 'ifpp[0-9]*')" ;;
+	info) word="$common --trust $(cd /dev && compgen -G 'ifpp[0-9]*')" ;;
 	request)
 		if [[ $cur != -* ]]; then
 			compopt -o filenames
@@ -76,7 +76,8 @@ _ifppctl()
 	deliver) word="$common --to --outbox --cache --keep --cert --key --ca" ;;
 	hook) word="$common --timeout" ;;
 	check) word="$common --packages --trust" ;;
-	report | metrics) word="$common --output --outbox --packages" ;;
+	report) word="$common --output --outbox --packages" ;;
+	metrics) word="$common --output --outbox --packages --trust" ;;
 	selftest) word="$common --slot --trust --ifppd" ;;
 	*) word=$common ;;
 	esac

@@ -12,6 +12,7 @@
 #include <netlink.h>
 #include <stdio.h>
 #include <string.h>
+#include <x509.h>
 
 static const char *state_means(guint32 state)
 {
@@ -254,18 +255,40 @@ int ctl_cmd_list(Ctl *ctl, int argc, char **argv, GError **error)
 	return IFPP_EXIT_OK;
 }
 
+/* Nothing of a directory that cannot be used: the daemon complains about it. */
+static GPtrArray *trust_ends(const char *dir)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new_from_dir(dir, NULL);
+
+	return trust ? ifpp_trust_ends(trust) : g_ptr_array_new();
+}
+
+static void json_ends(JsonBuilder *b, GPtrArray *ends)
+{
+	json_builder_set_member_name(b, "trust_ends");
+	json_builder_begin_array(b);
+	for (guint i = 0; i < ends->len; i++)
+		json_builder_add_string_value(b, ends->pdata[i]);
+	json_builder_end_array(b);
+}
+
 int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 {
+	g_autofree char *node = NULL, *trust_dir = NULL;
+	const GOptionEntry entries[] = {
+		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust_dir, "CI roots and CRLs; default: " CTL_TRUST, "DIR" },
+		G_OPTION_ENTRY_NULL
+	};
 	g_autoptr(CtlChip) chip = NULL;
-	g_autoptr(GPtrArray) services = NULL;
-	g_autofree char *node = NULL;
+	g_autoptr(GPtrArray) services = NULL, ends = NULL;
 	const CtlService *service;
 	CtlOutput *out = &ctl->out;
 	struct ifpp_info *info;
 	const char *to_do;
 	char eid[33];
 
-	if (!ctl_parse(ctl, &argc, &argv, NULL, "[CHIP]", "What the driver knows of one chip.", error))
+	if (!ctl_parse(ctl, &argc, &argv, entries, "[CHIP]",
+		       "What the driver knows of one chip, and which CI roots and CRLs of this station end soon.", error))
 		return 0;
 	if (argc > 2) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "info: one chip at a time");
@@ -283,6 +306,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	services = ctl_services(CTL_SERVICES_RUNNING, NULL);
 	service = ctl_services_of(services, node);
 	to_do = ctl_to_do(info->state, info->installed, service);
+	ends = trust_ends(trust_dir ?: CTL_TRUST);
 
 	if (out->json) {
 		JsonBuilder *b = ifpp_json_new("info");
@@ -299,6 +323,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 		ifpp_json_string(b, "host_state", ifpp_state_name(info->host_state));
 		ifpp_json_int(b, "package_max", info->pkg_max);
 		json_progress(b, to_do, service);
+		json_ends(b, ends);
 		ifpp_json_print(b);
 		return IFPP_EXIT_OK;
 	}
@@ -317,6 +342,8 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error)
 	ctl_say(out, "  Package size  at most %u bytes", info->pkg_max);
 	ctl_say(out, "  This machine  %s", info->host_state == IFPP_STATE_FACTORY ? "not locked" :
 		ifpp_state_name(info->host_state));
+	for (guint i = 0; i < ends->len; i++)
+		ctl_say(out, "  %-13s %s", i ? "" : "Trust", (char *)ends->pdata[i]);
 	return IFPP_EXIT_OK;
 }
 

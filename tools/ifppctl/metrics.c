@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What a station has done, for Prometheus: from the outbox alone, so that no chip is asked. */
+/* What a station has done, and when what it trusts ends, for Prometheus: from files alone, so that no chip is asked. */
 #include "ctl.h"
 #include "explain.h"
 #include "outbox.h"
@@ -12,6 +12,7 @@
 #include <metrics.h>
 #include <stdio.h>
 #include <string.h>
+#include <x509.h>
 
 #define P "ifpp_station_"
 
@@ -104,13 +105,28 @@ static void tell(GString *out, const Sums *sums, const CtlReportTotals *t)
 	tell_services(out);
 }
 
+/* A directory that cannot be used has nothing that ends: the daemon complains about it. */
+static void tell_expiry(GString *out, const char *dir)
+{
+	g_autoptr(IfppTrust) trust = ifpp_trust_new_from_dir(dir, NULL);
+	g_autoptr(GPtrArray) all = trust ? ifpp_trust_expiry(trust) : NULL;
+
+	ifpp_metric(out, P "expiry_timestamp_seconds", "gauge", "When a CI root ends, or the next CRL is due.");
+	for (guint i = 0; all && i < all->len; i++) {
+		const IfppTrustExpiry *expiry = all->pdata[i];
+
+		ifpp_sample(out, P "expiry_timestamp_seconds", expiry->when, "name", expiry->name, NULL);
+	}
+}
+
 int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error)
 {
-	g_autofree char *given = NULL, *packages = NULL, *file = NULL;
+	g_autofree char *given = NULL, *packages = NULL, *trust = NULL, *file = NULL;
 	const GOptionEntry entries[] = {
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &file, "Where to write it; default: standard output", "FILE" },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &given, "Where the daemon keeps results", "DIR" },
 		{ "packages", 0, 0, G_OPTION_ARG_FILENAME, &packages, "Packages, to tell those without a result", "DIR" },
+		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots and CRLs; default: " CTL_TRUST, "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GString) out = g_string_new(NULL);
@@ -122,7 +138,7 @@ int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error)
 	gboolean ok;
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
-		       "Write what this station has done, in Prometheus' text format: for the textfile collector of node_exporter. "
+		       "Write what this station has done, and when its CI roots and CRLs end, in Prometheus' text format: for the textfile collector of node_exporter. "
 		       "Nothing in it is of a single unit.", error))
 		return 0;
 	if (argc > 1) {
@@ -137,8 +153,10 @@ int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 	sums.failed = g_hash_table_new(g_str_hash, g_str_equal);
 	ok = add_up(&sums, outbox, error);
-	if (ok)
+	if (ok) {
 		tell(out, &sums, &t);
+		tell_expiry(out, trust ?: CTL_TRUST);
+	}
 	g_hash_table_unref(sums.failed);
 	if (!ok)
 		return 0;

@@ -389,21 +389,6 @@ GPtrArray *ifpp_trust_problems(IfppTrust *trust)
 	return trust->problems;
 }
 
-static void note_end(GPtrArray *ends, const char *what, gint64 when, gint64 now)
-{
-	g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(when);
-	g_autofree char *text = date ? g_date_time_format(date, "%Y-%m-%d") : NULL;
-	gint64 left = (when - now) / DAY;
-
-	if (!text || when > now + IFPP_TRUST_DAYS * DAY)
-		return;
-	if (when < now)
-		g_ptr_array_add(ends, g_strdup_printf("%s: ended on %s", what, text));
-	else
-		g_ptr_array_add(ends, g_strdup_printf("%s: ends on %s, in %" G_GINT64_FORMAT " day%s", what, text, left,
-						      left == 1 ? "" : "s"));
-}
-
 /* A CI is issued again with the same key. */
 static gboolean issued_again(IfppTrust *trust, const Cert *root)
 {
@@ -416,23 +401,62 @@ static gboolean issued_again(IfppTrust *trust, const Cert *root)
 	return FALSE;
 }
 
-GPtrArray *ifpp_trust_ends(IfppTrust *trust)
+static void expiry_free(gpointer p)
 {
-	GPtrArray *ends = g_ptr_array_new_with_free_func(g_free);
-	const char *where;
-	gint64 now, when;
+	IfppTrustExpiry *expiry = p;
 
-	/* whether the time is known at all is told elsewhere */
-	ifpp_trust_now(trust, &now, NULL);
+	g_free(expiry->name);
+	g_free(expiry);
+}
+
+static void add_expiry(GPtrArray *all, const char *name, gint64 when)
+{
+	IfppTrustExpiry *expiry = g_new(IfppTrustExpiry, 1);
+
+	*expiry = (IfppTrustExpiry){ .name = g_strdup(name), .when = when };
+	g_ptr_array_add(all, expiry);
+}
+
+GPtrArray *ifpp_trust_expiry(IfppTrust *trust)
+{
+	GPtrArray *all = g_ptr_array_new_with_free_func(expiry_free);
+	const char *where;
+	gint64 when;
+
 	for (guint i = 0; i < trust->roots->len; i++) {
 		const Cert *root = trust->roots->pdata[i];
 
 		if (root->to >= 0 && !issued_again(trust, root))
-			note_end(ends, root->name, root->to, now);
+			add_expiry(all, root->name, root->to);
 	}
 	for (guint i = 0; i < trust->crls->len; i++)
 		if (crl_ends(trust->crls, trust->crls->pdata[i], &when, &where))
-			note_end(ends, where ?: "a CRL", when, now);
+			add_expiry(all, where ?: "a CRL", when);
+	return all;
+}
+
+GPtrArray *ifpp_trust_ends(IfppTrust *trust)
+{
+	GPtrArray *ends = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) all = ifpp_trust_expiry(trust);
+	gint64 now;
+
+	/* whether the time is known at all is told elsewhere */
+	ifpp_trust_now(trust, &now, NULL);
+	for (guint i = 0; i < all->len; i++) {
+		const IfppTrustExpiry *expiry = all->pdata[i];
+		g_autoptr(GDateTime) date = g_date_time_new_from_unix_utc(expiry->when);
+		g_autofree char *text = date ? g_date_time_format(date, "%Y-%m-%d") : NULL;
+		gint64 left = (expiry->when - now) / DAY;
+
+		if (!text || expiry->when > now + IFPP_TRUST_DAYS * DAY)
+			continue;
+		if (expiry->when < now)
+			g_ptr_array_add(ends, g_strdup_printf("%s: ended on %s", expiry->name, text));
+		else
+			g_ptr_array_add(ends, g_strdup_printf("%s: ends on %s, in %" G_GINT64_FORMAT " day%s", expiry->name, text,
+							      left, left == 1 ? "" : "s"));
+	}
 	return ends;
 }
 

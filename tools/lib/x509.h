@@ -39,12 +39,19 @@ IfppTrust *ifpp_trust_new_from_dir(const char *dir, GError **error);
 gboolean ifpp_trust_reload(IfppTrust **trust, const char *dir, GError **error);
 /* What of the directory is not used, and why: array of "PATH: why", owned by @trust. To be told at start. */
 GPtrArray *ifpp_trust_problems(IfppTrust *trust);
+/* By when something of a trust directory must be replaced. */
+typedef struct {
+	char *name;	/* of a root as in messages, of a CRL its file */
+	gint64 when;	/* seconds since 1970 */
+} IfppTrustExpiry;
+/* CI roots and CRLs that end, not those whose next issue is there as well: array of IfppTrustExpiry, of the caller. */
+GPtrArray *ifpp_trust_expiry(IfppTrust *trust);
 #define IFPP_TRUST_DAYS 14
 /**
  * ifpp_trust_ends() - what must be replaced soon, or should have been
  * @trust: a store
  *
- * CI roots and CRLs that end within IFPP_TRUST_DAYS; not those whose next issue is there as well.
+ * Of ifpp_trust_expiry() what ends within IFPP_TRUST_DAYS.
  *
  * Return: array of "NAME: ends on DATE, in N days", of the caller.
  */
