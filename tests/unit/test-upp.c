@@ -238,6 +238,8 @@ static void expect_file(guint32 element, guint8 member, const char *file, const 
 /* Patterns, sizes and templates; the first two files are of GSMA's TS.48 version 5. */
 static void files(void)
 {
+	g_autofree char *zeros = g_strnfill(2 * 128, '0');
+
 	/* EF.SPN: a pattern whose last byte goes on to the template's 17 bytes */
 	expect_file(0xB3, 13, "a11c8202412183026f468b036f0607a50dc10b0147534d411154455354ff",
 		    "0147534d411154455354ffffffffffffff");
@@ -262,6 +264,11 @@ static void files(void)
 	expect_file(0xB4, 17, "a1008201018302aabb", "ffaabb0000");
 	expect_file(0xB4, 15, "a100",
 		    "ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000ffffff0000");
+	/* a size is bytes, not a number with a sign; the tables of services, and the routing indicator of 5G, have no or a short pattern */
+	expect_file(0xB4, 5, "a108800180a503c10100", zeros);
+	expect_file(0xB3, 8, "a100", "ffffffffffffffffffffffffffff");
+	expect_file(0xB5, 6, "a100830180", "80ffffffffffffffffffffffffff");
+	expect_file(0xBC, 12, "a100", "f0ffffff");
 	/* no template has this one; a size or an offset beyond all reason is none */
 	expect_file(0xB4, 30, "8303010203", "010203");
 	expect_file(0xB4, 5, "a1058003010000", "ffffffffffffffff");

@@ -34,6 +34,12 @@ gboolean ifpp_ec_key_derive(IfppEcKey *key, const guint8 peer[65], guint8 zab[32
 void ifpp_ec_key_free(IfppEcKey *key);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppEcKey, ifpp_ec_key_free)
 
+/*
+ * Is it the public key of a key pair: of X25519 (32 bytes) none that makes every secret zero, of P-256 (33 bytes or 65) a point
+ * on the curve?
+ */
+gboolean ifpp_public_key_sound(IfppSpan key);
+
 /* ECDSA-SHA256 over the parts, plain r||s, by any P-256 key of GnuTLS, also one in a token. */
 gboolean ifpp_ecdsa_sign(gnutls_privkey_t key, const IfppSpan *parts, gsize n_parts, guint8 sig[64],
 			 GError **error);

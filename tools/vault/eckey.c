@@ -2,8 +2,10 @@
 /* P-256 keys held by us, and ECDSA in RSP's plain format for any GnuTLS key. */
 #include "bsp.h"
 #include "error.h"
+#include "x509.h"
 
 #include <gnutls/crypto.h>
+#include <nettle/curve25519.h>
 #include <nettle/ecc-curve.h>
 #include <nettle/ecc.h>
 #include <string.h>
@@ -211,6 +213,45 @@ void ifpp_ec_key_free(IfppEcKey *key)
 	if (key->priv)
 		gnutls_privkey_deinit(key->priv); /* overwrites the scalar */
 	g_free(key);
+}
+
+/* Is there a point with this x on P-256: is x^3 - 3x + b a square (SEC 1, 2.3.4)? */
+static gboolean has_point(const guint8 x[32])
+{
+	mpz_t p, b, n, s;
+	gboolean ok;
+
+	mpz_init_set_str(p, "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff", 16);
+	mpz_init_set_str(b, "5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b", 16);
+	mpz_inits(n, s, NULL);
+	mpz_import(n, 32, 1, 1, 1, 0, x);
+	mpz_mul(s, n, n);
+	mpz_sub_ui(s, s, 3);
+	mpz_mul(s, s, n);
+	mpz_add(s, s, b);
+	mpz_mod(s, s, p);
+	ok = mpz_cmp(n, p) < 0 && mpz_legendre(s, p) == 1;
+	mpz_clears(p, b, n, s, NULL);
+	return ok;
+}
+
+gboolean ifpp_public_key_sound(IfppSpan key)
+{
+	static const guint8 one[32] = { 1 }, zero[32];
+	guint8 shared[32];
+
+	switch (key.len) {
+	case 32:
+		/* a private key is a multiple of eight, which takes a point of small order to zero */
+		curve25519_mul(shared, one, key.data);
+		return memcmp(shared, zero, sizeof(zero)) != 0;
+	case 33:
+		return (key.data[0] == 0x02 || key.data[0] == 0x03) && has_point(key.data + 1);
+	case 65:
+		return ifpp_point_on_curve(key);
+	default:
+		return FALSE;
+	}
 }
 
 gboolean ifpp_ecdsa_sign(gnutls_privkey_t key, const IfppSpan *parts, gsize n_parts, guint8 sig[64],

@@ -299,8 +299,8 @@ void ifpp_upp_free(IfppUpp *upp)
 }
 
 /*
- * Transparent files that the templates of USIM and optional USIM have (TCA profile package 2.3, 9.5): how long they
- * are if the profile does not say, and what is in them then; the last byte goes on to the end. @made: the template
+ * Transparent files that the templates of USIM, optional USIM, 5GS and ISIM have (TCA profile package 2.3, 9.5, 9.6): how
+ * long they are if the profile does not say, and what is in them then; the last byte goes on to the end. @made: the template
  * makes them whether the profile names them or not.
  */
 static const struct template {
@@ -315,6 +315,7 @@ static const struct template {
 	{ USIM, 5, TRUE, 33, 2, "\7\xFF" },		/* Keys */
 	{ USIM, 6, TRUE, 33, 2, "\7\xFF" },		/* KeysPS */
 	{ USIM, 7, TRUE, 1, 1, "\x0A" },			/* HPPLMN */
+	{ USIM, 8, FALSE, 14, 0, NULL },		/* UST */
 	{ USIM, 12, TRUE, 2, 1, "\xFF" },		/* SMSS */
 	{ USIM, 13, FALSE, 17, 0, NULL },		/* SPN */
 	{ USIM, 14, FALSE, 1, 0, NULL },		/* EST */
@@ -334,6 +335,8 @@ static const struct template {
 	{ OPT_USIM, 15, FALSE, 40, 40, PLMN_LIST },	/* PLMNwAcT */
 	{ OPT_USIM, 16, FALSE, 40, 40, PLMN_LIST },	/* OPLMNwAcT */
 	{ OPT_USIM, 17, FALSE, 5, 5, PLMN_LIST },	/* HPLMNwAcT */
+	{ ISIM, 6, FALSE, 14, 0, NULL },		/* IST */
+	{ DF_5GS, 12, FALSE, 4, 2, "\xF0\xFF" },	/* Routing_Indicator */
 };
 
 static const struct template *find_template(guint32 element, guint8 member)
@@ -364,17 +367,31 @@ static gboolean small_uint(const IfppTlv *tlv, guint64 *value)
 	return TRUE;
 }
 
+gboolean ifpp_upp_size(IfppSpan fcp, guint64 *size)
+{
+	IfppTlv tlv;
+
+	if (!ifpp_tlv_find(fcp, FCP_SIZE, &tlv) || !tlv.value.len || tlv.value.len > 4)
+		return FALSE;
+	*size = 0;
+	for (gsize i = 0; i < tlv.value.len; i++)
+		*size = *size << 8 | tlv.value.data[i];
+	return TRUE;
+}
+
 /* What the file is made with: its size and pattern, the profile's word before the template's. */
 static GByteArray *initial(IfppSpan members, const struct template *template)
 {
 	GByteArray *content = g_byte_array_new();
-	IfppTlv fcp, tlv, info, pattern;
+	IfppTlv fcp, info, pattern;
 	guint64 size = template ? template->size : 0;
 	gboolean repeat = FALSE, own = FALSE;
 
 	if (ifpp_tlv_find(members, FILE_FCP, &fcp)) {
-		if (ifpp_tlv_find(fcp.value, FCP_SIZE, &tlv))
-			small_uint(&tlv, &size);
+		guint64 own_size;
+
+		if (ifpp_upp_size(fcp.value, &own_size) && own_size <= G_MAXUINT16)
+			size = own_size;
 		if (ifpp_tlv_find(fcp.value, FCP_INFO, &info)) {
 			repeat = ifpp_tlv_find(info.value, INFO_REPEAT, &pattern);
 			own = repeat || ifpp_tlv_find(info.value, INFO_FILL, &pattern);

@@ -21,8 +21,13 @@ IfppUpp *ifpp_upp_parse(IfppSpan upp, GError **error);
 void ifpp_upp_free(IfppUpp *upp);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
 
-/* Element and member of some files: usim and opt-usim of the TCA profile package, 2.3 */
+/* Element and member of some files: of usim, opt-usim, isim, df-5gs and df-saip of the TCA profile package, 2.3 */
 #define IFPP_UPP_IMSI 0xB3, 3
+#define IFPP_UPP_UST 0xB3, 8
+#define IFPP_UPP_IST 0xB5, 6
+#define IFPP_UPP_SUCI 0xBC, 9		/* which the terminal reads */
+#define IFPP_UPP_ROUTING 0xBC, 12
+#define IFPP_UPP_SUCI_USIM 0xBD, 3	/* which the USIM computes with */
 #define IFPP_UPP_GID1 0xB4, 5
 #define IFPP_UPP_GID2 0xB4, 6
 
@@ -39,6 +44,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppUpp, ifpp_upp_free)
  * Return: NULL when the profile has no such file.
  */
 GByteArray *ifpp_upp_file(IfppSpan upp, guint32 element, guint8 member);
+
+/* efFileSize of an Fcp's members; an OCTET STRING, so that 80 is 128. FALSE: there is none. */
+gboolean ifpp_upp_size(IfppSpan fcp, guint64 *size);
 
 /**
  * ifpp_upp_owner_matches() - is the profileOwner the one whose files are in the profile, so far as they are (SGP.22 5.5.5)?
