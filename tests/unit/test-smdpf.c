@@ -872,9 +872,11 @@ static void isim_follows_imsi(Fixture *f, gconstpointer data)
 static void builtin_every_column(Fixture *f, gconstpointer data)
 {
 	static const char csv[] =
-		"ICCID,IMSI,Ki,OPc,ACC,MSISDN,IMPI,IMPU,DOMAIN,SMSC,SPN,PIN1,PIN2,PUK1,PUK2,ADM\n"
+		"ICCID,IMSI,Ki,OPc,ACC,MSISDN,IMPI,IMPU,DOMAIN,SMSC,SPN,PIN1,PIN2,PUK1,PUK2,ADM,SUCI-SCHEME,SUCI-KEY,SUCI-KEY-ID,"
+		"ROUTING-INDICATOR,UST,IST\n"
 		"8949449999999990023,262011234567890,465b5ce8b199b49faa5f0a2ee238a6bd,cdc202d5123e20f62b6d676ac72cb318,"
-		"8001,+491701234567,me@telco,sip:me@telco,telco,+491710760000,Telco,4711,0815,12345678,87654321,0123456789abcdef\n";
+		"8001,+491701234567,me@telco,sip:me@telco,telco,+491710760000,Telco,4711,0815,12345678,87654321,0123456789abcdef,A,"
+		"26a32ecbedb49b259835c1eeab5a9b8e64f7e6c30094a9e8763eb75b8515e90b,1,0,122,1\n";
 	static const char follows[] =
 		"ICCID,IMSI,Ki,OPc\n8949449999999990023,262011234567890,465b5ce8b199b49faa5f0a2ee238a6bd,"
 		"cdc202d5123e20f62b6d676ac72cb318\n";
@@ -886,7 +888,9 @@ static void builtin_every_column(Fixture *f, gconstpointer data)
 		"831cfd" "ffffffffffffffffffffffff" "0791947101670000ffffffff" "ffffff",
 		"80086d654074656c636f", "800c7369703a6d654074656c636f", "800574656c636f", "0054656c636fff",
 		"8001018108" "34373131ffffffff", "80020081" "8108" "30383135ffffffff", "8001018108" "3132333435363738",
-		"800200818108" "3837363534333231", "80010a8108" "0123456789abcdef", NULL
+		"800200818108" "3837363534333231", "80010a8108" "0123456789abcdef",
+		"8376" "a0020101" "a125" "800101" "8120" "26a32ecbedb49b259835c1eeab5a9b8e64f7e6c30094a9e8763eb75b8515e90b", "8304f0ffffff",
+		"8311" "0a08140000000000000000000000000a00", "8302" "0100", NULL
 	};
 	static const char *const has_followed[] = {
 		"8340" "8035" "7369703a" "323632303131323334353637383930" "40" "696d732e6d6e633030312e6d63633236322e336770706e6574776f726b"
@@ -1009,6 +1013,207 @@ static void tuak(Fixture *f, gconstpointer data)
 #undef DES
 #undef MAC
 #undef AES
+}
+
+/*
+ * The built-in profile with DF.5GS, DF.SAIP and services as TS.48 version 5 has them, but for 122 to 127. With
+ * @demands the header demands of the chip what its USIM conceals the identity with (service 125).
+ */
+static void write_5g_template(gboolean demands)
+{
+	static const char files[] =
+		"bc5ca005800081010c810667810f01020da211a10f83025fc08b036f060dc60481010a0ba91ea11c8202412183024f07"
+		"8b036f0604800176a50ac00140c105a0020000ffac18a1168202412183024f0a8b036f0604a507c00140c102f0ffbd42"
+		"a005800081010e810667810f01020ea211a10f83025fd08b036f060dc60481010a0ba31ea11c8202412183024f018b03"
+		"6f060f800176a50ac00140c105a0020000ff";
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	g_autoptr(GBytes) dirs = ifpp_unhex(files), table = ifpp_unhex("a818a10380011183119effbf1dff3e0083410310010400000011");
+	GByteArray *small = profile_builtin(0, NULL);
+	IfppSpan in = { small->data, small->len };
+	IfppTlv pe, tlv;
+
+	while (in.len && ifpp_tlv_next(&in, &pe, NULL)) {
+		g_autoptr(GByteArray) body = g_byte_array_new();
+
+		if (pe.tag == 0xBC) {
+			g_byte_array_append(out, g_bytes_get_data(dirs, NULL), g_bytes_get_size(dirs));
+			continue;
+		}
+		while (pe.value.len && ifpp_tlv_next(&pe.value, &tlv, NULL)) {
+			if (pe.tag == 0xA0 && tlv.tag == 0xA5 && demands)
+				ifpp_tlv_put(body, 0xA5, "\x81\0\x82\0\x91\0\x95\0\x96\0\x97", 12);
+			else if (pe.tag == 0xB3 && tlv.tag == 0xA8)
+				g_byte_array_append(body, g_bytes_get_data(table, NULL), g_bytes_get_size(table));
+			else
+				g_byte_array_append(body, tlv.whole.data, tlv.whole.len);
+		}
+		ifpp_tlv_put(out, pe.tag, body->data, body->len);
+	}
+	g_assert_true(g_file_set_contents("template.der", (const char *)out->data, out->len, NULL));
+	ifpp_secret_free(small);
+}
+
+/* The profile without such elements. */
+static void drop_element(const char *path, guint32 tag)
+{
+	g_autoptr(GBytes) file = read_file(path);
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	IfppSpan in = ifpp_span_bytes(file);
+	IfppTlv pe;
+
+	while (in.len && ifpp_tlv_next(&in, &pe, NULL))
+		if (pe.tag != tag)
+			g_byte_array_append(out, pe.whole.data, pe.whole.len);
+	g_assert_true(g_file_set_contents(path, (const char *)out->data, out->len, NULL));
+}
+
+/* What conceals the identity in 5G goes to where terminal or USIM look for it, and is no key that everybody can open. */
+static void suci(Fixture *f, gconstpointer data)
+{
+#define KEY_A "26a32ecbedb49b259835c1eeab5a9b8e64f7e6c30094a9e8763eb75b8515e90b"
+#define KEY_B "031042ac949f664a868f92a1770efee32af65aaee0b47a9b4267e23e32703e8922"
+#define WHOLE_B "041042ac949f664a868f92a1770efee32af65aaee0b47a9b4267e23e32703e89221e2bfd6ab5e30c244bd78bf36e695f4ff01617ec85ec7d93637c184b94905edf"
+#define PUBLISHED_B "0272da71976234ce833a6907425867b82e074d44ef907dfb4b3e21c1c2256ebcd1"
+#define START "ICCID,IMSI,Ki,OPc,"
+#define RECORD "\n8949449999999990023,262011234567890,465b5ce8b199b49faa5f0a2ee238a6bd,cdc202d5123e20f62b6d676ac72cb318,"
+#define COLUMNS START "SUCI-SCHEME,SUCI-KEY,SUCI-KEY-ID" RECORD
+	/* as the example of TS 31.121 4.9.4, with keys of our own */
+#define BOTH "a006" "020101020000" "a14b" "80011b" "8121" KEY_B "80011e" "8120" KEY_A
+	static const char both[] = START "PROT_SCHEME_ID,HNET_PUBKEY,HNET_PUBKEY_IDENTIFIER,Routing_Indicator,SPN,UST,IST" RECORD
+		"B A null," KEY_B "  " KEY_A ",27 30,71,Telco,122 -125 130,1 -2\n";
+	static const char one[] = COLUMNS "A," KEY_A ",255\n";
+	static const char by_usim[] = START "SUCI-SCHEME,SUCI-KEY,SUCI-KEY-ID,UST" RECORD "2 0," KEY_B ",1,125\n";
+	static const char whole[] = COLUMNS "B," WHOLE_B ",0\n";
+	static const char published[] = COLUMNS "B," PUBLISHED_B ",1\n";
+	static const char null[] = START "SUCI-SCHEME" RECORD "null\n";
+	/* the whole file, FF after what is in it; the service table grows: 19, 122, 124, 130 */
+	static const char *const has_both[] = {
+		"a97d" "a103800176" "8376" BOTH "ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+		"a103800104830417ffffff", "a818a10380011183110a00040000000000000000000000000a02", "8302" "0100", "0054656c636fff", NULL
+	};
+	static const char *const has_one[] = { "a002" "0101" "a125" "8001ff" "8120" KEY_A "ffff", NULL };
+	static const char *const has_usim[] = {
+		/* that of the terminal is the template's */
+		"a91ea11c8202412183024f078b036f0604800176a50ac00140c105a0020000ff",
+		"8376" "a004" "02010000" "a126" "800101" "8121" KEY_B "ffff", "9effbf1dff3e008341031001040000" "18" "11", NULL
+	};
+	static const char *const has_whole[] = { "a002" "0201" "a146" "800100" "8141" WHOLE_B "ffff", NULL };
+	static const char *const has_published[] = { "8121" PUBLISHED_B, NULL };
+	static const char *const has_null[] = { "8376" "a002" "0000" "ffff", NULL };
+	static const struct {
+		const char *csv;
+		int code;
+		const char *says;
+	} bad[] = {
+		{ COLUMNS "A," KEY_B ",1\n", 2, "line 2: SUCI-KEY: " KEY_B " is not a key of profile A, X25519: 64 hex digits" },
+		{ COLUMNS "B," KEY_A ",1\n", 2, "line 2: SUCI-KEY: " KEY_A " is not a key of profile B, P-256" },
+		{ COLUMNS "B,020000000000000000000000000000000000000000000000000000000000000001,1\n", 2, "is no public key of P-256" },
+		{ COLUMNS "B,ff0000000000000000000000000000000000000000000000000000000000000005,1\n", 2, "is no public key of P-256" },
+		{ COLUMNS "A,0000000000000000000000000000000000000000000000000000000000000000,1\n", 2, "is no public key of X25519" },
+		{ COLUMNS "A,ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f,1\n", 2, "is no public key of X25519" },
+		{ COLUMNS "A,5a8d38864820197c3394b92613b20b91633cbd897119273bf8e4a6f4eec0a650,1\n", 2, "is published with its private key" },
+		{ published, 2, "is published with its private key (TS 33.501, annex C)" },
+		{ COLUMNS "B,0372DA71976234CE833A6907425867B82E074D44EF907DFB4B3E21C1C2256EBCD1,1\n", 2, "is published with its private key" },
+		{ COLUMNS "A B," KEY_A ",1\n", 2, "SUCI-SCHEME A B needs 2 keys in SUCI-KEY and as many numbers in SUCI-KEY-ID" },
+		{ COLUMNS "A," KEY_A ",1 2\n", 2, "needs 1 keys" },
+		{ COLUMNS "A," KEY_A ",256\n", 2, "SUCI-KEY-ID: 256 is not a number from 0 to 255" },
+		{ COLUMNS "A B," KEY_A " " KEY_B ",7 7\n", 2, "SUCI-KEY-ID: 7 is not a number from 0 to 255, or is there twice" },
+		{ COLUMNS "A A," KEY_A " " KEY_A ",1 2\n", 2, "SUCI-SCHEME: A is not A, B or null, or is there twice" },
+		{ COLUMNS "C," KEY_A ",1\n", 2, "SUCI-SCHEME: C is not A, B or null" },
+		{ COLUMNS "null A," KEY_A ",1\n", 2, "null comes last" },
+		{ START "SUCI-KEY,SUCI-KEY-ID" RECORD KEY_A ",1\n", 2, "SUCI-KEY and SUCI-KEY-ID go with SUCI-SCHEME" },
+		{ START "ROUTING-INDICATOR" RECORD "12345\n", 2, "line 2: ROUTING-INDICATOR 12345 is not 1 to 4 digits" },
+		{ START "ROUTING-INDICATOR" RECORD "7f\n", 2, "ROUTING-INDICATOR 7f is not 1 to 4 digits" },
+		{ by_usim, 5, "by service 125 the USIM conceals, but the header does not demand get-identity of the chip" },
+	};
+
+	must("%s profile minimal --out template.der", smdpf);
+	built_has(both, strlen(both), "8949449999999990023", has_both);
+	make_chips(1, 2);
+	must(SEAL "--euicc data --upp built", smdpf);
+	built_has(one, strlen(one), "8949449999999990023", has_one);
+	built_has(whole, strlen(whole), "8949449999999990023", has_whole);
+	built_has(null, strlen(null), "8949449999999990023", has_null);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		remove_all("built");
+		g_assert_true(g_file_set_contents("records.csv", bad[i].csv, -1, NULL));
+		expect(bad[i].code, bad[i].says, BUILD, smdpf);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+	/* with its private key known to everybody it is a test profile's, also when the template has brought it */
+	g_assert_true(g_file_set_contents("records.csv", published, -1, NULL));
+	must(BUILD " --class test", smdpf);
+	{
+		g_autoptr(GBytes) upp = read_file("built/8949449999999990023.der");
+
+		assert_has(upp, has_published);
+	}
+	must("cp built/8949449999999990023.der template.der");
+	expect(5, "template.der: profile: has an EF.SUCI_Calc_Info with a home network key that is published",
+	       SEAL "--euicc data --upp template.der", smdpf);
+	g_assert_nonnull(strstr(err_text, "give records with SUCI-KEY, or say --class test"));
+	built_has(one, strlen(one), "8949449999999990023", has_one);
+
+	write_5g_template(TRUE);
+	built_has(by_usim, strlen(by_usim), "8949449999999990023", has_usim);
+	write_5g_template(FALSE);
+	remove_all("built");
+	expect(5, "the header does not demand get-identity of the chip", BUILD, smdpf);
+	built_has(one, strlen(one), "8949449999999990023", has_one);
+	/* and one that has no 5G */
+	must("%s profile minimal --out template.der", smdpf);
+	drop_element("template.der", 0xBC);
+	g_assert_true(g_file_set_contents("records.csv", one, -1, NULL));
+	remove_all("built");
+	expect(5, "profile: the template has no EF.SUCI_Calc_Info of DF.5GS to fill in", BUILD, smdpf);
+	g_assert_true(g_file_set_contents("records.csv", START "ROUTING-INDICATOR" RECORD "71\n", -1, NULL));
+	expect(5, "profile: the template has no EF.Routing_Indicator of DF.5GS to fill in", BUILD, smdpf);
+	g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+#undef KEY_A
+#undef KEY_B
+#undef WHOLE_B
+#undef PUBLISHED_B
+#undef COLUMNS
+#undef BOTH
+}
+
+/* Services by their numbers, and those that a column needs by itself. */
+static void service_flags(Fixture *f, gconstpointer data)
+{
+	static const struct {
+		const char *csv;
+		const char *has[3];
+	} good[] = {
+		{ START "UST" RECORD "122 123 -2\n", { "a818a10380011183110800000000000000000000000000000600", NULL } },
+		{ START "UST" RECORD "137\n", { "a819a10380011283120a0000000000000000000000000000000001", NULL } },
+		{ START "MSISDN,SMSC,SPN" RECORD "+491701234567,+491710760000,Telco\n", { "83110a081400", NULL } },
+		{ START "IST" RECORD "1 2 10\n", { "8b036f0602800102" "83020302", NULL } },
+		{ START "IST" RECORD "18\n", { "80010383" "03000002", NULL } },
+	};
+	static const struct {
+		const char *csv, *says;
+	} bad[] = {
+		{ START "UST" RECORD "124 -124\n", "line 2: UST: -124 is not a service, 1 to 255, with - before it or not, or is there twice" },
+		{ START "UST" RECORD "0\n", "UST: 0 is not a service" },
+		{ START "UST" RECORD "256\n", "UST: 256 is not a service" },
+		{ START "IST" RECORD "P-CSCF\n", "IST: P-CSCF is not a service" },
+		{ START "UST" RECORD "\" \"\n", "column UST is empty" },
+		{ START "UST,SPN" RECORD "-19,Telco\n", "UST: without service 19 no terminal looks at what SPN is for" },
+		{ START "UST,MSISDN" RECORD "-21,0170\n", "UST: without service 21 no terminal looks at what MSISDN is for" },
+		{ START "UST,SUCI-SCHEME" RECORD "-124,null\n", "UST: without service 124 no terminal looks at what SUCI-SCHEME is for" },
+	};
+
+	must("%s profile minimal --out template.der", smdpf);
+	for (guint i = 0; i < G_N_ELEMENTS(good); i++)
+		built_has(good[i].csv, strlen(good[i].csv), "8949449999999990023", good[i].has);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		remove_all("built");
+		g_assert_true(g_file_set_contents("records.csv", bad[i].csv, -1, NULL));
+		expect(2, bad[i].says, BUILD, smdpf);
+		g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	}
+#undef START
+#undef RECORD
 }
 
 /* softhsm2-util imports AES keys with which no mechanism works. */
@@ -3349,6 +3554,8 @@ int main(int argc, char **argv)
 	ADD("profile/build", profile_build, NULL);
 	ADD("ota_keys", ota_keys, NULL);
 	ADD("tuak", tuak, NULL);
+	ADD("suci", suci, NULL);
+	ADD("service_flags", service_flags, NULL);
 	ADD("encrypted_columns", encrypted_columns, NULL);
 	ADD("metadata_whole", metadata_whole, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);

@@ -112,7 +112,7 @@ static void builtin(void)
 	char text[21];
 
 	g_assert_no_error(error);
-	g_assert_cmpuint(parsed->n_elements, ==, 12);
+	g_assert_cmpuint(parsed->n_elements, ==, 13);
 	g_assert_cmpuint(parsed->version_major, ==, 2);
 	g_assert_cmpuint(parsed->version_minor, ==, 3);
 	g_assert_cmpstr(parsed->profile_type, ==, "IFPP minimal");

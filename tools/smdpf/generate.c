@@ -23,7 +23,8 @@
 #define CODE_LEN 8
 #define COLUMNS_MAX 48
 
-enum { ICCID, IMSI, KI, OPC, OP, TOPC, ACC, MSISDN, IMPI, IMPU, DOMAIN, SMSC, SPN, PIN1, PIN2, PUK1, PUK2, ADM, N_COLUMNS };
+enum { ICCID, IMSI, KI, OPC, OP, TOPC, ACC, MSISDN, IMPI, IMPU, DOMAIN, SMSC, SPN, PIN1, PIN2, PUK1, PUK2, ADM,
+       SUCI_SCHEME, SUCI_KEY, SUCI_KEY_ID, ROUTING, UST, IST, N_COLUMNS };
 
 /* The first is ours, the others are those of pySim's tools. */
 static const char *const column_names[N_COLUMNS][3] = {
@@ -32,6 +33,9 @@ static const char *const column_names[N_COLUMNS][3] = {
 	[ACC] = { "ACC" }, [MSISDN] = { "MSISDN" }, [IMPI] = { "IMPI" }, [IMPU] = { "IMPU" },
 	[DOMAIN] = { "DOMAIN", "IMS_DOMAIN" }, [SMSC] = { "SMSC", "SMSP", "SMSP-TP-SC-ADDR" }, [SPN] = { "SPN" },
 	[PIN1] = { "PIN1" }, [PIN2] = { "PIN2" }, [PUK1] = { "PUK1" }, [PUK2] = { "PUK2" }, [ADM] = { "ADM", "ADM1" },
+	[SUCI_SCHEME] = { "SUCI-SCHEME", "PROT_SCHEME_ID" }, [SUCI_KEY] = { "SUCI-KEY", "HNET_PUBKEY" },
+	[SUCI_KEY_ID] = { "SUCI-KEY-ID", "HNET_PUBKEY_IDENTIFIER" }, [ROUTING] = { "ROUTING-INDICATOR", "ROUTING_INDICATOR" },
+	[UST] = { "UST" }, [IST] = { "IST" },
 };
 
 typedef struct {
@@ -281,6 +285,8 @@ static gboolean parse_code(Generate *g, const char *text, guint8 out[CODE_LEN], 
 typedef struct {
 	guint8 ki[LONG_KEY_LEN], opc[KEY_LEN], op[KEY_LEN], topc[LONG_KEY_LEN], acc[2];
 	guint8 codes[5][CODE_LEN];
+	guint8 routing[4];
+	Suci suci;
 	ProfileRecord record;
 } Subscriber;
 
@@ -343,6 +349,25 @@ static gboolean parse_codes(Generate *g, const char *const *fields, Subscriber *
 	if (fields[ACC] && !parse_hex(g, fields[ACC], s->acc, 2, "ACC"))
 		return FALSE;
 	s->record.acc = fields[ACC] ? s->acc : NULL;
+	return TRUE;
+}
+
+static gboolean parse_5gs(Generate *g, const char *const *fields, Subscriber *s)
+{
+	ProfileRecord *r = &s->record;
+
+	if (!fields[SUCI_SCHEME] && (fields[SUCI_KEY] || fields[SUCI_KEY_ID]))
+		return refuse(g, "SUCI-KEY and SUCI-KEY-ID go with SUCI-SCHEME");
+	if ((fields[SUCI_SCHEME] && !suci_parse(fields[SUCI_SCHEME], fields[SUCI_KEY], fields[SUCI_KEY_ID], g->options->test,
+						&s->suci, &g->error)) ||
+	    (fields[ROUTING] && !suci_routing(fields[ROUTING], s->routing, &g->error))) {
+		g_prefix_error(&g->error, "%s: line %u: ", g->options->records, g->line);
+		return FALSE;
+	}
+	r->suci = fields[SUCI_SCHEME] ? &s->suci : NULL;
+	r->routing = fields[ROUTING] ? s->routing : NULL;
+	r->ust = fields[UST];
+	r->ist = fields[IST];
 	return TRUE;
 }
 
@@ -411,7 +436,7 @@ static gboolean read_record(Generate *g)
 	s.record.domain = fields[DOMAIN];
 	s.record.sd_keys = g->sd_keys;
 	s.record.n_sd_keys = g->n_sd_keys;
-	ok = parse_keys(g, fields, &s) && parse_codes(g, fields, &s) && make_profile(g, &s);
+	ok = parse_keys(g, fields, &s) && parse_codes(g, fields, &s) && parse_5gs(g, fields, &s) && make_profile(g, &s);
 	gnutls_memset(&s, 0, sizeof(s));
 	return ok;
 }

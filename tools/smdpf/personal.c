@@ -247,31 +247,39 @@ static guint record_len(IfppSpan file)
 	return descriptor.value.data[2] << 8 | descriptor.value.data[3];
 }
 
+/* efFileSize is an OCTET STRING. */
+static void put_size(GByteArray *out, gsize len)
+{
+	const guint8 bytes[] = { len >> 8, len };
+	guint at = len < 0x100;
+
+	ifpp_tlv_put(out, 0x80, bytes + at, sizeof(bytes) - at);
+}
+
 /* The descriptor, with room for @len bytes in a transparent file. */
-static void put_fcp(GByteArray *out, const IfppTlv *fcp, gsize len, gboolean transparent)
+static void put_fcp(GByteArray *out, IfppSpan in, gsize len, gboolean transparent)
 {
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	gboolean sized = !transparent;
-	IfppSpan in = fcp->value;
 	IfppTlv tlv;
 	guint64 size;
 
 	while (in.len && ifpp_tlv_next(&in, &tlv, NULL)) {
 		gboolean after = tlv.tag == 0x86 || tlv.tag == 0x88 || tlv.tag == 0xA5 || tlv.tag == 0x87;
 
-		if (tlv.tag == 0x80 && !sized && (!ifpp_tlv_uint(&tlv, &size, NULL) || size < len)) {
-			ifpp_tlv_put_uint(body, 0x80, len);
+		if (tlv.tag == 0x80 && !sized && (!ifpp_upp_size(tlv.whole, &size) || size < len)) {
+			put_size(body, len);
 			sized = TRUE;
 			continue;
 		}
 		if (after && !sized)
-			ifpp_tlv_put_uint(body, 0x80, len);
+			put_size(body, len);
 		sized |= after || tlv.tag == 0x80;
 		g_byte_array_append(body, tlv.whole.data, tlv.whole.len);
 	}
 	if (!sized)
-		ifpp_tlv_put_uint(body, 0x80, len);
-	ifpp_tlv_put(out, fcp->tag, body->data, body->len);
+		put_size(body, len);
+	ifpp_tlv_put(out, 0xA1, body->data, body->len);
 }
 
 /* The file with this content alone. */
@@ -282,9 +290,12 @@ static void put_file(GByteArray *out, const IfppTlv *file, const guint8 *content
 	IfppSpan in = file->value;
 	IfppTlv tlv;
 
+	/* what is all the template's may be too small */
+	if (!ifpp_tlv_find(file->value, 0xA1, &tlv) && transparent)
+		put_fcp(body, (IfppSpan){}, len, transparent);
 	while (in.len && ifpp_tlv_next(&in, &tlv, NULL)) {
 		if (tlv.tag == 0xA1)
-			put_fcp(body, &tlv, len, transparent);
+			put_fcp(body, tlv.value, len, transparent);
 		else if (tlv.tag != 0x82 && tlv.tag != 0x83)
 			g_byte_array_append(body, tlv.whole.data, tlv.whole.len);
 	}
@@ -330,6 +341,23 @@ static void set_file(GByteArray **upp, guint32 element, guint32 member, const gu
 	*upp = out;
 }
 
+/* A transparent file's content, to its end: nothing of what the template had in it is left. */
+static gboolean set_all(GByteArray **upp, guint32 element, guint8 member, const guint8 *content, gsize len, const char *what,
+			GError **error)
+{
+	g_autoptr(GByteArray) file = ifpp_upp_file((IfppSpan){ (*upp)->data, (*upp)->len }, element, member);
+
+	if (!file) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: the template has no %s to fill in", what);
+		return FALSE;
+	}
+	memset(file->data, 0xFF, file->len);
+	g_byte_array_set_size(file, MAX(file->len, len));
+	memcpy(file->data, content, len);
+	set_file(upp, element, 0xA0 | member, file->data, file->len);
+	return TRUE;
+}
+
 /* 80 LENGTH TEXT, as the ISIM's files have it; a record is filled up. */
 static gboolean put_text(GByteArray **upp, guint32 member, const char *text, const char *what, GError **error)
 {
@@ -341,7 +369,9 @@ static gboolean put_text(GByteArray **upp, guint32 member, const char *text, con
 		return no_place(error, what);
 	record = record_len(file.value);
 	ifpp_tlv_put(content, 0x80, text, strlen(text));
-	if (record && content->len > record)
+	if (!record)
+		return set_all(upp, PE_ISIM, member & 0x1F, content->data, content->len, what, error);
+	if (content->len > record)
 		return no_place(error, what);
 	while (content->len < record)
 		g_byte_array_append(content, (const guint8[]){ 0xFF }, 1);
@@ -415,15 +445,11 @@ static gboolean put_smsc(GByteArray **upp, const char *digits, GError **error)
 static gboolean put_spn(GByteArray **upp, const char *name, GError **error)
 {
 	guint8 content[17];
-	IfppTlv file;
 
-	if (!find_file((IfppSpan){ (*upp)->data, (*upp)->len }, PE_USIM, EF_SPN, &file))
-		return no_place(error, "EF.SPN");
 	memset(content, 0xFF, sizeof(content));
 	content[0] = 0;
 	memcpy(content + 1, name, MIN(strlen(name), 16));
-	set_file(upp, PE_USIM, EF_SPN, content, sizeof(content));
-	return TRUE;
+	return set_all(upp, PE_USIM, EF_SPN & 0x1F, content, sizeof(content), "EF.SPN", error);
 }
 
 /* ------------------------------------------------------------ the ISIM's identities */
@@ -456,6 +482,139 @@ static gboolean put_isim(GByteArray **upp, const ProfileRecord *r, GError **erro
 		put_text(upp, EF_DOMAIN, r->domain ? r->domain : domain, "EF.DOMAIN of the ISIM", error)) &&
 	       (!(r->impi || impi) || put_text(upp, EF_IMPI, r->impi ? r->impi : impi, "EF.IMPI", error)) &&
 	       (!(r->impu || impu) || put_text(upp, EF_IMPU, r->impu ? r->impu : impu, "EF.IMPU", error));
+}
+
+/* ------------------------------------------------------------ services, and the concealed identity */
+
+/* Services of TS 31.102 4.2.8 without which a terminal does not look at what a column fills in. */
+enum { SERVICE_SMSP = 12, SERVICE_SPN = 19, SERVICE_MSISDN = 21, SERVICE_SUCI = 124, SERVICE_SUCI_USIM = 125 };
+
+static gboolean has_service(const GByteArray *table, guint service)
+{
+	return (service - 1) / 8 < table->len && table->data[(service - 1) / 8] & 1 << (service - 1) % 8;
+}
+
+static void set_service(GByteArray *table, guint service, gboolean available)
+{
+	guint at = (service - 1) / 8, len = table->len;
+
+	if (at >= len) {
+		g_byte_array_set_size(table, at + 1);
+		memset(table->data + len, 0, at + 1 - len);
+	}
+	table->data[at] = (table->data[at] & ~(1 << (service - 1) % 8)) | available << (service - 1) % 8;
+}
+
+/* "124 -125" into a table; @told gets those that are named. */
+static gboolean parse_services(GByteArray *table, GByteArray *told, const char *text, const char *column, GError **error)
+{
+	g_auto(GStrv) words = g_strsplit_set(text, " \t", -1);
+	guint n = 0;
+
+	for (guint i = 0; words[i]; i++) {
+		gboolean off = *words[i] == '-';
+		guint64 service;
+
+		if (!*words[i])
+			continue;
+		if (!g_ascii_string_to_unsigned(words[i] + off, 10, 1, 255, &service, NULL) || has_service(told, service)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
+				    "%s: %s is not a service, 1 to 255, with - before it or not, or is there twice", column, words[i]);
+			return FALSE;
+		}
+		set_service(told, service, TRUE);
+		set_service(table, service, !off);
+		n++;
+	}
+	if (!n)
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "%s is not a list of services, such as 124 -125", column);
+	return n != 0;
+}
+
+/* What the columns fill in is available then; a column that says otherwise contradicts itself. */
+static gboolean imply_services(GByteArray *table, const GByteArray *told, const ProfileRecord *r, GError **error)
+{
+	const struct {
+		gboolean given;
+		guint service;
+		const char *column;
+	} implied[] = {
+		{ r->smsc != NULL, SERVICE_SMSP, "SMSC" }, { r->spn != NULL, SERVICE_SPN, "SPN" },
+		{ r->msisdn != NULL, SERVICE_MSISDN, "MSISDN" }, { r->suci != NULL, SERVICE_SUCI, "SUCI-SCHEME" },
+	};
+
+	for (guint i = 0; i < G_N_ELEMENTS(implied); i++) {
+		if (!implied[i].given)
+			continue;
+		if (has_service(told, implied[i].service) && !has_service(table, implied[i].service)) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "UST: without service %u no terminal looks at what %s is for",
+				    implied[i].service, implied[i].column);
+			return FALSE;
+		}
+		set_service(table, implied[i].service, TRUE);
+	}
+	return TRUE;
+}
+
+/* The chip must be told that it has to have this, or a chip without it conceals nothing. */
+static gboolean demands(IfppSpan upp, guint32 service)
+{
+	IfppTlv header, list, tlv;
+
+	return ifpp_tlv_next(&upp, &header, NULL) && ifpp_tlv_find(header.value, 0xA5, &list) &&
+	       ifpp_tlv_find(list.value, service, &tlv);
+}
+
+/* TS 31.102 4.4.11.8: by service 125 the USIM conceals, with a file that the terminal does not see. */
+static gboolean put_suci(GByteArray **upp, const Suci *suci, gboolean by_usim, GError **error)
+{
+	static const struct {
+		guint8 service;		/* of eUICC-Mandatory-services */
+		guint schemes;
+		const char *name;
+	} needed[] = {
+		{ 0x95, 1 << SUCI_A | 1 << SUCI_B, "get-identity" }, { 0x96, 1 << SUCI_A, "profile-a-x25519" },
+		{ 0x97, 1 << SUCI_B, "profile-b-p256" },
+	};
+
+	for (guint i = 0; by_usim && i < G_N_ELEMENTS(needed); i++) {
+		if (!(suci->schemes & needed[i].schemes) || demands((IfppSpan){ (*upp)->data, (*upp)->len }, needed[i].service))
+			continue;
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: by service 125 the USIM conceals, but the header does not demand "
+			    "%s of the chip: take another template, or say -125 in UST", needed[i].name);
+		return FALSE;
+	}
+	return by_usim ? set_all(upp, IFPP_UPP_SUCI_USIM, suci->content, suci->len,
+				 "EF.SUCI_Calc_Info of DF.SAIP (by service 125 the USIM conceals)", error) :
+			 set_all(upp, IFPP_UPP_SUCI, suci->content, suci->len, "EF.SUCI_Calc_Info of DF.5GS", error);
+}
+
+static gboolean put_usim_services(GByteArray **upp, const ProfileRecord *r, GError **error)
+{
+	g_autoptr(GByteArray) table = ifpp_upp_file((IfppSpan){ (*upp)->data, (*upp)->len }, IFPP_UPP_UST);
+	g_autoptr(GByteArray) told = g_byte_array_new();
+	gboolean by_usim;
+
+	if (!r->ust && !r->suci && !(table && (r->smsc || r->spn || r->msisdn)))
+		return TRUE;
+	if (!table)
+		return no_place(error, "EF.UST");
+	if ((r->ust && !parse_services(table, told, r->ust, "UST", error)) || !imply_services(table, told, r, error))
+		return FALSE;
+	by_usim = has_service(table, SERVICE_SUCI_USIM);
+	return set_all(upp, IFPP_UPP_UST, table->data, table->len, "EF.UST", error) &&
+	       (!r->suci || put_suci(upp, r->suci, by_usim, error));
+}
+
+static gboolean put_isim_services(GByteArray **upp, const char *text, GError **error)
+{
+	g_autoptr(GByteArray) table = ifpp_upp_file((IfppSpan){ (*upp)->data, (*upp)->len }, IFPP_UPP_IST);
+	g_autoptr(GByteArray) told = g_byte_array_new();
+
+	if (!table)
+		return no_place(error, "EF.IST");
+	return parse_services(table, told, text, "IST", error) &&
+	       set_all(upp, IFPP_UPP_IST, table->data, table->len, "EF.IST", error);
 }
 
 /* ------------------------------------------------------------ all of it */
@@ -500,7 +659,9 @@ GByteArray *profile_personalise(IfppSpan template, const ProfileRecord *record, 
 	g_byte_array_append(out, template.data, template.len);
 	if (put_in_place((IfppSpan){ out->data, out->len }, record, error) && put_isim(&out, record, error) &&
 	    (!record->msisdn || put_msisdn(&out, record->msisdn, error)) &&
-	    (!record->smsc || put_smsc(&out, record->smsc, error)) && (!record->spn || put_spn(&out, record->spn, error)))
+	    (!record->smsc || put_smsc(&out, record->smsc, error)) && (!record->spn || put_spn(&out, record->spn, error)) &&
+	    put_usim_services(&out, record, error) && (!record->ist || put_isim_services(&out, record->ist, error)) &&
+	    (!record->routing || set_all(&out, IFPP_UPP_ROUTING, record->routing, 4, "EF.Routing_Indicator of DF.5GS", error)))
 		return out;
 	ifpp_secret_free(out);
 	return NULL;

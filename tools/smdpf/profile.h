@@ -3,7 +3,7 @@
 #ifndef SMDPF_PROFILE_H
 #define SMDPF_PROFILE_H
 
-#include "tlv.h"
+#include "suci.h"
 
 /* A key of a security domain (GlobalPlatform Card Specification 2.3, 11.1.8), with its name in error messages. */
 typedef struct {
@@ -29,6 +29,9 @@ typedef struct {
 	const ProfileSdKey *sd_keys;	/* into each security domain that has them */
 	guint n_sd_keys;
 	const guint8 *acc;	/* access classes, 2 bytes; from the IMSI if not given */
+	const Suci *suci;	/* to where the services say: the terminal or the USIM conceals */
+	const guint8 *routing;	/* EF.Routing_Indicator, 4 bytes */
+	const char *ust, *ist;	/* services that are available, and with - before them are not: "124 -125"; the others stay */
 } ProfileRecord;
 
 /* OPc of an OP (TS 35.206 4.1). */

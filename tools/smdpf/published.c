@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "upp.h"
 
 #define KEY_LEN 16
 
@@ -67,10 +68,24 @@ static char *weak_sd(IfppSpan pe)
 	return NULL;
 }
 
+/* A terminal that conceals with such a key conceals nothing. */
+static gboolean weak_suci(IfppSpan upp)
+{
+	g_autoptr(GByteArray) terminal = ifpp_upp_file(upp, IFPP_UPP_SUCI), usim = ifpp_upp_file(upp, IFPP_UPP_SUCI_USIM);
+
+	return (terminal && suci_is_weak((IfppSpan){ terminal->data, terminal->len })) ||
+	       (usim && suci_is_weak((IfppSpan){ usim->data, usim->len }));
+}
+
 gboolean profile_check_class(IfppSpan upp, ProfileClass class, GError **error)
 {
 	IfppTlv pe;
 
+	if (class != PROFILE_TEST && weak_suci(upp)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: has an EF.SUCI_Calc_Info with a home network key that is published "
+			    "or no key at all: give records with SUCI-KEY, or say --class test");
+		return FALSE;
+	}
 	while (class != PROFILE_TEST && upp.len && ifpp_tlv_next(&upp, &pe, NULL)) {
 		g_autofree char *what = pe.tag == PE_AKA ? g_strdup(weak_aka(pe.value)) :
 					pe.tag == PE_SD  ? weak_sd(pe.value) : NULL;
