@@ -18,6 +18,7 @@ typedef enum {
 	ASK_OPEN,
 	ASK_EID,
 	ASK_FULL,
+	ASK_CERTS,
 	ASK_INFO,
 	ASK_INFO_AGAIN,
 	ASK_INFO2,
@@ -163,6 +164,23 @@ static void take_info2(Ask *ask, GBytes *response)
 		g_warning("%s", error->message);
 }
 
+/* Certificates prove themselves when the chip is met, wherever they come from. */
+static gboolean take_full(Ask *ask, GBytes *response, GError **error)
+{
+	ask->full = ask->chip->codec->parse_info(response, error);
+	ask->full_bytes = g_bytes_ref(response);
+	ask->step = ask->full && !ask->full->cert_euicc ? ASK_CERTS : ASK_INFO;
+	return ask->full != NULL;
+}
+
+static gboolean take_certs(Ask *ask, GBytes *response, GError **error)
+{
+	g_clear_pointer(&ask->full, ifpp_factory_info_free);
+	ask->full = euicc_data_add_certs(&ask->full_bytes, response, error);
+	ask->step = ASK_INFO;
+	return ask->full != NULL;
+}
+
 static gboolean take_info(Ask *ask, GBytes *response, GError **error)
 {
 	Chip *chip = ask->chip;
@@ -274,10 +292,9 @@ static gboolean ask_answer(Ask *ask, GBytes *response, GError **error)
 	case ASK_EID:
 		return take_eid(ask, response, error);
 	case ASK_FULL:
-		ask->full = chip->codec->parse_info(response, error);
-		ask->full_bytes = g_bytes_ref(response);
-		ask->step = ASK_INFO;
-		return ask->full != NULL;
+		return take_full(ask, response, error);
+	case ASK_CERTS:
+		return take_certs(ask, response, error);
 	case ASK_INFO:
 		ask->info = chip->codec->parse_info(response, error);
 		ask->info_bytes = g_bytes_ref(response);
@@ -354,6 +371,8 @@ static void on_answer(GObject *source, GAsyncResult *res, gpointer user)
 				    "%s: an eUICC without factory provisioning: it does not speak %s", chip->name,
 				    chip->codec->name);
 	}
+	if (!response && ask->step == ASK_CERTS && sw)
+		g_prefix_error(&error, "%s: no certificates in GetFactoryInfo, and ", chip->name);
 	ask_failed(task, error);
 }
 
@@ -407,6 +426,9 @@ static void ask_step(GTask *task)
 	case ASK_INFO_AGAIN:
 		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(ask->step == ASK_FULL), ask->deadline,
 			  on_answer);
+		break;
+	case ASK_CERTS:
+		chip_send(chip, task, "GetCerts", es10_get_certs(), ask->deadline, on_answer);
 		break;
 	case ASK_INFO2:
 	case ASK_INFO2_AGAIN:

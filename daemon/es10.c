@@ -356,6 +356,46 @@ GBytes *es10_get_info2(void)
 	return command(0xbf22, 0, NULL, 0);
 }
 
+GBytes *es10_get_certs(void)
+{
+	return command(0xbf56, 0, NULL, 0);
+}
+
+/* The tag stands where the certificate's SEQUENCE had its own. */
+static GBytes *certificate(IfppTlv *tlv)
+{
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put(out, 0x30, tlv->value.data, tlv->value.len);
+	return g_byte_array_free_to_bytes(out);
+}
+
+gboolean es10_get_certs_parse(GBytes *response, GBytes **eum, GBytes **euicc, GError **error)
+{
+	IfppTlv outer, certs, first, second;
+	guint64 code;
+
+	if (!es10_whole(response, 0xbf56, "GetCerts", &outer, error))
+		return FALSE;
+	if (ifpp_tlv_take(&outer.value, 0x81, &certs) && ifpp_tlv_uint(&certs, &code, NULL)) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "GetCerts: the chip gives no certificates: %s (%u)",
+			    code == 1 ? "invalidCiPKId" : code == 127 ? "undefinedError" : "a code that SGP.32 does not have",
+			    (guint)code);
+		return FALSE;
+	}
+	if (!ifpp_tlv_expect(&outer.value, 0xa0, "GetCerts", &certs, error) ||
+	    !ifpp_tlv_expect(&certs.value, 0xa5, "GetCerts: eumCertificate", &first, error) ||
+	    !ifpp_tlv_expect(&certs.value, 0xa6, "GetCerts: euiccCertificate", &second, error))
+		return FALSE;
+	if (certs.value.len || outer.value.len) {
+		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_TLV, "GetCerts: bytes after the certificates");
+		return FALSE;
+	}
+	*eum = certificate(&first);
+	*euicc = certificate(&second);
+	return TRUE;
+}
+
 GBytes *es10_list_results(void)
 {
 	return command(0xbf2b, 0, NULL, 0);

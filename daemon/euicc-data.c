@@ -3,6 +3,18 @@
 
 #include "euicc-data.h"
 
+IfppFactoryInfo *euicc_data_add_certs(GBytes **full, GBytes *response, GError **error)
+{
+	g_autoptr(GBytes) eum = NULL, euicc = NULL, before = *full;
+
+	if (!es10_get_certs_parse(response, &eum, &euicc, error)) {
+		*full = g_steal_pointer(&before);
+		return NULL;
+	}
+	*full = ifpp_factory_info_add_certs(ifpp_span_bytes(before), eum, euicc);
+	return ifpp_factory_info_parse(ifpp_span_bytes(*full), error);
+}
+
 gboolean euicc_data_sound(IfppSpan info2)
 {
 	IfppSpan in = info2;

@@ -5,6 +5,11 @@
 
 #include "chip.h"
 
+/*
+ * The full export of a chip that has its certificates in GetCerts alone: @full, bytes of GetFactoryInfo, gets them out of
+ * @response, and is parsed. Errors: of es10_get_certs_parse() and ifpp_factory_info_parse()
+ */
+IfppFactoryInfo *euicc_data_add_certs(GBytes **full, GBytes *response, GError **error);
 /* EUICCInfo2 can be read: TLVs, with the version that each chip has. */
 gboolean euicc_data_sound(IfppSpan info2);
 /* What is on disk is of this chip, and can be read. */

@@ -13,6 +13,7 @@
 #include "codec.h"
 #include "eid.h"
 #include "error.h"
+#include "euicc-data.h"
 #include "floor.h"
 #include "modem-port.h"
 #include "selftest-tell.h"
@@ -235,6 +236,23 @@ static void check_block(Selftest *test)
 	g_clear_error(&error);
 }
 
+/* Where GetFactoryInfo has no certificates, GetCerts may have. */
+static gboolean ask_certs(Selftest *test, GBytes **full, IfppFactoryInfo **info, GError **error)
+{
+	g_autoptr(GBytes) response = NULL;
+
+	if ((*info)->cert_euicc)
+		return TRUE;
+	response = ask(test, "GetCerts", es10_get_certs(), error);
+	if (!response) {
+		g_prefix_error_literal(error, "no certificates in GetFactoryInfo, and ");
+		return FALSE;
+	}
+	g_clear_pointer(info, ifpp_factory_info_free);
+	*info = euicc_data_add_certs(full, response, error);
+	return *info != NULL;
+}
+
 static void check_codec(Selftest *test)
 {
 	static const char *const states[] = { "in the factory", "drained", "locked" };
@@ -250,7 +268,7 @@ static void check_codec(Selftest *test)
 		fail_hint(test, CODEC, error, "This chip cannot be provisioned here: order eUICCs with this codec");
 		return;
 	}
-	if (!info || !verify_progress(NULL, info, &error)) {
+	if (!info || !ask_certs(test, &response, &info, &error) || !verify_progress(NULL, info, &error)) {
 		fail(test, CODEC, error);
 		return;
 	}

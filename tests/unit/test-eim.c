@@ -492,6 +492,90 @@ static void compact_results(void)
 	compact_after(n - 3, TRUE);
 }
 
+/* ------------------------------------------------------------------ certificates from GetCerts */
+
+/* A chip that has its certificates in the answer to GetCerts alone. */
+static Station *of_getcerts(void)
+{
+	Station *station = station_new(world, 2);
+
+	station->options = g_strdup_printf("--quirks %s/getcerts.conf", g_getenv("IFPP_QUIRKS"));
+	station->modem_options = station->options;
+	return station;
+}
+
+/* What it tells is what its EUM told of it, byte for byte: a request with it is taken, and what is sealed for it loads. */
+static void getcerts_alone(void)
+{
+	g_autoptr(GPtrArray) packages = NULL;
+	Station *station = of_getcerts();
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL), *ours = NULL, *theirs = NULL;
+	g_autofree char *request = g_build_filename(station->dir, "line.ifppr", NULL), *order = g_strdup(station->eid + 22);
+	char *gathered = g_build_filename(outbox, station->eid, "euicc.data", NULL);
+	gsize len, n;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	g_assert_true(g_file_get_contents(gathered, &ours, &n, NULL));
+	g_assert_true(g_file_get_contents(station->data, &theirs, &len, NULL));
+	g_assert_cmpmem(ours, n, theirs, len);
+	g_assert_cmpint(station_run("ifppctl", "request", "--outbox", outbox, "--order", order, "-o", request, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifpp-smdpf", "import", "--home", world->home, request, NULL), ==, 0);
+	g_free(station->data);
+	station->data = gathered;
+	packages = station_seal(station, 1);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	assert_report(station, "\"reason_name\" : \"ok\"");
+	steps_end(station);
+}
+
+/* Put other certificates into the chip. */
+static void forge(Station *station, Station *from, gboolean eum)
+{
+	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL), other = ifpp_chipmem_load(from->chip, NULL);
+
+	g_assert_true(mem && other);
+	g_clear_pointer(&mem->cert_euicc, g_bytes_unref);
+	mem->cert_euicc = g_bytes_ref(other->cert_euicc);
+	if (eum) {
+		g_clear_pointer(&mem->cert_eum, g_bytes_unref);
+		mem->cert_eum = g_bytes_ref(other->cert_eum);
+	}
+	g_assert_true(ifpp_chipmem_commit(mem, NULL));
+}
+
+static void is_refused(Station *station, const char *why)
+{
+	station_modem_start(station);
+	station_daemon_start(station);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), >, 0);
+	assert_log(station, why);
+	g_assert_cmpuint(station_outbox(station, ""), ==, 0);
+	steps_clean(station);
+	station_free(station);
+}
+
+/* They are believed no more than those of GetFactoryInfo. */
+static void getcerts_verified(void)
+{
+	World *ours = world, *foreign = world_new();
+	Station *station = of_getcerts(), *other = station_new(world, 1), *stranger;
+
+	forge(station, other, FALSE);
+	station_free(other);
+	is_refused(station, "the certificate is another chip's");
+
+	foreign->chips = world->chips;
+	world = foreign;
+	stranger = station_new(foreign, 1);
+	world = ours;
+	station = of_getcerts();
+	forge(station, stranger, TRUE);
+	station_free(stranger);
+	world_free(foreign);
+	is_refused(station, "which is not a configured CI root");
+}
+
 /* ------------------------------------------------------------------ cut at any message */
 
 typedef struct {
@@ -614,6 +698,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/eim/enable_after_power_cut", enable_after_power_cut);
 	g_test_add_func("/eim/compact_parsing", compact_parsing);
 	g_test_add_func("/eim/compact_results", compact_results);
+	g_test_add_func("/eim/getcerts_alone", getcerts_alone);
+	g_test_add_func("/eim/getcerts_verified", getcerts_verified);
 	g_test_add_func("/eim/killed_everywhere", killed_everywhere);
 	g_test_add_func("/eim/power_everywhere", power_everywhere);
 	code = g_test_run();

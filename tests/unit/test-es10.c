@@ -345,6 +345,43 @@ static void test_p2(void)
 	remove_dir(dir);
 }
 
+/* The certificates of an IoT eUICC; what is not exactly an answer is none, and an error is named. */
+static void test_get_certs(void)
+{
+	static const struct {
+		const char *hex, *says;	/* NULL: sound */
+	} cases[] = {
+		{ "bf560aa008a5020101a6020202", NULL },
+		{ "bf5603810101", "invalidCiPKId (1)" },
+		{ "bf560381017f", "undefinedError (127)" },
+		{ "bf5603810105", "a code that SGP.32 does not have (5)" },
+		{ "", "answered nothing" },
+		{ "bf5600", "GetCerts" },
+		{ "bf5602a000", "eumCertificate" },
+		{ "bf5606a004a5020101", "euiccCertificate" },
+		{ "bf560aa008a6020202a5020101", "eumCertificate" },
+		{ "bf560ca00aa5020101a60202028000", "bytes after the certificates" },
+		{ "bf560ca008a5020101a60202028000", "bytes after the certificates" },
+		{ "bf560aa008a5020101a602020200", "1 bytes after the answer" },
+		{ "bf2202a000", "GetCerts" },
+	};
+	static const guint8 eum_der[] = { 0x30, 2, 1, 1 }, euicc_der[] = { 0x30, 2, 2, 2 };
+
+	for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
+		g_autoptr(GBytes) response = *cases[i].hex ? ifpp_unhex(cases[i].hex) : g_bytes_new(NULL, 0), eum = NULL, euicc = NULL;
+		g_autoptr(GError) error = NULL;
+		gboolean ok = es10_get_certs_parse(response, &eum, &euicc, &error);
+
+		g_assert_cmpint(ok, ==, !cases[i].says);
+		if (!cases[i].says) {
+			g_assert_cmpmem(eum_der, 4, g_bytes_get_data(eum, NULL), g_bytes_get_size(eum));
+			g_assert_cmpmem(euicc_der, 4, g_bytes_get_data(euicc, NULL), g_bytes_get_size(euicc));
+		} else if (!strstr(error->message, cases[i].says)) {
+			g_error("%s: %s, wanted %s", cases[i].hex, error->message, cases[i].says);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -353,5 +390,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/es10/block-limits", test_block_limits);
 	g_test_add_func("/es10/passing-error", test_passing_error);
 	g_test_add_func("/es10/p2", test_p2);
+	g_test_add_func("/es10/get_certs_errors_named", test_get_certs);
 	return g_test_run();
 }

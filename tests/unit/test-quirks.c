@@ -248,6 +248,26 @@ static void compact(void)
 	g_assert_null(strstr(list, "bf37"));
 }
 
+/* No A4 in a full export; GetCerts is there, of an ordinary chip too, and nothing else of SGP.32. */
+static void getcerts(void)
+{
+	g_autoptr(Kit) kit = kit_new(1);
+	g_autofree char *before = NULL, *after = NULL, *certs = NULL, *eims = NULL;
+	guint16 sw;
+
+	before = kit_hex(kit, "ff2103800101", &sw);
+	g_assert_true(g_pattern_match_simple("ff21*a48204*30820*", before));
+	chip_set_quirks(kit->chip, &(Quirks){ .getcerts = TRUE });
+	after = kit_hex(kit, "ff2103800101", &sw);
+	g_assert_cmpuint(sw, ==, SW_OK);
+	g_assert_true(g_str_has_suffix(after, "830100"));
+	certs = kit_hex(kit, "bf5600", &sw);
+	g_assert_cmpuint(sw, ==, SW_OK);
+	g_assert_true(g_pattern_match_simple("bf56*a0*a5*a6*", certs));
+	eims = kit_hex(kit, "bf5500", &sw);
+	g_assert_cmpuint(sw, ==, SW_CONDITIONS);
+}
+
 static void load_text(const char *text, Quirks *quirks, GError **error)
 {
 	g_autofree char *path = g_build_filename(g_get_tmp_dir(), "ifpp-quirks.conf", NULL);
@@ -300,5 +320,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/quirks/refusals", refusals);
 	g_test_add_func("/quirks/enable-by-aid", enable_by_aid);
 	g_test_add_func("/quirks/compact", compact);
+	g_test_add_func("/quirks/getcerts", getcerts);
 	return g_test_run();
 }

@@ -294,6 +294,32 @@ static void test_selftest_broken(void)
 	station_free(station);
 }
 
+/* Certificates that are in GetCerts alone are good enough, and what it says instead is told. */
+static void test_selftest_getcerts(void)
+{
+	Station *station = station_new(world, 1);
+	g_autofree char *options = g_strdup_printf("--quirks %s/getcerts.conf", g_getenv("IFPP_QUIRKS"));
+	g_autoptr(Verdicts) good = NULL;
+	gboolean told = FALSE;
+
+	station->modem_options = options;
+	station_modem_start(station);
+	good = selftest(station, TRUE);
+	g_assert_cmpint(good->exit, ==, 0);
+	assert_verdict(good, "keys", "ok");
+	for (guint n = 1; n < 20 && !told; n++) {
+		g_autoptr(Verdicts) bad = NULL;
+
+		station_fault(station, "apdu %u sw 6a88", n);
+		bad = selftest(station, TRUE);
+		g_free(station_control(station, "fault clear"));
+		told = strstr(bad->text, "no certificates in GetFactoryInfo, and GetCerts: the chip answered 6A88") != NULL;
+		g_assert_true(!told || bad->exit);
+	}
+	g_assert_true(told);
+	station_free(station);
+}
+
 /* One bad file in the directory of roots is named, and the modem is tested all the same. */
 static void test_selftest_trust(void)
 {
@@ -351,6 +377,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppd/selftest_known_failure", test_selftest_known_failure);
 	g_test_add_func("/ifppd/selftest-no-euicc", test_selftest_no_euicc);
 	g_test_add_func("/ifppd/selftest-broken", test_selftest_broken);
+	g_test_add_func("/ifppd/selftest-getcerts", test_selftest_getcerts);
 	g_test_add_func("/ifppd/selftest-trust", test_selftest_trust);
 	g_test_add_func("/ifppd/selftest-ends", test_selftest_ends);
 	g_test_add_func("/ifppd/selftest-no-modem", test_selftest_no_modem);

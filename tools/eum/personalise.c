@@ -27,7 +27,7 @@ static gboolean write_data(IfppChipMem *mem, const char *path, GError **error)
 	gconstpointer bytes;
 	gsize len;
 
-	ifpp_chipmem_put_factory_info(mem, TRUE, ff21);
+	ifpp_chipmem_put_factory_info(mem, TRUE, TRUE, ff21);
 	ifpp_chipmem_put_info2(mem, bf22);
 	data = ifpp_euicc_data_build(mem->eid, (IfppSpan){ ff21->data, ff21->len },
 				     (IfppSpan){ bf22->data, bf22->len });

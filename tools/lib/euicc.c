@@ -141,6 +141,22 @@ IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan in, GError **error)
 	return g_steal_pointer(&info);
 }
 
+GBytes *ifpp_factory_info_add_certs(IfppSpan in, GBytes *cert_eum, GBytes *cert_euicc)
+{
+	g_autoptr(GByteArray) certs = g_byte_array_new(), value = g_byte_array_new();
+	GByteArray *out = g_byte_array_new();
+	IfppSpan eum = ifpp_span_bytes(cert_eum), euicc = ifpp_span_bytes(cert_euicc);
+	IfppTlv tlv;
+
+	if (ifpp_tlv_take(&in, IFPP_TAG_FACTORY_INFO, &tlv))
+		g_byte_array_append(value, tlv.value.data, tlv.value.len);
+	g_byte_array_append(certs, eum.data, eum.len);
+	g_byte_array_append(certs, euicc.data, euicc.len);
+	ifpp_tlv_put(value, 0xA4, certs->data, certs->len);
+	ifpp_tlv_put(out, IFPP_TAG_FACTORY_INFO, value->data, value->len);
+	return g_byte_array_free_to_bytes(out);
+}
+
 void ifpp_factory_info_free(IfppFactoryInfo *info)
 {
 	g_array_unref(info->keys);

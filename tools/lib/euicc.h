@@ -43,6 +43,9 @@ IfppFactoryInfo *ifpp_factory_info_parse(IfppSpan tlv, GError **error);
 void ifpp_factory_info_free(IfppFactoryInfo *info);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IfppFactoryInfo, ifpp_factory_info_free)
 
+/* The response of GetFactoryInfo without certificates, @tlv, with them: as one parses that has them. */
+GBytes *ifpp_factory_info_add_certs(IfppSpan tlv, GBytes *cert_eum, GBytes *cert_euicc);
+
 /**
  * ifpp_factory_info_verify() - prove a full export: DPFF10
  * @info: with certificates and full keys

@@ -15,7 +15,7 @@ void ifpp_chipmem_put_key(GByteArray *out, const IfppChipKey *key, gboolean secr
 	ifpp_tlv_put(out, 0x5F37, key->attestation, 64);
 }
 
-void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteArray *out)
+void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, gboolean certs, GByteArray *out)
 {
 	GByteArray *value = g_byte_array_new(), *part = g_byte_array_new();
 
@@ -33,7 +33,7 @@ void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteA
 	ifpp_tlv_put_uint(value, 0x81, ifpp_chipmem_state(mem));
 	ifpp_secret_put(value, 0xA2, part);
 	ifpp_tlv_put_uint(value, 0x83, mem->spent);
-	if (full) {
+	if (full && certs) {
 		part = g_byte_array_new();
 		g_byte_array_append(part, g_bytes_get_data(mem->cert_eum, NULL),
 				    g_bytes_get_size(mem->cert_eum));

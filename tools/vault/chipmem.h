@@ -149,8 +149,8 @@ void ifpp_chip_note_free(IfppChipNote *note);
 /* Append one key as GetFactoryInfo has it; @secret: with its private half, as the file has it. */
 void ifpp_chipmem_put_key(GByteArray *out, const IfppChipKey *key, gboolean secret);
 
-/* Append the response of GetFactoryInfo, BF20 EUICCInfo1 or BF22 EUICCInfo2, whole TLV. */
-void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, GByteArray *out);
+/* Append the response of GetFactoryInfo (in full, with or without certificates), BF20 EUICCInfo1 or BF22 EUICCInfo2, whole TLV. */
+void ifpp_chipmem_put_factory_info(const IfppChipMem *mem, gboolean full, gboolean certs, GByteArray *out);
 void ifpp_chipmem_put_info1(const IfppChipMem *mem, GByteArray *out);
 void ifpp_chipmem_put_info2(const IfppChipMem *mem, GByteArray *out);
 

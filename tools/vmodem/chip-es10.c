@@ -7,7 +7,9 @@ static const ChipService *const tables[] = { chip_factory_services, chip_session
 
 static const ChipService *find_service(Chip *chip, guint32 tag)
 {
-	for (guint i = 0; i < G_N_ELEMENTS(tables) - !chip->mem->iot; i++)
+	gboolean iot = chip->mem->iot || (chip->quirks.getcerts && tag == CHIP_TAG_GET_CERTS);
+
+	for (guint i = 0; i < G_N_ELEMENTS(tables) - !iot; i++)
 		for (const ChipService *service = tables[i]; service->tag; service++)
 			if (service->tag == tag)
 				return service;

@@ -32,7 +32,7 @@ static guint16 factory_info(Chip *chip, guint channel, IfppSpan value, GByteArra
 	if (!ifpp_tlv_take(&value, 0x80, &tlv) || value.len || !ifpp_tlv_uint(&tlv, &detail, NULL) ||
 	    detail > 1)
 		return SW_WRONG_DATA;
-	ifpp_chipmem_put_factory_info(chip->mem, detail == 1, out);
+	ifpp_chipmem_put_factory_info(chip->mem, detail == 1, !chip->quirks.getcerts, out);
 	return SW_OK;
 }
 

@@ -162,7 +162,7 @@ static guint16 get_certs(Chip *chip, guint channel, IfppSpan value, GByteArray *
 
 	if (ifpp_tlv_take(&value, 0x80, &ci) && (!ifpp_cert_ski(ifpp_span_bytes(chip->mem->ci), ski, NULL) ||
 						 !ifpp_span_equal(ci.value, IFPP_SPAN(ski)))) {
-		ifpp_tlv_put(out, 0xBF56, (guint8[]){ 0x81, 0x01, 0x01 }, 3);	/* invalidCiPKId */
+		ifpp_tlv_put(out, CHIP_TAG_GET_CERTS, (guint8[]){ 0x81, 0x01, 0x01 }, 3);	/* invalidCiPKId */
 		return SW_OK;
 	}
 	if (value.len)
@@ -172,7 +172,7 @@ static guint16 get_certs(Chip *chip, guint channel, IfppSpan value, GByteArray *
 	put_cert(certs, 0xA6, chip->mem->cert_euicc);
 	members = g_byte_array_new();
 	chip_put(members, 0xA0, certs);
-	chip_put(out, 0xBF56, members);
+	chip_put(out, CHIP_TAG_GET_CERTS, members);
 	return SW_OK;
 }
 
@@ -296,7 +296,7 @@ static guint16 connectivity_parameters(Chip *chip, guint channel, IfppSpan value
 /* EUICCF04: an IPA's services like an LPA's. Certificates are no secret, and the factory needs them. */
 const ChipService chip_iot_services[] = {
 	{ 0xBF55, 0, get_eims },
-	{ 0xBF56, SERVE_WITH_KEYS, get_certs },
+	{ CHIP_TAG_GET_CERTS, SERVE_WITH_KEYS, get_certs },
 	{ 0xBF57, 0, add_initial_eim },
 	{ 0xBF58, 0, roll_back },
 	{ 0xBF59, 0, configure_immediate },

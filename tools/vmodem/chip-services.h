@@ -5,6 +5,8 @@
 
 #include "chip-base.h"
 
+#define CHIP_TAG_GET_CERTS 0xBF56
+
 /* A row of a table of services; the last one's tag is 0. */
 typedef struct {
 	guint32 tag;

@@ -27,6 +27,7 @@ static const struct {
 	{ "Chip", "StrictCla", 0, G_STRUCT_OFFSET(Quirks, strict_cla) },
 	{ "Chip", "EnableByAidOnly", 0, G_STRUCT_OFFSET(Quirks, aid_only) },
 	{ "Chip", "CompactResults", 0, G_STRUCT_OFFSET(Quirks, compact) },
+	{ "Chip", "CertificatesApart", 0, G_STRUCT_OFFSET(Quirks, getcerts) },
 	{ "Chip", "ResponseChunk", 256, G_STRUCT_OFFSET(Quirks, chunk) },
 	{ "Chip", "ProactiveEvery", 65535, G_STRUCT_OFFSET(Quirks, proactive_every) },
 	{ "Chip", "ProactiveWithData", 0, G_STRUCT_OFFSET(Quirks, proactive_data) },

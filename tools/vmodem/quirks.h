@@ -23,6 +23,7 @@ typedef struct {
 	gboolean strict_cla;	/* CLA must be of the command's kind, and of the channel */
 	gboolean aid_only;	/* EnableProfile knows profiles by AID only */
 	gboolean compact;	/* results and notifications are listed in compact form (SGP.32) */
+	gboolean getcerts;	/* GetFactoryInfo has no certificates, GetCerts has (SGP.32) */
 	guint chunk;		/* most bytes in one answer, the rest is 61xx; 0: 256 */
 	guint proactive_every;	/* every N-th good answer ends with 91xx; 0: never */
 	gboolean proactive_data;/* only answers with data are counted */
