@@ -365,6 +365,11 @@ def lease_of_wrong_clock(build, url, execute):
         one.json('GET', '/v1/packages/' + key, status=404)
         expect(len(two.json('POST', '/v1/claims', {'eid': chip})['packages']) == 2, 'the lease lasts a year')
         expect(one.json('POST', '/v1/claims', {'eid': chip})['packages'] == [], 'both have it')
+        # nobody is told that it holds what it does not hold
+        execute('UPDATE package SET lease = lease + CAST(31536000000 AS BIGINT) WHERE state = 1')
+        depot('station', 'add', 'station-2')
+        held = {s['name']: s['held'] for s in depot('station', 'list', '--json').objects() if s['type'] == 'station'}
+        expect(held == {'station-2': 0}, held)
         two.json('DELETE', '/v1/claims/' + chip)
 
 

@@ -178,8 +178,8 @@ GPtrArray *depot_stations(Depot *depot, GError **error)
 	if (!depot->db->ops->now(depot->db, &now, error) ||
 	    !DB_RUN(depot->db,
 		    "SELECT s.name, s.batches, s.quota, s.revoked, s.added, (SELECT COUNT(DISTINCT p.eid) FROM package p "
-		    "WHERE p.station = s.name AND p.lease > $1 AND p.state IN (1, 2)) FROM station s ORDER BY s.name",
-		    take_station, stations, NULL, error, DB_I(now)))
+		    "WHERE p.station = s.name AND p.lease > $1 AND p.lease <= $2 AND p.state IN (1, 2)) FROM station s "
+		    "ORDER BY s.name", take_station, stations, NULL, error, DB_I(now), DB_I(now + DEPOT_LEASE_MAX * (gint64)1000)))
 		return NULL;
 	return g_steal_pointer(&stations);
 }
