@@ -19,6 +19,7 @@ import time
 import commits
 import hostile
 import keys
+import reload
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
 from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
@@ -765,6 +766,7 @@ def operate(test, build, kind, fresh, server=None):
         test('refused_stranger_hears_why', refused_stranger_hears_why, build, fresh('refused'))
         test('reload_crl', reload_crl, build, fresh('reload'))
         test('what ends within 14 days is told', ends_within_14_days, build, fresh('ends'))
+        reload.operate(test, build, fresh)
         hostile.operate(test, build, fresh)
         test('behind HAProxy', behind_haproxy, build, fresh('proxy'))
         test('idle_connections', idle_connections, build, fresh('idle'))

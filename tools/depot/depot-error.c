@@ -35,6 +35,8 @@ static const struct explained errors[] = {
 				    "Account for what is named; ifpp-depot history tells what is known of a package" },
 	[DEPOT_ERROR_KEYS] = { 409, IFPP_EXIT_REFUSED, "keys",
 			       "Ask for fewer keys, or for other chips; ifpp-depot keys list shows whose keys are" },
+	[DEPOT_ERROR_FILES] = { 503, IFPP_EXIT_ACCESS, "files",
+				"Put a whole file in PEM there; certificate and key, station CA and CRL belong together" },
 };
 
 static const struct explained db_errors[] = {

@@ -20,6 +20,7 @@ typedef enum {
 	DEPOT_ERROR_QUOTA,	/* it holds as many chips as it may */
 	DEPOT_ERROR_RECONCILE,	/* totals that do not add up */
 	DEPOT_ERROR_KEYS,	/* a chip has not so many keys for this Key Maker */
+	DEPOT_ERROR_FILES,	/* certificates, keys or CRLs of the service that are of no use */
 } DepotError;
 
 /**

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "jobs.h"
 
-#include <stdio.h>
-
 #include "depot-error.h"
+#include "reload.h"
 
 /* A lock that is not given by then is given up, so that the thread is free for others. */
 #define LOCK_MS 2500
@@ -59,22 +58,13 @@ static void all_done(Jobs *jobs)
 	jobs->options.all_done(jobs->options.user);
 }
 
+/* What cannot be read just now is tried again with the next request; serve.c tells of it. */
 static void renew_trust(Thread *thread)
 {
 	gint generation = g_atomic_int_get(&thread->jobs->generation);
-	g_autoptr(GError) error = NULL;
-	IfppTrust *trust;
 
-	if (generation == thread->generation)
-		return;
-	thread->generation = generation;
-	trust = ifpp_trust_new_from_dir(thread->jobs->options.trust, &error);
-	if (!trust) {
-		fprintf(stderr, "ifpp-depot: %s; the CI roots from before stay in use\n", error->message);
-		return;
-	}
-	ifpp_trust_free(thread->worker.trust);
-	thread->worker.trust = trust;
+	if (generation != thread->generation && reload_trust(&thread->worker.trust, thread->jobs->options.trust, NULL))
+		thread->generation = generation;
 }
 
 static void end(Thread *thread)

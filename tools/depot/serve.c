@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <error.h>
@@ -18,15 +17,15 @@
 #include "jobs.h"
 #include "listen.h"
 #include "proxy.h"
+#include "reload.h"
 #include "witness.h"
 
 #define CONNECTION_MEMORY (32 * 1024)	/* for headers */
 #define ANSWER_MS 2800
 #define TICK_MS 100
 #define TICKS_BETWEEN_SWEEPS 5
-#define TICKS_BETWEEN_LOOKS 20		/* at files, whether they have changed */
+#define TICKS_BETWEEN_LOOKS 10		/* at files, whether they have changed */
 #define TICKS_BETWEEN_NOTES 100		/* of how far the history has come */
-#define WARN_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 
 #define PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -41,8 +40,7 @@ typedef struct {
 	Snapshot *snapshot;	/* and who shows it; NULL: nobody */
 	Web *dashboard;
 	Api *api;
-	char *stamp;		/* of the files that are read again when they change */
-	gint64 warned;
+	Reload *reload;
 } Server;
 
 /* ------------------------------------------------------------ requests */
@@ -183,70 +181,17 @@ static void tell(const char *line)
 	fprintf(stderr, "ifpp-depot: %s\n", line);
 }
 
-static void add_stamp(GString *stamp, const char *path)
-{
-	struct stat st;
-
-	if (path && stat(path, &st) == 0)
-		g_string_append_printf(stamp, "%" G_GUINT64_FORMAT ":%" G_GINT64_FORMAT ".%ld:%" G_GINT64_FORMAT " ",
-				       (guint64)st.st_ino, (gint64)st.st_mtim.tv_sec, st.st_mtim.tv_nsec, (gint64)st.st_size);
-	else
-		g_string_append(stamp, "- ");
-}
-
-/* Of the certificates' files, and of all files in the directory of CI roots. */
-static char *stamp_of(const Server *server)
-{
-	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-	GString *stamp = g_string_new(NULL);
-	g_autoptr(GDir) dir = g_dir_open(server->options->trust, 0, NULL);
-	const char *name;
-
-	add_stamp(stamp, server->files.cert);
-	add_stamp(stamp, server->files.key);
-	add_stamp(stamp, server->files.client_ca);
-	add_stamp(stamp, server->files.client_crl);
-	while (dir && (name = g_dir_read_name(dir)))
-		g_ptr_array_add(names, g_build_filename(server->options->trust, name, NULL));
-	g_ptr_array_sort_values(names, (GCompareFunc)strcmp);
-	for (guint i = 0; i < names->len; i++)
-		add_stamp(stamp, names->pdata[i]);
-	return g_string_free(stamp, FALSE);
-}
-
-static void warn(Server *server, const Tls *tls)
-{
-	server->warned = g_get_monotonic_time();
-	tls_warn(tls, tell);
-}
-
-/* What cannot be read leaves in use what was read before. */
-static void reload(Server *server)
-{
-	g_autoptr(GError) error = NULL;
-	Tls *tls = tls_load(&server->files, &error);
-
-	if (tls) {
-		warn(server, tls);
-		if (server->api)
-			api_reload(server->api, tls_ref(tls));
-		connections_reload(server->connections, tls);
-		tell("certificates, CRLs and CI roots were read again");
-	} else {
-		fprintf(stderr, "ifpp-depot: %s; the certificates from before stay in use\n", error->message);
-	}
-	jobs_reload(server->jobs);
-}
-
 static void look_at_files(Server *server, gboolean asked)
 {
-	g_autofree char *stamp = stamp_of(server);
+	guint news = reload_look(server->reload, asked);
 
-	if (!asked && g_str_equal(stamp, server->stamp) && g_get_monotonic_time() - server->warned < WARN_US)
-		return;
-	g_free(server->stamp);
-	server->stamp = g_steal_pointer(&stamp);
-	reload(server);
+	if (news & RELOAD_CERTIFICATES) {
+		connections_reload(server->connections, reload_tls(server->reload));
+		if (server->api)
+			api_reload(server->api, reload_tls(server->reload));
+	}
+	if (news & RELOAD_CI_ROOTS)
+		jobs_reload(server->jobs);
 }
 
 /* ------------------------------------------------------------ starting and ending */
@@ -332,11 +277,10 @@ static gboolean be_seen(Server *server, GError **error)
 
 	if (!o->dashboard && !o->api)
 		return TRUE;
-	server->snapshot = snapshot_new(&(SnapshotOptions){ .db = o->db, .trust = o->trust, .files = &server->files });
+	server->snapshot = snapshot_new(&(SnapshotOptions){ .db = o->db, .trust = o->trust, .files = &server->files,
+							    .reload = server->reload });
 	if (o->api) {
-		Tls *tls = tls_load(&server->files, error);
-
-		server->api = tls ? api_start(o->api, o->db, tls, server->snapshot, server->log, error) : NULL;
+		server->api = api_start(o->api, o->db, reload_tls(server->reload), server->snapshot, server->log, error);
 		if (!server->api)
 			return FALSE;
 	}
@@ -404,32 +348,27 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 {
 	Server server = { .options = options };
 	gboolean ok = FALSE, renewed = FALSE;
-	Tls *tls = NULL;
 	int fd;
 
 	server.files = (TlsFiles){ options->cert, options->key, options->client_ca, options->client_crl,
 				   options->refuse_stale_crl };
 	fd = options->listen ? listen_on("--listen", options->listen, error) : listen_handed_over(error);
 	server.log = fd < 0 ? NULL : access_open(options->access_log, error);
-	tls = server.log ? tls_load(&server.files, error) : NULL;
-	server.witness = tls ? witness_new(options->db, &renewed, error) : NULL;
+	server.reload = server.log ? reload_new(&server.files, options->trust, tell, error) : NULL;
+	server.witness = server.reload ? witness_new(options->db, &renewed, error) : NULL;
 	if (renewed)
 		tell("the database is older than it was: this is another epoch, in which stations bring their results again");
 	server.rates = server.witness ? rates_new(options->db, options->rate, error) : NULL;
-	if (tls && !server.rates)
-		tls_unref(tls);
 	if (server.rates) {
 		ConnectionLimits limits = { options->connections, options->timeout, server.rates, server.log };
 
-		warn(&server, tls);
-		server.connections = connections_new(&limits, tls);
-		server.stamp = stamp_of(&server);
+		server.connections = connections_new(&limits, reload_tls(server.reload));
 		ok = run(&server, fd, error);
 	}
 	connections_free(server.connections);
 	rates_free(server.rates);
 	witness_free(server.witness);
+	reload_free(server.reload);
 	access_close(server.log);
-	g_free(server.stamp);
 	return ok;
 }

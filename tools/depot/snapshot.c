@@ -122,7 +122,9 @@ void snapshot_tell(Snapshot *snapshot, void (*tell)(const SnapshotView *view, gp
 {
 	gint64 until = g_get_monotonic_time() + PATIENCE_US;
 	SnapshotView view = { .engine = db_is_server(snapshot->options.db) ? "PostgreSQL" : "SQLite" };
+	g_autofree char *reload = reload_trouble(snapshot->options.reload, &view.reload_since, &view.reload_at);
 
+	view.reload_trouble = reload;
 	g_mutex_lock(&snapshot->lock);
 	if (!snapshot->at || g_get_monotonic_time() - snapshot->at >= snapshot->fresh) {
 		gint64 before = snapshot->at;

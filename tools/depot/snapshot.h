@@ -8,12 +8,14 @@
 
 #include "expiry.h"
 #include "figures.h"
+#include "reload.h"
 
 typedef struct _Snapshot Snapshot;
 
 typedef struct {
 	const char *db, *trust;
 	const TlsFiles *files;
+	Reload *reload;
 } SnapshotOptions;
 
 Snapshot *snapshot_new(const SnapshotOptions *options);
@@ -26,6 +28,8 @@ typedef struct {
 	const char *trouble;		/* why there are no newer ones, or NULL */
 	gint64 trouble_since;		/* Unix ms */
 	const GPtrArray *expiry;	/* of Expiry */
+	const char *reload_trouble;	/* why certificates or CI roots from before are in use, or NULL */
+	gint64 reload_since, reload_at;	/* Unix ms: in trouble since, or 0; all read last */
 } SnapshotView;
 
 /**

@@ -140,6 +140,8 @@ void tell_json(const SnapshotView *view, gpointer user)
 	ifpp_json_string(b, "engine", view->engine);
 	ifpp_json_string(b, "trouble", view->trouble);
 	tell_time(b, "trouble_since", view->trouble ? view->trouble_since : 0);
+	ifpp_json_string(b, "reload_trouble", view->reload_trouble);
+	tell_time(b, "reload_trouble_since", view->reload_since);
 	TELL_ALL(b, "expiry", view->expiry, tell_expiry);
 	json_builder_set_member_name(b, "figures");
 	if (!view->figures) {

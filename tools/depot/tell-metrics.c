@@ -105,6 +105,12 @@ void tell_metrics(const SnapshotView *view, gpointer user)
 	ifpp_sample(out, P "database_up", !view->trouble, NULL);
 	ifpp_metric(out, P "requests_total", "counter", "Requests of stations that this process has answered, by HTTP status.");
 	counters_each(tell_request, out);
+	ifpp_metric(out, P "last_reload_successful", "gauge", "Whether certificates, CRLs and CI roots are those that the files have.");
+	ifpp_sample(out, P "last_reload_successful", !view->reload_trouble, NULL);
+	if (view->reload_at) {
+		ifpp_metric(out, P "last_reload_success_timestamp_seconds", "gauge", "When they were read last without a failure.");
+		ifpp_sample(out, P "last_reload_success_timestamp_seconds", view->reload_at / 1000.0, NULL);
+	}
 	tell_expiry(out, view->expiry);
 	/* Old figures would look like a line that stands still. */
 	if (!view->figures || view->trouble)

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include <error.h>
 #include <file.h>
 
 #include "depot.h"
+#include "depot-error.h"
 
 #define PEM_MAX (4 * 1024 * 1024)
 #define CHAIN_MAX 8
@@ -27,22 +27,53 @@ struct _Tls {
 	gint64 own_until, crl_until;	/* Unix time; 0: no end is known */
 };
 
-static GBytes *read_pem(const char *path, gnutls_datum_t *data, GError **error)
+static gboolean bad(GError **error, const char *option, const char *path, const char *what, int gnutls)
 {
-	GBytes *bytes = ifpp_file_read(path, PEM_MAX, error);
-	gsize len;
-
-	if (bytes) {
-		data->data = (unsigned char *)g_bytes_get_data(bytes, &len);
-		data->size = len;
-	}
-	return bytes;
+	g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_FILES, "%s %s: %s%s%s", option, path, what, gnutls ? ": " : "",
+		    gnutls ? gnutls_strerror(gnutls) : "");
+	return FALSE;
 }
 
-static gboolean bad(GError **error, int code, const char *path, const char *what, int gnutls)
+static guint count(const char *text, const char *end, const char *what)
 {
-	g_set_error(error, IFPP_ERROR, code, "%s: %s: %s", path, what, gnutls_strerror(gnutls));
-	return FALSE;
+	guint n = 0;
+
+	while ((text = g_strstr_len(text, end - text, what))) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+/* GnuTLS takes what comes before a block that is cut. */
+static gboolean is_cut(const char *text, gsize len)
+{
+	const char *end = text + len, *last;
+
+	while (end > text && g_ascii_isspace(end[-1]))
+		end--;
+	for (last = end; last > text && last[-1] != '\n'; last--)
+		;
+	return count(text, end, "-----BEGIN ") != count(text, end, "-----END ") ||
+	       (last < end && *last == '-' && !(count(last, end, "-----END ") && !memcmp(end - 5, "-----", 5)));
+}
+
+static GBytes *read_pem(const char *option, const char *path, gnutls_datum_t *data, GError **error)
+{
+	g_autoptr(GBytes) bytes = ifpp_file_read(path, PEM_MAX, error);
+	gsize len;
+
+	if (!bytes) {
+		g_prefix_error(error, "%s ", option);
+		return NULL;
+	}
+	data->data = (unsigned char *)g_bytes_get_data(bytes, &len);
+	data->size = len;
+	if (!len || is_cut((const char *)data->data, len)) {
+		bad(error, option, path, len ? "it ends in the middle of a block" : "it is empty", 0);
+		return NULL;
+	}
+	return g_steal_pointer(&bytes);
 }
 
 static gboolean load_own(Tls *tls, GError **error)
@@ -54,17 +85,17 @@ static gboolean load_own(Tls *tls, GError **error)
 	unsigned int n = 0;
 	int code;
 
-	cert = read_pem(files->cert, &data, error);
+	cert = read_pem("--cert", files->cert, &data, error);
 	if (!cert)
 		return FALSE;
 	code = gnutls_x509_crt_list_import2(&crts, &n, &data, GNUTLS_X509_FMT_PEM, 0);
 	if (code < 0)
-		return bad(error, IFPP_ERROR_ACCESS, files->cert, "no certificates in PEM", code);
+		return bad(error, "--cert", files->cert, "no certificates in PEM", code);
 	n = MIN(n, CHAIN_MAX);
 	code = gnutls_pcert_import_x509_list(tls->chain, crts, &n, 0);
 	tls->n_chain = code < 0 ? 0 : n;
 	tls->own_until = gnutls_x509_crt_get_expiration_time(crts[0]);
-	key = code < 0 ? NULL : read_pem(files->key, &data, error);
+	key = code < 0 ? NULL : read_pem("--key", files->key, &data, error);
 	if (code >= 0 && key) {
 		gnutls_privkey_init(&tls->key);
 		code = gnutls_privkey_import_x509_raw(tls->key, &data, GNUTLS_X509_FMT_PEM, NULL, 0);
@@ -73,7 +104,7 @@ static gboolean load_own(Tls *tls, GError **error)
 		gnutls_x509_crt_deinit(crts[i]);
 	gnutls_free(crts);
 	if (code < 0)
-		return bad(error, IFPP_ERROR_ACCESS, tls->n_chain ? files->key : files->cert, "cannot be used", code);
+		return bad(error, tls->n_chain ? "--key" : "--cert", tls->n_chain ? files->key : files->cert, "cannot be used", code);
 	return key != NULL;
 }
 
@@ -94,23 +125,23 @@ static gboolean key_fits(const Tls *tls, GError **error)
 	if (code >= 0 && (n_key != n_cert || memcmp(of_key, of_cert, n_key)))
 		code = GNUTLS_E_CERTIFICATE_KEY_MISMATCH;
 	gnutls_pubkey_deinit(public);
-	return code >= 0 || bad(error, IFPP_ERROR_ACCESS, tls->files->key, "is not the key of the certificate", code);
+	return code >= 0 || bad(error, "--key", tls->files->key, "is not the key of the certificate", code);
 }
 
 static gboolean load_cas(Tls *tls, GError **error)
 {
 	gnutls_datum_t data;
-	g_autoptr(GBytes) pem = read_pem(tls->files->client_ca, &data, error);
+	g_autoptr(GBytes) pem = read_pem("--client-ca", tls->files->client_ca, &data, error);
 	int code;
 
 	if (!pem)
 		return FALSE;
 	code = gnutls_x509_crt_list_import2(&tls->cas, &tls->n_cas, &data, GNUTLS_X509_FMT_PEM, 0);
 	if (code < 0)
-		return bad(error, IFPP_ERROR_ACCESS, tls->files->client_ca, "no CA certificates in PEM", code);
+		return bad(error, "--client-ca", tls->files->client_ca, "no CA certificates in PEM", code);
 	gnutls_x509_trust_list_init(&tls->trust, 0);
 	return gnutls_x509_trust_list_add_cas(tls->trust, tls->cas, tls->n_cas, 0) > 0 ||
-	       bad(error, IFPP_ERROR_ACCESS, tls->files->client_ca, "no CA certificates", GNUTLS_E_NO_CERTIFICATE_FOUND);
+	       bad(error, "--client-ca", tls->files->client_ca, "no CA certificates", GNUTLS_E_NO_CERTIFICATE_FOUND);
 }
 
 static gboolean issued_by_ours(const Tls *tls, gnutls_x509_crl_t crl)
@@ -137,17 +168,17 @@ static gboolean load_crls(Tls *tls, GError **error)
 
 	if (!path)
 		return TRUE;
-	pem = read_pem(path, &data, error);
+	pem = read_pem("--client-crl", path, &data, error);
 	if (!pem)
 		return FALSE;
 	code = gnutls_x509_crl_list_import2(&tls->crls, &tls->n_crls, &data, GNUTLS_X509_FMT_PEM, 0);
 	if (code < 0)
-		return bad(error, IFPP_ERROR_CRL, path, "no CRL in PEM", code);
+		return bad(error, "--client-crl", path, "no CRL in PEM", code);
 	for (guint i = 0; i < tls->n_crls; i++) {
 		time_t until = gnutls_x509_crl_get_next_update(tls->crls[i]);
 
 		if (!issued_by_ours(tls, tls->crls[i]))
-			return bad(error, IFPP_ERROR_CRL, path, "not signed by a station CA", GNUTLS_E_CRL_VERIFICATION_ERROR);
+			return bad(error, "--client-crl", path, "not signed by a station CA", GNUTLS_E_CRL_VERIFICATION_ERROR);
 		if (until != (time_t)-1 && (!tls->crl_until || until < tls->crl_until))
 			tls->crl_until = until;
 	}

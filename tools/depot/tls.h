@@ -20,7 +20,7 @@ typedef struct _Tls Tls;
 /**
  * tls_load() - read a set
  * @files: where; the strings must outlive the set
- * @error: IFPP_ERROR_ACCESS, IO, CERTIFICATE, CRL
+ * @error: DEPOT_ERROR_FILES, IFPP_ERROR_IO, ACCESS
  */
 Tls *tls_load(const TlsFiles *files, GError **error);
 Tls *tls_ref(Tls *tls);

@@ -235,6 +235,9 @@ function alertsOf(all, f, now) {
 	if (all.trouble)
 		found.push(['alarm', `The database does not answer since ${clock(new Date(all.trouble_since))}: ${all.trouble}. ` +
 			(f ? 'What is shown is older.' : '')]);
+	if (all.reload_trouble)
+		found.push(['alarm', `Certificates, CRLs or CI roots cannot be read since ${clock(new Date(all.reload_trouble_since))}: ` +
+			`${all.reload_trouble}. Put a good file there.`]);
 	for (const e of all.expiry) {
 		const days = Math.floor((new Date(e.until) - now) / 86400000);
 		const what = `${e.kind === 'crl' ? 'The CRL' : 'The certificate'} ${e.name} in ${e.file}`;
