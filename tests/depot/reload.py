@@ -149,6 +149,35 @@ def broken_file_is_said_once(build, url):
             del environment[name]
 
 
+def revoked_sub_ca(build, url):
+    """A CA between the station CA and the stations is revoked: its stations are, whoever brings its certificate."""
+    shell('''
+        exec 2>/dev/null
+        new() { # new CA NAME CN EXTENSIONS
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout $2.key -out $2.csr -subj "/CN=$3"
+            printf "$4" >$2.ext
+            openssl x509 -req -in $2.csr -CA $1.pem -CAkey $1.key -CAcreateserial -days 30 -extfile $2.ext -out $2.pem
+        }
+        new stations line-ca line-ca 'basicConstraints=critical,CA:TRUE\\nkeyUsage=critical,keyCertSign,cRLSign\\n'
+        new line-ca below station-9 'extendedKeyUsage=clientAuth\\n'
+        cat below.pem line-ca.pem >chained.pem
+        cp below.key chained.key
+        cat stations.pem line-ca.pem >with-line.pem
+        rm -rf sub-ca && mkdir sub-ca && : >sub-ca/index.txt && echo 01 >sub-ca/number
+        sed 's,=ca/,=sub-ca/,' ca/conf >sub-ca/conf
+        openssl ca -config sub-ca/conf -gencrl -cert stations.pem -keyfile stations.key -out sub-before.crl
+        openssl ca -config sub-ca/conf -revoke line-ca.pem -cert stations.pem -keyfile stations.key
+        openssl ca -config sub-ca/conf -gencrl -cert stations.pem -keyfile stations.key -out sub-after.crl
+    ''')
+    # the station shows its CA's certificate; or the depot has it
+    for ca, who in ('stations.pem', 'chained'), ('with-line.pem', 'below'), ('with-line.pem', 'chained'):
+        for crl, good in (('sub-before.crl', True), ('sub-after.crl', False)):
+            with Depot(build, url).serve('--client-ca', ca, '--client-crl', crl) as (port, _):
+                why = refused(port, who)
+                expect((why is None) == good and (good or 'line-ca' in why and 'revoked' in why), f'{ca}, {who}, {crl}: {why}')
+                expect(not refused(port, 'one'), f'{ca}, {crl}: another station')
+
+
 def wrong_files_at_start(build, url):
     """A file that is of no use at the start: the line says of what, and what to put there."""
     options = dict(listen='127.0.0.1:0', cert='server.pem', key='server.key', client_ca='stations.pem',
@@ -172,4 +201,5 @@ def operate(test, build, fresh):
     test('failed_reload_is_seen', failed_reload_is_seen, build, fresh('seen'))
     test('torn_file_keeps_the_old', torn_file_keeps_the_old, build, fresh('torn'))
     test('broken_file_is_said_once', broken_file_is_said_once, build, fresh('once'))
+    test('revoked_sub_ca', revoked_sub_ca, build, fresh('sub'))
     test('wrong_files_at_start', wrong_files_at_start, build, fresh('wrong'))

@@ -295,6 +295,36 @@ static char *wrong_time(const TlsPeer *peer, unsigned int status)
 	return g_strdup("a CA certificate above the station's certificate has expired");
 }
 
+static gboolean is_revoked(const Tls *tls, gnutls_x509_crt_t crt)
+{
+	return gnutls_x509_crt_check_revocation(crt, tls->crls, tls->n_crls) > 0;
+}
+
+/* Itself, or a CA above it, whether the station has shown that or the depot's own file has it. Why, or NULL. */
+static char *revoked(const Tls *tls, const TlsPeer *peer)
+{
+	if (!tls->n_crls)
+		return NULL;
+	for (guint i = 0; i < peer->n; i++) {
+		gnutls_x509_crt_t crt = peer->crts[i], issuer;
+
+		for (guint up = 0; up < CHAIN_MAX; up++, crt = issuer) {
+			g_autofree char *name = NULL;
+
+			if (is_revoked(tls, crt) && !i && !up)
+				return g_strdup("the station's certificate was revoked");
+			if (is_revoked(tls, crt)) {
+				name = common_name(crt);
+				return g_strdup_printf("the certificate of %s, a CA above the station's certificate, was revoked",
+						       name ?: "a CA");
+			}
+			if (gnutls_x509_trust_list_get_issuer(tls->trust, crt, &issuer, 0) < 0 || issuer == crt)
+				break;
+		}
+	}
+	return NULL;
+}
+
 TlsVerdict tls_check(const Tls *tls, const TlsPeer *peer, char **name, char **why)
 {
 	gnutls_typed_vdata_st purpose = { .type = GNUTLS_DT_KEY_PURPOSE_OID,
@@ -317,8 +347,8 @@ TlsVerdict tls_check(const Tls *tls, const TlsPeer *peer, char **name, char **wh
 	}
 	if (!*name)
 		*why = g_strdup("the certificate's CN is no name of a station");
-	else if (tls->n_crls && gnutls_x509_crt_check_revocation(peer->crts[0], tls->crls, tls->n_crls))
-		*why = g_strdup("the station's certificate was revoked");
+	else if ((*why = revoked(tls, peer)))
+		return TLS_NOT_NOW;
 	else if (tls->files->refuse_stale_crl && tls->crl_until && tls->crl_until < g_get_real_time() / G_USEC_PER_SEC)
 		*why = g_strdup("the depot's CRL of stations is out of date");
 	return *why ? TLS_NOT_NOW : TLS_STATION;
