@@ -28,6 +28,7 @@ typedef struct {
 #define AUTHENTICATE "bf38(30(8001aa8110" Z16 "8301618410" Z16 ")" SIGNATURE "041400000000" Z16 "3000a000)"
 #define Z16 "00000000000000000000000000000000"
 
+#define VENDOR "bf220e300c" "80052b06010401" "a103040142"
 static const Row rows[] = {
 	{ "ES10c GetEID", "5.7.20", "", "bf3e035c015a", SAME, "bf3e125a10{eid}" },
 	{ "ES10b GetEUICCInfo1", "5.7.8", "", "bf2000", SAME, "bf20(8203020202a9160414{ski}aa160414{ski})" },
@@ -45,6 +46,8 @@ static const Row rows[] = {
 	{ "ES10c GetProfilesInfo", "5.7.15", "class operational, tag B6", "bf2d(a0(950102)5c01b6)", SAME,
 	  "bf2d(a0(e3(b6(30(800204f0810861" "2e746573742e2e)))e300))" },
 	{ "ES10c GetProfilesInfo", "5.7.15", "malformed search", "bf2d(a0(0101))", SAME, "bf2d03810101" },
+	{ "ES10c GetProfilesInfo", "5.7.15", "by ICCID, tag BF22", "bf2d(a0(5a0a{iccid1})5c02bf22)", SAME,
+	  "bf2d(a0(e3(" VENDOR ")))" },
 	{ "ES10b ListNotification", "5.7.9", "all", "bf2800", SAME,
 	  "bf28(a0(bf2f(8001018102078" "00c08612e746573742e2e5a0a{iccid1})bf2f(80010281020780" "0c005a0a{iccid2})))" },
 	{ "ES10b ListNotification", "5.7.9", "enable events", "bf28(81020640)", SAME, "bf2802a000" },
@@ -240,7 +243,7 @@ static void check(Bench *bench, const Row *row, const char *answer, const char *
 /* Two profiles: one that tells an address of everything, one with an owner, PPR1 and PPR2; one key left. */
 static void fill(Bench *bench)
 {
-	static const char *const more[] = { "b610300e800204f08108612e746573742e2e" "9f6701ff", "b705800399f907" "99020560" "9f670100" };
+	static const char *const more[] = { "b610300e800204f08108612e746573742e2e" VENDOR "9f6701ff", "b705800399f907" "99020560" "9f670100" };
 
 	for (guint i = 0; i < 2; i++) {
 		g_autoptr(GBytes) extra = ifpp_unhex(more[i]);

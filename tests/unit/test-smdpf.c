@@ -1368,7 +1368,7 @@ static void metadata_whole(Fixture *f, gconstpointer data)
 	static const char text[] =
 		"[metadata]\nmcc-mnc = 99970\ngid1 = a1\ngid2=B2b3\npolicy-rules = ppr1; ppr2;update-control\nicon=logo.png\n"
 		"notify-install=smdp.example.com\nnotify-enable = a.example.com;b.example.com\nnotify-disable=a.example.com\n"
-		"notify-delete=a.example.com\n";
+		"notify-delete=a.example.com\nvendor-data=1.3.6.1.4.1.99999:04021122; 2.47.4294967295:A103020105\n";
 	/* profileClass; notificationConfigurationInfo, profileOwner, profilePolicyRules */
 	static const char rest[] =
 		"950102" "b66c"
@@ -1377,7 +1377,8 @@ static void metadata_whole(Fixture *f, gconstpointer data)
 		"3013" "80020640" "810d" "622e6578616d706c652e636f6d"
 		"3013" "80020520" "810d" "612e6578616d706c652e636f6d"
 		"3013" "80020410" "810d" "612e6578616d706c652e636f6d"
-		"b70c" "800399f907" "8101a1" "8202b2b3" "990205e0";
+		"b70c" "800399f907" "8101a1" "8202b2b3" "990205e0"
+		"bf2223" "3010" "8008" "2b06010401868d1f" "a104" "04021122" "300f" "8006" "7f8fffffff7f" "a105" "a103020105";
 	static const struct {
 		const char *conf;
 		int code;
@@ -1397,6 +1398,16 @@ static void metadata_whole(Fixture *f, gconstpointer data)
 		{ "[metadata]\nicon=big.png\n", 2, "icon: big.png has 1025 bytes; SGP.22 allows 1024" },
 		{ "[metadata]\nicon=logo.gif\n", 2, "icon: logo.gif is neither PNG nor JPEG" },
 		{ "[metadata]\nicon=none.png\n", 5, "none.png" },
+		{ "[metadata]\nvendor-data=\n", 2, "vendor-data: is empty" },
+		{ "[metadata]\nvendor-data=1.2.x:0401aa\n", 2, "vendor-data: 1.2.x:0401aa does not begin with an object identifier" },
+		{ "[metadata]\nvendor-data=3.2.1:0401aa\n", 2, "3.2.1:0401aa does not begin with an object identifier" },
+		{ "[metadata]\nvendor-data=1.40.1:0401aa\n", 2, "1.40.1:0401aa does not begin with an object identifier" },
+		{ "[metadata]\nvendor-data=1.2.4294967296:0401aa\n", 2, "does not begin with an object identifier" },
+		{ "[metadata]\nvendor-data=1.2.3:0402aa\n", 2, "1.2.3:0402aa: what is after the colon is not one DER TLV in hex" },
+		{ "[metadata]\nvendor-data=1.2.3:0401aa00\n", 2, "1.2.3:0401aa00: what is after the colon" },
+		{ "[metadata]\nvendor-data=1.2.3\n", 2, "1.2.3: what is after the colon" },
+		{ "[metadata]\nfallback=yes\n", 2, "fallback: yes is not known: allowed and forbidden are" },
+		{ "[metadata]\nfallback=allowed\n", 6, "not eligible: --metadata says fallback, which is of IoT eUICCs (SGP.32)" },
 		{ "[metadata]\nicons=logo.png\n", 2, "icons: is not known" },
 		{ "[metadata]\n", 2, "there is nothing in this group" },
 		{ "[other]\nicon=logo.png\n", 2, "other: no group but [metadata] is known" },
@@ -1446,6 +1457,30 @@ static void metadata_whole(Fixture *f, gconstpointer data)
 	must("%s seal --home home --pin-file pin --out out --euicc data --metadata operator/metadata.conf", smdpf);
 	o = open_one(f);
 	g_assert_nonnull(memmem(o->metadata->data, o->metadata->len, jpeg, sizeof(jpeg)));
+	opened_free(o);
+}
+
+/* An IoT eUICC is told that the profile may be what it falls back to. */
+static void metadata_fallback(Fixture *f, gconstpointer data)
+{
+	static const guint8 allowed[] = { 0x95, 1, 2, 0x9F, 0x67, 1, 0xFF }, forbidden[] = { 0x95, 1, 2, 0x9F, 0x67, 1, 0 };
+	Opened *o;
+
+	g_mkdir("data", 0700);
+	g_mkdir("chips", 0700);
+	must("%s personalise --pki pki --iot --eid " FIRST_EID " --keys 2 --chip chips/" FIRST_EID ".chip --data data/iot.euicc", eum);
+	write_profile("one.der", "8949449999999990015", 0);
+	g_assert_true(g_file_set_contents("metadata.conf", "[metadata]\nfallback=allowed\n", -1, NULL));
+	must(WITH_METADATA "metadata.conf", smdpf);
+	o = open_one(f);
+	g_assert_nonnull(memmem(o->metadata->data, o->metadata->len, allowed, sizeof(allowed)));
+	opened_free(o);
+	remove_all("out");
+	write_profile("one.der", "8949449999999990023", 0);
+	g_assert_true(g_file_set_contents("metadata.conf", "[metadata]\nfallback=forbidden\n", -1, NULL));
+	must(WITH_METADATA "metadata.conf", smdpf);
+	o = open_one(f);
+	g_assert_nonnull(memmem(o->metadata->data, o->metadata->len, forbidden, sizeof(forbidden)));
 	opened_free(o);
 }
 
@@ -3558,6 +3593,7 @@ int main(int argc, char **argv)
 	ADD("service_flags", service_flags, NULL);
 	ADD("encrypted_columns", encrypted_columns, NULL);
 	ADD("metadata_whole", metadata_whole, NULL);
+	ADD("metadata_fallback", metadata_fallback, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);

@@ -248,7 +248,8 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
 	    !(info = ifpp_factory_info_parse(ff21, error)) ||
 	    !ifpp_factory_info_verify_chip(info, eid, run->home->trust, signer, error) ||
-	    !rules_check(run->order->rules, eid, bf22, run->options->class, error))
+	    !rules_check(run->order->rules, eid, bf22, run->options->class, error) ||
+	    !metadata_check_chip(run->options->metadata, ifpp_euicc_data_is_iot(ifpp_span_bytes(file)), error))
 		return NULL;
 	chip = g_new0(Chip, 1);
 	memcpy(chip->eid, eid, sizeof(eid));

@@ -13,6 +13,7 @@
 #define GID_MAX 16
 #define ADDRESS_MAX 255
 #define ADDRESSES_MAX 16
+#define VENDOR_MAX 1024		/* bytes in all; no specification says */
 
 enum { ICON_JPEG = 0, ICON_PNG = 1 };
 
@@ -194,12 +195,86 @@ static gboolean take_rules(const Load *load, Metadata *metadata)
 	return TRUE;
 }
 
+/* "1.3.6.1.4.1.99999" as the value of an OBJECT IDENTIFIER. */
+static gboolean put_oid(GByteArray *out, const char *text)
+{
+	g_auto(GStrv) arcs = g_strsplit(text, ".", -1);
+	guint64 first, second, arc;
+	guint n = g_strv_length(arcs);
+
+	if (n < 3 || !g_ascii_string_to_unsigned(arcs[0], 10, 0, 2, &first, NULL) ||
+	    !g_ascii_string_to_unsigned(arcs[1], 10, 0, first < 2 ? 39 : 47, &second, NULL))
+		return FALSE;
+	for (guint i = 1; i < n; i++) {
+		guint8 bytes[5];
+		guint at = sizeof(bytes);
+
+		if (!g_ascii_string_to_unsigned(arcs[i], 10, 0, G_MAXUINT32, &arc, NULL))
+			return FALSE;
+		arc = i == 1 ? first * 40 + second : arc;
+		bytes[--at] = arc & 0x7F;
+		while (arc >>= 7)
+			bytes[--at] = (arc & 0x7F) | 0x80;
+		g_byte_array_append(out, bytes + at, sizeof(bytes) - at);
+	}
+	return TRUE;
+}
+
+/* OID:TLV of one who has defined such data; what it means is not ours to know. */
+static gboolean put_vendor(const Load *load, const char *word, GByteArray *list)
+{
+	g_auto(GStrv) parts = g_strsplit(word, ":", 2);
+	g_autoptr(GBytes) data = parts[0] && parts[1] ? ifpp_unhex(parts[1]) : NULL;
+	g_autoptr(GByteArray) oid = g_byte_array_new(), entry = g_byte_array_new();
+	IfppSpan in = data ? ifpp_span_bytes(data) : (IfppSpan){};
+	IfppTlv tlv;
+
+	if (!parts[0] || !put_oid(oid, parts[0]))
+		return refuse(load, "vendor-data", "%s does not begin with an object identifier, such as 1.3.6.1.4.1.99999:0401AA", word);
+	if (!ifpp_tlv_next(&in, &tlv, NULL) || in.len)
+		return refuse(load, "vendor-data", "%s: what is after the colon is not one DER TLV in hex", word);
+	ifpp_tlv_put(entry, 0x80, oid->data, oid->len);
+	ifpp_tlv_put_span(entry, 0xA1, ifpp_span_bytes(data));
+	ifpp_tlv_put(list, 0x30, entry->data, entry->len);
+	return list->len <= VENDOR_MAX || refuse(load, "vendor-data", "has more than %d bytes in all", VENDOR_MAX);
+}
+
+/* serviceSpecificDataStoredInEuicc, a VendorSpecificExtension. */
+static gboolean take_vendor(const Load *load, Metadata *metadata)
+{
+	g_auto(GStrv) words = g_key_file_get_string_list(load->keys, GROUP, "vendor-data", NULL, NULL);
+	g_autoptr(GByteArray) list = g_byte_array_new();
+
+	for (guint k = 0; words && words[k]; k++)
+		if (!put_vendor(load, g_strstrip(words[k]), list))
+			return FALSE;
+	if (!words)
+		return TRUE;
+	if (!list->len)
+		return refuse(load, "vendor-data", "is empty");
+	ifpp_tlv_put(metadata->rest, 0xBF22, list->data, list->len);
+	return TRUE;
+}
+
+static gboolean take_fallback(const Load *load, Metadata *metadata)
+{
+	g_autofree char *text = value_of(load, "fallback");
+
+	if (!text)
+		return TRUE;
+	if (strcmp(text, "allowed") && strcmp(text, "forbidden"))
+		return refuse(load, "fallback", "%s is not known: allowed and forbidden are", text);
+	metadata->fallback = TRUE;
+	ifpp_tlv_put(metadata->rest, 0x9F67, (guint8[]){ strcmp(text, "allowed") ? 0x00 : 0xFF }, 1);
+	return TRUE;
+}
+
 /* ------------------------------------------------------------ the file */
 
 static gboolean check_names(const Load *load)
 {
 	static const char *const known[] = { "mcc-mnc", "gid1", "gid2", "policy-rules", "icon", "notify-install", "notify-enable",
-					     "notify-disable", "notify-delete", NULL };
+					     "notify-disable", "notify-delete", "vendor-data", "fallback", NULL };
 	g_auto(GStrv) groups = g_key_file_get_groups(load->keys, NULL);
 	g_auto(GStrv) names = g_key_file_get_keys(load->keys, GROUP, NULL, NULL);
 
@@ -233,7 +308,7 @@ Metadata *metadata_load(const char *path, GError **error)
 	metadata->icon = g_byte_array_new();
 	metadata->rest = g_byte_array_new();
 	if (take_icon(&load, metadata) && take_addresses(&load, metadata) && take_owner(&load, metadata) &&
-	    take_rules(&load, metadata))
+	    take_rules(&load, metadata) && take_vendor(&load, metadata) && take_fallback(&load, metadata))
 		return metadata;
 	metadata_free(metadata);
 	return NULL;
@@ -273,5 +348,14 @@ gboolean metadata_check_owner(const Metadata *metadata, IfppSpan upp, GError **e
 		return TRUE;
 	g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP,
 		    "profile: its IMSI or group identifiers are not those of the owner in --metadata: a chip would refuse it");
+	return FALSE;
+}
+
+gboolean metadata_check_chip(const Metadata *metadata, gboolean iot, GError **error)
+{
+	if (!metadata || !metadata->fallback || iot)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_ELIGIBILITY,
+		    "not eligible: --metadata says fallback, which is of IoT eUICCs (SGP.32), and this chip does not say that it is one");
 	return FALSE;
 }

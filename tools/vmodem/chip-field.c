@@ -310,7 +310,7 @@ static void put_profile(Chip *chip, GByteArray *out, IfppChipProfile *profile, I
 		{ 0x5A, TRUE }, { 0x4F, TRUE }, { 0x9F70, TRUE }, { 0x90, TRUE }, { 0x91, TRUE },
 		{ 0x92, TRUE },
 		{ 0x93, TRUE }, { 0x94, TRUE }, { 0x95, TRUE }, { 0xB6, FALSE }, { 0xB7, FALSE },
-		{ 0xB8, FALSE }, { 0x99, FALSE },
+		{ 0xB8, FALSE }, { 0x99, FALSE }, { 0xBF22, FALSE },
 		{ 0xBF76, FALSE },
 		/* SGP.32: fallbackAttribute, which no eIM has set yet; fallbackAllowed, iotSpecificProfileInfo */
 		{ 0x9F26, FALSE }, { 0x9F67, FALSE }, { 0xBF64, FALSE },
