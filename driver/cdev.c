@@ -316,31 +316,41 @@ static int ifpp_front_do(struct ifpp_file *file, struct ifpp_request *req)
 	return err ?: req->result.status;
 }
 
-static int ifpp_ioc_delete(struct ifpp_file *file, union ifpp_arg *arg)
+static int ifpp_front_delete(struct ifpp_file *file, struct ifpp_delete *del, u32 type)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_request *req;
 	bool none;
 	int err;
 
-	if (arg->flags)
+	if (del->flags)
 		return -EOPNOTSUPP;
-	arg->del.deleted = 0;
+	del->deleted = 0;
 	mutex_lock(&dev->chip->lock);
 	none = dev->chip->rec.state == IFPP_STATE_DRAINED && !dev->gone;
 	mutex_unlock(&dev->chip->lock);
-	if (none)
+	if (none && type == IFPP_REQ_DELETE_KEYS)
 		return 0;
 
-	req = ifpp_request_new(IFPP_REQ_DELETE_KEYS, 0);
+	req = ifpp_request_new(type, 0);
 	if (!req)
 		return -ENOMEM;
 	err = ifpp_front_do(file, req);
 	/* After an error it may still be in work. */
 	if (!err)
-		arg->del.deleted = req->deleted;
+		del->deleted = req->deleted;
 	ifpp_request_put(req);
 	return err;
+}
+
+static int ifpp_ioc_delete(struct ifpp_file *file, union ifpp_arg *arg)
+{
+	return ifpp_front_delete(file, &arg->del, IFPP_REQ_DELETE_KEYS);
+}
+
+static int ifpp_ioc_rework(struct ifpp_file *file, union ifpp_arg *arg)
+{
+	return ifpp_front_delete(file, &arg->del, IFPP_REQ_REWORK);
 }
 
 static int ifpp_ioc_lock(struct ifpp_file *file, union ifpp_arg *arg)
@@ -408,6 +418,7 @@ static const struct {
 	[_IOC_NR(IFPP_IOC_KEYS)]	= { ifpp_ioc_keys, sizeof(struct ifpp_keys) },
 	[_IOC_NR(IFPP_IOC_DELETE_KEYS)]	= { ifpp_ioc_delete, sizeof(struct ifpp_delete), true },
 	[_IOC_NR(IFPP_IOC_LOCK)]	= { ifpp_ioc_lock, sizeof(struct ifpp_lock), true },
+	[_IOC_NR(IFPP_IOC_REWORK)]	= { ifpp_ioc_rework, sizeof(struct ifpp_delete), true },
 };
 
 static long ifpp_front_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)

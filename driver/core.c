@@ -224,7 +224,7 @@ int ifpp_core_report(struct ifpp_record *rec, const struct ifpp_report *rep,
 }
 
 /**
- * ifpp_core_open() - may a key of the chip be used
+ * ifpp_core_open() - may a key of the chip be used, or its profiles be deleted
  * @rec: the chip's record
  * @host_state: enum ifpp_state of the machine
  *
@@ -311,6 +311,8 @@ int ifpp_core_dispatch(struct ifpp_record *rec, __u32 host_state, __u32 type,
 			return err;
 		ifpp_move_keys(rec, IFPP_KEY_UNSPENT, IFPP_KEY_UNKNOWN);
 		return 0;
+	case IFPP_REQ_REWORK:
+		return ifpp_core_open(rec, host_state);
 	case IFPP_REQ_LOCK:
 		if (rec->state < IFPP_STATE_LOCKING)
 			return -EINVAL;

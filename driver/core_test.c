@@ -162,6 +162,16 @@ static int dispatch_delete(struct chip *c)
 	return dispatch(c, IFPP_STATE_FACTORY, IFPP_REQ_DELETE_KEYS);
 }
 
+static int dispatch_rework(struct chip *c)
+{
+	return dispatch(c, IFPP_STATE_FACTORY, IFPP_REQ_REWORK);
+}
+
+static int dispatch_rework_host_locked(struct chip *c)
+{
+	return dispatch(c, IFPP_STATE_LOCKED, IFPP_REQ_REWORK);
+}
+
 static int dispatch_lock(struct chip *c)
 {
 	return dispatch(c, IFPP_STATE_FACTORY, IFPP_REQ_LOCK);
@@ -342,6 +352,10 @@ static const struct event events[] = {
 	  { { -EPERM, F }, { -EPERM, D }, { -EPERM, L }, { -EPERM, X } } },
 	{ "dispatch DELETE", dispatch_delete,
 	  { { 0, F }, { 0, D }, { -EPERM, L }, { -EPERM, X } } },
+	{ "dispatch REWORK", dispatch_rework,
+	  { { 0, F }, { 0, D }, { -EPERM, L }, { -EPERM, X } } },
+	{ "dispatch REWORK host LOCKED", dispatch_rework_host_locked,
+	  { { -EPERM, F }, { -EPERM, D }, { -EPERM, L }, { -EPERM, X } } },
 	{ "dispatch LOCK", dispatch_lock,
 	  { { -EINVAL, F }, { -EINVAL, D }, { 0, L }, { 0, X } } },
 	{ "dispatch REFRESH", dispatch_refresh,

@@ -113,11 +113,11 @@ void ifpp_wake(struct ifpp_dev *dev)
  * @dev: the device
  * @type: enum ifpp_req_type
  *
- * Return: 0, or why nothing that uses a key may.
+ * Return: 0, or why nothing that the production lock ends may.
  */
 int ifpp_queue_open(struct ifpp_dev *dev, u32 type)
 {
-	if (type != IFPP_REQ_LOAD && type != IFPP_REQ_DELETE_KEYS)
+	if (type == IFPP_REQ_LOCK || type == IFPP_REQ_REFRESH)
 		return 0;
 	return ifpp_core_open(&dev->chip->rec, ifpp_host_state());
 }

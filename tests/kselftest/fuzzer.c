@@ -223,6 +223,8 @@ static void *client_thread(void *arg)
 			case 9:
 				if (one_in(&r, 20))
 					note(ioctl(fd, IFPP_IOC_DELETE_KEYS, &u));
+				else if (one_in(&r, 4))
+					note(ioctl(fd, IFPP_IOC_REWORK, &u));
 				break;
 			case 10:
 				u.l.receipt = (uintptr_t)receipt;

@@ -365,6 +365,7 @@ TEST_F(ifpp, ioctl_arguments)
 	EXPECT_ERR(EFAULT, ioctl(self->front, IFPP_IOC_LOCK, short_lock));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_KEYS, &keys));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_DELETE_KEYS, &del));
+	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_REWORK, &del));
 	EXPECT_ERR(EOPNOTSUPP, ioctl(self->front, IFPP_IOC_LOCK, &lock));
 	EXPECT_ERR(ESPIPE, lseek(self->front, 0, SEEK_SET));
 
@@ -375,6 +376,7 @@ TEST_F(ifpp, ioctl_arguments)
 	del.flags = 0;
 	lock.flags = 0;
 	EXPECT_ERR(EBADF, ioctl(fd, IFPP_IOC_DELETE_KEYS, &del));
+	EXPECT_ERR(EBADF, ioctl(fd, IFPP_IOC_REWORK, &del));
 	EXPECT_ERR(EBADF, ioctl(fd, IFPP_IOC_LOCK, &lock));
 	EXPECT_ERR(EBADF, submit(fd, &self->chip, self->chip.keys[0].id));
 	EXPECT_EQ(0, info(fd, &self->info));
@@ -498,6 +500,42 @@ TEST_F(ifpp, delete_keys_fails)
 	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
 	ASSERT_EQ(0, info(self->front, &self->info));
 	EXPECT_EQ(3, self->info.keys_unspent);
+}
+
+/* A drained chip is asked as well: what was loaded can be taken out until the lock. */
+TEST_F(ifpp, rework)
+{
+	struct ifpp_delete del = { .size = sizeof(del) };
+	struct call c;
+
+	call_start(&c, self->front, IFPP_IOC_REWORK, &del, 0);
+	ASSERT_EQ(IFPP_REQ_REWORK, relay_next(self->relay, &self->req));
+	EXPECT_EQ(0, self->req.len);
+	EXPECT_TRUE(call_blocked(&c));
+	ASSERT_EQ(0, info(self->front, &self->info));
+	EXPECT_EQ(3, self->info.keys_unspent);
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
+	EXPECT_EQ(0, call_end(&c));
+
+	call_start(&c, self->front, IFPP_IOC_REWORK, &del, 0);
+	ASSERT_EQ(IFPP_REQ_REWORK, relay_next(self->relay, &self->req));
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, -EREMOTEIO, NULL, 0));
+	EXPECT_ERR(EREMOTEIO, call_end(&c));
+	/* No key was at stake: nobody is asked. */
+	EXPECT_FALSE(poll_now(self->relay) & POLLIN);
+	ASSERT_EQ(0, info(self->front, &self->info));
+	EXPECT_EQ(3, self->info.keys_unspent);
+
+	self->chip.n = 0;
+	self->chip.state = IFPP_STATE_DRAINED;
+	call_start(&c, self->front, IFPP_IOC_DELETE_KEYS, &del, 0);
+	ASSERT_EQ(IFPP_REQ_DELETE_KEYS, relay_next(self->relay, &self->req));
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
+	EXPECT_EQ(0, call_end(&c));
+	call_start(&c, self->front, IFPP_IOC_REWORK, &del, 0);
+	ASSERT_EQ(IFPP_REQ_REWORK, relay_next(self->relay, &self->req));
+	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
+	EXPECT_EQ(0, call_end(&c));
 }
 
 static int set_timeout(const char *ms)

@@ -56,6 +56,7 @@ TEST_F(ifpp, lock)
 /* Nothing brings a locked chip back: not a new relay, or a lying one. For an unload see ifpp_pin. */
 TEST_F(ifpp, lock_is_final)
 {
+	struct ifpp_delete del = { .size = sizeof(del) };
 	struct chip before = self->chip;
 	struct ifpp_lock l;
 	struct call c;
@@ -65,6 +66,7 @@ TEST_F(ifpp, lock_is_final)
 	lock_init(&l, receipt, sizeof(receipt));
 	call_start(&c, self->front, IFPP_IOC_LOCK, &l, 0);
 	ASSERT_EQ(IFPP_REQ_LOCK, relay_next(self->relay, &self->req));
+	EXPECT_ERR(EPERM, ioctl(self->front, IFPP_IOC_REWORK, &del));	/* LOCKING */
 	chip_lock(&self->chip);
 	ASSERT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 8));
 	ASSERT_EQ(0, call_end(&c));
@@ -82,6 +84,7 @@ TEST_F(ifpp, lock_is_final)
 	ASSERT_EQ(0, info(self->front, &self->info));
 	EXPECT_EQ(IFPP_STATE_LOCKED, self->info.state);
 	EXPECT_ERR(EPERM, submit(self->front, &self->chip, before.keys[0].id));
+	EXPECT_ERR(EPERM, ioctl(self->front, IFPP_IOC_REWORK, &del));
 	EXPECT_FALSE(poll_now(self->relay) & POLLIN);	/* nothing left to do */
 }
 

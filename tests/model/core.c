@@ -219,6 +219,12 @@ static void step(int event)
 			/* or it may be one of those that were spent elsewhere */
 			assert(found || was.spent_count > was.spent);
 		}
+		if (!err && type == IFPP_REQ_REWORK) {
+			assert(host == IFPP_STATE_FACTORY);
+			assert(was.state < IFPP_STATE_LOCKING && was.online);
+			for (unsigned int k = 0; k < KEYS; k++)
+				assert(store[k].state == saved[k].state);
+		}
 		break;
 	case 2:
 		__CPROVER_assume(status <= 0);

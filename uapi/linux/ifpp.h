@@ -190,10 +190,15 @@ struct ifpp_keys {
 };
 
 /**
- * struct ifpp_delete - IFPP_IOC_DELETE_KEYS, delete every unused one-time key
+ * struct ifpp_delete - IFPP_IOC_DELETE_KEYS, IFPP_IOC_REWORK
  * @size:	of this
  * @flags:	0
  * @deleted:	out: number the chip deleted
+ *
+ * DELETE_KEYS deletes every unused one-time key. REWORK deletes every profile that was loaded, so
+ * that the unit can be provisioned anew with the keys that are left; the chip signs a record of
+ * each, which is in the daemon's outbox when this returns 0. Once the chip or the machine is LOCKING
+ * both give EPERM. EOPNOTSUPP from REWORK: the chip has no such thing, or a profile is in use.
  */
 struct ifpp_delete {
 	__u32	size;
@@ -230,6 +235,7 @@ struct ifpp_lock {
 #define IFPP_IOC_KEYS		_IO(IFPP_IOC_MAGIC, 0x01)
 #define IFPP_IOC_DELETE_KEYS	_IO(IFPP_IOC_MAGIC, 0x02)
 #define IFPP_IOC_LOCK		_IO(IFPP_IOC_MAGIC, 0x03)
+#define IFPP_IOC_REWORK		_IO(IFPP_IOC_MAGIC, 0x04)
 
 /* -------------------------------------------------------- /dev/ifpp-relay */
 
@@ -268,12 +274,14 @@ struct ifpp_attach {
  * @IFPP_REQ_DELETE_KEYS: have the chip delete its keys; no data
  * @IFPP_REQ_LOCK:	have the chip lock itself; data: IFPP_CHALLENGE_LEN bytes
  * @IFPP_REQ_REFRESH:	report what the chip has; no data
+ * @IFPP_REQ_REWORK:	have the chip delete its profiles; no data
  */
 enum ifpp_req_type {
 	IFPP_REQ_LOAD		= 1,
 	IFPP_REQ_DELETE_KEYS	= 2,
 	IFPP_REQ_LOCK		= 3,
 	IFPP_REQ_REFRESH	= 4,
+	IFPP_REQ_REWORK		= 5,
 };
 
 /**
@@ -320,7 +328,7 @@ struct ifpp_req {
  * @len:	bytes of PIR (LOAD) or lock receipt (LOCK)
  * @apdus:	as in struct ifpp_result
  * @apdu_bytes:	likewise
- * @deleted:	DELETE_KEYS: keys deleted
+ * @deleted:	DELETE_KEYS: keys deleted; REWORK: profiles deleted
  * @verify_ns:	as in struct ifpp_result
  * @chip_ns:	likewise
  *
