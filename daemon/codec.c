@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ifpp-codec, versions 1 and 2: private-class tags FF21 to FF25 over STORE DATA. */
+/* ifpp-codec, versions 1 to 3: private-class tags FF21 to FF26 over STORE DATA. */
 #include "codec.h"
 #include "error.h"
 #include "es10.h"
@@ -152,6 +152,35 @@ static gboolean parse_test(GBytes *response, GError **error)
 	return FALSE;
 }
 
+static gboolean has_rework(const IfppFactoryInfo *info)
+{
+	return info->version >= 3;
+}
+
+static GBytes *rework(void)
+{
+	g_autoptr(GByteArray) body = g_byte_array_new();
+
+	return finish(IFPP_TAG_REWORK, body);
+}
+
+static gboolean parse_rework(GBytes *response, guint *deleted, GError **error)
+{
+	IfppTlv outer, tlv;
+	guint64 code, n;
+
+	if (!es10_whole(response, IFPP_TAG_REWORK, "Rework", &outer, error) || !result(&outer, "Rework", &code, error))
+		return FALSE;
+	/* 1: there was nothing to delete */
+	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) || n > G_MAXUINT16) {
+		g_set_error(error, IFPP_ERROR, code == 2 ? IFPP_ERROR_NO_REWORK : IFPP_ERROR_CHIP,
+			    "Rework: the chip refused with %u%s", (guint)code, code == 2 ? ": a profile is enabled" : "");
+		return FALSE;
+	}
+	*deleted = n;
+	return TRUE;
+}
+
 const Codec ifpp_codec = {
 	.name = "ifpp-codec",
 	.get_info = get_info,
@@ -165,4 +194,7 @@ const Codec ifpp_codec = {
 	.has_test = has_test,
 	.test = test,
 	.parse_test = parse_test,
+	.has_rework = has_rework,
+	.rework = rework,
+	.parse_rework = parse_rework,
 };

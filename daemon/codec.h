@@ -22,6 +22,9 @@
  * @has_test: does the chip offer TestProfile (EUICCF05)?
  * @test: enable the profile with @iccid for a test of @seconds; 0 seconds: end it
  * @parse_test: its response
+ * @has_rework: can the chip delete its profiles in the factory?
+ * @rework: delete them all; a signed record of each comes into the list of notifications
+ * @parse_rework: its response; @deleted: how many profiles
  */
 typedef struct {
 	const char *name;
@@ -36,6 +39,9 @@ typedef struct {
 	gboolean (*has_test)(const IfppFactoryInfo *info);
 	GBytes *(*test)(guint seconds, const guint8 iccid[10]);
 	gboolean (*parse_test)(GBytes *response, GError **error);
+	gboolean (*has_rework)(const IfppFactoryInfo *info);
+	GBytes *(*rework)(void);
+	gboolean (*parse_rework)(GBytes *response, guint *deleted, GError **error);
 } Codec;
 
 extern const Codec ifpp_codec;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compact.h"
+#include "deletion.h"
 #include "error.h"
 #include "es10.h"
 #include "task.h"
@@ -421,13 +422,18 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 	if (!ifpp_tlv_expect(&in, 0xa0, "RetrieveNotificationsList", &list, error))
 		return NULL;
 	for (in = list.value; in.len;) {
+		g_autoptr(IfppDeletion) deletion = NULL;
+		g_autoptr(GBytes) bytes = NULL;
 		IfppTlv tlv;
 
 		if (!ifpp_tlv_next(&in, &tlv, error))
 			return NULL;
+		bytes = g_bytes_new(tlv.whole.data, tlv.whole.len);
 		/* other notifications, compact or not, are the field's */
-		if (tlv.tag == IFPP_TAG_PIR || tlv.tag == IFPP_TAG_COMPACT_PIR)
-			g_ptr_array_add(out, g_bytes_new(tlv.whole.data, tlv.whole.len));
+		if (tlv.tag != IFPP_TAG_PIR && tlv.tag != IFPP_TAG_COMPACT_PIR)
+			deletion = ifpp_deletion_parse(bytes, NULL);
+		if (tlv.tag == IFPP_TAG_PIR || tlv.tag == IFPP_TAG_COMPACT_PIR || deletion)
+			g_ptr_array_add(out, g_steal_pointer(&bytes));
 	}
 	return g_steal_pointer(&out);
 }

@@ -22,6 +22,7 @@ typedef enum {
 	JOB_REMOVE,
 	JOB_DELETE,		/* DELETE_KEYS */
 	JOB_LOCK,		/* LOCK */
+	JOB_REWORK,		/* REWORK */
 	JOB_INFO,
 	JOB_CLOSE,
 	JOB_TEST,		/* LOAD, if the policy wants it */
@@ -52,6 +53,7 @@ typedef struct {
 	guint test;		/* seconds */
 	guint8 iccid[IFPP_ICCID_BYTES];	/* if so */
 	guint unspent;		/* DELETE_KEYS: keys before */
+	guint deletions;	/* REWORK: records before */
 	guint8 challenge[16];	/* LOCK */
 } Job;
 
@@ -159,6 +161,24 @@ static gboolean lock_again(Job *job)
 	       job->error->code != IFPP_ERROR_ACCESS && g_get_monotonic_time() < job->work_until;
 }
 
+/* A profile is deleted if the chip's record of it is stored, whatever it has answered. */
+static void asked_rework(Job *job, GError **asked)
+{
+	Chip *chip = job->chip;
+	guint proven = outbox_deletions(chip->outbox)->len - job->deletions, said = job->reply->deleted;
+
+	job->reply->deleted = proven;
+	if (proven && proven >= said)
+		g_clear_error(&job->error);
+	else if (chip->disk && !job->error)
+		job->error = g_error_copy(chip->disk);
+	else if (*asked && !job->error)
+		job->error = g_steal_pointer(asked);
+	else if (proven < said && !job->error)
+		job->error = g_error_new(IFPP_ERROR, IFPP_ERROR_CHIP, "Rework: the chip says that %u profiles are deleted, and "
+					 "has records of %u", said, proven);
+}
+
 static void on_asked(GObject *source, GAsyncResult *res, gpointer user)
 {
 	GTask *task = user;
@@ -189,6 +209,9 @@ static void on_asked(GObject *source, GAsyncResult *res, gpointer user)
 		} else if (job->reply->data) {
 			g_clear_error(&job->error);
 		}
+		break;
+	case IFPP_REQ_REWORK:
+		asked_rework(job, &error);
 		break;
 	case IFPP_REQ_REFRESH:
 		if (error && !job->error)
@@ -312,6 +335,9 @@ static gboolean job_answer(Job *job, GBytes *response, GError **error)
 	case JOB_LOCK:
 		job->step = JOB_INFO;
 		return job_receipt(job, response, error);
+	case JOB_REWORK:
+		job->step = JOB_ASK;
+		return chip->codec->parse_rework(response, &job->reply->deleted, error);
 	case JOB_INFO:
 		job->step = JOB_CLOSE;
 		return job_info(job, response, error);
@@ -344,7 +370,8 @@ static void on_opened(GObject *source, GAsyncResult *res, gpointer user)
 		return;
 	}
 	job->step = job->type == IFPP_REQ_LOAD ? JOB_PREPARE :
-		    job->type == IFPP_REQ_LOCK ? JOB_LOCK : JOB_DELETE;
+		    job->type == IFPP_REQ_LOCK ? JOB_LOCK :
+		    job->type == IFPP_REQ_REWORK ? JOB_REWORK : JOB_DELETE;
 	job_step(task);
 }
 
@@ -400,6 +427,9 @@ static void job_step(GTask *task)
 		chip_send(chip, task, "LockFactoryServices", chip->codec->lock(job->challenge), job->work_until,
 			  on_answer);
 		break;
+	case JOB_REWORK:
+		chip_send(chip, task, "Rework", chip->codec->rework(), job->work_until, on_answer);
+		break;
 	case JOB_INFO:
 		chip_send(chip, task, "GetFactoryInfo", chip->codec->get_info(FALSE), job->deadline, on_answer);
 		break;
@@ -453,6 +483,19 @@ static JobStep lock_begin(Job *job)
 	return JOB_OPEN;
 }
 
+static JobStep rework_begin(Job *job)
+{
+	Chip *chip = job->chip;
+
+	job->deletions = outbox_deletions(chip->outbox)->len;
+	if (chip->now->state == CHIP_LOCKED)
+		job->error = g_error_new(IFPP_ERROR, IFPP_ERROR_LOCKED, "the chip is locked");
+	else if (!chip->codec->has_rework(chip->now))
+		job->error = g_error_new(IFPP_ERROR, IFPP_ERROR_NO_REWORK, "the chip speaks version %u of %s, which has no rework",
+					 chip->now->version, chip->codec->name);
+	return job->error ? JOB_END : JOB_OPEN;
+}
+
 void job_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint timeout_ms, GCancellable *cancellable,
 		   GAsyncReadyCallback cb, gpointer user)
 {
@@ -476,6 +519,9 @@ void job_run_async(Chip *chip, enum ifpp_req_type type, GBytes *data, guint time
 		break;
 	case IFPP_REQ_LOCK:
 		job->step = lock_begin(job);
+		break;
+	case IFPP_REQ_REWORK:
+		job->step = rework_begin(job);
 		break;
 	case IFPP_REQ_REFRESH:
 		job->step = JOB_ASK;

@@ -11,7 +11,7 @@
  * @reason: as in struct ifpp_result
  * @report: chip_state(), chip_spent() and chip_keys() are the chip's word
  * @claimed: a result of a load that another station began: the driver does not know its key, so it is to be named
- * @deleted: keys deleted
+ * @deleted: keys deleted; with REWORK profiles, of each of which the signed record is stored
  * @data: PIR or lock receipt, or NULL
  * @apdus: commands sent
  * @apdu_bytes: their bytes

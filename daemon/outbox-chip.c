@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What the outbox has of a chip beside its attempts: lock, receipt, quarantine, the chip's own data. */
+/* What the outbox has of a chip beside its attempts: deletions, lock, receipt, quarantine, the chip's own data. */
 #include <string.h>
 #include <glib.h>
 #include <linux/ifpp.h>
@@ -142,6 +142,22 @@ gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GErr
 
 	memcpy(refusal.key_id, key_id, sizeof(refusal.key_id));
 	return ifpp_refusal_write(outbox->dir, outbox->eid, &refusal, error);
+}
+
+GPtrArray *outbox_deletions(Outbox *outbox)
+{
+	return outbox->deletions;
+}
+
+gboolean outbox_store_deletion(Outbox *outbox, IfppDeletion *deletion, GError **error)
+{
+	g_free(deletion->time);
+	deletion->time = outbox_now();
+	outbox_put_unit(outbox, &deletion->unit);
+	if (!ifpp_deletion_write(outbox->dir, outbox->eid, deletion, error))
+		return FALSE;
+	g_ptr_array_add(outbox->deletions, deletion);
+	return TRUE;
 }
 
 gboolean outbox_set_aside(Outbox *outbox, GBytes *bytes, const char *why, GError **error)

@@ -81,7 +81,7 @@ static gboolean is_litter(Outbox *outbox, const char *name)
 
 	if (*name == '.')
 		return strstr(name, IFPP_RESULT_SUFFIX ".") || strstr(name, IFPP_PENDING_SUFFIX ".") ||
-		       strstr(name, IFPP_REFUSAL_SUFFIX ".") ||
+		       strstr(name, IFPP_REFUSAL_SUFFIX ".") || strstr(name, IFPP_DELETION_SUFFIX ".") ||
 		       g_str_has_prefix(name, ".lock.receipt.") || g_str_has_prefix(name, ".euicc.data.") ||
 		       g_str_has_prefix(name, ".eim.record.");
 	if (!g_str_has_suffix(name, IFPP_RESERVE_SUFFIX))
@@ -134,6 +134,7 @@ Outbox *outbox_open(const char *state_dir, const guint8 eid[16], GError **error)
 	outbox->attempts = ifpp_attempts_read(outbox->dir, eid, damaged, leftovers, error);
 	if (!outbox->attempts)
 		return NULL;
+	outbox->deletions = ifpp_deletions_read(outbox->dir, eid, damaged);
 	for (guint i = 0; i < damaged->len; i++)
 		g_warning("%s: not readable, left as it is", (char *)damaged->pdata[i]);
 	tidy(outbox, leftovers);
@@ -145,6 +146,7 @@ void outbox_free(Outbox *outbox)
 	g_free(outbox->dir);
 	ifpp_unit_clear(&outbox->unit);
 	g_clear_pointer(&outbox->attempts, g_ptr_array_unref);
+	g_clear_pointer(&outbox->deletions, g_ptr_array_unref);
 	g_free(outbox);
 }
 
@@ -158,11 +160,10 @@ void outbox_set_unit(Outbox *outbox, const IfppUnit *unit)
 		g_info("%s", error->message);
 }
 
-/* What was scanned may have come after the chip. */
-static void put_unit(Outbox *outbox, IfppAttempt *attempt)
+void outbox_put_unit(Outbox *outbox, IfppUnit *unit)
 {
-	ifpp_unit_fill(&attempt->unit, &outbox->unit);
-	ifpp_unit_load(&attempt->unit, outbox->dir, IFPP_UNIT_SCAN_FILE);
+	ifpp_unit_fill(unit, &outbox->unit);
+	ifpp_unit_load(unit, outbox->dir, IFPP_UNIT_SCAN_FILE);
 }
 
 /* --------------------------------------------------------------- searching */
@@ -228,7 +229,7 @@ IfppAttempt *outbox_begin(Outbox *outbox, const guint8 key_id[32], IfppSpan tran
 	attempt->floor = floor;
 	attempt->facts = facts ? g_bytes_ref(facts) : NULL;
 	attempt->time = outbox_now();
-	put_unit(outbox, attempt);
+	outbox_put_unit(outbox, &attempt->unit);
 	attempt->file = g_path_get_basename(pending);
 	text = ifpp_attempt_text(attempt);
 	if (!begun && (!quarantine_move(outbox->dir, outbox->eid, pending, error) ||
@@ -317,7 +318,7 @@ gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error)
 
 	attempt->stored = TRUE;
 	if (!attempt->file)
-		put_unit(outbox, attempt);
+		outbox_put_unit(outbox, &attempt->unit);
 	attempt->time = outbox_now();
 	text = ifpp_attempt_text(attempt);
 	if (!write_result(outbox, reserve, path, text, error)) {

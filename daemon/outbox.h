@@ -8,6 +8,7 @@
 #define IFPPD_OUTBOX_H
 
 #include "attempt.h"
+#include "deletion.h"
 #include "euicc.h"
 
 typedef struct _Outbox Outbox;
@@ -85,6 +86,17 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
  * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
  */
 gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error);
+
+/* Profiles that the chip has deleted in the factory: of IfppDeletion, in its order; owned by the outbox. */
+GPtrArray *outbox_deletions(Outbox *outbox);
+
+/**
+ * outbox_store_deletion() - write the chip's record of one; on disk when this returns TRUE
+ * @outbox: of the chip
+ * @deletion: verified; taken if it is stored
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK
+ */
+gboolean outbox_store_deletion(Outbox *outbox, IfppDeletion *deletion, GError **error);
 
 /**
  * outbox_set_aside() - keep what cannot be read or proven, byte for byte, in quarantine

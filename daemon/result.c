@@ -80,15 +80,64 @@ static gboolean is_stored(const IfppAttempt *attempt, const IfppCompactPir *comp
 	return pir && ifpp_span_equal(pir->signature, compact->signature);
 }
 
+/* ------------------------------------------------------------------ deletions */
+
+static const IfppDeletion *find_deletion(Outbox *outbox, guint64 seq)
+{
+	GPtrArray *all = outbox_deletions(outbox);
+
+	for (guint i = 0; i < all->len; i++) {
+		const IfppDeletion *deletion = all->pdata[i];
+
+		if (deletion->seq == seq)
+			return deletion;
+	}
+	return NULL;
+}
+
+static gboolean take_deletion(Chip *chip, GBytes *bytes, GArray *remove, gboolean *stored, GError **error)
+{
+	g_autoptr(IfppDeletion) deletion = ifpp_deletion_parse(bytes, error);
+	g_autoptr(GError) disk = NULL;
+	const IfppDeletion *known;
+	guint64 seq;
+	char iccid[21];
+
+	if (!deletion || !ifpp_deletion_verify(deletion, ifpp_span_bytes(chip->full->cert_euicc), error))
+		return FALSE;
+	seq = deletion->seq;
+	known = find_deletion(chip->outbox, seq);
+	if (known && !g_bytes_equal(known->bytes, bytes)) {
+		chip_set_aside(chip, bytes, "with the number of another one that is stored");
+		return TRUE;
+	}
+	if (!known && !outbox_store_deletion(chip->outbox, deletion, &disk)) {
+		g_warning("%s: its record of a deletion stays in the chip: %s", chip->name, disk->message);
+		if (!chip->disk)
+			chip->disk = g_steal_pointer(&disk);
+		*stored = FALSE;
+		return TRUE;
+	}
+	if (!known) {
+		chip_iccid_name(chip, g_steal_pointer(&deletion)->iccid, iccid);
+		g_message("%s: profile %s deleted", chip->name, iccid);
+	}
+	g_array_append_val(remove, seq);
+	return TRUE;
+}
+
 gboolean result_take(Chip *chip, const AskClaim *claim, GBytes *bytes, GArray *remove, gboolean *stored, GError **error)
 {
+	guint8 tag = *(const guint8 *)g_bytes_get_data(bytes, NULL);
 	IfppAttempt *attempt;
 	IfppCompactPir compact;
 	g_autoptr(GBytes) whole = NULL;
 	GBytes *facts;
 	guint64 seq;
 
-	if (*(const guint8 *)g_bytes_get_data(bytes, NULL) != IFPP_TAG_COMPACT_PIR)
+	if (tag != IFPP_TAG_COMPACT_PIR && tag != IFPP_TAG_PIR >> 8)
+		return take_deletion(chip, bytes, remove, stored, error);
+	if (tag != IFPP_TAG_COMPACT_PIR)
 		return take_whole(chip, claim, bytes, remove, stored, error);
 	if (!ifpp_compact_pir_parse(ifpp_span_bytes(bytes), &compact, error))
 		return FALSE;

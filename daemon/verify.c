@@ -102,6 +102,8 @@ int verify_errno(const GError *error)
 		return EIO;
 	case IFPP_ERROR_LOCKED:
 		return EPERM;
+	case IFPP_ERROR_NO_REWORK:
+		return EOPNOTSUPP;
 	case IFPP_ERROR_TIMEOUT:
 		return ETIMEDOUT;
 	case IFPP_ERROR_MODEM:

@@ -1133,7 +1133,7 @@ int main(int argc, char **argv)
 		{"euicc-no-certificates", info_edit, EDIT("4", NULL), IFPP_ERROR_EUICC_DATA},
 		{"euicc-foreign-certificate", info_foreign_chip, NULL, IFPP_ERROR_CHAIN},
 		{"euicc-of-a-strange-ci", info_foreign, NULL, IFPP_ERROR_CHAIN},
-		{"euicc-codec-3", info_edit, EDIT("0", "800103"), IFPP_ERROR_EUICC_DATA},
+		{"euicc-codec-4", info_edit, EDIT("0", "800104"), IFPP_ERROR_EUICC_DATA},
 		{"euicc-outside-the-eum", info_chip,
 		 CHIP({.cn = "EUM",
 		       .role = IFPP_ROLE_EUM, .pathlen = 1,

@@ -5,6 +5,7 @@
 #include <gnutls/gnutls.h>
 
 #include "chipkit.h"
+#include "deletion.h"
 #include "eid.h"
 #include "error.h"
 #include "file.h"
@@ -188,7 +189,7 @@ static void test_factory_info(void)
 	g_autoptr(IfppFactoryInfo) full = kit_info(kit, TRUE);
 	g_autoptr(GError) error = NULL;
 
-	g_assert_cmpuint(ids->version, ==, 2);
+	g_assert_cmpuint(ids->version, ==, 3);
 	g_assert_cmpuint(ids->state, ==, 0);
 	g_assert_cmpuint(ids->spent, ==, 0);
 	g_assert_cmpuint(ids->keys->len, ==, 3);
@@ -1708,7 +1709,7 @@ static void test_codec_1(void)
 	g_autoptr(IfppFactoryInfo) info = NULL, was = kit_info(kit, TRUE);
 	guint16 sw;
 
-	g_assert_cmpuint(was->version, ==, 2);
+	g_assert_cmpuint(was->version, ==, 3);
 	chip_power_off(kit->chip);
 	{
 		g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(kit->chip_file, NULL);
@@ -1726,6 +1727,55 @@ static void test_codec_1(void)
 
 		assert_es10(kit, command, SW_NO_REFERENCE, NULL);
 	}
+	assert_es10(kit, "ff2600", SW_NO_REFERENCE, NULL);
+}
+
+/* All profiles and the records of them in one write, whenever power goes; the lock ends it. */
+static void test_rework(void)
+{
+	g_autoptr(Kit) kit = kit_new(3);
+	guint16 sw;
+
+	assert_es10(kit, "ff2600", SW_OK, "ff2606800101810100");
+	assert_es10(kit, "ff260101", SW_WRONG_DATA, NULL);
+	for (guint i = 1; i <= 2; i++) {
+		g_autoptr(IfppPir) pir = kit_load_next(kit, &(KitSeal){ .serial = i }, &sw);
+
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+	}
+	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 2);
+	with_iccid(kit, "ff250f80013c5a0a", 1, "", "ff2503800100");
+	assert_es10(kit, "ff2600", SW_CONDITIONS, NULL);	/* a test of connectivity runs */
+	after_refresh(kit);
+	assert_es10(kit, "ff2503800100", SW_OK, "ff2503800100");
+	after_refresh(kit);
+	assert_es10(kit, "ff2600", SW_OK, "ff2606800100810102");
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 0);
+	g_assert_cmpuint(chip_memory(kit->chip)->keys->len, ==, 1);
+	g_assert_cmpuint(chip_memory(kit->chip)->notes->len, ==, 4);
+	for (guint i = 2; i < 4; i++) {
+		const IfppChipNote *note = chip_memory(kit->chip)->notes->pdata[i];
+		g_autoptr(GError) error = NULL;
+		g_autoptr(IfppDeletion) deletion = ifpp_deletion_parse(note->bytes, &error);
+		guint8 iccid[10];
+
+		g_assert_no_error(error);
+		g_assert_true(ifpp_deletion_verify(deletion, ifpp_span_bytes(chip_memory(kit->chip)->cert_euicc), NULL));
+		g_assert_cmpuint(deletion->seq, ==, i + 1);
+		profile_builtin_iccid(i - 1, iccid);
+		g_assert_cmpmem(deletion->iccid, 10, iccid, 10);
+	}
+	/* The same profile again, for the key that is left; then the lock. */
+	{
+		g_autoptr(IfppPir) pir = kit_load_next(kit, &(KitSeal){ .serial = 1 }, &sw);
+		g_autofree char *receipt = NULL;
+
+		kit_check_pir(kit, pir, TRUE, 0, 0);
+		receipt = kit_hex(kit, "ff24128010000102030405060708090a0b0c0d0e0f", &sw);
+		g_assert_true(g_str_has_prefix(receipt, "ff24"));
+	}
+	assert_es10(kit, "ff2600", SW_CONDITIONS, NULL);
+	g_assert_cmpuint(chip_memory(kit->chip)->profiles->len, ==, 1);
 }
 
 int main(int argc, char **argv)
@@ -1756,6 +1806,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/chip/lock", test_lock);
 	g_test_add_func("/chip/gate", test_gate);
 	g_test_add_func("/chip/connectivity_test", test_connectivity);
+	g_test_add_func("/chip/rework", test_rework);
 	g_test_add_func("/chip/codec-1", test_codec_1);
 	g_test_add_func("/chip/field", test_field);
 	g_test_add_func("/chip/classes", test_classes);

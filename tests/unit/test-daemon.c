@@ -48,6 +48,7 @@ static void test_requests(void)
 		   "ff222b8020abababababababababababababababababababababababababababababababab"
 		   "a10730030201013000");
 	assert_hex(ifpp_codec.delete_keys(), "ff2300");
+	assert_hex(ifpp_codec.rework(), "ff2600");
 	assert_hex(ifpp_codec.lock(challenge), "ff24128010cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd");
 	assert_hex(es10_get_eid(), "bf3e035c015a");
 	assert_hex(es10_list_results(), "bf2b00");
@@ -72,8 +73,12 @@ static void test_responses(void)
 	g_autoptr(GBytes) deleted = hex("ff2306800100810103");
 	g_autoptr(GBytes) none = hex("ff2306800101810100");
 	g_autoptr(GBytes) refused = hex("ff2303800102");
+	g_autoptr(GBytes) reworked = hex("ff2606800100810102");
+	g_autoptr(GBytes) enabled = hex("ff2606800102810100");
+	g_autoptr(GBytes) short_one = hex("ff2603800100");
 	g_autoptr(GBytes) lock = hex("ff24023000");
 	g_autoptr(GBytes) receipt = NULL;
+	g_autoptr(GError) error = NULL;
 	guint n = 0;
 
 	g_assert_cmpint(prepare_code("ff2203800100"), ==, 0);
@@ -91,10 +96,21 @@ static void test_responses(void)
 	g_assert_true(ifpp_codec.parse_delete(none, &n, NULL));
 	g_assert_cmpuint(n, ==, 0);
 	g_assert_false(ifpp_codec.parse_delete(refused, &n, NULL));
+	g_assert_true(ifpp_codec.parse_rework(reworked, &n, NULL));
+	g_assert_cmpuint(n, ==, 2);
+	g_assert_false(ifpp_codec.parse_rework(enabled, &n, &error));
+	g_assert_error(error, IFPP_ERROR, IFPP_ERROR_NO_REWORK);
+	g_assert_false(ifpp_codec.parse_rework(deleted, &n, NULL));
+	g_assert_false(ifpp_codec.parse_rework(short_one, &n, NULL));
 	receipt = ifpp_codec.parse_lock(lock, NULL);
 	g_assert_nonnull(receipt);
 	assert_hex(g_steal_pointer(&receipt), "3000");
 }
+
+#define ZEROES "00000000000000000000000000000000"
+#define DELETED_FOR(tag, len, note, address) tag len "bf2f" note "800105" "81020410" address "5a0a98999910325476981032" \
+	"5f3740" ZEROES ZEROES ZEROES ZEROES
+#define DELETED(tag, address) DELETED_FOR(tag, "5b", "15", address)
 
 static void test_results_list(void)
 {
@@ -105,6 +121,9 @@ static void test_results_list(void)
 		{ "bf2b00", 0 },
 		{ "bf2b05a003bf3700", 1 },
 		{ "bf2b0aa008bf37003000bf3700", 2 },	/* another kind of notification between */
+		{ "bf2b5fa05d" DELETED("30", "0c00"), 1 },
+		{ "bf2b5fa05d" DELETED("a1", "0c00"), 1 },		/* compact */
+		{ "bf2b60a05e" DELETED_FOR("30", "5c", "16", "0c0161"), 0 },	/* for somebody: the field's */
 		{ "bf2b04a003bf37", -1 },		/* a list longer than what holds it */
 		{ "bf2b04a002bf37", -1 },
 		{ "bf2b00ff", -1 },

@@ -88,7 +88,7 @@ static void test_factory_info_short(void)
 	static const char *const bad[] = {
 		"ff2100",
 		"ff210b800101810100a20083010300",
-		"ff210b800103810100a200830103",			/* codec 3 */
+		"ff210b800104810100a200830103",			/* codec 4 */
 		"ff210b800100810100a200830103",			/* codec 0 */
 		"ff210b800101810103a200830103",			/* no such state */
 		"ff210d800101810100a202300083010300",

@@ -157,7 +157,7 @@ static void test_not_offered(void)
 	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
 	g_autoptr(IfppChipMem) mem = ifpp_chipmem_load(station->chip, NULL);
 
-	g_assert_cmpuint(mem->codec, ==, 2);
+	g_assert_cmpuint(mem->codec, ==, IFPP_CHIP_CODEC_MAX);
 	mem->codec = 1;
 	g_assert_true(ifpp_chipmem_commit(mem, NULL));
 	station->policy = policy;

@@ -101,7 +101,7 @@ static void test_selftest(void)
 	g_assert_cmpint(assert_verdict(good, "channels", "ok"), ==, 1);
 	assert_verdict(good, "isd-r", "ok");
 	g_assert_cmpint(assert_verdict(good, "block", "ok"), ==, 255);
-	g_assert_cmpint(assert_verdict(good, "codec", "ok"), ==, 2);
+	g_assert_cmpint(assert_verdict(good, "codec", "ok"), ==, 3);
 	g_assert_cmpint(assert_verdict(good, "keys", "ok"), ==, 3);
 	g_assert_cmpint(assert_verdict(good, "timing", "ok"), >, 0);
 	steps_clean(station);

@@ -153,7 +153,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 		{ "pki", 0, 0, G_OPTION_ARG_FILENAME, &pki, "Directory of the test PKI", "DIR" },
 		{ "eid", 0, 0, G_OPTION_ARG_STRING, &eid_text, "EID of the (first) chip", "DIGITS" },
 		{ "keys", 0, 0, G_OPTION_ARG_INT, &keys, "One-time keys per chip (3)", "N" },
-		{ "codec", 0, 0, G_OPTION_ARG_INT, &codec, "Version of the factory services: 1 or 2 (2)", "N" },
+		{ "codec", 0, 0, G_OPTION_ARG_INT, &codec, "Version of the factory services: 1 to 3 (3)", "N" },
 		{ "iot", 0, 0, G_OPTION_ARG_NONE, &iot, "Make IoT eUICCs (SGP.32), with immediate enabling", NULL },
 		{ "chip", 0, 0, G_OPTION_ARG_FILENAME, &chip, "Chip memory to write", "FILE" },
 		{ "data", 0, 0, G_OPTION_ARG_FILENAME, &data, "eUICC data to write", "FILE" },
@@ -171,7 +171,7 @@ static gboolean cmd_personalise(int argc, char **argv, GError **error)
 	if (keys < 0 || keys > 256)
 		return ifpp_usage_error(error, "--keys is 0 to 256");
 	if (codec < 1 || codec > IFPP_CHIP_CODEC_MAX)
-		return ifpp_usage_error(error, "--codec is 1 or 2");
+		return ifpp_usage_error(error, "--codec is 1, 2 or 3");
 	if (count < 0)
 		return ifpp_usage_error(error, "--count is 1 or more");
 	if (!ifpp_eid_parse(eid_text, eid, error))

@@ -109,6 +109,8 @@ static const struct {
 	  "Nothing is lost: what waits goes on by itself when the clock is set (date -s, NTP). For a machine without a clock say "
 	  "Clock=floor in its policy" },
 	{ IFPP_ERROR_ORDER, IFPP_EXIT_REFUSED, "order", "If it is to go on after all, ifpp-smdpf order resume takes it up again" },
+	{ IFPP_ERROR_NO_REWORK, IFPP_EXIT_REFUSED, "no-rework",
+	  "Nothing was deleted. A chip of codec version 1 or 2 stays as it is; a profile that is enabled must be disabled first" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

@@ -72,6 +72,7 @@ typedef enum {
 	IFPP_ERROR_UNSUPPORTED,		/* a port or modem that offers no way to its eUICC */
 	IFPP_ERROR_TIME_UNKNOWN,	/* the clock is behind what is proven to be past */
 	IFPP_ERROR_ORDER,		/* cancelled */
+	IFPP_ERROR_NO_REWORK,		/* a chip that cannot delete its profiles in the factory, or not now */
 } IfppError;
 
 /**

@@ -6,7 +6,7 @@
 #include "cert.h"
 #include "eid.h"
 
-#define CODEC_VERSION 2
+#define CODEC_VERSION 3
 #define STATE_MAX 2
 #define KEYS_MAX 256
 #define CAS_MAX 4

@@ -8,12 +8,13 @@
 
 #include "x509.h"
 
-/* Chip codec, versions 1 and 2: Documentation/chip-codec.rst */
+/* Chip codec, versions 1 to 3: Documentation/chip-codec.rst */
 #define IFPP_TAG_FACTORY_INFO 0xFF21
 #define IFPP_TAG_PREPARE_LOAD 0xFF22
 #define IFPP_TAG_DELETE_KEYS 0xFF23
 #define IFPP_TAG_LOCK 0xFF24
 #define IFPP_TAG_TEST 0xFF25	/* from version 2 on */
+#define IFPP_TAG_REWORK 0xFF26	/* from version 3 on */
 #define IFPP_TAG_LOAD_BPP 0xBF36
 #define IFPP_TAG_PIR 0xBF37
 

@@ -11,7 +11,7 @@
 
 #define IFPP_CHIP_NVM (512 * 1024)	/* bytes for profiles */
 #define IFPP_CHIP_KEYS_MAX 256		/* one-time keys, as in the kernel's record */
-#define IFPP_CHIP_CODEC_MAX 2		/* newest version of the factory services */
+#define IFPP_CHIP_CODEC_MAX 3		/* newest version of the factory services */
 #define IFPP_CHIP_EIMS_MAX (16 * 1024)	/* bytes of eIM configurations */
 #define IFPP_CHIP_NOTES_MAX 64		/* notifications kept; the oldest goes first */
 #define IFPP_CHIP_PROFILE_COST 1024	/* NVM an ISD-P takes besides its UPP */
@@ -79,7 +79,7 @@ struct _IfppChipMem {
 	GPtrArray *notes;		/* of IfppChipNote, oldest first */
 	char *dp_address;		/* default SM-DP+, may be empty */
 
-	guint codec;			/* version of the factory services, 1 or 2 */
+	guint codec;			/* version of the factory services, 1 to IFPP_CHIP_CODEC_MAX */
 	gboolean iot;			/* SGP.32 as well as SGP.22 */
 	gboolean immediate;		/* immediate enabling is configured; its maker does so */
 	guint64 tokens;			/* associationTokens given out */

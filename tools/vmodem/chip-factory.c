@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The factory's side of the chip: FF21 to FF24, and from version 2 of the codec on FF25 (Documentation/chip-codec.rst). */
+/* The factory's side of the chip: FF21 to FF24, from version 2 of the codec on FF25, from 3 on FF26 (Documentation/chip-codec.rst). */
 #include "chip-services.h"
 
 #include <string.h>
@@ -177,11 +177,53 @@ static guint16 test_profile(Chip *chip, guint channel, IfppSpan value, GByteArra
 	return put_result(out, IFPP_TAG_TEST, result);
 }
 
+/* Result of Rework, those of ES10c DeleteProfile where there is the same */
+#define REWORK_OK 0
+#define REWORK_NOTHING 1
+#define REWORK_ENABLED 2
+
+/*
+ * Every profile goes, and a record of each comes, in one write. Only the lock ends this: a chip without a key may hold the
+ * wrong profile as well. A policy rule is the field's, as for eUICCMemoryReset.
+ */
+static guint16 rework(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
+{
+	IfppChipMem *mem = chip->mem;
+	GByteArray *members;
+	guint n = mem->profiles->len;
+	guint8 result = n ? REWORK_OK : REWORK_NOTHING;
+
+	if (mem->codec < 3)
+		return SW_NO_REFERENCE;
+	if (mem->locked || chip_load_running(chip) || chip->test.until)
+		return SW_CONDITIONS;
+	if (value.len)
+		return SW_WRONG_DATA;
+	if (ifpp_chipmem_enabled(mem))
+		result = REWORK_ENABLED;
+	if (result == REWORK_OK) {
+		chip_load_clear(chip);
+		for (guint i = 0; i < n; i++)
+			if (!chip_note_rework(chip, g_ptr_array_index(mem->profiles, i)))
+				return SW_MEMORY_FAILURE;
+		g_ptr_array_set_size(mem->profiles, 0);
+		chip->has_last = FALSE;
+		if (!chip_commit(chip))
+			return SW_MEMORY_FAILURE;
+	}
+	members = g_byte_array_new();
+	ifpp_tlv_put_uint(members, 0x80, result);
+	ifpp_tlv_put_uint(members, 0x81, result == REWORK_OK ? n : 0);
+	chip_put(out, IFPP_TAG_REWORK, members);
+	return SW_OK;
+}
+
 const ChipService chip_factory_services[] = {
 	{ IFPP_TAG_FACTORY_INFO, SERVE_WITH_KEYS | SERVE_IN_LOAD, factory_info },
 	{ IFPP_TAG_PREPARE_LOAD, SERVE_WITH_KEYS, prepare_load },
 	{ IFPP_TAG_DELETE_KEYS, SERVE_WITH_KEYS, delete_keys },
 	{ IFPP_TAG_LOCK, SERVE_WITH_KEYS, lock_services },
 	{ IFPP_TAG_TEST, SERVE_WITH_KEYS, test_profile },
+	{ IFPP_TAG_REWORK, SERVE_WITH_KEYS, rework },
 	{ 0 }
 };

@@ -115,6 +115,14 @@ static gboolean notify_all(Chip *chip, IfppChipProfile *profile, guint8 event)
 	return !notify.failed;
 }
 
+gboolean chip_note_rework(Chip *chip, IfppChipProfile *profile)
+{
+	Notify notify = { chip, profile, EVENT_DELETE, FALSE };
+
+	add_note((IfppSpan){ (const guint8 *)"", 0 }, &notify);
+	return !notify.failed;
+}
+
 /* BF28 { 81 event bits ? } */
 static guint16 list_notifications(Chip *chip, guint channel, IfppSpan value, GByteArray *out)
 {

@@ -18,12 +18,14 @@ typedef struct {
 	guint16 (*serve)(Chip *chip, guint channel, IfppSpan value, GByteArray *out);
 } ChipService;
 
-extern const ChipService chip_factory_services[];	/* FF21 to FF25 */
+extern const ChipService chip_factory_services[];	/* FF21 to FF26 */
 extern const ChipService chip_session_services[];	/* ES10b: BF2E, BF38, BF21, BF41 */
 extern const ChipService chip_field_services[];		/* ES10c, and what is left of ES10a and ES10b */
 extern const ChipService chip_iot_services[];		/* SGP.32, of an IoT eUICC only */
 
-/* chip-field.c: what an IPA can have as well as an LPA. Status word SW_OK or SW_MEMORY_FAILURE; @result: as of ES10c */
+/* chip-field.c: sign that @profile is deleted, in the factory: for nobody's address. FALSE: as chip_commit() */
+gboolean chip_note_rework(Chip *chip, IfppChipProfile *profile);
+/* What an IPA can have as well as an LPA. Status word SW_OK or SW_MEMORY_FAILURE; @result: as of ES10c */
 guint16 chip_enable(Chip *chip, IfppChipProfile *profile, gboolean refresh, guint8 *result);
 
 /* Bits of eUICCMemoryReset */
