@@ -45,6 +45,8 @@ static struct {
 	gint32 status;		/* of the next loads */
 	guint32 reason;
 	int lock_err;
+	int rework_err;
+	guint32 reworked;
 	gboolean lock_lies;
 	guint submits, locks;
 	gboolean store;		/* the daemon keeps what it should */
@@ -180,6 +182,12 @@ int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
 		}
 	fake.info.state = MAX(fake.info.state, IFPP_STATE_DRAINED);
 	return 0;
+}
+
+int ctl_device_rework(CtlDevice *device, guint32 *deleted)
+{
+	*deleted = fake.reworked;
+	return fake.rework_err;
 }
 
 int ctl_device_lock(CtlDevice *device, const guint8 challenge[IFPP_CHALLENGE_LEN], GBytes **receipt)
@@ -1073,6 +1081,116 @@ static void test_keys(void)
 	g_assert_cmpint(wrong.exit, ==, IFPP_EXIT_USAGE);
 }
 
+/* Signed notification metadata: number, event, no address, ICCID. */
+static GByteArray *metadata(guint8 seq, guint8 unused, guint8 event)
+{
+	static const guint8 iccid[10] = { 0x98, 0x99, 0x99, 0x10, 0x32, 0x54, 0x76, 0x98, 0x10, 0xF2 };
+	g_autoptr(GByteArray) body = g_byte_array_new();
+	GByteArray *out = g_byte_array_new();
+
+	ifpp_tlv_put_uint(body, 0x80, seq);
+	ifpp_tlv_put(body, 0x81, (guint8[]){ unused, event }, 2);
+	ifpp_tlv_put(body, 0x0C, "", 0);
+	ifpp_tlv_put(body, 0x5A, iccid, sizeof(iccid));
+	ifpp_tlv_put(out, 0xBF2F, body->data, body->len);
+	return out;
+}
+
+static void put_signature(GByteArray *out)
+{
+	static const guint8 zeroes[64];
+
+	ifpp_tlv_put(out, 0x5F37, zeroes, sizeof(zeroes));
+}
+
+/* The chip's result of key 1, installed with the number @seq. */
+static void put_installed(guint8 seq)
+{
+	static const guint8 rest[] = { 0xA2, 0x0C, 0xA0, 0x0A, 0x4F, 0x05, 1, 2, 3, 4, 5, 0x04, 0x01, 0x00 };
+	g_autoptr(GByteArray) data = g_byte_array_new(), whole = g_byte_array_new(), pir = g_byte_array_new();
+	g_autoptr(GByteArray) note = metadata(seq, 7, 0x80);
+	g_autofree char *hex = ifpp_hex((IfppSpan){ fake.keys[0].id, 32 }), *base64 = NULL, *name = NULL, *text = NULL;
+
+	ifpp_tlv_put(data, 0x80, "\1\2", 2);
+	g_byte_array_append(data, note->data, note->len);
+	g_byte_array_append(data, rest, sizeof(rest));
+	ifpp_tlv_put(whole, 0xBF27, data->data, data->len);
+	put_signature(whole);
+	ifpp_tlv_put(pir, IFPP_TAG_PIR, whole->data, whole->len);
+	base64 = g_base64_encode(pir->data, pir->len);
+	name = g_strdup_printf("%s-0102-%u.result", hex, seq);
+	text = g_strdup_printf("[Result]\nVersion=2\nEID=" EID "\nKeyId=%s\nTransactionId=0102\nProfileClass=0\n"
+			       "Time=2026-11-23T00:00:00Z\nStatus=0\nSpent=yes\nSeq=%u\nPIR=%s\n", hex, seq, base64);
+	put_text(name, text);
+}
+
+static void put_deleted(guint8 seq)
+{
+	g_autoptr(GByteArray) body = metadata(seq, 4, 0x10), record = g_byte_array_new();
+	g_autofree char *base64 = NULL, *name = g_strdup_printf("%u.deletion", seq), *text = NULL;
+
+	put_signature(body);
+	ifpp_tlv_put(record, 0x30, body->data, body->len);
+	base64 = g_base64_encode(record->data, record->len);
+	text = g_strdup_printf("Record=%s\nTime=2026-11-24T00:00:00Z\n", base64);
+	put_record(name, "Deletion", text);
+}
+
+/* What was deleted is not there: no lock counts on it, no test profile of before holds the lock up, and others are loaded. */
+static void test_rework(void)
+{
+	g_auto(Ran) unasked = { 0 }, old = { 0 }, ran = { 0 }, locked = { 0 }, usage = { 0 };
+	g_auto(Ran) empty = { 0 }, anew = { 0 }, before = { 0 }, report = { 0 };
+	g_autofree char *packages = NULL, *pack = NULL, *text = NULL, *file = NULL;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	file = g_build_filename(base, "report.json", NULL);
+	unasked = run(FALSE, ctl_cmd_rework, "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(unasked.exit, ==, IFPP_EXIT_USAGE);
+	assert_has(unasked.err, "every profile in this chip");
+	usage = run(FALSE, ctl_cmd_rework, "ifpp0", NULL);
+	g_assert_cmpint(usage.exit, ==, IFPP_EXIT_USAGE);
+	fake.rework_err = EOPNOTSUPP;
+	old = run(FALSE, ctl_cmd_rework, "--yes", "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(old.exit, ==, IFPP_EXIT_REFUSED);
+	assert_has(old.err, "Nothing was deleted");
+	fake.rework_err = 0;
+
+	put_installed(5);
+	fake.keys[0].state = IFPP_KEY_SPENT;
+	pack = put_package(EID, 1, NULL);
+	before = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", NULL);
+	assert_has(before.err, "test profile");	/* it is there, and keeps the chip from being locked */
+	put_deleted(4);				/* of one that was there before it */
+	g_clear_pointer(&before.err, g_free);
+	g_clear_pointer(&before.out, g_free);
+	before = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", NULL);
+	assert_has(before.err, "test profile");
+
+	put_deleted(6);
+	fake.reworked = 1;
+	ran = run(TRUE, ctl_cmd_rework, "--yes", "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(ran.exit, ==, IFPP_EXIT_OK);
+	assert_has(ran.out, "\"type\":\"profile-deleted\"");
+	assert_has(ran.out, "\"iccid\":\"8999990123456789012\",\"seq\":6");
+	empty = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", NULL);
+	g_assert_cmpint(empty.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(empty.err, "has no package for it");
+	g_assert_cmpuint(fake.locks, ==, 0);
+	report = run(TRUE, ctl_cmd_report, "--outbox", fake.outbox, "--output", file, NULL);
+	assert_has(report.out, "\"deleted\":2");
+	g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+	assert_has(text, "\"deletions\"");
+
+	g_free(put_package(EID, 2, NULL));
+	anew = provision(TRUE, "--lock");
+	assert_has(anew.out, "\"packages\":1,\"installed\":1,\"done\":0,\"failed\":0");
+	assert_has(anew.out, "\"state\":\"LOCKED\"");
+	locked = run(FALSE, ctl_cmd_rework, "--yes", "--outbox", fake.outbox, NULL);
+	g_assert_cmpint(locked.exit, ==, IFPP_EXIT_LOCKED);
+}
+
 static void test_report(void)
 {
 	g_autofree char *packages = NULL, *file = NULL, *text = NULL, *foreign = other_eid(), *bad = NULL;
@@ -1496,6 +1614,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/policy-outbox", test_policy_outbox);
 	g_test_add_func("/ifppctl/provision/policy_eim", test_policy_eim);
 	g_test_add_func("/ifppctl/keys", test_keys);
+	g_test_add_func("/ifppctl/rework", test_rework);
 	g_test_add_func("/ifppctl/provision/scan_codes", test_scan_codes);
 	g_test_add_func("/ifppctl/provision/scan_wrong_unit", test_scan_wrong_unit);
 	g_test_add_func("/ifppctl/sockets", test_sockets);

@@ -4,7 +4,7 @@
 _ifppctl()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command='' word i
-	local commands='list info request import check load provision keys lock handover retry monitor fetch deliver report hook metrics selftest help'
+	local commands='list info request import check load provision keys rework lock handover retry monitor fetch deliver report hook metrics selftest help'
 	local common='--device --json --show-ids --yes --help'
 	COMPREPLY=()
 
@@ -68,6 +68,7 @@ _ifppctl()
 		;;
 	provision) word="$common --source --lock --scan --codes --scan-file --expect-eid --expect-imei --expect-serial --board-serial --work-order --policy --gateway --handover --station --outbox --trust --cache --keep --cert --key --ca" ;;
 	keys) word="$common list delete" ;;
+	rework) word="$common --outbox" ;;
 	lock) word="$common --host --if-finished --gateway --outbox" ;;
 	handover) word="$common --check" ;;
 	retry) word="$common --packages --source --settle" ;;

@@ -52,6 +52,7 @@ int ctl_cmd_info(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_keys(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_load(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error);
+int ctl_cmd_rework(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_lock(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_handover(Ctl *ctl, int argc, char **argv, GError **error);
 int ctl_cmd_retry(Ctl *ctl, int argc, char **argv, GError **error);

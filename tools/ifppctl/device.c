@@ -111,13 +111,23 @@ int ctl_device_wait(CtlDevice *device, short events, int timeout_ms)
 	return pfd.revents & events ? 0 : ENODEV;
 }
 
-int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
+static int delete(CtlDevice *device, unsigned long request, guint32 *deleted)
 {
 	struct ifpp_delete arg = { .size = sizeof(arg) };
-	int err = ioctl(device->fd, IFPP_IOC_DELETE_KEYS, &arg) < 0 ? errno : 0;
+	int err = ioctl(device->fd, request, &arg) < 0 ? errno : 0;
 
 	*deleted = arg.deleted;
 	return err;
+}
+
+int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted)
+{
+	return delete(device, IFPP_IOC_DELETE_KEYS, deleted);
+}
+
+int ctl_device_rework(CtlDevice *device, guint32 *deleted)
+{
+	return delete(device, IFPP_IOC_REWORK, deleted);
 }
 
 int ctl_device_lock(CtlDevice *device, const guint8 challenge[IFPP_CHALLENGE_LEN], GBytes **receipt)

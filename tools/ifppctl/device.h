@@ -20,6 +20,7 @@ int ctl_device_keys(CtlDevice *device, GArray **keys);	/* of struct ifpp_key */
 int ctl_device_submit(CtlDevice *device, GBytes *package);
 int ctl_device_result(CtlDevice *device, struct ifpp_result *result);
 int ctl_device_delete_keys(CtlDevice *device, guint32 *deleted);
+int ctl_device_rework(CtlDevice *device, guint32 *deleted);	/* profiles */
 int ctl_device_lock(CtlDevice *device, const guint8 challenge[IFPP_CHALLENGE_LEN], GBytes **receipt);
 
 /**

@@ -33,7 +33,7 @@ static const char *place(const char *variable, const char *by_default)
 
 /* ------------------------------------------------------------ what the hook is told */
 
-static void tell_packages(JsonBuilder *b, const GPtrArray *attempts)
+static void tell_packages(JsonBuilder *b, const GPtrArray *attempts, const GPtrArray *deletions)
 {
 	json_builder_set_member_name(b, "results");
 	json_builder_begin_array(b);
@@ -45,6 +45,8 @@ static void tell_packages(JsonBuilder *b, const GPtrArray *attempts)
 		ifpp_json_int(b, "status", attempt->status);
 		ifpp_json_string(b, "reason_name", ctl_reason_name(attempt->reason));
 		ifpp_json_string(b, "time", attempt->time);
+		if (ctl_attempt_deleted(attempt, deletions))
+			ifpp_json_bool(b, "deleted", TRUE);
 		json_builder_end_object(b);
 	}
 	json_builder_end_array(b);
@@ -71,7 +73,7 @@ static guint waiting(const char *spool)
 void ctl_hook_note(Ctl *ctl, CtlChip *chip, const char *outbox)
 {
 	const char *spool = place(CTL_HOOK_SPOOL_ENV, CTL_HOOK_SPOOL);
-	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free), attempts = NULL;
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free), attempts = NULL, deletions = NULL;
 	g_autofree char *name = NULL, *text = NULL, *now = ctl_now();
 	g_autoptr(GError) error = NULL;
 	struct ifpp_info info;
@@ -84,6 +86,7 @@ void ctl_hook_note(Ctl *ctl, CtlChip *chip, const char *outbox)
 		return;
 	}
 	attempts = ctl_outbox_attempts(outbox, chip->info.eid, damaged, NULL);
+	deletions = ctl_outbox_deletions(outbox, chip->info.eid, NULL);
 	b = ifpp_json_new("unit-done");
 	ifpp_json_int(b, "version", 1);
 	ifpp_json_string(b, "time", now);
@@ -91,7 +94,7 @@ void ctl_hook_note(Ctl *ctl, CtlChip *chip, const char *outbox)
 	ifpp_json_string(b, "node", chip->node);
 	ifpp_json_eid(b, chip->info.eid);
 	ifpp_json_bool(b, "locked", !ctl_device_info(chip->device, &info) && info.state == IFPP_STATE_LOCKED);
-	tell_packages(b, attempts);
+	tell_packages(b, attempts, deletions);
 	tell_unit(b, outbox, chip->info.eid);
 	text = ifpp_json_text(b);
 	/* In the order of time, and once for each end. */

@@ -23,6 +23,7 @@ static const struct {
 	{ "load", ctl_cmd_load, "load sealed packages into a chip" },
 	{ "provision", ctl_cmd_provision, "load everything a directory or depot has for a chip, then lock it if told" },
 	{ "keys", ctl_cmd_keys, "list one-time keys, or delete the unused ones" },
+	{ "rework", ctl_cmd_rework, "delete what was loaded, before the lock; the chip signs a record of it" },
 	{ "lock", ctl_cmd_lock, "lock a chip, or with --host this machine, for life" },
 	{ "handover", ctl_cmd_handover, "lock this machine when its chips are finished, and leave it to the field" },
 	{ "retry", ctl_cmd_retry, "start the daemons and provisionings again that failed" },

@@ -196,6 +196,20 @@ char *ctl_attempt_name(const IfppAttempt *attempt)
 	return g_strndup(attempt->file, strlen(attempt->file) - strlen(IFPP_RESULT_SUFFIX));
 }
 
+GPtrArray *ctl_outbox_deletions(const char *outbox, const guint8 eid[16], GPtrArray *damaged)
+{
+	g_autofree char *dir = unit_file(outbox, eid, NULL);
+
+	return ifpp_deletions_read(dir, eid, damaged);
+}
+
+gboolean ctl_attempt_deleted(const IfppAttempt *attempt, const GPtrArray *deletions)
+{
+	g_autoptr(IfppPir) pir = attempt->pir && !attempt->status ? ifpp_pir_parse(attempt->pir, NULL) : NULL;
+
+	return pir && ifpp_deletions_find(deletions, pir->iccid, pir->seq);
+}
+
 GPtrArray *ctl_outbox_refusals(const char *outbox, const guint8 eid[16])
 {
 	g_autofree char *dir = unit_file(outbox, eid, NULL);

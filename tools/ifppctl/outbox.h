@@ -4,6 +4,7 @@
 #define IFPPCTL_OUTBOX_H
 
 #include <attempt.h>
+#include <deletion.h>
 #include <refusal.h>
 
 #define CTL_STATE_DIR "/var/lib/ifpp"
@@ -72,6 +73,11 @@ typedef struct {
 
 /* Of CtlAside, by name. */
 GPtrArray *ctl_outbox_quarantine(const char *outbox, const guint8 eid[16]);
+
+/* Profiles that the chip has deleted in the factory: of IfppDeletion, in its order. @damaged: as above */
+GPtrArray *ctl_outbox_deletions(const char *outbox, const guint8 eid[16], GPtrArray *damaged);
+/* Did it install a profile that is deleted since, as these say? */
+gboolean ctl_attempt_deleted(const IfppAttempt *attempt, const GPtrArray *deletions);
 
 /* Packages that were not loaded, and why: of IfppRefusal, sorted by key. */
 GPtrArray *ctl_outbox_refusals(const char *outbox, const guint8 eid[16]);

@@ -137,3 +137,18 @@ void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8
 		g_ptr_array_add(packages, package);
 	}
 }
+
+void ctl_packages_drop_deleted(GPtrArray *packages, const char *outbox, const guint8 eid[16])
+{
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) attempts = ctl_outbox_attempts(outbox, eid, damaged, NULL);
+	g_autoptr(GPtrArray) deletions = ctl_outbox_deletions(outbox, eid, NULL);
+
+	for (guint i = packages->len; attempts && i-- > 0;) {
+		const CtlPackage *package = packages->pdata[i];
+		const IfppAttempt *attempt = package->error ? NULL : ifpp_attempts_find(attempts, package->header.key_id);
+
+		if (attempt && ctl_attempt_deleted(attempt, deletions))
+			g_ptr_array_remove_index(packages, i);
+	}
+}

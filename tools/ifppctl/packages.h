@@ -36,6 +36,9 @@ GPtrArray *ctl_packages_scan(const char *dir, const guint8 *eid, GError **error)
  */
 void ctl_packages_add_gone(GPtrArray *packages, const char *outbox, const guint8 eid[16]);
 
+/* Leave out those whose profile was deleted in the factory (rework): the chip has it no more, and their keys are spent. */
+void ctl_packages_drop_deleted(GPtrArray *packages, const char *outbox, const guint8 eid[16]);
+
 /* Read one file and its header. IFPP_ERROR_IO, ACCESS, TOO_LARGE, LENGTH, HEADER */
 GBytes *ctl_package_read(const char *path, IfppHeader *header, GError **error);
 

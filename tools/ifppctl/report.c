@@ -149,6 +149,34 @@ static void write_refused(Writer *w, const Unit *unit)
 		json_builder_end_array(w->b);
 }
 
+/* What the chip has signed of its rework: the profiles that are not in it any more. */
+static void write_deletions(Writer *w, const Unit *unit)
+{
+	guint before = w->damaged->len;
+	g_autoptr(GPtrArray) all = ctl_outbox_deletions(w->outbox, unit->eid, w->damaged);
+
+	w->totals->damaged += w->damaged->len - before;
+	if (!all->len)
+		return;
+	json_builder_set_member_name(w->b, "deletions");
+	json_builder_begin_array(w->b);
+	for (guint i = 0; i < all->len; i++) {
+		const IfppDeletion *deletion = all->pdata[i];
+		char iccid[21];
+
+		ifpp_iccid_format(deletion->iccid, iccid);
+		json_builder_begin_object(w->b);
+		ifpp_json_string(w->b, "iccid", iccid);
+		ifpp_json_int(w->b, "seq", deletion->seq);
+		ifpp_json_base64(w->b, "record", ifpp_span_bytes(deletion->bytes));
+		ifpp_json_string(w->b, "time", deletion->time);
+		ifpp_json_unit(w->b, &deletion->unit);
+		json_builder_end_object(w->b);
+	}
+	json_builder_end_array(w->b);
+	w->totals->deleted += all->len;
+}
+
 static void write_pending(Writer *w, const Unit *unit)
 {
 	json_builder_set_member_name(w->b, "pending");
@@ -288,6 +316,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 		ifpp_json_string(w->b, "euicc_data", NULL);
 	write_identity(w, unit);
 	write_results(w, unit);
+	write_deletions(w, unit);
 	write_refused(w, unit);
 	write_pending(w, unit);
 	write_lock(w, unit);
@@ -322,6 +351,8 @@ static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *fi
 	ifpp_json_int(b, "pending", t->pending);
 	if (t->refused)
 		ifpp_json_int(b, "refused", t->refused);
+	if (t->deleted)
+		ifpp_json_int(b, "deleted", t->deleted);
 	ifpp_json_int(b, "locked", t->locked);
 	ifpp_json_int(b, "missing_results", t->missing);
 	if (files)
@@ -435,6 +466,9 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 		if (t.refused)
 			ctl_say(&ctl->out, "%u packages were refused before their chips saw them; the report has the reasons, "
 				"unsigned.", t.refused);
+		if (t.deleted)
+			ctl_say(&ctl->out, "%u profiles were deleted again in their chips (ifppctl rework); the report has the "
+				"chips' signed records.", t.deleted);
 		if (t.quarantine)
 			ctl_say(&ctl->out, "%u things that chips gave as results are in quarantine; the report has them with "
 				"the reasons.", t.quarantine);
@@ -448,6 +482,7 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 			ifpp_json_int(b, "installed", t.installed);
 			ifpp_json_int(b, "pending", t.pending);
 			ifpp_json_int(b, "refused", t.refused);
+			ifpp_json_int(b, "deleted", t.deleted);
 			ifpp_json_int(b, "locked", t.locked);
 			ifpp_json_int(b, "damaged", t.damaged);
 			ifpp_json_int(b, "quarantine", t.quarantine);

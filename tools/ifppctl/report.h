@@ -8,7 +8,7 @@
 #include "outbox.h"
 
 typedef struct {
-	guint units, unseen, packages, results, installed, pending, locked, damaged, quarantine, missing, refused;
+	guint units, unseen, packages, results, installed, pending, locked, damaged, quarantine, missing, refused, deleted;
 } CtlReportTotals;
 
 /**

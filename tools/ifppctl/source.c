@@ -38,8 +38,10 @@ static GPtrArray *scan(const CtlSource *source, const guint8 eid[16], GError **e
 {
 	GPtrArray *packages = ctl_packages_scan(ctl_source_dir(source), eid, error);
 
-	if (packages)
+	if (packages) {
 		ctl_packages_add_gone(packages, source->outbox, eid);
+		ctl_packages_drop_deleted(packages, source->outbox, eid);
+	}
 	return packages;
 }
 

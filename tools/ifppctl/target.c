@@ -91,13 +91,14 @@ static gboolean was_checked(GPtrArray *checked, const guint8 key_id[32])
 gboolean ctl_policy_check_outbox(const char *outbox, const guint8 eid[16], GPtrArray *checked, GError **error)
 {
 	g_autoptr(GPtrArray) attempts = ctl_outbox_attempts(outbox, eid, NULL, error);
+	g_autoptr(GPtrArray) deletions = ctl_outbox_deletions(outbox, eid, NULL);
 
 	for (guint i = 0; attempts && i < attempts->len; i++) {
 		const IfppAttempt *result = attempts->pdata[i];
 		g_autofree char *hex = ifpp_hex(IFPP_SPAN(result->key_id));
 		g_autofree char *what = g_strdup_printf("key %.16s", hex);
 
-		if (result->status || result->profile_class > IFPP_PROFILE_TEST ||
+		if (result->status || result->profile_class > IFPP_PROFILE_TEST || ctl_attempt_deleted(result, deletions) ||
 		    (result->profile_class < 0 && was_checked(checked, result->key_id)))
 			continue;
 		if (result->profile_class == IFPP_PROFILE_TEST)
