@@ -290,7 +290,7 @@ typedef struct {
 	GHashTable *operators;	/* orders whose operator was named */
 	GHashTable *freed;	/* keys that failed or were void */
 	GHashTable *free;	/* keys that hold their ICCID no more, by their entries */
-	gint64 installed;	/* keys that were proven, each once */
+	gint64 installed;	/* keys that were proven, each once, and are still so */
 } Heard;
 
 static gboolean differs(const Event *event, const char *line, GError **error)
@@ -321,7 +321,7 @@ static gboolean check_bound(Ledger *ledger, const Event *event, const char *line
 	return same || differs(event, line, error);
 }
 
-static gboolean check_result(Ledger *ledger, const Event *event, const char *line, GError **error)
+static gboolean check_result(Ledger *ledger, const Event *event, const char *line, Heard *heard, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", -1);
 	gboolean failed = g_str_equal(words[0], "failed");
@@ -333,8 +333,11 @@ static gboolean check_result(Ledger *ledger, const Event *event, const char *lin
 		return differs(event, line, error);
 	if (!ledger_find(ledger, key_id, &have, &found, error))
 		return FALSE;
-	return (found && have.state == (failed ? LEDGER_FAILED : LEDGER_INSTALLED) &&
-		(!failed || have.reason == (guint)atoi(words[2]))) ||
+	heard->installed += !failed && found && have.state == LEDGER_INSTALLED;
+	/* what was installed may be deleted since */
+	return (found && (failed ? have.state == LEDGER_FAILED && have.reason == (guint)atoi(words[2]) :
+			  have.state == LEDGER_INSTALLED ||
+			  (have.state == LEDGER_VOID && have.reason == LEDGER_VOID_DELETED))) ||
 	       differs(event, line, error);
 }
 
@@ -357,7 +360,8 @@ static gboolean check_voided(Ledger *ledger, const Event *event, const char *lin
 	if (!ledger_find(ledger, key_id, &have, &found, error))
 		return FALSE;
 	return (found && (have.state == LEDGER_FAILED || (have.state == LEDGER_INSTALLED && have.reason) ||
-			  (have.state == LEDGER_VOID && have.reason == g_str_equal(words[2], "proof")))) ||
+			  (have.state == LEDGER_VOID && (have.reason == LEDGER_VOID_DELETED ||
+							 have.reason == ledger_void_reason(words[2]))))) ||
 	       differs(event, line, error);
 }
 
@@ -456,12 +460,10 @@ static gboolean check_lines(Ledger *ledger, const Event *event, Heard *heard, gi
 				return FALSE;
 			(*bound)++;
 		} else if (g_str_has_prefix(lines[i], "installed ") || g_str_has_prefix(lines[i], "failed ")) {
-			if (!check_result(ledger, event, lines[i], error))
+			if (!check_result(ledger, event, lines[i], heard, error))
 				return FALSE;
 			if (*lines[i] == 'f')
 				g_hash_table_add(heard->freed, g_strndup(lines[i] + strlen("failed "), 64));
-			else
-				heard->installed++;
 		} else if (g_str_has_prefix(lines[i], "voided ")) {
 			if (!check_voided(ledger, event, lines[i], error))
 				return FALSE;

@@ -59,7 +59,8 @@ static gboolean write_row(const ToldRow *row, gpointer json, GError **error)
 	char iccid[21] = "", eid[33];
 	const char *values[N_FRONT] = {
 		[ICCID] = iccid, [EID] = eid, [STATE] = row->state < G_N_ELEMENTS(states) ? states[row->state] : "unknown",
-		[REASON] = row->state == LEDGER_FAILED ? ifpp_pir_reason_name(row->reason) : NULL,
+		[REASON] = row->state == LEDGER_FAILED ? ifpp_pir_reason_name(row->reason) :
+			   row->state == LEDGER_VOID && row->reason == LEDGER_VOID_DELETED ? "deleted" : NULL,
 		[PROFILE] = row->profile, [ORDER] = row->order, [OPERATOR] = row->operator,
 	};
 	const char *ends[N_BACK] = { [PROOF] = proof, [KEY_ID] = key_id };

@@ -286,6 +286,9 @@ static gboolean put_result(Ledger *ledger, const LedgerResult *result, gint64 *c
 	LedgerEntry entry, holder;
 	gboolean found, held;
 
+	if (result->deleted)
+		return DB_RUN(ledger->db,
+			      "UPDATE binding SET state = 4, hold = 0, reason = 2 WHERE key_id = $1 AND state = 2", NULL, NULL, changed, error, BLOB(result->key_id));
 	if (!DB_RUN(ledger->db,
 		    "UPDATE binding SET state = $2, hold = CASE WHEN $2 = 3 THEN 0 ELSE hold END, reason = $3 "
 		    "WHERE key_id = $1 AND state = 1",
@@ -296,7 +299,7 @@ static gboolean put_result(Ledger *ledger, const LedgerResult *result, gint64 *c
 		return TRUE;
 	if (!ledger_find(ledger, result->key_id, &entry, &found, error))
 		return FALSE;
-	if (!found || entry.state != LEDGER_VOID || (result->reason && entry.reason))
+	if (!found || entry.state != LEDGER_VOID || entry.reason == LEDGER_VOID_DELETED || (result->reason && entry.reason))
 		return TRUE;
 	if (result->reason)
 		return DB_RUN(ledger->db, "UPDATE binding SET state = 3, reason = $2 WHERE key_id = $1", NULL, NULL, changed, error,
@@ -305,6 +308,19 @@ static gboolean put_result(Ledger *ledger, const LedgerResult *result, gint64 *c
 		return FALSE;
 	return DB_RUN(ledger->db, "UPDATE binding SET state = 2, reason = 1, hold = $2 WHERE key_id = $1", NULL, NULL, changed,
 		      error, BLOB(result->key_id), DB_I(held ? LEDGER_FREE : LEDGER_HELD));
+}
+
+LedgerVoid ledger_void_reason(const char *word)
+{
+	return g_str_equal(word, "deleted") ? LEDGER_VOID_DELETED : g_str_equal(word, "proof") ? LEDGER_VOID_PROOF : LEDGER_VOID_WORD;
+}
+
+/* A line as void.c has it: whoever reads what is void need not know of this. */
+void ledger_deleted_line(GString *text, const LedgerResult *result)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(result->key_id)), *record = ifpp_hex(IFPP_SPAN(result->record));
+
+	g_string_append_printf(text, "voided %s deleted %s rework\n", id, record);
 }
 
 static gboolean result_body(Db *db, gpointer user, GError **error)
@@ -321,7 +337,9 @@ static gboolean result_body(Db *db, gpointer user, GError **error)
 
 		if (!put_result(change->ledger, result, &changed, error))
 			return FALSE;
-		if (changed && result->reason)
+		if (changed && result->deleted)
+			ledger_deleted_line(text, result);
+		else if (changed && result->reason)
 			g_string_append_printf(text, "failed %s %u\n", id, result->reason);
 		else if (changed)
 			g_string_append_printf(text, "installed %s\n", id);

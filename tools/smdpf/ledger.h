@@ -24,6 +24,13 @@ typedef enum {
 	LEDGER_VOID,
 } LedgerState;
 
+/* Why an entry is VOID */
+typedef enum {
+	LEDGER_VOID_WORD,	/* somebody said so */
+	LEDGER_VOID_PROOF,	/* its chip cannot load it any more, and has not */
+	LEDGER_VOID_DELETED,	/* its chip has deleted it in the factory */
+} LedgerVoid;
+
 typedef enum {
 	LEDGER_FREE,		/* the ICCID may be sealed again */
 	LEDGER_HELD,		/* it belongs to this key alone */
@@ -39,7 +46,7 @@ typedef struct {
 	guint8 run[8];		/* RESERVED: whose */
 	guint8 state;		/* LedgerState */
 	guint8 hold;		/* LedgerHold */
-	guint8 reason;		/* FAILED: errorReason; VOID: 1 by proof, 0 by somebody's word; INSTALLED: 1 although it was void */
+	guint8 reason;		/* FAILED: errorReason; VOID: LedgerVoid; INSTALLED: 1 although it was void */
 	guint8 sha256[32];	/* of the package, once bound */
 	const char *profile;	/* its name, once bound; "" if none */
 } LedgerEntry;
@@ -143,10 +150,17 @@ typedef struct {
 	guint8 key_id[32];
 	guint8 order[8];
 	guint8 reason;		/* 0: installed */
+	gboolean deleted;	/* and deleted since, in the factory */
+	guint8 record[32];	/* if so: SHA-256 of the chip's record */
 } LedgerResult;
 
-/* What chips prove. A failed load sets the ICCID free. A key that has its result keeps it. */
+/* What chips prove. A failed load sets the ICCID free, as does a deletion. A key that has its result keeps it. */
 gboolean ledger_result(Ledger *ledger, const LedgerResult *results, guint n, GError **error);
+
+/* The line of the event, and of the journal, that tells of a deletion. */
+void ledger_deleted_line(GString *text, const LedgerResult *result);
+/* What the third word of such a line means. */
+LedgerVoid ledger_void_reason(const char *word);
 
 /* ------------------------------------------------------------ looking */
 

@@ -201,12 +201,16 @@ static char *void_detail(Ledger *ledger, const LedgerEntry *entry)
 		name = g_uri_unescape_string(words[3], NULL);
 		reason = g_uri_unescape_string(words[4], NULL);
 		when = time_text(note.at);
-		out = g_strdup_printf("by %s %s, %s by %s at %s: %s", g_str_equal(words[2], "proof") ? "proof" : "the word of",
+		out = g_strdup_printf("by %s %s, %s by %s at %s: %s", ledger_void_reason(words[2]) ? "proof" : "the word of",
 				      name ? name : "-", when, note.who, note.host, reason ? reason : "-");
 	}
 	chain_note_clear(&note);
 	return out;
 }
+
+static const char *const void_names[] = {
+	[LEDGER_VOID_WORD] = "void-word", [LEDGER_VOID_PROOF] = "void-proof", [LEDGER_VOID_DELETED] = "void-deleted",
+};
 
 static gboolean show_entry(const LedgerEntry *entry, gpointer user, GError **error)
 {
@@ -215,7 +219,7 @@ static gboolean show_entry(const LedgerEntry *entry, gpointer user, GError **err
 	const char *state = state_names[entry->state];
 
 	if (entry->state == LEDGER_VOID) {
-		state = entry->reason ? "void-proof" : "void-word";
+		state = void_names[entry->reason % G_N_ELEMENTS(void_names)];
 		detail = void_detail(show->ledger, entry);
 	} else if (entry->state == LEDGER_FAILED) {
 		detail = g_strdup_printf("reason %u", entry->reason);

@@ -131,11 +131,11 @@ static const char *voided(Adopt *a, const LedgerEntry *entry)
 	return g_hash_table_lookup(a->voids, id);
 }
 
-static gboolean is_proof(const char *line)
+static LedgerVoid void_reason(const char *line)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", -1);
 
-	return g_strv_length(words) == 5 && g_str_equal(words[2], "proof");
+	return g_strv_length(words) == 5 ? ledger_void_reason(words[2]) : LEDGER_VOID_WORD;
 }
 
 static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
@@ -174,7 +174,7 @@ static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 		      NULL, NULL, NULL, error, DB_B(entry->key_id, 32), DB_B(entry->eid, 16),
 		      has_iccid(entry) ? DB_B(entry->iccid, 10) : (DbValue){ .type = DB_NULL }, DB_B(entry->order, 8),
 		      DB_B(entry->transaction, 16), DB_B(a->mark, 8), DB_I(entry->hold), DB_B(entry->sha256, 32),
-		      db_text(entry->profile), DB_I(line ? LEDGER_VOID : LEDGER_BOUND), DB_I(line && is_proof(line)));
+		      db_text(entry->profile), DB_I(line ? LEDGER_VOID : LEDGER_BOUND), DB_I(line ? void_reason(line) : 0));
 }
 
 /* An altered ledger is not believed against the journal; what chips have proven stays. */
@@ -194,15 +194,17 @@ static gboolean correct(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, G
 static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **error)
 {
 	LedgerEntry entry = *said, have;
+	const char *line;
 	gboolean found;
 	Adopt *a = user;
 
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
 	/* the ledger is older than the void: its ICCID may be another key's by now */
-	if (found && have.state == LEDGER_BOUND && voided(a, &have))
+	line = found ? voided(a, &have) : NULL;
+	if (line && (have.state == LEDGER_BOUND || (have.state == LEDGER_INSTALLED && void_reason(line) == LEDGER_VOID_DELETED)))
 		return DB_RUN(a->ledger->db, "UPDATE binding SET state = 4, hold = 0, reason = $2, run = $3 WHERE key_id = $1", NULL,
-			      NULL, NULL, error, DB_B(have.key_id, 32), DB_I(is_proof(voided(a, &have))), DB_B(a->void_mark, 8));
+			      NULL, NULL, error, DB_B(have.key_id, 32), DB_I(void_reason(line)), DB_B(a->void_mark, 8));
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
 			return a->sound || a->from_packages || correct(a, &have, &entry, error);

@@ -14,6 +14,7 @@
 #include "ledger.h"
 #include "request-bundle.h"
 #include "requests.h"
+#include "store.h"
 #include "told.h"
 #include "unit.h"
 
@@ -21,6 +22,7 @@
 
 typedef enum {
 	INSTALLED,	/* proven */
+	DELETED,	/* proven: installed, and deleted again in the factory; its ICCID is free */
 	FAILED,		/* proven: the chip says why, and its key is spent */
 	REFUSED,	/* proven: the chip says why, before it spent the key; the package can be loaded again */
 	NOT_LOADED,	/* the factory says so, nothing signed */
@@ -33,7 +35,7 @@ typedef enum {
 	N_OUTCOMES,
 } Outcome;
 
-static const char *const outcome_names[] = { "installed", "failed", "refused", "not-loaded", "unknown",
+static const char *const outcome_names[] = { "installed", "deleted", "failed", "refused", "not-loaded", "unknown",
 					     "foreign", "duplicate", "forged", "clone", "missing" };
 
 typedef struct {
@@ -52,7 +54,7 @@ typedef struct {
 	GArray *told;		/* Told, likewise */
 	GError *error;		/* of the ledger: nothing more is told after it */
 	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
-	guint results, packages, pending, refusals, bad_totals;
+	guint results, packages, pending, refusals, deletions, bad_totals;
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
 	guint voided;		/* and void, without a result here */
@@ -113,8 +115,18 @@ static const LedgerEntry *find(Check *check, const guint8 key_id[32], LedgerEntr
 
 static gboolean flush(Check *check)
 {
+	g_autoptr(GString) freed = g_string_new(NULL);
+
+	for (guint i = 0; i < check->proven->len; i++) {
+		const LedgerResult *result = &g_array_index(check->proven, LedgerResult, i);
+
+		if (result->deleted)
+			ledger_deleted_line(freed, result);
+	}
+	/* The journal last: what it says is believed when the ledger is lost, and this frees something. */
 	if (!check->error &&
-	    ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error))
+	    ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error) &&
+	    (!freed->len || store_journal(check->home, freed->str, freed->len, &check->error)))
 		told_results(check->ledger, (Told *)check->told->data, check->told->len, &check->error);
 	g_array_set_size(check->proven, 0);
 	g_array_set_size(check->told, 0);
@@ -128,8 +140,28 @@ static void take_proven(Check *check, const LedgerEntry *entry, guint reason)
 	memcpy(proven.key_id, entry->key_id, 32);
 	memcpy(proven.order, entry->order, 8);
 	g_array_append_val(check->proven, proven);
-	if (check->proven->len == RESULTS_MAX)
+	if (check->proven->len >= RESULTS_MAX)
 		flush(check);
+}
+
+/* The chip's own record says that it is gone since: its ICCID is free. */
+static void take_deleted(Check *check, const LedgerEntry *entry, const IfppDeletion *deletion)
+{
+	LedgerResult proven = { .deleted = TRUE };
+	gsize len;
+	const void *data = g_bytes_get_data(deletion->bytes, &len);
+
+	memcpy(proven.key_id, entry->key_id, 32);
+	memcpy(proven.order, entry->order, 8);
+	gnutls_hash_fast(GNUTLS_DIG_SHA256, data, len, proven.record);
+	g_array_append_val(check->proven, proven);
+	if (check->proven->len >= RESULTS_MAX)
+		flush(check);
+}
+
+static gboolean is_deleted(const LedgerEntry *entry)
+{
+	return entry->state == LEDGER_VOID && entry->reason == LEDGER_VOID_DELETED;
 }
 
 /* What was void is in a chip. Its ICCID is taken again, or another chip has it by now. */
@@ -187,6 +219,8 @@ static gboolean is_clone(Check *check, Unit *unit, GBytes *bytes, const LedgerEn
 		*why = g_strdup_printf("installed in chip %s, and its key is bound to chip %s", unit->eid_text, eid);
 		return TRUE;
 	}
+	if (entry && (is_deleted(entry) || ifpp_deletions_find(unit->deletions, pir->iccid, pir->seq)))
+		return FALSE;
 	if (entry && entry->state == LEDGER_VOID)
 		return is_void_installed(check, unit, entry, why);
 	if (pir->iccid.len != 10)
@@ -258,6 +292,20 @@ static gboolean check_early(Check *check, Unit *unit, const char *key_hex, const
 	return FALSE;
 }
 
+/* Rework: the profile that was installed is deleted since, as the chip has signed, here or in an earlier report. */
+static gboolean check_deleted(Check *check, Unit *unit, GBytes *bytes, const char *key_hex, const LedgerEntry *entry)
+{
+	g_autoptr(IfppPir) pir = ifpp_pir_parse(bytes, NULL);
+	const IfppDeletion *deletion = ifpp_deletions_find(unit->deletions, pir->iccid, pir->seq);
+
+	if (!deletion && !is_deleted(entry))
+		return FALSE;
+	if (!is_deleted(entry))
+		take_deleted(check, entry, deletion);
+	tell(check, DELETED, unit->eid_text, key_hex, entry, "rework: deleted in the factory, its ICCID is free");
+	return TRUE;
+}
+
 static void check_result(Check *check, Unit *unit, JsonObject *result)
 {
 	const char *text = ifpp_json_get_string(result, "key_id");
@@ -314,9 +362,11 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "an earlier report proves the opposite");
 		return;
 	}
-	if (entry->state == LEDGER_BOUND || entry->state == LEDGER_VOID)
+	if (entry->state == LEDGER_BOUND || (entry->state == LEDGER_VOID && !is_deleted(entry)))
 		take_proven(check, entry, reason);
 	keep_told(check, key_id, pir);
+	if (!reason && check_deleted(check, unit, pir, key_hex, entry))
+		return;
 	tell(check, reason ? FAILED : INSTALLED, unit->eid_text, key_hex, entry,
 	     reason ? ifpp_pir_reason_name(reason) : NULL);
 }
@@ -487,6 +537,15 @@ static void check_each(Check *check, Unit *unit, JsonArray *array,
 	}
 }
 
+static void check_deletions(Check *check, Unit *unit, JsonArray *deletions)
+{
+	g_autoptr(GError) error = NULL;
+
+	check->deletions += deletions ? json_array_get_length(deletions) : 0;
+	if (!unit_prove_deletions(unit, deletions, &error))
+		tell(check, FORGED, unit->eid_text, "", NULL, error->message);
+}
+
 static void check_unit(Check *check, JsonObject *object)
 {
 	JsonArray *results = object ? ifpp_json_get_array(object, "results") : NULL;
@@ -506,6 +565,7 @@ static void check_unit(Check *check, JsonObject *object)
 	}
 	if (!object)
 		return;
+	check_deletions(check, &unit, ifpp_json_get_array(object, "deletions"));
 	/* First, since it says how many results there must be. */
 	lock = ifpp_json_get_object(object, "lock");
 	if (unit_prove_lock(&unit, lock, &bad_lock) && unit.locked)
@@ -532,6 +592,7 @@ static void check_totals(Check *check, JsonObject *totals)
 		{ "results", check->results },
 		{ "pending", check->pending },
 		{ "refused", check->refusals },
+		{ "deleted", check->deletions },
 		{ "packages", check->packages + check->pending },
 		{ "locked", check->locked + check->bad_locks },
 	};
@@ -702,7 +763,7 @@ gboolean report_verify(Home *home, const char *file, const ReportOptions *option
 	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.counts[UNKNOWN] || check.counts[CLONE] ||
 	    check.bad_units || check.bad_locks || check.bad_totals || check.short_units)
 		*exit_code = IFPP_EXIT_REFUSED;
-	else if (options->complete && (check.counts[FAILED] || g_hash_table_size(refused) || check.counts[NOT_LOADED] ||
+	else if (options->complete && (check.counts[FAILED] || check.counts[DELETED] || g_hash_table_size(refused) || check.counts[NOT_LOADED] ||
 				       check.counts[MISSING]))
 		*exit_code = IFPP_EXIT_FAILED;
 	else

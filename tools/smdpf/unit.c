@@ -12,6 +12,7 @@ void unit_clear(Unit *unit)
 {
 	g_clear_pointer(&unit->info, ifpp_factory_info_free);
 	g_clear_pointer(&unit->late, g_hash_table_unref);
+	g_clear_pointer(&unit->deletions, g_ptr_array_unref);
 }
 
 JsonObject *unit_load(GBytes *text, const char *file, GError **error)
@@ -80,6 +81,29 @@ gboolean unit_prove_lock(Unit *unit, JsonObject *lock, GError **error)
 		return FALSE;
 	unit->locked = TRUE;
 	unit->spent = fields.spent;
+	return TRUE;
+}
+
+gboolean unit_prove_deletions(Unit *unit, JsonArray *deletions, GError **error)
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func((GDestroyNotify)ifpp_deletion_free);
+
+	for (guint i = 0; deletions && i < json_array_get_length(deletions); i++) {
+		JsonObject *object = ifpp_json_get_element(deletions, i);
+		g_autoptr(GBytes) bytes = object ? ifpp_json_get_base64(object, "record", UNIT_PROOF_MAX) : NULL;
+		g_autoptr(IfppDeletion) deletion = NULL;
+
+		if (!bytes || !unit->info) {
+			g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "deletion record: %s", bytes ? "its chip is not proven" :
+				    "not there in base64");
+			return FALSE;
+		}
+		deletion = ifpp_deletion_parse(bytes, error);
+		if (!deletion || !ifpp_deletion_verify(deletion, ifpp_span_bytes(unit->info->cert_euicc), error))
+			return FALSE;
+		g_ptr_array_add(all, g_steal_pointer(&deletion));
+	}
+	unit->deletions = g_steal_pointer(&all);
 	return TRUE;
 }
 

@@ -3,6 +3,7 @@
 #ifndef SMDPF_UNIT_H
 #define SMDPF_UNIT_H
 
+#include "deletion.h"
 #include "euicc.h"
 #include "json.h"
 #include "ledger.h"
@@ -18,6 +19,7 @@ typedef struct {
 	guint64 spent;		/* keys, as the receipt says */
 	guint known;		/* of them, by results here and in earlier reports */
 	GHashTable *late;	/* key ids of results that the chip has signed after it had spent the key; if locked */
+	GPtrArray *deletions;	/* of IfppDeletion: proven; NULL: none */
 } Unit;
 
 void unit_clear(Unit *unit);
@@ -30,6 +32,9 @@ gboolean unit_prove(const Home *home, JsonObject *object, Unit *unit, GError **e
 
 /* Its lock receipt, if there is one: IFPP_ERROR_RECEIPT. */
 gboolean unit_prove_lock(Unit *unit, JsonObject *lock, GError **error);
+
+/* The profiles that it has deleted in the factory, if it has: IFPP_ERROR_PIR, PIR_SIGNATURE, JSON. */
+gboolean unit_prove_deletions(Unit *unit, JsonArray *deletions, GError **error);
 
 /**
  * unit_check_pir() - a result is of this chip, and of the package that an entry is about

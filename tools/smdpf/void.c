@@ -190,7 +190,8 @@ static gboolean void_body(Db *db, gpointer user, GError **error)
 	gint64 changed = 0;
 
 	if (!DB_RUN(db, "UPDATE binding SET state = 4, hold = 0, reason = $2 WHERE key_id = $1 AND state = $3 AND hold <> 2", NULL,
-		    NULL, &changed, error, DB_B(item->entry.key_id, 32), DB_I(!v->options->word), DB_I(item->entry.state)))
+		    NULL, &changed, error, DB_B(item->entry.key_id, 32), DB_I(v->options->word ? LEDGER_VOID_WORD : LEDGER_VOID_PROOF),
+		    DB_I(item->entry.state)))
 		return FALSE;
 	if (!changed) {
 		LedgerEntry have;
