@@ -47,36 +47,46 @@ gboolean ifpp_file_error(const char *path, const char *doing, GError **error)
 	return FALSE;
 }
 
-GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
+int ifpp_file_open(const char *path, gsize *size, GError **error)
 {
-	g_autofree guint8 *data = NULL;
-	struct stat st;
-	gsize len = 0;
-	ssize_t n;
-	int fd;
-
 	/* O_NONBLOCK: a FIFO must not make us wait for its other end. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct stat st;
+
 	if (fd < 0) {
 		ifpp_file_error(path, "cannot open", error);
-		return NULL;
+		return -1;
 	}
 	if (fstat(fd, &st) < 0) {
 		ifpp_file_error(path, "cannot read", error);
-		goto out;
-	}
-	if (!S_ISREG(st.st_mode)) {
+	} else if (!S_ISREG(st.st_mode)) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: is %s, not a file", path,
 			    S_ISDIR(st.st_mode) ? "a directory" : "a device, pipe or socket");
-		goto out;
+	} else {
+		*size = MAX(st.st_size, 0);
+		return fd;
 	}
-	if (st.st_size < 0 || (guint64)st.st_size > max)
+	close(fd);
+	return -1;
+}
+
+GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
+{
+	g_autofree guint8 *data = NULL;
+	gsize len = 0, size;
+	ssize_t n;
+	int fd;
+
+	fd = ifpp_file_open(path, &size, error);
+	if (fd < 0)
+		return NULL;
+	if (size > max)
 		goto too_large;
 
 	/* One byte more than stat said, so that a file that grows meanwhile is noticed. */
-	data = g_malloc(st.st_size + 1);
-	while ((gsize)st.st_size + 1 > len) {
-		n = read(fd, data + len, st.st_size + 1 - len);
+	data = g_malloc(size + 1);
+	while (size + 1 > len) {
+		n = read(fd, data + len, size + 1 - len);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
@@ -87,7 +97,7 @@ GBytes *ifpp_file_read(const char *path, gsize max, GError **error)
 			break;
 		len += n;
 	}
-	if (len > (gsize)st.st_size) {
+	if (len > size) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_IO, "%s: grows while it is read", path);
 		goto out;
 	}

@@ -25,6 +25,9 @@ gboolean ifpp_file_error(const char *path, const char *doing, GError **error);
  */
 GBytes *ifpp_file_read(const char *path, gsize max, GError **error);
 
+/* Open one for reading: its descriptor and its size; -1: @error, as above. */
+int ifpp_file_open(const char *path, gsize *size, GError **error);
+
 /**
  * ifpp_file_write() - replace a file: the old content or the new one after any crash
  * @path: its name; the directory must exist
