@@ -12,8 +12,10 @@
 #include "euicc.h"
 #include "file.h"
 #include "ledger.h"
+#include "report-file.h"
 #include "request-bundle.h"
 #include "requests.h"
+#include "seen.h"
 #include "store.h"
 #include "told.h"
 #include "unit.h"
@@ -42,7 +44,10 @@ typedef struct {
 	Home *home;
 	Ledger *ledger;
 	gboolean json;
-	GHashTable *reported;	/* key ids seen in this report */
+	Db *seen;		/* key ids in this report */
+	char last[33];		/* EID of the unit before */
+	/* of the unit at hand; a key is of one chip */
+	GHashTable *reported;	/* key ids seen */
 	GHashTable *attempts;	/* key id and result of each attempt */
 	GHashTable *ended;	/* key ids whose attempts have ended: installed or failed */
 	GHashTable *refused;	/* key ids that were refused, and not ended by a later attempt */
@@ -55,6 +60,7 @@ typedef struct {
 	GError *error;		/* of the ledger: nothing more is told after it */
 	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
 	guint results, packages, pending, refusals, deletions, bad_totals;
+	guint n_refused;	/* in all, of @refused */
 	guint short_units;	/* whose receipts say more spent keys than there are results */
 	guint sealed, earlier;	/* in the ledger; of them proven by another report than this */
 	guint voided;		/* and void, without a result here */
@@ -111,6 +117,14 @@ static const LedgerEntry *find(Check *check, const guint8 key_id[32], LedgerEntr
 		return NULL;
 	g_hash_table_add(check->orders, ifpp_hex(IFPP_SPAN(entry->order)));
 	return entry;
+}
+
+/* FALSE: it was in this unit before. */
+static gboolean report_key(Check *check, const guint8 key_id[32], const char *key_hex)
+{
+	if (!check->error)
+		seen_add(check->seen, key_id, &check->error);
+	return g_hash_table_add(check->reported, g_strdup(key_hex));
 }
 
 static gboolean flush(Check *check)
@@ -325,7 +339,7 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 	}
 	key_hex = ifpp_hex(IFPP_SPAN(key_id));
 	entry = find(check, key_id, &have);
-	check->packages += g_hash_table_add(check->reported, g_strdup(key_hex));
+	check->packages += report_key(check, key_id, key_hex);
 	if (is_repeated(check, key_hex, pir)) {
 		tell(check, DUPLICATE, unit->eid_text, key_hex, entry, "the same result a second time");
 		return;
@@ -401,10 +415,10 @@ static void check_unloaded(Check *check, Unit *unit, JsonObject *package, const 
 		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, "it is void, and lies in the factory: have it removed there");
 		return;
 	}
-	/* Another station, or an earlier report, knows better. */
+	/* A result, or an earlier report, knows better. */
 	if (entry->state != LEDGER_BOUND || g_hash_table_contains(check->reported, key_hex))
 		return;
-	g_hash_table_add(check->reported, g_strdup(key_hex));
+	report_key(check, key_id, key_hex);
 	if (memcmp(entry->eid, unit->eid, 16))
 		tell(check, FORGED, unit->eid_text, key_hex, entry, "sealed for another chip");
 	else if (is_short(unit))
@@ -546,25 +560,21 @@ static void check_deletions(Check *check, Unit *unit, JsonArray *deletions)
 		tell(check, FORGED, unit->eid_text, "", NULL, error->message);
 }
 
-static void check_unit(Check *check, JsonObject *object)
+static void check_chip(Check *check, JsonObject *object)
 {
-	JsonArray *results = object ? ifpp_json_get_array(object, "results") : NULL;
-	guint n = results ? json_array_get_length(results) : 0;
+	JsonArray *results = ifpp_json_get_array(object, "results");
 	g_autoptr(GError) error = NULL, bad_lock = NULL;
 	JsonObject *lock;
 	Unit unit = {};
 
-	check->units++;
-	check->results += n;
-	if (object && is_unseen(object, &unit)) {
+	check->results += results ? json_array_get_length(results) : 0;
+	if (is_unseen(object, &unit)) {
 		check->unseen++;
 		tell_unit(check, unit.eid_text, "unseen", "the factory never saw this chip (the factory's word)");
-	} else if (!object || !unit_prove(check->home, object, &unit, &error)) {
+	} else if (!unit_prove(check->home, object, &unit, &error)) {
 		check->bad_units++;
-		tell_unit(check, unit.eid_text, "unproven", error ? error->message : "not an object");
+		tell_unit(check, unit.eid_text, "unproven", error->message);
 	}
-	if (!object)
-		return;
 	check_deletions(check, &unit, ifpp_json_get_array(object, "deletions"));
 	/* First, since it says how many results there must be. */
 	lock = ifpp_json_get_object(object, "lock");
@@ -578,6 +588,35 @@ static void check_unit(Check *check, JsonObject *object)
 	if (unit.info || lock)
 		tell_lock(check, &unit, lock, bad_lock);
 	unit_clear(&unit);
+}
+
+/* @object: NULL if it is none. */
+static gboolean check_unit(JsonObject *object, const char *wrong, gpointer user, GError **error)
+{
+	Check *check = user;
+	const char *eid = object ? ifpp_json_get_string(object, "eid") : NULL;
+
+	check->units++;
+	/* What was said of a chip before is not held against what is said of it later. */
+	if (eid && strcmp(eid, check->last) <= 0)
+		wrong = strcmp(eid, check->last) ? "not in the order of EIDs" : "there a second time";
+	if (wrong) {
+		check->bad_units++;
+		tell_unit(check, eid ? eid : "", "unproven", wrong);
+	} else {
+		check_chip(check, object);
+	}
+	if (eid)
+		g_strlcpy(check->last, eid, sizeof(check->last));
+	check->n_refused += g_hash_table_size(check->refused);
+	g_hash_table_remove_all(check->reported);
+	g_hash_table_remove_all(check->attempts);
+	g_hash_table_remove_all(check->ended);
+	g_hash_table_remove_all(check->refused);
+	if (!check->error)
+		return TRUE;
+	g_propagate_error(error, g_steal_pointer(&check->error));
+	return FALSE;
 }
 
 /* What the report says of itself, beside what is in it: a line that was cut out shows here. */
@@ -612,18 +651,22 @@ static void check_totals(Check *check, JsonObject *totals)
 
 static gboolean find_missing(const LedgerEntry *entry, gpointer user, GError **error)
 {
-	g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
+	g_autofree char *key_hex = NULL;
 	Check *check = user;
+	gboolean here;
 	char eid[33];
 
 	check->sealed++;
-	if (g_hash_table_contains(check->reported, key_hex))
+	if (!seen_has(check->seen, entry->key_id, &here, error))
+		return FALSE;
+	if (here)
 		return TRUE;
 	if (entry->state != LEDGER_BOUND) {
 		(*(entry->state == LEDGER_VOID ? &check->voided : &check->earlier))++;
 		return TRUE;
 	}
 	ifpp_eid_format(entry->eid, eid);
+	key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
 	tell(check, MISSING, eid, key_hex, entry, NULL);
 	return TRUE;
 }
@@ -701,38 +744,31 @@ static void summary(Check *check)
 	printf("\n");
 }
 
-static gboolean check_signature(const Home *home, const char *file, GBytes *text, const char *signature,
-				GError **error)
+static gboolean hash_report(int algorithm, guint8 *hash, gpointer user, GError **error)
+{
+	return ifpp_report_hash(user, algorithm, hash, error);
+}
+
+static gboolean check_signature(const Home *home, const char *file, IfppReport *report, const char *signature, GError **error)
 {
 	g_autoptr(GBytes) cms = signature ? ifpp_file_read(signature, IFPP_REQUEST_SIGNATURE_MAX, error) : NULL;
 	g_autofree char *who = NULL;
 
 	if (signature && !cms)
 		return FALSE;
-	if (requester_check(home, text, cms, &who, error))
+	if (requester_check(home, hash_report, report, cms, &who, error))
 		return TRUE;
 	g_prefix_error(error, "%s: ", file);
 	return FALSE;
 }
 
-static JsonObject *load(const Home *home, const char *file, const char *signature, GError **error)
+static gboolean check_all(Check *check, IfppReport *report, GError **error)
 {
-	g_autoptr(GBytes) text = ifpp_file_read(file, UNIT_REPORT_MAX, error);
-
-	if (!text || !check_signature(home, file, text, signature, error))
-		return NULL;
-	return unit_load(text, file, error);
-}
-
-static gboolean check_all(Check *check, JsonObject *root, GError **error)
-{
-	JsonArray *units = ifpp_json_get_array(root, "units");
-
 	if (!check->json)
 		printf("%-10s  %-32s  %-16s  %-20s\n", "RESULT", "EID", "KEY ID", "ICCID");
-	for (guint i = 0; !check->error && i < json_array_get_length(units); i++)
-		check_unit(check, ifpp_json_get_element(units, i));
-	check_totals(check, ifpp_json_get_object(root, "totals"));
+	if (!ifpp_report_foreach(report, check_unit, check, error))
+		return FALSE;
+	check_totals(check, ifpp_report_totals(report));
 	if (!flush(check)) {
 		g_propagate_error(error, g_steal_pointer(&check->error));
 		return FALSE;
@@ -747,23 +783,27 @@ static GHashTable *new_set(void)
 
 gboolean report_verify(Home *home, const char *file, const ReportOptions *options, int *exit_code, GError **error)
 {
-	g_autoptr(JsonObject) root = load(home, file, options->signature, error);
+	g_autoptr(IfppReport) report = ifpp_report_open(file, error);
 	g_autoptr(GHashTable) reported = new_set(), attempts = new_set(), ended = new_set(), refused = new_set();
 	g_autoptr(GHashTable) orders = new_set();
 	g_autoptr(GArray) proven = g_array_new(FALSE, FALSE, sizeof(LedgerResult)), told = g_array_new(FALSE, FALSE, sizeof(Told));
-	g_autoptr(Ledger) ledger = root ? ledger_open(home, error) : NULL;
-	Check check = { .home = home, .ledger = ledger, .json = options->json, .order = options->order,
-			.reported = reported, .attempts = attempts, .ended = ended, .refused = refused,
-			.orders = orders, .proven = proven, .told = told };
+	g_autoptr(Ledger) ledger = NULL;
+	g_autoptr(Db) seen = NULL;
+	Check check = { .home = home, .json = options->json, .order = options->order, .reported = reported, .attempts = attempts,
+			.ended = ended, .refused = refused, .orders = orders, .proven = proven, .told = told };
 
 	g_array_set_clear_func(told, told_clear);
-	if (!ledger || !check_all(&check, root, error))
+	if (!report || !check_signature(home, file, report, options->signature, error))
+		return FALSE;
+	check.ledger = ledger = ledger_open(home, error);
+	check.seen = seen = ledger ? seen_new(error) : NULL;
+	if (!seen || !check_all(&check, report, error))
 		return FALSE;
 	summary(&check);
 	if (check.counts[FORGED] || check.counts[DUPLICATE] || check.counts[UNKNOWN] || check.counts[CLONE] ||
 	    check.bad_units || check.bad_locks || check.bad_totals || check.short_units)
 		*exit_code = IFPP_EXIT_REFUSED;
-	else if (options->complete && (check.counts[FAILED] || check.counts[DELETED] || g_hash_table_size(refused) || check.counts[NOT_LOADED] ||
+	else if (options->complete && (check.counts[FAILED] || check.counts[DELETED] || check.n_refused || check.counts[NOT_LOADED] ||
 				       check.counts[MISSING]))
 		*exit_code = IFPP_EXIT_FAILED;
 	else

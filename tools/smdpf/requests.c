@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <gnutls/abstract.h>
+#include <gnutls/crypto.h>
 #include <gnutls/pkcs7.h>
 #include <gnutls/x509.h>
 
@@ -97,39 +99,137 @@ gboolean requester_add(const Home *home, const char *file, GError **error)
 	return ok;
 }
 
-/* Did the key of @path sign this? A requester whose certificate has run out is told, not passed over. */
-static gboolean signed_by(const char *path, gnutls_pkcs7_t cms, GBytes *text, char **who, GError **error)
+/* The one signature of a CMS SignedData (RFC 5652), and the hash of what it is over. */
+typedef struct {
+	gnutls_pkcs7_t cms;
+	gnutls_pkcs7_signature_info_st info;
+	GByteArray *attributes;	/* as they are signed; NULL: there are none, and the content itself is */
+	guint8 hash[64];
+	gsize hash_len;
+	gboolean matches;	/* what the attributes say of the content */
+} Signature;
+
+static gboolean no_signature(GError **error)
 {
-	gnutls_datum_t data = { (guint8 *)g_bytes_get_data(text, NULL), g_bytes_get_size(text) };
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS, "the signature is not a CMS SignedData in DER with one signer");
+	return FALSE;
+}
+
+/* Signed are the attributes as a SET, where the structure has them as [0]. */
+static gboolean find_attributes(Signature *s, GBytes *der)
+{
+	static const guint32 path[] = { 0x30, 0xA0, 0x30 };
+	IfppSpan in = ifpp_span_bytes(der), signers = {};
+	IfppTlv tlv;
+
+	for (guint i = 0; i < G_N_ELEMENTS(path); i++) {
+		if (!ifpp_tlv_find(in, path[i], &tlv))
+			return FALSE;
+		in = tlv.value;
+	}
+	/* two SETs: of the algorithms, and of the signers */
+	while (ifpp_tlv_next(&in, &tlv, NULL))
+		if (tlv.tag == 0x31)
+			signers = tlv.value;
+	if (!ifpp_tlv_find(signers, 0x30, &tlv) || !ifpp_tlv_find(tlv.value, 0xA0, &tlv))
+		return FALSE;
+	s->attributes = g_byte_array_new();
+	ifpp_tlv_put_span(s->attributes, 0x31, tlv.value);
+	return TRUE;
+}
+
+static gboolean check_attributes(Signature *s)
+{
+	static const char type_oid[] = "1.2.840.113549.1.9.3", digest_oid[] = "1.2.840.113549.1.9.4";
+	static const guint8 data_oid[] = { 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x07, 0x01 };
+	gnutls_datum_t value;
+	guint types = 0, digests = 0;
+	gboolean ok = TRUE;
+	char *oid;
+
+	for (guint i = 0; ok && gnutls_pkcs7_get_attr(s->info.signed_attrs, i, &oid, &value, 0) >= 0; i++) {
+		IfppSpan in = { value.data, value.size };
+		IfppTlv tlv;
+
+		if (g_str_equal(oid, type_oid)) {
+			types++;
+			ok = ifpp_span_equal(in, IFPP_SPAN(data_oid));
+		} else if (g_str_equal(oid, digest_oid)) {
+			digests++;
+			ok = ifpp_tlv_take(&in, 0x04, &tlv) && !in.len && ifpp_span_equal(tlv.value, (IfppSpan){ s->hash, s->hash_len });
+		}
+		gnutls_free(value.data);
+	}
+	return ok && types == 1 && digests == 1;
+}
+
+static void signature_clear(Signature *s)
+{
+	gnutls_pkcs7_signature_info_deinit(&s->info);
+	g_clear_pointer(&s->attributes, g_byte_array_unref);
+	gnutls_pkcs7_deinit(s->cms);
+}
+
+static gboolean signature_read(Signature *s, GBytes *der, RequesterHash hash, gpointer user, GError **error)
+{
+	gnutls_datum_t data = { (guint8 *)g_bytes_get_data(der, NULL), g_bytes_get_size(der) };
+	gnutls_digest_algorithm_t algorithm;
+
+	if (gnutls_pkcs7_import(s->cms, &data, GNUTLS_X509_FMT_DER) < 0 || gnutls_pkcs7_get_signature_count(s->cms) != 1 ||
+	    gnutls_pkcs7_get_signature_info(s->cms, 0, &s->info) < 0)
+		return no_signature(error);
+	algorithm = gnutls_sign_get_hash_algorithm(s->info.algo);
+	if (algorithm != GNUTLS_DIG_SHA256 && algorithm != GNUTLS_DIG_SHA384 && algorithm != GNUTLS_DIG_SHA512) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS, "the signature is made with another hash than SHA-256, SHA-384 or SHA-512");
+		return FALSE;
+	}
+	s->hash_len = gnutls_hash_get_len(algorithm);
+	if (!hash(algorithm, s->hash, user, error))
+		return FALSE;
+	if (s->info.signed_attrs && !find_attributes(s, der))
+		return no_signature(error);
+	s->matches = !s->attributes || check_attributes(s);
+	return TRUE;
+}
+
+static gboolean verify(const Signature *s, gnutls_x509_crt_t crt)
+{
+	gnutls_datum_t attributes = s->attributes ? (gnutls_datum_t){ s->attributes->data, s->attributes->len } : (gnutls_datum_t){};
+	gnutls_datum_t hash = { (guint8 *)s->hash, s->hash_len };
+	gnutls_pubkey_t key;
+	gboolean ok;
+
+	if (gnutls_pubkey_init(&key) < 0)
+		g_error("out of memory");
+	ok = s->matches && gnutls_pubkey_import_x509(key, crt, 0) >= 0 &&
+	     (s->attributes ? gnutls_pubkey_verify_data2(key, s->info.algo, 0, &attributes, &s->info.sig) :
+			      gnutls_pubkey_verify_hash2(key, s->info.algo, 0, &hash, &s->info.sig)) >= 0;
+	gnutls_pubkey_deinit(key);
+	return ok;
+}
+
+/* Did the key of @path sign this? A requester whose certificate has run out is told, not passed over. */
+static gboolean signed_by(const char *path, const Signature *signature, char **who, GError **error)
+{
 	gnutls_x509_crt_t crt = read_certificate(path, error);
 	gboolean ok;
 
 	if (!crt)
 		return FALSE;
-	ok = gnutls_pkcs7_verify_direct(cms, crt, 0, &data, 0) >= 0 && is_current(crt, path, error);
+	ok = verify(signature, crt) && is_current(crt, path, error);
 	if (ok)
 		*who = name_of(crt);
 	gnutls_x509_crt_deinit(crt);
 	return ok;
 }
 
-static gboolean parse_signature(gnutls_pkcs7_t cms, GBytes *signature, GError **error)
-{
-	gnutls_datum_t der = { (guint8 *)g_bytes_get_data(signature, NULL), g_bytes_get_size(signature) };
-
-	if (gnutls_pkcs7_import(cms, &der, GNUTLS_X509_FMT_DER) >= 0 && gnutls_pkcs7_get_signature_count(cms) == 1)
-		return TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_CMS, "the signature is not a CMS SignedData in DER with one signer");
-	return FALSE;
-}
-
-gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char **who, GError **error)
+gboolean requester_check(const Home *home, RequesterHash hash, gpointer user, GBytes *signature, char **who, GError **error)
 {
 	g_autofree char *dir = home_path(home, REQUESTERS);
 	g_autoptr(GDir) d = NULL;
 	g_autoptr(GError) why = NULL;
 	struct stat st;
-	gnutls_pkcs7_t cms;
+	Signature cms = {};
 	gboolean ok = FALSE;
 	guint known = 0;
 	const char *name;
@@ -142,9 +242,9 @@ gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char
 			    "ifpp-smdpf requester", dir);
 		return FALSE;
 	}
-	if (gnutls_pkcs7_init(&cms) < 0)
+	if (gnutls_pkcs7_init(&cms.cms) < 0)
 		g_error("out of memory");
-	if (signature && !parse_signature(cms, signature, error))
+	if (signature && !signature_read(&cms, signature, hash, user, error))
 		goto out;
 	while (!ok && !why && d && (name = g_dir_read_name(d))) {
 		g_autofree char *path = g_build_filename(dir, name, NULL);
@@ -152,7 +252,7 @@ gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char
 		if (!g_str_has_suffix(name, ".pem"))
 			continue;
 		known++;
-		ok = signature && signed_by(path, cms, text, who, &why);
+		ok = signature && signed_by(path, &cms, who, &why);
 	}
 	if (!known && !why && !home->signed_only)
 		ok = TRUE;
@@ -167,7 +267,7 @@ gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char
 			    signature ? "is signed by no requester that this home knows, or was altered" :
 					"is not signed, and this home knows who may ask");
 out:
-	gnutls_pkcs7_deinit(cms);
+	signature_clear(&cms);
 	return ok;
 }
 
@@ -277,6 +377,16 @@ static gboolean import_all(Import *import, GError **error)
 	return TRUE;
 }
 
+static gboolean hash_bytes(int algorithm, guint8 *hash, gpointer user, GError **error)
+{
+	gsize len;
+	const void *data = g_bytes_get_data(user, &len);
+
+	if (gnutls_hash_fast(algorithm, data, len, hash) < 0)
+		g_error("a hash failed");
+	return TRUE;
+}
+
 gboolean request_import(Home *home, const char *file, const char *name, gboolean json, int *exit_code,
 			GError **error)
 {
@@ -291,7 +401,7 @@ gboolean request_import(Home *home, const char *file, const char *name, gboolean
 		if (!ifpp_batch_verify(request, home->trust, error))
 			return FALSE;
 		who = g_strdup("the EUM of its chips");
-	} else if (!requester_check(home, ifpp_request_text(request), ifpp_request_signature(request), &who, error)) {
+	} else if (!requester_check(home, hash_bytes, ifpp_request_text(request), ifpp_request_signature(request), &who, error)) {
 		g_prefix_error(error, "%s: ", file);
 		return FALSE;
 	}

@@ -13,15 +13,19 @@
  */
 gboolean requester_add(const Home *home, const char *file, GError **error);
 
+/* The hash of what is signed, which need not be in memory; @algorithm is a gnutls_digest_algorithm_t. */
+typedef gboolean (*RequesterHash)(int algorithm, guint8 *hash, gpointer user, GError **error);
+
 /**
  * requester_check() - may this be taken?
  * @home: the home; without requesters everything may
- * @text: what is signed
+ * @hash: of what is signed
+ * @user: for @hash
  * @signature: detached CMS SignedData in DER, or NULL
  * @who: set to the name of who signed it, or NULL; free it
  * @error: IFPP_ERROR_CMS_SIGNATURE: not signed, or by nobody known; CMS, EXPIRED
  */
-gboolean requester_check(const Home *home, GBytes *text, GBytes *signature, char **who, GError **error);
+gboolean requester_check(const Home *home, RequesterHash hash, gpointer user, GBytes *signature, char **who, GError **error);
 
 /**
  * request_import() - take a request's chips into the home, each proven (DPFF10)

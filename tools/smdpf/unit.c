@@ -6,30 +6,11 @@
 #include "eid.h"
 #include "error.h"
 
-#define DEPTH_MAX 16
-
 void unit_clear(Unit *unit)
 {
 	g_clear_pointer(&unit->info, ifpp_factory_info_free);
 	g_clear_pointer(&unit->late, g_hash_table_unref);
 	g_clear_pointer(&unit->deletions, g_ptr_array_unref);
-}
-
-JsonObject *unit_load(GBytes *text, const char *file, GError **error)
-{
-	g_autoptr(JsonObject) root = ifpp_json_parse(ifpp_span_bytes(text), DEPTH_MAX, error);
-	gint64 version;
-
-	if (!root) {
-		g_prefix_error(error, "%s: ", file);
-		return NULL;
-	}
-	if (g_strcmp0(ifpp_json_get_string(root, "format"), "ifpp-report") ||
-	    !ifpp_json_get_int(root, "version", 1, 2, &version) || !ifpp_json_get_array(root, "units")) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_JSON, "%s: not a Profile Loading Report of version 1 or 2", file);
-		return NULL;
-	}
-	return g_steal_pointer(&root);
 }
 
 /* The chip's own data, as the factory exported it: certificates up to a CI root, attested keys. */

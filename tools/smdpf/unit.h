@@ -8,7 +8,6 @@
 #include "json.h"
 #include "ledger.h"
 
-#define UNIT_REPORT_MAX (1024u * 1024 * 1024)
 #define UNIT_PROOF_MAX (256u * 1024)	/* bytes of eUICC data, a result or a receipt */
 
 typedef struct {
@@ -23,9 +22,6 @@ typedef struct {
 } Unit;
 
 void unit_clear(Unit *unit);
-
-/* A report's object, of a version that is known: IFPP_ERROR_JSON. */
-JsonObject *unit_load(GBytes *text, const char *file, GError **error);
 
 /* The chip's own data: certificates up to a CI root, attested keys. IFPP_ERROR_EID, EUICC_DATA, CHAIN... */
 gboolean unit_prove(const Home *home, JsonObject *object, Unit *unit, GError **error);

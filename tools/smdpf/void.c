@@ -15,6 +15,7 @@
 #include "order.h"
 #include "orders.h"
 #include "package.h"
+#include "report-file.h"
 #include "store.h"
 #include "unit.h"
 
@@ -32,7 +33,9 @@ typedef struct {
 	const Home *home;
 	const VoidOptions *options;
 	Ledger *ledger;
-	JsonObject *report;
+	IfppReport *report;	/* or NULL */
+	Item *items;
+	guint n_items;
 	Item *item;		/* in the transaction */
 } Void;
 
@@ -116,26 +119,43 @@ static gboolean judge(Void *v, Item *item, JsonObject *object, GError **error)
 	return ok;
 }
 
-static gboolean find_proof(Void *v, Item *item, GError **error)
+static gboolean find_proof(JsonObject *unit, const char *wrong, gpointer user, GError **error)
 {
-	JsonArray *units = ifpp_json_get_array(v->report, "units");
-	char eid[33];
+	const char *text = unit ? ifpp_json_get_string(unit, "eid") : NULL;
+	Void *v = user;
+	guint8 eid[16];
 
-	ifpp_eid_format(item->entry.eid, eid);
-	for (guint i = 0; i < json_array_get_length(units); i++) {
-		JsonObject *object = ifpp_json_get_element(units, i);
+	if (!text || !ifpp_eid_parse(text, eid, NULL))
+		return TRUE;
+	for (guint i = 0; i < v->n_items; i++) {
+		Item *item = &v->items[i];
 		g_autoptr(JsonNode) node = NULL;
 
-		if (!object || g_strcmp0(ifpp_json_get_string(object, "eid"), eid))
+		if (item->proof || memcmp(item->entry.eid, eid, 16))
 			continue;
-		if (!judge(v, item, object, error))
+		if (!judge(v, item, unit, error))
 			return FALSE;
-		node = json_node_init_object(json_node_alloc(), object);
+		node = json_node_init_object(json_node_alloc(), unit);
 		item->proof = json_to_string(node, FALSE);
 		item->hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, item->proof, -1);
-		return TRUE;
 	}
-	return refuse(error, item, "%s tells nothing of chip %s", v->options->proof, eid);
+	return TRUE;
+}
+
+static gboolean find_proofs(Void *v, GError **error)
+{
+	if (!v->report)
+		return TRUE;
+	if (!ifpp_report_foreach(v->report, find_proof, v, error))
+		return FALSE;
+	for (guint i = 0; i < v->n_items; i++) {
+		char eid[33];
+
+		ifpp_eid_format(v->items[i].entry.eid, eid);
+		if (!v->items[i].proof)
+			return refuse(error, &v->items[i], "%s tells nothing of chip %s", v->options->proof, eid);
+	}
+	return TRUE;
 }
 
 /* ------------------------------------------------------------ what holds it */
@@ -168,7 +188,7 @@ static gboolean look(Void *v, Item *item, GError **error)
 		return refuse(error, item, "is being sealed for chip %s; when that is done, try again", eid);
 	if (item->entry.state == LEDGER_INSTALLED)
 		return refuse(error, item, "chip %s has proven that it is installed", eid);
-	return !v->report || find_proof(v, item, error);
+	return TRUE;
 }
 
 /* ------------------------------------------------------------ doing it */
@@ -278,11 +298,13 @@ static gboolean void_all(Void *v, GError **error)
 	g_autofree Item *items = g_new0(Item, n);
 	gboolean ok = TRUE;
 
+	v->items = items;
+	v->n_items = n;
 	for (guint i = 0; ok && i < n; i++) {
 		items[i].text = v->options->iccids[i];
 		ok = look(v, &items[i], error);
 	}
-	ok = ok && ask(v, n, error);
+	ok = ok && find_proofs(v, error) && ask(v, n, error);
 	for (guint i = 0; ok && i < n; i++)
 		ok = void_one(v, &items[i], error) && anchor_catch_up(v->ledger, v->home, error);
 	for (guint i = 0; i < n; i++) {
@@ -294,8 +316,7 @@ static gboolean void_all(Void *v, GError **error)
 
 gboolean void_iccids(const Home *home, const VoidOptions *options, GError **error)
 {
-	g_autoptr(GBytes) text = options->proof ? ifpp_file_read(options->proof, UNIT_REPORT_MAX, error) : NULL;
-	g_autoptr(JsonObject) report = text ? unit_load(text, options->proof, error) : NULL;
+	g_autoptr(IfppReport) report = options->proof ? ifpp_report_open(options->proof, error) : NULL;
 	g_autoptr(Ledger) ledger = NULL;
 	Void v = { .home = home, .options = options, .report = report };
 
