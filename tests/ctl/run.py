@@ -244,7 +244,7 @@ def main():
     # Every unit is in the report.
     done = ctl("report", "--outbox", OUTBOX, "--packages", PACKAGES, "-o", os.path.join(WORK, "report.json"))
     with open(os.path.join(WORK, "report.json")) as f:
-        units = json.load(f)["units"]
+        units = [json.loads(line) for line in f][1:-1]
     check(done.returncode == 0 and {a, b, eid(4)} <= {u["eid"] for u in units}, "report", done.stdout + done.stderr)
     by_eid = {u["eid"]: u for u in units}
     check(len(by_eid[a]["results"]) == 4 and not by_eid[a]["pending"] and by_eid[a]["lock"], "its first unit",

@@ -22,8 +22,8 @@ import keys
 import reload
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, run, shell,
-                   work)
+from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, load, lock, outbox_of, read_report, run,
+                   shell, work)
 
 IDENTITY = ('--cert', 'one.pem', '--key', 'one.key', '--ca', 'server-ca.pem')
 
@@ -168,12 +168,10 @@ def attempts_both_kept(build, url):
     told = os.path.join(work, f'{build}-attempts.json')
     done = depot('report', '--eid', chip, '-o', told, '--json').objects()[-1]
     expect(done['missing_results'] == 1 and done['unreconciled'] == 0, done)
-    with open(told) as file:
-        report = json.load(file)
-    unit = report['units'][0]
+    (unit,), last = read_report(told)
     expect([(r['key_id'], r['reason']) for r in unit['results']] == [(key, 2), (key, 0)], unit['results'])
     expect([p['key_id'] for p in unit['pending']] == [other] and unit['missing_results'] == 1, unit['pending'])
-    expect(report['totals']['results'] == 2 and report['totals']['packages'] == 2, report['totals'])
+    expect(last['totals']['results'] == 2 and last['totals']['packages'] == 2, last)
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 
 

@@ -4,7 +4,7 @@ import json
 import os
 
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import Https, eid, expect, load, work
+from world import Https, eid, expect, load, read_report, work
 
 
 UNIT = {'imei': '359072061234562', 'model': 'EG25-G', 'firmware': 'EG25GGBR07A08M2G', 'serial': 'P1Q24', 'usb_path': '1-2.3',
@@ -52,8 +52,7 @@ def unit_identity(build, url, rows):
     shown = depot('history', first).out
     expect('"imei":"359072061234562"' in shown, shown)
     depot('report', '-o', 'units.json')
-    with open(os.path.join(work, 'units.json')) as file:
-        told = {r['key_id']: r.get('unit') for u in json.load(file)['units'] for r in u['results']}
+    told = {r['key_id']: r.get('unit') for u in read_report(os.path.join(work, 'units.json'))[0] for r in u['results']}
     expect(told[first] == UNIT, told)
 
 

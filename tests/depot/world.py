@@ -220,6 +220,14 @@ def load(chip, package, how='load'):
     return {'format': 'ifpp-result', 'version': 1, 'eid': chip, 'result': json.loads(done.out)}
 
 
+def read_report(name):
+    """Its units, and its last line."""
+    with open(name) as file:
+        head, *units, last = map(json.loads, file)
+    expect(head['format'] == 'ifpp-report' and head['version'] == 3, head)
+    return units, last
+
+
 def lock(chip):
     with open(os.path.join(work, 'data', chip + '.euicc'), 'rb') as file:
         data = base64.b64encode(file.read()).decode()

@@ -325,10 +325,10 @@ static void test_unit_moves_station(void)
 	away = g_build_filename(station->dir, "elsewhere", NULL);
 	g_assert_cmpint(g_rename(result, away), ==, 0);
 	part = report_of(station, IFPP_EXIT_REFUSED);
-	g_assert_nonnull(strstr(part, "\"missing_results\" : 1"));
+	g_assert_nonnull(strstr(part, "\"missing_results\":1"));
 	g_assert_cmpint(g_rename(away, result), ==, 0);
 	whole = report_of(station, 0);
-	g_assert_nonnull(strstr(whole, "\"missing_results\" : 0"));
+	g_assert_nonnull(strstr(whole, "\"missing_results\":0"));
 	station_free(station);
 }
 

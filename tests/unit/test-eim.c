@@ -258,7 +258,7 @@ static void eim_added(void)
 	g_assert_cmpstr(enabled, ==, name);
 	assert_log(station, "it has the eIM eim.one");
 	assert_log(station, "it took ImmediateEnable");
-	assert_report(station, "\"known\" : true");
+	assert_report(station, "\"known\":true");
 	path = g_build_filename(station->state, "outbox", station->eid, "eim.record", NULL);
 	g_assert_true(g_file_get_contents(path, &record, NULL, NULL));
 
@@ -287,12 +287,12 @@ static void eim_not_replaced(void)
 	start_to_end(station);
 	assert_eims(station, "eim.one ");
 	assert_log(station, "the eIM eim.two could not be put in: the chip has another eIM already, eim.one, and not eim.two");
-	assert_report(station, "\"known\" : false");
+	assert_report(station, "\"known\":false");
 	assert_report(station, "the chip has another eIM already, eim.one");
 
 	set_policy(station, "eim.one", NULL);
 	start_to_end(station);
-	assert_report(station, "\"known\" : true");
+	assert_report(station, "\"known\":true");
 	steps_clean(station);
 	station_free(station);
 }
@@ -452,7 +452,7 @@ static void compact_after(guint n, gboolean power)
 	g_assert_cmpuint(notes_in_chip(station), ==, 0);
 	assert_log(station, power ? "not installed: interruption" : "installed");
 	/* It is the whole result that goes to the Key Maker, and verifies there. */
-	assert_report(station, power ? "\"reason_name\" : \"interruption\"" : "\"reason_name\" : \"ok\"");
+	assert_report(station, power ? "\"reason_name\":\"interruption\"" : "\"reason_name\":\"ok\"");
 	steps_end(station);
 }
 
@@ -525,7 +525,7 @@ static void getcerts_alone(void)
 	station->data = gathered;
 	packages = station_seal(station, 1);
 	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
-	assert_report(station, "\"reason_name\" : \"ok\"");
+	assert_report(station, "\"reason_name\":\"ok\"");
 	steps_end(station);
 }
 

@@ -76,11 +76,17 @@ static char *station_tells(Station *station)
 	return text;
 }
 
+/* Whoever alters a report can make its digest right. */
 static char *verify(Station *station, const char *report, int expect)
 {
-	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL);
+	g_autofree char *file = g_build_filename(station->dir, "report.json", NULL), *text = g_strdup(report), *sum = NULL;
+	char *digest = g_strrstr(text, "\"sha256\":\""), *end;
 
-	g_assert_true(g_file_set_contents(file, report, -1, NULL));
+	g_assert_nonnull(digest);
+	end = g_strrstr_len(text, digest - text, "\n") + 1;
+	sum = g_compute_checksum_for_data(G_CHECKSUM_SHA256, (guint8 *)text, end - text);
+	memcpy(digest + strlen("\"sha256\":\""), sum, 64);
+	g_assert_true(g_file_set_contents(file, text, -1, NULL));
 	return key_maker(station, expect, "verify-report", "--home", station->world->home, "--json", file, NULL);
 }
 
@@ -229,9 +235,9 @@ static void test_forged_record(void)
 
 	/* Another chip's record. */
 	theirs = station_tells(other);
-	parts = g_strsplit(theirs, "\"record\" : \"", 2);
-	mine = g_strsplit(report, "\"record\" : \"", 2);
-	mixed = g_strdup_printf("%s\"record\" : \"%.*s%s", mine[0], (int)strcspn(parts[1], "\""), parts[1], strchr(mine[1], '"'));
+	parts = g_strsplit(theirs, "\"record\":\"", 2);
+	mine = g_strsplit(report, "\"record\":\"", 2);
+	mixed = g_strdup_printf("%s\"record\":\"%.*s%s", mine[0], (int)strcspn(parts[1], "\""), parts[1], strchr(mine[1], '"'));
 	twice = verify(station, mixed, 1);
 	g_assert_cmpuint(count(twice, "\"outcome\":\"forged\""), ==, 1);
 	g_assert_cmpuint(count(twice, "\"outcome\":\"deleted\""), ==, 0);

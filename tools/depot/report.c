@@ -2,19 +2,16 @@
 #include "report.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <eid.h>
 #include <error.h>
 #include <euicc.h>
-#include <file.h>
 #include <json.h>
 #include <package.h>
+#include <report-file.h>
 
 #include "depot-error.h"
-#include "file.h"
 
 #define PAGE 500
 #define DOUBTS_MAX 1024	/* of one chip */
@@ -22,7 +19,8 @@
 
 typedef struct {
 	Depot *depot;
-	FILE *out;
+	const DepotFilter *filter;
+	IfppReportWriter *writer;
 	ReportTotals *totals;
 	gboolean whole;		/* every package of a chip is told */
 } Report;
@@ -257,7 +255,7 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	g_autoptr(JsonBuilder) b = ifpp_json_new(NULL);
 	g_autoptr(DepotChip) chip = NULL;
 	g_autoptr(GError) local = NULL;
-	g_autofree char *data = NULL, *text = NULL;
+	g_autofree char *data = NULL;
 	g_auto(Unit) unit = { 0 };
 	char eid[33];
 
@@ -282,11 +280,9 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 		json_builder_add_null_value(b);
 	else if (!add_json(b, chip->lock, error))
 		return FALSE;
-	text = ifpp_json_text(g_steal_pointer(&b));
-	fprintf(r->out, "%s\n    %s", r->totals->units ? "," : "", text);
 	r->totals->units++;
 	r->totals->locked += chip && chip->lock;
-	return TRUE;
+	return ifpp_report_put_unit(r->writer, g_steal_pointer(&b), error);
 }
 
 static gboolean same_chip(const GPtrArray *items, guint a, guint b)
@@ -295,9 +291,9 @@ static gboolean same_chip(const GPtrArray *items, guint a, guint b)
 }
 
 /* Pages end anywhere; a chip that may go on in the next one is kept for it. */
-static gboolean write_units(const Report *r, const DepotFilter *filter, GError **error)
+static gboolean write_units(const Report *r, GError **error)
 {
-	g_autoptr(GPtrArray) items = depot_list(r->depot, filter, NULL, PAGE, error);
+	g_autoptr(GPtrArray) items = depot_list(r->depot, r->filter, NULL, PAGE, error);
 	gboolean more;
 
 	if (!items)
@@ -314,7 +310,7 @@ static gboolean write_units(const Report *r, const DepotFilter *filter, GError *
 			from = to;
 		}
 		if (more) {
-			g_autoptr(GPtrArray) next = depot_list(r->depot, filter, items->pdata[items->len - 1], PAGE, error);
+			g_autoptr(GPtrArray) next = depot_list(r->depot, r->filter, items->pdata[items->len - 1], PAGE, error);
 
 			if (!next)
 				return FALSE;
@@ -328,54 +324,36 @@ static gboolean write_units(const Report *r, const DepotFilter *filter, GError *
 	return TRUE;
 }
 
-static gboolean write_report(Report *r, const DepotFilter *filter, const char *path, GError **error)
+static gboolean write_report(IfppReportWriter *writer, gpointer user, GError **error)
 {
+	Report *r = user;
 	const ReportTotals *t = r->totals;
-	g_autofree char *now = depot_time(g_get_real_time() / 1000);
+	JsonBuilder *b;
 
-	fprintf(r->out, "{\n  \"format\": \"ifpp-report\",\n  \"version\": 2,\n  \"created\": \"%s\",\n  \"units\": [", now);
-	if (!write_units(r, filter, error))
+	r->writer = writer;
+	if (!write_units(r, error))
 		return FALSE;
 	/* So that a unit or a package that was cut out on the way is missed. */
-	fprintf(r->out, "\n  ],\n  \"totals\": {\"units\": %u, \"packages\": %u, \"results\": %u, \"pending\": %u, "
-		"\"locked\": %u, \"unproven\": %u, \"missing_results\": %u}\n}\n", t->units, t->told + t->pending, t->results,
-		t->pending, t->locked, t->unproven, t->missing);
-	if (fflush(r->out) || ferror(r->out))
-		return ifpp_file_error(path, NULL, error);
-	return TRUE;
-}
-
-typedef struct {
-	Report *report;
-	const DepotFilter *filter;
-} Write;
-
-static gboolean write_to(int fd, const char *path, gpointer user, GError **error)
-{
-	Write *w = user;
-	int copy = dup(fd);
-	gboolean ok;
-
-	w->report->out = copy < 0 ? NULL : fdopen(copy, "w");
-	if (!w->report->out) {
-		ok = ifpp_file_error(path, NULL, error);
-		if (copy >= 0)
-			close(copy);
-		return ok;
-	}
-	ok = write_report(w->report, w->filter, path, error);
-	if (fclose(w->report->out) && ok)
-		ok = ifpp_file_error(path, NULL, error);
-	return ok;
+	b = ifpp_json_new(NULL);
+	json_builder_set_member_name(b, "totals");
+	json_builder_begin_object(b);
+	ifpp_json_int(b, "units", t->units);
+	ifpp_json_int(b, "packages", t->told + t->pending);
+	ifpp_json_int(b, "results", t->results);
+	ifpp_json_int(b, "pending", t->pending);
+	ifpp_json_int(b, "locked", t->locked);
+	ifpp_json_int(b, "unproven", t->unproven);
+	ifpp_json_int(b, "missing_results", t->missing);
+	json_builder_end_object(b);
+	return ifpp_report_put_end(writer, b, error);
 }
 
 gboolean depot_report(Depot *depot, const DepotFilter *filter, const char *path, ReportTotals *totals, GError **error)
 {
-	Report r = { depot, stdout, totals, !filter->key_id && !filter->iccid && !filter->operator && !filter->batch &&
-					    filter->state < 0 };
+	g_autofree char *now = depot_time(g_get_real_time() / 1000);
+	Report r = { .depot = depot, .filter = filter, .totals = totals };
 
+	r.whole = !filter->key_id && !filter->iccid && !filter->operator && !filter->batch && filter->state < 0;
 	memset(totals, 0, sizeof(*totals));
-	if (g_str_equal(path, "-"))
-		return write_report(&r, filter, path, error);
-	return ifpp_file_write_by(path, 0644, write_to, &(Write){ &r, filter }, error);
+	return ifpp_report_write(path, 0644, now, write_report, &r, error);
 }

@@ -130,8 +130,6 @@ int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error)
 		G_OPTION_ENTRY_NULL
 	};
 	g_autoptr(GString) out = g_string_new(NULL);
-	g_autofree char *created = ctl_now();
-	g_autoptr(JsonNode) report = NULL;
 	const char *outbox;
 	CtlReportTotals t;
 	Sums sums = {};
@@ -148,8 +146,7 @@ int ctl_cmd_metrics(Ctl *ctl, int argc, char **argv, GError **error)
 	if (!packages && g_file_test(CTL_PACKAGES, G_FILE_TEST_IS_DIR))
 		packages = g_strdup(CTL_PACKAGES);
 	outbox = given ?: CTL_OUTBOX;
-	report = ctl_report(outbox, packages, created, &t, error);
-	if (!report)
+	if (!ctl_report(outbox, packages, NULL, &t, error))
 		return 0;
 	sums.failed = g_hash_table_new(g_str_hash, g_str_equal);
 	ok = add_up(&sums, outbox, error);

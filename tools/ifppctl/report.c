@@ -6,7 +6,6 @@
 #include "sockets.h"
 
 #include <eid.h>
-#include <file.h>
 #include <floor.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,10 +49,12 @@ static Unit *get_unit(GTree *units, const guint8 eid[16])
 }
 
 typedef struct {
+	IfppReportWriter *file;	/* NULL: only the totals are wanted */
 	JsonBuilder *b;
 	const char *outbox;
 	CtlReportTotals *totals;
 	GPtrArray *damaged;	/* of char *, this unit's */
+	GError *error;
 } Writer;
 
 static void note_damaged(Writer *w, GError *error)
@@ -308,7 +309,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 		if (error)
 			note_damaged(w, g_steal_pointer(&error));
 	}
-	json_builder_begin_object(w->b);
+	w->b = ifpp_json_new(NULL);
 	ifpp_json_eid(w->b, unit->eid);
 	if (data)
 		ifpp_json_base64(w->b, "euicc_data", ifpp_span_bytes(data));
@@ -330,10 +331,14 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 			json_builder_add_string_value(w->b, w->damaged->pdata[i]);
 		json_builder_end_array(w->b);
 	}
-	json_builder_end_object(w->b);
 	w->totals->units++;
 	w->totals->unseen += !unit->seen;
 	g_clear_pointer(&w->damaged, g_ptr_array_unref);
+	/* There may be many units. */
+	g_clear_pointer(&unit->attempts, g_ptr_array_unref);
+	if (w->file)
+		return !ifpp_report_put_unit(w->file, g_steal_pointer(&w->b), &w->error);
+	g_clear_object(&w->b);
 	return FALSE;
 }
 
@@ -360,23 +365,44 @@ static void write_totals(JsonBuilder *b, const CtlReportTotals *t, GPtrArray *fi
 	json_builder_end_object(b);
 }
 
-JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
-		     GError **error)
+static gboolean write_end(Writer *w, GPtrArray *files, guint n_broken, GError **error)
+{
+	JsonBuilder *b;
+
+	w->totals->damaged += n_broken;
+	if (!w->file)
+		return TRUE;
+	b = ifpp_json_new(NULL);
+	write_totals(b, w->totals, files);
+	if (n_broken) {
+		json_builder_set_member_name(b, "damaged");
+		json_builder_begin_array(b);
+		for (guint i = 0; i < files->len; i++) {
+			CtlPackage *package = files->pdata[i];
+
+			if (package->error)
+				json_builder_add_string_value(b, package->error->message);
+		}
+		json_builder_end_array(b);
+	}
+	return ifpp_report_put_end(w->file, b, error);
+}
+
+gboolean ctl_report(const char *outbox, const char *packages, IfppReportWriter *file, CtlReportTotals *totals, GError **error)
 {
 	g_autoptr(GTree) units = g_tree_new_full(by_text, NULL, g_free, unit_free);
 	g_autoptr(GPtrArray) eids = ctl_outbox_units(outbox, error);
 	g_autoptr(GPtrArray) files = NULL;
-	g_autoptr(JsonBuilder) b = NULL;
-	Writer w = { .outbox = outbox, .totals = totals };
+	Writer w = { .file = file, .outbox = outbox, .totals = totals };
 	guint n_broken = 0;
 
 	memset(totals, 0, sizeof(*totals));
 	if (!eids)
-		return NULL;
+		return FALSE;
 	if (packages) {
 		files = ctl_packages_scan(packages, NULL, error);
 		if (!files)
-			return NULL;
+			return FALSE;
 	}
 
 	for (guint i = 0; i < eids->len; i++) {
@@ -394,30 +420,24 @@ JsonNode *ctl_report(const char *outbox, const char *packages, const char *creat
 			n_broken++;
 	}
 
-	b = w.b = json_builder_new();
-	json_builder_begin_object(b);
-	ifpp_json_string(b, "format", "ifpp-report");
-	ifpp_json_int(b, "version", 2);
-	ifpp_json_string(b, "created", created);
-	json_builder_set_member_name(b, "units");
-	json_builder_begin_array(b);
 	g_tree_foreach(units, write_unit, &w);
-	json_builder_end_array(b);
-	write_totals(b, totals, files);
-	if (n_broken) {
-		json_builder_set_member_name(b, "damaged");
-		json_builder_begin_array(b);
-		for (guint i = 0; i < files->len; i++) {
-			CtlPackage *package = files->pdata[i];
-
-			if (package->error)
-				json_builder_add_string_value(b, package->error->message);
-		}
-		json_builder_end_array(b);
-		totals->damaged += n_broken;
+	if (w.error) {
+		g_propagate_error(error, w.error);
+		return FALSE;
 	}
-	json_builder_end_object(b);
-	return json_builder_get_root(b);
+	return write_end(&w, files, n_broken, error);
+}
+
+typedef struct {
+	const char *outbox, *packages;
+	CtlReportTotals *totals;
+} Body;
+
+static gboolean write_body(IfppReportWriter *file, gpointer user, GError **error)
+{
+	const Body *body = user;
+
+	return ctl_report(body->outbox, body->packages, file, body->totals, error);
 }
 
 int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
@@ -430,9 +450,9 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 		  "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
-	g_autoptr(JsonNode) report = NULL;
-	g_autofree char *text = NULL, *created = ctl_now();
+	g_autofree char *created = ctl_now();
 	CtlReportTotals t;
+	Body body = { .totals = &t };
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
 		       "Write the Profile Loading Report for the Key Maker, who verifies it with ifpp-smdpf "
@@ -445,18 +465,11 @@ int ctl_cmd_report(Ctl *ctl, int argc, char **argv, GError **error)
 	}
 	if (!packages && g_file_test(CTL_STATE_DIR "/packages", G_FILE_TEST_IS_DIR))
 		packages = g_strdup(CTL_STATE_DIR "/packages");
-	report = ctl_report(given ?: CTL_OUTBOX, packages, created, &t, error);
-	if (!report)
+	body.outbox = given ?: CTL_OUTBOX;
+	body.packages = packages;
+	if (!ifpp_report_write(file, 0640, created, write_body, &body, error))
 		return 0;
-	/* With --json everything on standard output is one object a line. */
-	text = json_to_string(report, !ctl->out.json || !g_str_equal(file, "-"));
-	if (g_str_equal(file, "-")) {
-		puts(text);
-	} else {
-		g_autofree char *line = g_strconcat(text, "\n", NULL);
-
-		if (!ifpp_file_write(file, line, strlen(line), 0640, error))
-			return 0;
+	if (!g_str_equal(file, "-")) {
 		ctl_say(&ctl->out, "%s: %u units, %u results (%u installed), %u packages without a result, %u units "
 			"locked, %u never seen.", file, t.units, t.results, t.installed, t.pending, t.locked, t.unseen);
 		if (t.missing)

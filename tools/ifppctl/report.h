@@ -4,6 +4,7 @@
 #define IFPPCTL_REPORT_H
 
 #include <json.h>
+#include <report-file.h>
 
 #include "outbox.h"
 
@@ -15,15 +16,14 @@ typedef struct {
  * ctl_report() - every unit that the outbox or the packages know of
  * @outbox: the daemon's results
  * @packages: directory of sealed packages, for those without a result; NULL: none
- * @created: time of the report, ISO 8601
+ * @file: gets them; NULL: only the totals are wanted
  * @totals: filled
- * @error: IFPP_ERROR_IO, ACCESS: a directory cannot be read
+ * @error: IFPP_ERROR_IO, ACCESS: a directory cannot be read; those of ifpp_report_put_unit()
  *
  * A record that cannot be read does not hide the others: it is listed as damaged, with the reason.
  * Documentation/report.rst has the format.
  */
-JsonNode *ctl_report(const char *outbox, const char *packages, const char *created, CtlReportTotals *totals,
-		     GError **error);
+gboolean ctl_report(const char *outbox, const char *packages, IfppReportWriter *file, CtlReportTotals *totals, GError **error);
 
 /* One of the report's results; its lock, NULL: none. A depot gets the same. */
 void ctl_report_result(JsonBuilder *b, const IfppAttempt *result);
