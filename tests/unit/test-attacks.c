@@ -752,6 +752,7 @@ static gboolean receipt_from_pir(gconstpointer arg, GError **error)
 #define EDIT(at, hex) (&(const Edit){ .path = at, .put = hex })
 #define EDIT_OTHER(at, hex) (&(const Edit){ .path = at, .put = hex, .other = TRUE })
 #define SPEC(...) (&(const TestSpec){ .cn = "DPpb", .serial = 40, .rid = "2.999.10", __VA_ARGS__ })
+#define V3 "2.23.146.1.2.1.0.0"
 #define SUB(...) (&(const TestSpec){ .cn = "sub", .serial = 41, __VA_ARGS__ })
 #define CRL(first, last, ...) (&(const Crl){ .from = first, .to = last, __VA_ARGS__ })
 #define PAIR(find, put) ((const char *const[]){ find, put })
@@ -957,6 +958,8 @@ static void nothing_wrong(void)
 	g_assert_no_error(error);
 	g_assert_true(sub_ca_spec(SUB(.role = IFPP_ROLE_CI, .ca = TRUE), &error));
 	g_assert_no_error(error);
+	g_assert_true(sub_ca_spec(SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1), &error));
+	g_assert_no_error(error);
 	g_assert_true(info_gate(ifpp_span_bytes(factory_info), pki->trust, &error));
 	g_assert_no_error(error);
 	g_assert_true(info_key(pki->euicc, TRUE, 0, &error));
@@ -1084,6 +1087,9 @@ int main(int argc, char **argv)
 		 SPEC(.role = IFPP_ROLE_DP_PB, .not_critical = "2.5.29.15"), IFPP_ERROR_CERTIFICATE},
 		{"signer-without-aki", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .no_aki = TRUE),
 		 IFPP_ERROR_CHAIN},
+		{"signer-is-dpauth-of-v3", signer_spec, SPEC(.policy = V3 ".1.1"), IFPP_ERROR_ROLE},
+		{"signer-on-p-384", signer_spec, SPEC(.role = IFPP_ROLE_DP_PB, .curve = GNUTLS_ECC_CURVE_SECP384R1),
+		 IFPP_ERROR_CERTIFICATE},
 		{"issuer-is-the-eum", issued_by, &pki->eum, IFPP_ERROR_ROLE},
 		{"issuer-is-a-dppb", issued_by, &pki->dppb, IFPP_ERROR_ROLE},
 		{"sub-ca-no-ca", sub_ca_spec, SUB(.role = IFPP_ROLE_CI, .usage = GNUTLS_KEY_KEY_CERT_SIGN),
@@ -1092,6 +1098,19 @@ int main(int argc, char **argv)
 		 SUB(.role = IFPP_ROLE_CI, .ca = TRUE, .usage = GNUTLS_KEY_CRL_SIGN), IFPP_ERROR_KEY_USAGE},
 		{"sub-ca-expired", sub_ca_spec, SUB(.role = IFPP_ROLE_CI, .ca = TRUE, .to = TEST_NOW - 1),
 		 IFPP_ERROR_EXPIRED},
+		{"sub-ca-not-yet-valid", sub_ca_spec, SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1, .from = TEST_NOW + TEST_DAY),
+		 IFPP_ERROR_NOT_YET_VALID},
+		{"sub-ca-of-an-eum", sub_ca_spec, SUB(.policy = V3 ".0.0", .ca = TRUE, .pathlen = 1), IFPP_ERROR_ROLE},
+		{"sub-ca-of-an-sm-ds", sub_ca_spec, SUB(.policy = V3 ".2", .ca = TRUE, .pathlen = 1), IFPP_ERROR_ROLE},
+		{"sub-ca-has-no-role", sub_ca_spec, SUB(.policy = "", .ca = TRUE, .pathlen = 1), IFPP_ERROR_ROLE},
+		{"sub-ca-on-p-384", sub_ca_spec,
+		 SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1, .curve = GNUTLS_ECC_CURVE_SECP384R1), IFPP_ERROR_CERTIFICATE},
+		{"sub-ca-unknown-critical", sub_ca_spec,
+		 SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1, .extra_oid = "1.2.3.4", .extra_critical = TRUE),
+		 IFPP_ERROR_CERTIFICATE},
+		{"sub-ca-without-ski", sub_ca_spec, SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1, .no_ski = TRUE), IFPP_ERROR_CHAIN},
+		{"sub-ca-basics-not-critical", sub_ca_spec,
+		 SUB(.policy = V3 ".1", .ca = TRUE, .pathlen = 1, .not_critical = "2.5.29.19"), IFPP_ERROR_CERTIFICATE},
 		{"sub-ca-too-deep", path_too_long, NULL, IFPP_ERROR_CHAIN},
 		/* CRLs */
 		{"crl-revokes", with_crl, CRL(-TEST_DAY, TEST_DAY, .revoked = TRUE), IFPP_ERROR_REVOKED},

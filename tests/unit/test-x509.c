@@ -808,74 +808,222 @@ static const struct variant {
 	{ "B", TRUE, TRUE, FALSE },   { "C", TRUE, TRUE, TRUE },
 };
 
-/* Make a chain below the CI, the leaf first. @wrong: index of the certificate that gets another's role, or -1. */
-static GPtrArray *variant_chain(const struct variant *v, gboolean euicc, int wrong)
+/* Which certificates of a path. */
+enum {
+	AT_CHIP = 1, AT_MAKER = 2, AT_EUM = 4, AT_EUM_SUB = 8, AT_OTHER_CA = 16, ABOVE_CA = 32,
+	LEAVES = AT_CHIP | AT_MAKER, EUMS = AT_EUM | AT_EUM_SUB, CAS = EUMS | AT_OTHER_CA, ALL = LEAVES | CAS,
+};
+
+/* What is wrong with one of them. */
+typedef enum {
+	ROLE, NO_ROLE, ENDED, EARLY, CURVE, HASH, EXTENSION, NO_AKI, NO_SKI, USAGE_NOT_CRITICAL, SIGNATURE, REVOKED, OLD_CRL,
+	LEFT_OUT, NO_CA, NO_SIGNING, TOO_LONG, CONSTRAINTS_NOT_CRITICAL, NO_PATH_LENGTH, NO_EIDS, OTHER_EIDS, OTHER_OWNER, LEAF_USAGE,
+	LEAF_CA, LEAF_NAMES, POLICIES_NOT_CRITICAL, NO_RID, TWO_RIDS, NO_EID, BAD_EID, CHIP_OWNER,
+} Wrong;
+
+static const struct wrong {
+	const char *name;
+	guint where;
+	int code;
+	const char *why;
+} wrongs[] = {
+	[ROLE] = { "another role", ALL, IFPP_ERROR_ROLE, "another role" },
+	[NO_ROLE] = { "no role", ALL, IFPP_ERROR_ROLE, "does not have the role" },
+	[ENDED] = { "expired", ALL, IFPP_ERROR_EXPIRED, "has expired" },
+	[EARLY] = { "not valid yet", ALL, IFPP_ERROR_NOT_YET_VALID, "not valid yet" },
+	[CURVE] = { "key on NIST P-384", ALL, IFPP_ERROR_CERTIFICATE, "which is not supported: only NIST P-256 is" },
+	[HASH] = { "signed with SHA-384", ALL, IFPP_ERROR_CERTIFICATE, "SHA-256" },
+	[EXTENSION] = { "unknown critical extension", ALL, IFPP_ERROR_CERTIFICATE, "critical" },
+	[NO_AKI] = { "no authority key identifier", ALL, IFPP_ERROR_CHAIN, "authority key identifier" },
+	[NO_SKI] = { "no subject key identifier", ALL, IFPP_ERROR_CHAIN, "subject key identifier" },
+	[USAGE_NOT_CRITICAL] = { "keyUsage not critical", ALL, IFPP_ERROR_CERTIFICATE, "keyUsage is not critical" },
+	[SIGNATURE] = { "forged", ALL, IFPP_ERROR_CHAIN, "its signature is wrong" },
+	[REVOKED] = { "revoked by its issuer", ALL, IFPP_ERROR_REVOKED, "revoked" },
+	[OLD_CRL] = { "its issuer's CRL out of date", ALL, IFPP_ERROR_CRL, "out of date" },
+	[LEFT_OUT] = { "left out", CAS, IFPP_ERROR_CHAIN, "not a configured CI root" },
+	[NO_CA] = { "no CA", CAS, IFPP_ERROR_CHAIN, "not a CA" },
+	[NO_SIGNING] = { "may not sign", CAS, IFPP_ERROR_KEY_USAGE, "may not sign" },
+	[TOO_LONG] = { "path too long", ABOVE_CA, IFPP_ERROR_CHAIN, "too long" },
+	[CONSTRAINTS_NOT_CRITICAL] = { "basicConstraints not critical", CAS, IFPP_ERROR_CERTIFICATE, "basicConstraints is not critical" },
+	[NO_PATH_LENGTH] = { "no path length", EUMS, IFPP_ERROR_CERTIFICATE, "no path length" },
+	[NO_EIDS] = { "an EUM of any EIDs", AT_EUM, IFPP_ERROR_CONSTRAINT, "does not say which EIDs" },
+	[OTHER_EIDS] = { "an EUM of other EIDs", AT_EUM, IFPP_ERROR_CONSTRAINT, "do not cover this" },
+	[OTHER_OWNER] = { "an EUM for another owner", AT_EUM, IFPP_ERROR_CONSTRAINT, "do not cover" },
+	[LEAF_USAGE] = { "key for agreement", LEAVES, IFPP_ERROR_KEY_USAGE, "not digitalSignature" },
+	[LEAF_CA] = { "a CA", LEAVES, IFPP_ERROR_KEY_USAGE, "is a CA" },
+	[LEAF_NAMES] = { "name constraints, no CA", LEAVES, IFPP_ERROR_CONSTRAINT, "is no CA" },
+	[POLICIES_NOT_CRITICAL] = { "policies not critical", LEAVES, IFPP_ERROR_CERTIFICATE, "certificatePolicies is not critical" },
+	[NO_RID] = { "no registeredID", AT_MAKER, IFPP_ERROR_CERTIFICATE, "no registeredID" },
+	[TWO_RIDS] = { "two registeredIDs", AT_MAKER, IFPP_ERROR_CERTIFICATE, "more than one registeredID" },
+	[NO_EID] = { "no EID", AT_CHIP, IFPP_ERROR_CONSTRAINT, "no valid EID" },
+	[BAD_EID] = { "EID with wrong check digits", AT_CHIP, IFPP_ERROR_CONSTRAINT, "no valid EID" },
+	[CHIP_OWNER] = { "a chip of another owner", AT_CHIP, IFPP_ERROR_CONSTRAINT, "do not cover" },
+};
+
+/* What of it is in the certificate itself. */
+static void spoil(TestSpec *spec, Wrong wrong)
 {
-	GPtrArray *chain = g_ptr_array_new_with_free_func((GDestroyNotify)test_id_free);
+	switch (wrong) {
+	case ROLE: spec->policy = V3 ".2.1"; break;	/* SM-DS authentication */
+	case NO_ROLE: spec->policy = ""; break;
+	case ENDED: spec->to = TEST_NOW - 1; break;
+	case EARLY: spec->from = TEST_NOW + 1; break;
+	case CURVE: spec->curve = GNUTLS_ECC_CURVE_SECP384R1; break;
+	case HASH: spec->hash = GNUTLS_DIG_SHA384; break;
+	case EXTENSION: spec->extra_oid = "1.2.3.4"; spec->extra_critical = TRUE; break;
+	case NO_AKI: spec->no_aki = TRUE; break;
+	case NO_SKI: spec->no_ski = TRUE; break;
+	case USAGE_NOT_CRITICAL: spec->not_critical = "2.5.29.15"; break;
+	case NO_CA: spec->ca = FALSE; spec->usage = GNUTLS_KEY_KEY_CERT_SIGN; break;
+	case NO_SIGNING: spec->usage = GNUTLS_KEY_CRL_SIGN; break;
+	case TOO_LONG: spec->pathlen = 1; break;
+	case CONSTRAINTS_NOT_CRITICAL: spec->not_critical = "2.5.29.19"; break;
+	case NO_PATH_LENGTH: spec->pathlen = 0; break;
+	case NO_EIDS: spec->prefix = spec->ein = NULL; break;
+	case OTHER_EIDS: spec->prefix = spec->prefix ? "89049033" : NULL; spec->ein = spec->prefix ? NULL : "89049033"; break;
+	case OTHER_OWNER: spec->prefix_org = "Other"; break;
+	case LEAF_USAGE: spec->usage = GNUTLS_KEY_KEY_AGREEMENT; break;
+	case LEAF_CA: spec->ca = TRUE; spec->pathlen = 1; spec->usage = GNUTLS_KEY_DIGITAL_SIGNATURE; break;
+	case LEAF_NAMES: spec->prefix = "89049032"; spec->prefix_org = "RSP Test EUM"; break;
+	case POLICIES_NOT_CRITICAL: spec->not_critical = "2.5.29.32"; break;
+	case NO_RID: spec->rid = NULL; break;
+	case TWO_RIDS: spec->second_rid = "2.999.12"; break;
+	case NO_EID: spec->serial_number = NULL; break;
+	case BAD_EID: spec->serial_number = "89049032123451234512345678901236"; break;
+	case CHIP_OWNER: spec->org = "Other"; break;
+	default: break;
+	}
+}
+
+/* A path below the CI, the leaf first, and where each stands. */
+typedef struct {
+	TestId *ids[4];
+	guint where[4], n;
+} Path;
+
+static void path_clear(Path *path)
+{
+	for (guint i = 0; i < path->n; i++)
+		test_id_free(path->ids[i]);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Path, path_clear)
+
+/* @at: index of the certificate that has something wrong, or -1. */
+static void path_make(Path *path, const struct variant *v, gboolean euicc, int at, Wrong wrong)
+{
 	TestSpec specs[4];
 	TestId *issuer = pki->ci;
-	guint n = 0;
+	guint n = 0, where[4];
 
+#define ADD(place, ...)                                                                                                \
+	do {                                                                                                           \
+		where[n] = place;                                                                                      \
+		specs[n++] = (TestSpec){ __VA_ARGS__ };                                                                \
+	} while (0)
 	if (v->ci_sub)
-		specs[n++] = (TestSpec){ .cn = "CI sub-CA", .policy = V3, .ca = TRUE };
-	if (euicc) {
-		specs[n++] = (TestSpec){ .cn = "EUM", .org = "RSP Test EUM", .policy = v->v3 ? V3 ".0" : NULL,
-					 .role = IFPP_ROLE_EUM, .ca = TRUE, .pathlen = v->role_subs ? 2 : 1,
-					 .prefix_org = "RSP Test EUM", .prefix = v->v3 ? NULL : "89049032",
-					 .ein = v->v3 ? "89049032" : NULL };
-		if (v->role_subs)
-			specs[n++] = (TestSpec){ .cn = "EUM sub-CA", .org = "RSP Test EUM", .policy = V3 ".0.0", .ca = TRUE,
-						 .pathlen = 1 };
-		specs[n] = test_spec_euicc;
-		specs[n++].policy = v->v3 ? V3 ".0.0.0" : NULL;
-	} else {
-		if (v->role_subs)
-			specs[n++] = (TestSpec){ .cn = "SM-DP+ sub-CA", .policy = V3 ".1", .ca = TRUE, .pathlen = 1 };
-		specs[n] = test_spec_dppb;
-		specs[n++].policy = v->v3 ? V3 ".1.2" : NULL;
-	}
+		ADD(AT_OTHER_CA, .cn = "CI sub-CA", .policy = V3, .ca = TRUE);
+	if (euicc)
+		ADD(AT_EUM, .cn = "EUM", .org = "RSP Test EUM", .policy = v->v3 ? V3 ".0" : NULL, .role = IFPP_ROLE_EUM, .ca = TRUE,
+		    .pathlen = v->role_subs ? 2 : 1, .prefix_org = "RSP Test EUM", .prefix = v->v3 ? NULL : "89049032",
+		    .ein = v->v3 ? "89049032" : NULL);
+	if (v->role_subs && euicc)
+		ADD(AT_EUM_SUB, .cn = "EUM sub-CA", .org = "RSP Test EUM", .policy = V3 ".0.0", .ca = TRUE, .pathlen = 1);
+	else if (v->role_subs)
+		ADD(AT_OTHER_CA, .cn = "SM-DP+ sub-CA", .policy = V3 ".1", .ca = TRUE, .pathlen = 1);
+	where[n] = euicc ? AT_CHIP : AT_MAKER;
+	specs[n] = euicc ? test_spec_euicc : test_spec_dppb;
+	if (v->v3)
+		specs[n].policy = euicc ? V3 ".0.0.0" : V3 ".1.2";
+	n++;
+#undef ADD
+	path->n = n;
 	for (guint i = 0; i < n; i++) {
+		guint j = n - 1 - i;
+
 		specs[i].serial = 30 + i;
-		if ((int)(n - 1 - i) == wrong)
-			specs[i].policy = V3 ".2.1";	/* SM-DS authentication */
-		issuer = test_id_new(&specs[i], issuer);
-		g_ptr_array_insert(chain, 0, issuer);
+		path->where[j] = where[i] | (j > 1 ? ABOVE_CA : 0);
+		if ((int)j == at && path->where[j] & wrongs[wrong].where)
+			spoil(&specs[i], wrong);
+		issuer = path->ids[j] = test_id_new(&specs[i], issuer);
 	}
-	return chain;
 }
 
-static void expect_chain(GPtrArray *chain, guint left_out, gboolean euicc, int code, const char *why)
+/* The rest of what can be wrong: outside the certificate. */
+static void path_expect(Path *path, gboolean euicc, int at, Wrong wrong, int code, const char *why)
 {
 	g_autoptr(GPtrArray) others = g_ptr_array_new();
+	g_autoptr(IfppTrust) trust = ifpp_trust_new();
+	g_autoptr(GBytes) crl = NULL;
+	TestId *issuer = at + 1 < (int)path->n ? path->ids[at + 1] : pki->ci;
+	const gint64 day = TEST_DAY;
 
-	for (guint i = 1; i < chain->len; i++)
-		if (i != left_out)
-			g_ptr_array_add(others, ((TestId *)chain->pdata[i])->der);
-	expect(pki->trust, test_id_span(chain->pdata[0]), others, euicc ? IFPP_ROLE_EUICC : IFPP_ROLE_DP_PB, code, why);
+	ifpp_trust_set_time(trust, TEST_NOW);
+	g_assert_true(ifpp_trust_add_root(trust, test_id_span(pki->ci), NULL));
+	if (at >= 0 && wrong == REVOKED)
+		crl = test_crl_new(issuer, path->ids[at], TEST_NOW - day, TEST_NOW + day);
+	else if (at >= 0 && wrong == OLD_CRL)
+		crl = test_crl_new(issuer, NULL, TEST_NOW - 2 * day, TEST_NOW - day);
+	g_assert_true(!crl || ifpp_trust_add_crl(trust, ifpp_span_bytes(crl), NULL));
+	if (at >= 0 && wrong == SIGNATURE) {
+		gsize len;
+		guint8 *der = g_bytes_unref_to_data(path->ids[at]->der, &len);
+
+		der[len - 1] ^= 1;
+		path->ids[at]->der = g_bytes_new_take(der, len);
+	}
+	for (guint i = 1; i < path->n; i++)
+		if (at < 0 || wrong != LEFT_OUT || (int)i != at)
+			g_ptr_array_add(others, path->ids[i]->der);
+	expect(trust, test_id_span(path->ids[0]), others, euicc ? IFPP_ROLE_EUICC : IFPP_ROLE_DP_PB, code, why);
 }
 
-/* Every variant, in both directions: the whole set is accepted, one of a wrong role or left out is refused. */
+/* Each certificate of both paths of a variant that can have it wrong has so in turn: how many. */
+static guint refused(const struct variant *v, Wrong wrong)
+{
+	const struct wrong *w = &wrongs[wrong];
+	guint n = 0;
+
+	for (int euicc = 1; euicc >= 0; euicc--) {
+		guint length = 1;
+
+		for (guint at = 0; at < length; at++) {
+			g_auto(Path) path = { 0 };
+
+			path_make(&path, v, euicc, at, wrong);
+			length = path.n;
+			if (!(path.where[at] & w->where))
+				continue;
+			g_test_message("variant %s, %s %u below the CI: %s", v->name, euicc ? "chip" : "Key Maker", length - at, w->name);
+			path_expect(&path, euicc, at, wrong, w->code, w->why);
+			n++;
+		}
+	}
+	return n;
+}
+
+/* Every variant, in both directions: the whole set is accepted, and with anything wrong in any of its certificates it is refused by name. */
 static void test_variants(void)
 {
-	g_print("# variant  chip accepted  Key Maker accepted  refused by name\n");
+	g_autoptr(GString) line = g_string_new("# accepted, so many below the CI for chip, Key Maker:");
+
 	for (guint i = 0; i < G_N_ELEMENTS(variants); i++) {
-		guint refused = 0, length[2];
-
 		for (int euicc = 1; euicc >= 0; euicc--) {
-			g_autoptr(GPtrArray) good = variant_chain(&variants[i], euicc, -1);
+			g_auto(Path) path = { 0 };
 
-			length[euicc] = good->len;
-			expect_chain(good, 0, euicc, 0, NULL);
-			for (guint j = 0; j < good->len; j++, refused++) {
-				g_autoptr(GPtrArray) bad = variant_chain(&variants[i], euicc, j);
-
-				expect_chain(bad, 0, euicc, IFPP_ERROR_ROLE, "another role");
-			}
-			for (guint j = 1; j < good->len; j++, refused++)
-				expect_chain(good, j, euicc, IFPP_ERROR_CHAIN, "not a configured CI root");
+			path_make(&path, &variants[i], euicc, -1, 0);
+			path_expect(&path, euicc, -1, 0, 0, NULL);
+			if (euicc)
+				g_string_append_printf(line, "%6s %u", variants[i].name, path.n);
+			else
+				g_string_append_printf(line, ",%u", path.n);
 		}
-		g_print("# %-7s  %u below the CI  %u below the CI      %u\n", variants[i].name, length[1], length[0],
-			refused);
+	}
+	g_print("%s\n# refused by name, so many certificates of both paths:\n", line->str);
+	for (guint w = 0; w < G_N_ELEMENTS(wrongs); w++) {
+		g_string_printf(line, "# %-32s", wrongs[w].name);
+		for (guint i = 0; i < G_N_ELEMENTS(variants); i++)
+			g_string_append_printf(line, "%6u", refused(&variants[i], w));
+		g_print("%s\n", line->str);
 	}
 }
 

@@ -46,6 +46,15 @@ gboolean cert_is_ecdsa_sha256(IfppSpan alg)
 	return ifpp_span_equal(alg, IFPP_SPAN(ecdsa_sha256));
 }
 
+/* SEQUENCE of two INTEGERs, one of which P-256 does not have. */
+static gboolean is_of_larger_curve(IfppSpan sig)
+{
+	IfppTlv all, r, s;
+
+	return ifpp_tlv_take(&sig, 0x30, &all) && !sig.len && ifpp_tlv_take(&all.value, 0x02, &r) &&
+	       ifpp_tlv_take(&all.value, 0x02, &s) && !all.value.len && MAX(r.value.len, s.value.len) > 33;
+}
+
 gboolean cert_split_signed(IfppSpan der, CertSigned *out, GError **error)
 {
 	IfppTlv all, tbs, alg, bits;
@@ -65,6 +74,9 @@ gboolean cert_split_signed(IfppSpan der, CertSigned *out, GError **error)
 		return cert_fail(error, IFPP_ERROR_CERTIFICATE, "not signed with ECDSA and SHA-256, the one algorithm that is supported");
 	out->tbs = tbs.whole;
 	out->sig = (IfppSpan){ bits.value.data + 1, bits.value.len - 1 };
+	if (bits.value.len >= 2 && is_of_larger_curve(out->sig))
+		return cert_fail(error, IFPP_ERROR_CERTIFICATE,
+				 "its issuer's key is on another curve, which is not supported: only NIST P-256 is");
 	if (bits.value.len < 2 || bits.value.data[0] != 0 || !ifpp_ecdsa_der_strict(out->sig))
 		return cert_fail(error, IFPP_ERROR_TLV, "the signature is not DER");
 	return TRUE;
