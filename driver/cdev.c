@@ -229,7 +229,7 @@ union ifpp_arg {
 	struct ifpp_lock lock;
 };
 
-static int ifpp_ioc_info(struct ifpp_file *file, union ifpp_arg *arg)
+static int ifpp_ioc_info(struct ifpp_file *file, union ifpp_arg *arg, u32 type)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_chip *chip = dev->chip;
@@ -258,7 +258,7 @@ static int ifpp_ioc_info(struct ifpp_file *file, union ifpp_arg *arg)
 	return 0;
 }
 
-static int ifpp_ioc_keys(struct ifpp_file *file, union ifpp_arg *arg)
+static int ifpp_ioc_keys(struct ifpp_file *file, union ifpp_arg *arg, u32 type)
 {
 	struct ifpp_chip *chip = file->dev->chip;
 	struct ifpp_keys *keys = &arg->keys;
@@ -316,16 +316,16 @@ static int ifpp_front_do(struct ifpp_file *file, struct ifpp_request *req)
 	return err ?: req->result.status;
 }
 
-static int ifpp_front_delete(struct ifpp_file *file, struct ifpp_delete *del, u32 type)
+static int ifpp_ioc_delete(struct ifpp_file *file, union ifpp_arg *arg, u32 type)
 {
 	struct ifpp_dev *dev = file->dev;
 	struct ifpp_request *req;
 	bool none;
 	int err;
 
-	if (del->flags)
+	if (arg->flags)
 		return -EOPNOTSUPP;
-	del->deleted = 0;
+	arg->del.deleted = 0;
 	mutex_lock(&dev->chip->lock);
 	none = dev->chip->rec.state == IFPP_STATE_DRAINED && !dev->gone;
 	mutex_unlock(&dev->chip->lock);
@@ -338,22 +338,12 @@ static int ifpp_front_delete(struct ifpp_file *file, struct ifpp_delete *del, u3
 	err = ifpp_front_do(file, req);
 	/* After an error it may still be in work. */
 	if (!err)
-		del->deleted = req->deleted;
+		arg->del.deleted = req->deleted;
 	ifpp_request_put(req);
 	return err;
 }
 
-static int ifpp_ioc_delete(struct ifpp_file *file, union ifpp_arg *arg)
-{
-	return ifpp_front_delete(file, &arg->del, IFPP_REQ_DELETE_KEYS);
-}
-
-static int ifpp_ioc_rework(struct ifpp_file *file, union ifpp_arg *arg)
-{
-	return ifpp_front_delete(file, &arg->del, IFPP_REQ_REWORK);
-}
-
-static int ifpp_ioc_lock(struct ifpp_file *file, union ifpp_arg *arg)
+static int ifpp_ioc_lock(struct ifpp_file *file, union ifpp_arg *arg, u32 type)
 {
 	struct ifpp_lock *lock = &arg->lock;
 	struct ifpp_dev *dev = file->dev;
@@ -366,7 +356,7 @@ static int ifpp_ioc_lock(struct ifpp_file *file, union ifpp_arg *arg)
 		return -EOPNOTSUPP;
 	if (lock->reserved)
 		return -EINVAL;
-	req = ifpp_request_new(IFPP_REQ_LOCK, IFPP_CHALLENGE_LEN);
+	req = ifpp_request_new(type, IFPP_CHALLENGE_LEN);
 	if (!req)
 		return -ENOMEM;
 	memcpy(req->data, lock->challenge, IFPP_CHALLENGE_LEN);
@@ -408,17 +398,20 @@ put:
 	return err;
 }
 
-/* By number; those that write want a file that may. */
+/* By number: the request to the relay, if there is one, for which a file is wanted that may write. */
 static const struct {
-	int (*fn)(struct ifpp_file *file, union ifpp_arg *arg);
+	int (*fn)(struct ifpp_file *file, union ifpp_arg *arg, u32 type);
 	u32 size;
-	bool write;
+	u32 type;
 } ifpp_ioctls[] = {
 	[_IOC_NR(IFPP_IOC_INFO)]	= { ifpp_ioc_info, sizeof(struct ifpp_info) },
 	[_IOC_NR(IFPP_IOC_KEYS)]	= { ifpp_ioc_keys, sizeof(struct ifpp_keys) },
-	[_IOC_NR(IFPP_IOC_DELETE_KEYS)]	= { ifpp_ioc_delete, sizeof(struct ifpp_delete), true },
-	[_IOC_NR(IFPP_IOC_LOCK)]	= { ifpp_ioc_lock, sizeof(struct ifpp_lock), true },
-	[_IOC_NR(IFPP_IOC_REWORK)]	= { ifpp_ioc_rework, sizeof(struct ifpp_delete), true },
+	[_IOC_NR(IFPP_IOC_DELETE_KEYS)]	= { ifpp_ioc_delete, sizeof(struct ifpp_delete),
+					    IFPP_REQ_DELETE_KEYS },
+	[_IOC_NR(IFPP_IOC_LOCK)]	= { ifpp_ioc_lock, sizeof(struct ifpp_lock),
+					    IFPP_REQ_LOCK },
+	[_IOC_NR(IFPP_IOC_REWORK)]	= { ifpp_ioc_delete, sizeof(struct ifpp_delete),
+					    IFPP_REQ_REWORK },
 };
 
 static long ifpp_front_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
@@ -431,12 +424,12 @@ static long ifpp_front_ioctl(struct file *filp, unsigned int cmd, unsigned long 
 	if (nr >= ARRAY_SIZE(ifpp_ioctls))
 		return ifpp_ioctl_unknown(cmd);
 	nr = array_index_nospec(nr, ARRAY_SIZE(ifpp_ioctls));
-	if (ifpp_ioctls[nr].write && !(filp->f_mode & FMODE_WRITE))
+	if (ifpp_ioctls[nr].type && !(filp->f_mode & FMODE_WRITE))
 		return -EBADF;
 	err = ifpp_ioctl_take(&a, ifpp_ioctls[nr].size, uarg);
 	if (err)
 		return err;
-	err = ifpp_ioctls[nr].fn(filp->private_data, &a);
+	err = ifpp_ioctls[nr].fn(filp->private_data, &a, ifpp_ioctls[nr].type);
 	a.size = ifpp_ioctls[nr].size;
 	/* With EMSGSIZE comes the size that is wanted. */
 	if ((!err || err == -EMSGSIZE) && copy_to_user(uarg, &a, a.size))
