@@ -210,6 +210,41 @@ static char *altered(const char *report, const char *name)
 	return copy;
 }
 
+/* The results of the report, taken out of it. */
+static char *without_results(const char *report)
+{
+	g_auto(GStrv) parts = g_strsplit(report, "\"results\":[", 2);
+	const char *end = strstr(parts[1], "],");
+
+	g_assert_nonnull(end);
+	return g_strconcat(parts[0], "\"results\":[", end, NULL);
+}
+
+/* A record alone does not tell which installation it takes back. */
+static void test_record_alone(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *report = NULL, *alone = NULL, *told = NULL, *both = NULL;
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	report = station_tells(station);
+	g_free(verify(station, report, 0));
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	g_free(report);
+	report = station_tells(station);
+	alone = without_results(report);
+	told = verify(station, alone, 1);	/* its totals are wrong as well */
+	g_assert_cmpuint(count(told, "its result is not in this report"), ==, 1);
+	g_assert_cmpuint(count(told, "\"outcome\":\"deleted\""), ==, 0);
+	both = verify(station, report, 0);
+	g_assert_cmpuint(count(both, "its result is not in this report"), ==, 0);
+	g_assert_cmpuint(count(both, "\"outcome\":\"deleted\""), ==, 1);
+	steps_end(station);
+}
+
 /* Only what the chip has signed frees an ICCID. */
 static void test_forged_record(void)
 {
@@ -360,6 +395,7 @@ int main(int argc, char **argv)
 	world = world_new();
 	g_test_add_func("/rework/rework_signed_deletion", test_signed_deletion);
 	g_test_add_func("/rework/forged_record_frees_nothing", test_forged_record);
+	g_test_add_func("/rework/record_alone", test_record_alone);
 	g_test_add_func("/rework/refused", test_refused);
 	g_test_add_func("/rework/drained", test_drained);
 	g_test_add_func("/rework/interrupted", test_interrupted);

@@ -551,13 +551,41 @@ static void check_each(Check *check, Unit *unit, JsonArray *array,
 	}
 }
 
-static void check_deletions(Check *check, Unit *unit, JsonArray *deletions)
+static gboolean has_result_of(JsonArray *results, const IfppDeletion *deletion)
+{
+	for (guint i = 0; results && i < json_array_get_length(results); i++) {
+		JsonObject *result = ifpp_json_get_element(results, i);
+		g_autoptr(GBytes) bytes = result ? ifpp_json_get_base64(result, "pir", UNIT_PROOF_MAX) : NULL;
+		g_autoptr(IfppPir) pir = bytes ? ifpp_pir_parse(bytes, NULL) : NULL;
+
+		if (pir && pir->seq < deletion->seq && ifpp_span_equal(pir->iccid, IFPP_SPAN(deletion->iccid)))
+			return TRUE;
+	}
+	return FALSE;
+}
+
+/* Which installation a record takes back only its result can tell: an ICCID may be on the chip for a second time. */
+static void check_deletions(Check *check, Unit *unit, JsonArray *deletions, JsonArray *results)
 {
 	g_autoptr(GError) error = NULL;
 
 	check->deletions += deletions ? json_array_get_length(deletions) : 0;
-	if (!unit_prove_deletions(unit, deletions, &error))
+	if (!unit_prove_deletions(unit, deletions, &error)) {
 		tell(check, FORGED, unit->eid_text, "", NULL, error->message);
+		return;
+	}
+	for (guint i = 0; i < unit->deletions->len; i++) {
+		const IfppDeletion *deletion = unit->deletions->pdata[i];
+		g_autofree char *why = NULL;
+		char iccid[21];
+
+		if (has_result_of(results, deletion))
+			continue;
+		ifpp_iccid_format(deletion->iccid, iccid);
+		why = g_strdup_printf("ICCID %s was deleted in the factory, and its result is not in this report: it stays bound until "
+				      "both are in one", iccid);
+		tell(check, FOREIGN, unit->eid_text, "", NULL, why);
+	}
 }
 
 static void check_chip(Check *check, JsonObject *object)
@@ -575,7 +603,7 @@ static void check_chip(Check *check, JsonObject *object)
 		check->bad_units++;
 		tell_unit(check, unit.eid_text, "unproven", error->message);
 	}
-	check_deletions(check, &unit, ifpp_json_get_array(object, "deletions"));
+	check_deletions(check, &unit, ifpp_json_get_array(object, "deletions"), results);
 	/* First, since it says how many results there must be. */
 	lock = ifpp_json_get_object(object, "lock");
 	if (unit_prove_lock(&unit, lock, &bad_lock) && unit.locked)
