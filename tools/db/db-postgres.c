@@ -24,12 +24,32 @@ static gboolean lost(const Postgres *db)
 	return PQstatus(db->conn) != CONNECTION_OK;
 }
 
+/*
+ * 25006: a standby, or set to read-only; 42501: not for this user; 53, 58: the machine it is on. XX001, XX002: the pages are not what
+ * they were.
+ */
+static DbError judge(const char *state, gboolean gone, gboolean busy)
+{
+	if (busy)
+		return DB_ERROR_BUSY;
+	if (g_strcmp0(state, "53100") == 0)
+		return DB_ERROR_FULL;
+	if (state && (g_str_equal(state, "XX001") || g_str_equal(state, "XX002")))
+		return DB_ERROR_DAMAGED;
+	if (gone || (state && (g_str_equal(state, "25006") || g_str_equal(state, "42501") || g_str_has_prefix(state, "53") ||
+			       g_str_has_prefix(state, "58"))))
+		return DB_ERROR_AWAY;
+	return DB_ERROR_FAILED;
+}
+
 static gboolean fail(Postgres *db, PGresult *result, GError **error)
 {
 	const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
 	const char *primary = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-	/* 57P01 to 57P05: the server ends, or ends us; the connection only looks alive still. */
-	gboolean busy, gone = lost(db) || (state && !strncmp(state, "57P", 3));
+	/*
+	 * 57P01 to 57P05: the server ends, or ends us. No state: libpq could not even ask. The connection only looks alive then, sometimes.
+	 */
+	gboolean busy, gone = lost(db) || !state || !strncmp(state, "57P", 3);
 
 	/*
 	 * Class 40: serialization failure, deadlock. 23505 is one too where two make the same row, or the
@@ -38,9 +58,7 @@ static gboolean fail(Postgres *db, PGresult *result, GError **error)
 	db->base.again = gone || (state && (!strncmp(state, "40", 2) || !strcmp(state, "23505")));
 	/* 55P03: a lock that was not given in time. To try again at once would wait for it again. */
 	busy = (db->base.again && !gone) || (state && !strcmp(state, "55P03"));
-	g_set_error(error, DB_ERROR, busy ? DB_ERROR_BUSY :
-		    state && !strcmp(state, "53100") ? DB_ERROR_FULL : DB_ERROR_FAILED, "PostgreSQL: %s",
-		    primary ? primary : PQerrorMessage(db->conn));
+	g_set_error(error, DB_ERROR, judge(state, gone, busy), "PostgreSQL: %s", primary ? primary : PQerrorMessage(db->conn));
 	PQclear(result);
 	return FALSE;
 }

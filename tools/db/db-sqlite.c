@@ -25,19 +25,39 @@ static GMutex writers_lock;
 static GCond writers_change;
 static GHashTable *writers;
 
-static gboolean fail(Sqlite *db, const char *doing, GError **error)
+static DbError judge(int code)
 {
-	int code = sqlite3_errcode(db->handle) & 0xFF;
+	switch (code) {
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return DB_ERROR_BUSY;
+	case SQLITE_FULL:
+		return DB_ERROR_FULL;
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+		return DB_ERROR_DAMAGED;
+	case SQLITE_CANTOPEN:
+	case SQLITE_IOERR:
+	case SQLITE_PERM:
+	case SQLITE_READONLY:
+		return DB_ERROR_AWAY;
+	default:
+		return DB_ERROR_FAILED;
+	}
+}
 
-	db->base.again = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-	g_set_error(error, DB_ERROR, db->base.again ? DB_ERROR_BUSY : code == SQLITE_FULL ? DB_ERROR_FULL :
-		    code == SQLITE_CORRUPT || code == SQLITE_NOTADB ? DB_ERROR_DAMAGED : DB_ERROR_FAILED, "%s: %s%s", db->path, doing, sqlite3_errmsg(db->handle));
+static gboolean fail(Sqlite *db, GError **error)
+{
+	DbError code = judge(sqlite3_errcode(db->handle) & 0xFF);
+
+	db->base.again = code == DB_ERROR_BUSY;
+	g_set_error(error, DB_ERROR, code, "%s: %s", db->path, sqlite3_errmsg(db->handle));
 	return FALSE;
 }
 
 static gboolean simple(Sqlite *db, const char *sql, GError **error)
 {
-	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, "", error);
+	return sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(db, error);
 }
 
 /* After its time it tries all the same: SQLite decides. */
@@ -83,7 +103,7 @@ static sqlite3_stmt *prepare(Sqlite *db, const char *sql, GError **error)
 	if (statement)
 		return statement;
 	if (sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) != SQLITE_OK) {
-		fail(db, "", error);
+		fail(db, error);
 		return NULL;
 	}
 	g_hash_table_insert(db->statements, (gpointer)sql, statement);
@@ -146,12 +166,12 @@ static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_pa
 	if (!statement)
 		return FALSE;
 	for (guint i = 0; ok && i < n_params; i++)
-		ok = bind(statement, i, &params[i]) == SQLITE_OK || fail(db, "", error);
+		ok = bind(statement, i, &params[i]) == SQLITE_OK || fail(db, error);
 	while (ok && (code = sqlite3_step(statement)) == SQLITE_ROW)
 		if (row)
 			ok = row(values, get_row(statement, values), user, error);
 	if (ok && code != SQLITE_DONE)
-		ok = fail(db, "", error);
+		ok = fail(db, error);
 	if (ok && changed)
 		*changed = sqlite3_changes64(db->handle);
 	sqlite3_reset(statement);
@@ -266,7 +286,7 @@ Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 	db->statements = g_hash_table_new_full(NULL, NULL, NULL, finalize);
 	if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
 			    (create ? SQLITE_OPEN_CREATE : 0), NULL) != SQLITE_OK) {
-		fail(db, create ? "" : "there is no depot; ifpp-depot init or import makes one: ", error);
+		fail(db, error);
 		return NULL;
 	}
 	sqlite3_extended_result_codes(db->handle, 1);

@@ -12,10 +12,11 @@
 GQuark db_error_quark(void);
 
 typedef enum {
-	DB_ERROR_FAILED,	/* the database is not there, or refuses */
+	DB_ERROR_FAILED,	/* the database refuses */
 	DB_ERROR_BUSY,		/* others are at the same rows: try again */
 	DB_ERROR_FULL,		/* no space where the database is */
 	DB_ERROR_DAMAGED,	/* it is there, and is no database, or not a whole one */
+	DB_ERROR_AWAY,		/* it is not there, or its server or disk takes nothing: what is in it may be sound */
 } DbError;
 
 typedef enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } DbType;

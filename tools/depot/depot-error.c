@@ -43,6 +43,7 @@ static const struct explained db_errors[] = {
 	[DB_ERROR_FAILED] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
 	[DB_ERROR_DAMAGED] = { 503, IFPP_EXIT_IO, "damaged", "Restore the database from a backup" },
 	[DB_ERROR_FULL] = { 503, IFPP_EXIT_IO, "no-space", "Free space where the database is, then try again" },
+	[DB_ERROR_AWAY] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
 	[DB_ERROR_BUSY] = { 503, IFPP_EXIT_BUSY, "busy", "Others are at work there; try again" },
 };
 

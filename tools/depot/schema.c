@@ -150,8 +150,11 @@ Depot *depot_open(const char *url, gboolean create, GError **error)
 	gint64 version = 0;
 
 	depot->db = db_open(url, create, error);
-	if (!depot->db)
+	if (!depot->db) {
+		if (!create && !db_is_server(url))
+			g_prefix_error(error, "there is no depot; ifpp-depot init or import makes one: ");
 		return NULL;
+	}
 	if (!get_version(depot->db, &version, &local) && !create) {
 		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "there is no depot yet; ifpp-depot init makes one (%s)",
 			    local->message);

@@ -111,6 +111,8 @@ static const struct {
 	{ IFPP_ERROR_ORDER, IFPP_EXIT_REFUSED, "order", "If it is to go on after all, ifpp-smdpf order resume takes it up again" },
 	{ IFPP_ERROR_NO_REWORK, IFPP_EXIT_REFUSED, "no-rework",
 	  "Nothing was deleted. A chip of codec version 1 or 2 stays as it is; a profile that is enabled must be disabled first" },
+	{ IFPP_ERROR_DATABASE, IFPP_EXIT_IO, "database",
+	  "Check the database, its URL and its disk, then run this again: what was begun goes on" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

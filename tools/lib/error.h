@@ -66,13 +66,14 @@ typedef enum {
 	IFPP_ERROR_CERTIFICATE,		/* not of the RSP profile, or of a kind that is not supported */
 	IFPP_ERROR_KEY_MAKER,		/* not one of those that this factory ordered from */
 	IFPP_ERROR_DISK,		/* the file system fails or is read-only, whoever asks */
-	IFPP_ERROR_LEDGER,		/* the Key Maker's ledger is missing, older, altered or out of reach */
+	IFPP_ERROR_LEDGER,		/* the Key Maker's ledger is missing, older or altered */
 	IFPP_ERROR_POLICY,		/* a policy file that makes no sense */
 	IFPP_ERROR_CONFINED,		/* EPERM: not a matter of rights, but of a container, device cgroup or security module */
 	IFPP_ERROR_UNSUPPORTED,		/* a port or modem that offers no way to its eUICC */
 	IFPP_ERROR_TIME_UNKNOWN,	/* the clock is behind what is proven to be past */
 	IFPP_ERROR_ORDER,		/* cancelled */
 	IFPP_ERROR_NO_REWORK,		/* a chip that cannot delete its profiles in the factory, or not now */
+	IFPP_ERROR_DATABASE,		/* the Key Maker's ledger cannot be reached or written now */
 } IfppError;
 
 /**

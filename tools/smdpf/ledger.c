@@ -60,12 +60,22 @@ enum { KEY_ID, EID, ICCID, ORDER, TRANSACTION, RUN, STATE, HOLD, REASON, SHA256,
 
 gboolean ledger_error(const Home *home, GError *db_error, GError **error)
 {
+	IfppError code = IFPP_ERROR_LEDGER;
+
 	if (db_error->domain != DB_ERROR) {
 		g_propagate_error(error, db_error);
 		return FALSE;
 	}
-	g_set_error(error, IFPP_ERROR, db_error->code == DB_ERROR_FULL ? IFPP_ERROR_NO_SPACE : IFPP_ERROR_LEDGER,
-		    "ledger: %s", db_error->message);
+	switch (db_error->code) {
+	case DB_ERROR_FULL:
+		code = IFPP_ERROR_NO_SPACE;
+		break;
+	case DB_ERROR_AWAY:
+	case DB_ERROR_BUSY:
+		code = IFPP_ERROR_DATABASE;
+		break;
+	}
+	g_set_error(error, IFPP_ERROR, code, "ledger: %s", db_error->message);
 	g_error_free(db_error);
 	return FALSE;
 }

@@ -92,7 +92,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Ledger, ledger_free)
 /* Is it a file that is no database any more? Everything else may pass by itself. */
 gboolean ledger_is_damaged(const Home *home);
 
-/* What the database says, as an error of ours: IFPP_ERROR_NO_SPACE, or LEDGER. Returns FALSE. */
+/* What the database says, as an error of ours: IFPP_ERROR_NO_SPACE, DATABASE: it is away or busy, or LEDGER. Returns FALSE. */
 gboolean ledger_error(const Home *home, GError *db_error, GError **error);
 
 /**
