@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A token, a test PKI, a Key Maker's home and chips, for the tests beside it; and one line for each test."""
+import hashlib
 import os
 import subprocess
 
@@ -19,6 +20,18 @@ def end():
 
 def run(*argv):
     subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
+
+
+def delivered(*directories):
+    """The packages there: key id -> SHA-256; another one of the same key is told as "differs"."""
+    found = {}
+    for directory in directories:
+        for name in os.listdir(directory):
+            with open(os.path.join(directory, name), 'rb') as file:
+                package = file.read()
+            key, digest = package[32:64].hex(), hashlib.sha256(package).hexdigest()
+            found[key] = digest if found.get(key, digest) == digest else 'differs'
+    return found
 
 
 class World:

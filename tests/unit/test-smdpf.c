@@ -3490,8 +3490,16 @@ static void hsm_pool_rollback(Fixture *f, gconstpointer data)
 	must("mv home/head head");
 	expect(6, "token spare has seen 6", POOL_SEAL "--order c", smdpf);
 	must("mv head home/head");
+	/* who was away when it was adopted is told once it is there */
+	bad_token("gone=1", "spare");
 	must("%s ledger adopt --home home --pin-file pins", smdpf);
 	g_assert_nonnull(strstr(out_text, "6 keys bound, 3 of them adopted"));
+	good_tokens();
+	expect(6, "token spare has seen 6", POOL_SEAL "--order c", smdpf);
+	must("%s ledger adopt --home home --pin-file pins", smdpf);
+	g_assert_nonnull(strstr(out_text, "6 keys bound, 0 of them adopted"));
+	must("%s ledger check --home home --pin-file pins", smdpf);
+	g_assert_nonnull(strstr(out_text, "2 of 2 tokens agree"));
 	must(POOL_SEAL "--order c", smdpf);
 	g_assert_nonnull(strstr(out_text, "3 sealed now"));
 	g_unlink("old.db");

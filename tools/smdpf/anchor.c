@@ -192,11 +192,13 @@ static gboolean write_home(const Home *home, const LedgerHead *head, GError **er
 static gboolean take_newest(const HomeKey *key, gpointer user, GError **error)
 {
 	LedgerHead *newest = user, head;
+	gint64 bound = newest->bound;
 
 	if (!anchor_read_one(key, &head, error))
 		return FALSE;
 	if (head.seq > newest->seq)
 		*newest = head;
+	newest->bound = MAX(bound, head.bound);
 	return TRUE;
 }
 
@@ -259,6 +261,10 @@ gboolean anchor_check(Ledger *ledger, const Home *home, guint *agree, GError **e
 	LedgerHead head;
 	guint done;
 
-	return read_home(home, &head, error) && check_head(ledger, &head, "the home", error) &&
-	       pool_each(home, check_one, &check, agree ? agree : &done, error);
+	if (!read_home(home, &head, error) || !check_head(ledger, &head, "the home", error) ||
+	    !pool_each(home, check_one, &check, agree ? agree : &done, error))
+		return FALSE;
+	/* What other hosts have bound since is known here too, should their newest token be away later. */
+	write_home(home, &ledger->head, NULL);
+	return TRUE;
 }

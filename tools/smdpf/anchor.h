@@ -9,7 +9,8 @@
 #include "ledger.h"
 
 /*
- * The newest that any token of the home keeps; seq is 0 when there is nothing. At least one token must be there: IFPP_ERROR_TOKEN, PIN.
+ * The newest that any token, or the home, keeps; seq is 0 when there is nothing. Its bound is the most that any of them has seen. At
+ * least one token must be there: IFPP_ERROR_TOKEN, PIN.
  */
 gboolean anchor_read(const Home *home, LedgerHead *head, GError **error);
 

@@ -519,7 +519,7 @@ static gboolean bind_sealed(Bind *run, GPtrArray *items, GError **error)
 		entries[n++] = &item->entry;
 	}
 	return store_put(run->ledger, store, n, error) && ledger_bind(run->ledger, entries, n, error) &&
-	       (!n || !run->options->anchored || anchor_write(run->home, &run->ledger->head, error));
+	       store_out(run->home, entries, n, error) && (!n || !run->options->anchored || anchor_write(run->home, &run->ledger->head, error));
 }
 
 static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)

@@ -588,7 +588,7 @@ static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error
 		{ "pin-file", 0, 0, G_OPTION_ARG_FILENAME, &pin_file, "File with the token's PIN", "FILE" },
 		{ "offline", 0, 0, G_OPTION_ARG_NONE, &offline, "check: without the token", NULL },
 		{ "out", 0, 0, G_OPTION_ARG_FILENAME, &out, "backup: where it goes", "FILE" },
-		{ "packages", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &packages, "adopt: released packages elsewhere", "DIR" },
+		{ "packages", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &packages, "adopt: released packages elsewhere, or the home of another host", "DIR" },
 		{ "accept", 0, 0, G_OPTION_ARG_INT64, &accept,
 		  "adopt: so many packages may stay unknown; their ICCIDs may be sealed again", "N" },
 		G_OPTION_ENTRY_NULL

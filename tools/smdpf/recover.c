@@ -15,6 +15,7 @@
 #include "eid.h"
 #include "error.h"
 #include "file.h"
+#include "journals.h"
 #include "ledger.h"
 #include "orders.h"
 #include "store.h"
@@ -76,7 +77,10 @@ typedef struct {
 	const Home *home;
 	Ledger *ledger;
 	LedgerHead token;
-	char **packages;
+	const char *const *dirs;	/* with packages and a journal: this home, and others */
+	const Journals *journals;	/* what they say together, or NULL: there are no others */
+	guint reading;			/* number of the journal */
+	GHashTable *told;		/* SHA-256 of packages that were said to be second ones */
 	gint64 accept;
 	gboolean sound;		/* what is there: it only lacks the end */
 	GString *text;		/* lines of the event to come */
@@ -87,6 +91,7 @@ typedef struct {
 	guint8 void_mark[8];	/* and what was there, and became void */
 	GHashTable *voids;	/* key id -> "voided" line of the journal */
 	gint64 adopted, twice, unknown, total;
+	gboolean kept;			/* there are ICCIDs that no key holds, and that are out */
 	guint strays;			/* orders that nothing proves to be anybody's */
 } Adopt;
 
@@ -191,6 +196,24 @@ static gboolean correct(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, G
 		      DB_B(entry->key_id, 32), DB_I(have->state), DB_I(have->reason));
 }
 
+/* A second package of a key. A cancelled order, with the mark for its id, keeps its ICCID. */
+static gboolean sealed_twice(Adopt *a, const LedgerEntry *have, const LedgerEntry *entry, GError **error)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id)), *what = g_strdup_printf("key %.16s", id);
+
+	/* by a journal, and now by the package itself */
+	if (!g_hash_table_add(a->told, ifpp_hex(IFPP_SPAN(entry->sha256))))
+		return TRUE;
+	tell_twice(a, have, entry, what);
+	if (!has_iccid(entry))
+		return TRUE;
+	a->kept = TRUE;
+	return orders_insert(a->ledger, a->mark, "", error) &&
+	       DB_RUN(a->ledger->db,
+		      "INSERT INTO order_iccid (order_id, iccid) VALUES ($1, $2) ON CONFLICT (order_id, iccid) DO NOTHING", NULL, NULL,
+		      NULL, error, DB_B(a->mark, 8), DB_B(entry->iccid, 10));
+}
+
 static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **error)
 {
 	LedgerEntry entry = *said, have;
@@ -198,6 +221,8 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	gboolean found;
 	Adopt *a = user;
 
+	if (a->journals && journals_dead(a->journals, &entry))
+		return TRUE;
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
 	/* the ledger is older than the void: its ICCID may be another key's by now */
@@ -208,12 +233,9 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
 			return a->sound || a->from_packages || correct(a, &have, &entry, error);
-		if (a->from_packages) {
-			g_autofree char *id = ifpp_hex(IFPP_SPAN(entry.key_id)), *what = g_strdup_printf("key %.16s", id);
-
-			tell_twice(a, &have, &entry, what);
-			return TRUE;
-		}
+		if (a->from_packages || (a->journals && (!memcmp(have.run, a->mark, 8) ||
+							 journals_out(a->journals, a->reading, &entry))))
+			return sealed_twice(a, &have, &entry, error);
 		/* A line of a batch that was interrupted before it was bound: a later one counts, and the ledger's own. */
 		if (memcmp(have.run, a->mark, 8))
 			return TRUE;
@@ -351,16 +373,37 @@ static gboolean order_line(const char *line, gpointer user, GError **error)
 	return TRUE;
 }
 
+/* By the last word of each journal; where one says so and another does not, nobody knows which was later: it is cancelled. */
+static gboolean read_orders(Adopt *a, GHashTable *orders, GError **error)
+{
+	for (guint i = 0; a->dirs[i]; i++) {
+		g_autoptr(GHashTable) these = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+		const char *id, *word;
+		GHashTableIter iter;
+
+		if (!store_journal_lines(a->dirs[i], order_line, these, error))
+			return FALSE;
+		g_hash_table_iter_init(&iter, these);
+		while (g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&word))
+			if (*word == 'c' || !g_hash_table_contains(orders, id))
+				g_hash_table_insert(orders, g_strdup(id), (gpointer)word);
+	}
+	return TRUE;
+}
+
 /* Orders that the journal knows to be cancelled, or not any more. */
 static gboolean adopt_orders(Adopt *a, GError **error)
 {
 	g_autoptr(GHashTable) orders = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autofree char *kept = ifpp_hex(IFPP_SPAN(a->mark));
 	g_autoptr(GString) text = g_string_new(NULL);
 	const char *id, *word;
 	GHashTableIter iter;
 
-	if (!store_journal_lines(a->home, order_line, orders, error))
+	if (!read_orders(a, orders, error))
 		return FALSE;
+	if (a->kept)
+		g_hash_table_insert(orders, g_strdup(kept), "cancelled");
 	g_hash_table_iter_init(&iter, orders);
 	while (g_hash_table_iter_next(&iter, (gpointer *)&id, (gpointer *)&word)) {
 		guint8 order[8];
@@ -387,23 +430,23 @@ static gboolean adopt_void(const LedgerEntry *entry, gpointer user, GError **err
 
 static gboolean adopt_body(Db *db, gpointer user, GError **error)
 {
-	g_autofree char *own = NULL, *accepted = NULL;
 	Adopt *a = user;
+	g_autofree char *own = home_path(a->home, "packages"), *accepted = NULL;
 
-	own = home_path(a->home, "packages");
 	a->adopted = a->twice = a->unknown = a->lines = 0;
+	a->kept = FALSE;
+	g_hash_table_remove_all(a->told);
 	g_string_truncate(a->text, 0);
 	g_string_truncate(a->journal, 0);
 	/* no number of an event is used again that the token has seen */
 	a->ledger->head.seq = MAX(a->ledger->head.seq, a->token.seq);
 	a->from_packages = FALSE;
-	if (!store_journal_foreach(a->home, adopt_entry, a, error))
-		return FALSE;
+	for (a->reading = 0; a->dirs[a->reading]; a->reading++)
+		if (!store_journal_foreach(a->dirs[a->reading], adopt_entry, a, error))
+			return FALSE;
 	a->from_packages = TRUE;
-	if (!store_foreach(own, adopt_entry, a, error))
-		return FALSE;
-	for (guint i = 0; a->packages && a->packages[i]; i++)
-		if (!store_foreach(a->packages[i], adopt_entry, a, error))
+	for (guint i = 0; a->dirs[i]; i++)
+		if (!store_foreach(i ? a->dirs[i] : own, adopt_entry, a, error))
 			return FALSE;
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
 		return FALSE;
@@ -450,28 +493,76 @@ static Ledger *open_or_renew(const Home *home, gboolean *sound, GError **error)
 	return g_steal_pointer(&ledger);
 }
 
+/* This home, and the directories that were named. */
+static GPtrArray *list_dirs(const Home *home, char **packages)
+{
+	GPtrArray *dirs = g_ptr_array_new();
+
+	g_ptr_array_add(dirs, home->dir);
+	for (guint i = 0; packages && packages[i]; i++)
+		g_ptr_array_add(dirs, packages[i]);
+	g_ptr_array_add(dirs, NULL);
+	return dirs;
+}
+
+static gboolean other_journals(char **packages)
+{
+	gboolean any = FALSE;
+
+	for (guint i = 0; packages && packages[i]; i++) {
+		g_autofree char *path = g_build_filename(packages[i], "journal", NULL);
+
+		any |= g_file_test(path, G_FILE_TEST_EXISTS);
+	}
+	return any;
+}
+
+/* Also a token, or a home, that was away while another one adopted. */
+static gboolean all_agree(Ledger *ledger, const Home *home, gboolean *agree, GError **error)
+{
+	GError *local = NULL;
+
+	*agree = anchor_check(ledger, home, NULL, &local);
+	if (*agree || local->code == IFPP_ERROR_LEDGER) {
+		g_clear_error(&local);
+		return TRUE;
+	}
+	g_propagate_error(error, local);
+	return FALSE;
+}
+
 gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError **error)
 {
+	g_autoptr(GPtrArray) dirs = list_dirs(home, packages);
+	const char *const *names = (const char *const *)dirs->pdata;
 	g_autofree char *old = home_path(home, "ledger");
 	g_autoptr(GString) text = g_string_new(NULL), journal = g_string_new(NULL);
 	g_autoptr(GHashTable) voids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-	Adopt a = { .home = home, .packages = packages, .accept = accept, .text = text, .journal = journal };
+	Adopt a = { .home = home, .dirs = names, .accept = accept, .text = text, .journal = journal };
+	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(Journals) journals = NULL;
 	g_autoptr(Ledger) ledger = NULL;
-	gboolean known = TRUE;
+	gboolean agree;
 
 	if (g_file_test(old, G_FILE_TEST_EXISTS)) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER, "%s: ifpp-smdpf ledger migrate takes it over first", old);
 		return FALSE;
 	}
 	a.voids = voids;
-	if (!store_journal_lines(home, void_line, voids, error) || !anchor_read(home, &a.token, error))
+	a.told = told;
+	for (guint i = 0; names[i]; i++)
+		if (!store_journal_lines(names[i], void_line, voids, error))
+			return FALSE;
+	if (other_journals(packages) && !(a.journals = journals = journals_read(names, error)))
+		return FALSE;
+	if (!anchor_read(home, &a.token, error))
 		return FALSE;
 	gnutls_rnd(GNUTLS_RND_NONCE, a.mark, sizeof(a.mark));
 	gnutls_rnd(GNUTLS_RND_NONCE, a.void_mark, sizeof(a.void_mark));
 	ledger = a.ledger = open_or_renew(home, &a.sound, error);
-	if (!ledger || !ledger_look(ledger, error) || (a.token.seq && !chain_knows(ledger, &a.token, &known, error)))
+	if (!ledger || !all_agree(ledger, home, &agree, error))
 		return FALSE;
-	if (a.sound && known) {
+	if (a.sound && agree) {
 		printf("%s: the ledger is sound, there is nothing to adopt\n", home->dir);
 		return TRUE;
 	}

@@ -19,7 +19,7 @@ gboolean recover_backup(const Home *home, const char *out, GError **error);
 /**
  * recover_adopt() - a ledger that is missing, older or altered becomes as whole as can be proven
  * @home: the home
- * @packages: directories of released packages, besides the home's own, or NULL
+ * @packages: directories of released packages, besides the home's own, or NULL; of homes of other hosts also the journals
  * @accept: packages whose chip or ICCID may stay unknown, on the operator's word
  * @error: IFPP_ERROR_LEDGER: more than @accept are unknown, nothing has changed then
  *

@@ -81,9 +81,9 @@ gboolean store_journal(const Home *home, const char *lines, gsize len, GError **
 	return ok;
 }
 
-gboolean store_journal_lines(const Home *home, StoreLineFunc func, gpointer user, GError **error)
+gboolean store_journal_lines(const char *dir, StoreLineFunc func, gpointer user, GError **error)
 {
-	g_autofree char *path = home_path(home, JOURNAL);
+	g_autofree char *path = g_build_filename(dir, JOURNAL, NULL);
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
 	size_t size = 0;
@@ -123,11 +123,11 @@ static gboolean entry_line(const char *line, gpointer user, GError **error)
 	return ok;
 }
 
-gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error)
+gboolean store_journal_foreach(const char *dir, LedgerFunc func, gpointer user, GError **error)
 {
 	Entries entries = { func, user };
 
-	return store_journal_lines(home, entry_line, &entries, error);
+	return store_journal_lines(dir, entry_line, &entries, error);
 }
 
 typedef struct {
@@ -148,7 +148,7 @@ gboolean store_bound_here(const Home *home, const LedgerEntry *entry, gboolean *
 	Bound bound = { entry, here };
 
 	*here = FALSE;
-	return store_journal_foreach(home, is_same, &bound, error);
+	return store_journal_foreach(home->dir, is_same, &bound, error);
 }
 
 /* ------------------------------------------------------------ packages */
@@ -202,6 +202,18 @@ gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **err
 		g_unlink(tmp);
 	}
 	return FALSE;
+}
+
+gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GError **error)
+{
+	g_autoptr(GString) lines = g_string_new(NULL);
+
+	for (guint i = 0; i < n; i++) {
+		g_autofree char *id = ifpp_hex(IFPP_SPAN(entries[i]->key_id));
+
+		g_string_append_printf(lines, STORE_OUT "%s\n", id);
+	}
+	return !n || store_journal(home, lines->str, lines->len, error);
 }
 
 GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error)

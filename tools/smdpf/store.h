@@ -5,7 +5,8 @@
  *
  * DIR/packages/XYZ/EID-KEY.ifpp	XYZ: the first three hex digits of the key id, so that no directory
  *				grows beyond what file systems bear
- * DIR/journal			"bound", "voided", "cancelled" and "resumed" lines (chain.h); only grows
+ * DIR/journal			"bound", "voided", "cancelled" and "resumed" lines (chain.h), and "out KEYID": the
+ *				ledger has that key by now, and its package may leave; only grows
  */
 #ifndef SMDPF_STORE_H
 #define SMDPF_STORE_H
@@ -29,6 +30,10 @@ typedef struct {
  */
 gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error);
 
+#define STORE_OUT "out "
+/* After ledger_bind(), and before any of them leaves: the journal says so. */
+gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GError **error);
+
 /* The package of a bound key, which is the one that was bound: IFPP_ERROR_HEADER_MISMATCH. */
 GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error);
 
@@ -45,9 +50,9 @@ gboolean store_bound_here(const Home *home, const LedgerEntry *entry, gboolean *
 gboolean store_journal(const Home *home, const char *lines, gsize len, GError **error);
 /* Each line of the journal; half a line at its end was never acted on. No journal is an empty one. */
 typedef gboolean (*StoreLineFunc)(const char *line, gpointer user, GError **error);
-gboolean store_journal_lines(const Home *home, StoreLineFunc func, gpointer user, GError **error);
+gboolean store_journal_lines(const char *dir, StoreLineFunc func, gpointer user, GError **error);
 /* Of those lines, what was bound. */
-gboolean store_journal_foreach(const Home *home, LedgerFunc func, gpointer user, GError **error);
+gboolean store_journal_foreach(const char *dir, LedgerFunc func, gpointer user, GError **error);
 
 /* Each package below a directory, however deep, with what its header and its bytes say of it. */
 gboolean store_foreach(const char *dir, LedgerFunc func, gpointer user, GError **error);
