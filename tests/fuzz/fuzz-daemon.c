@@ -2,7 +2,7 @@
 /*
  * The daemon behind a hostile modem and chip: it opens the port, gets to know the chip, loads the seeds' package
  * and locks. The input is what the modem says instead of a sound answer: per request a kind, a length of two
- * bytes and the bytes. Neither a crash nor a wait without end, and no result or receipt that nobody signed.
+ * bytes and the bytes. To an input of odd length the chip is one with its certificates in GetCerts. Neither a crash nor a wait without end, and no result or receipt that nobody signed.
  */
 #include "fuzz.h"
 
@@ -35,11 +35,11 @@ typedef struct {
 	GSocketConnection *link;
 	GByteArray *frame, *command;
 	guint source;
-	gboolean done, ok;
+	gboolean done, ok, apart;
 } Bench;
 
 static char *dir, *port, *trust;
-static GBytes *info, *package, *pir, *receipt;
+static GBytes *info, *bare_info, *certs, *package, *pir, *receipt;
 static GSocketService *service;
 static Bench *bench;
 
@@ -88,7 +88,10 @@ static void answer_es10(IfppSpan command, GByteArray *out)
 		ifpp_tlv_put(out, 0x5A, fuzz_eid, 16);
 		break;
 	case 0xFF21:
-		put_bytes(out, info);
+		put_bytes(out, bench->apart ? bare_info : info);
+		break;
+	case 0xBF56:
+		put_bytes(out, certs);
 		break;
 	case 0xBF22:
 		g_byte_array_append(out, (const guint8 *)"\xBF\x22\x0A\x81\x03\x02\x03\x01\x82\x03\x02\x02\x02", 13);
@@ -327,6 +330,28 @@ static void remove_tree(const char *path)
 	g_rmdir(path);
 }
 
+/* The chip's export without certificates, and GetCerts with them. */
+static void take_apart(void)
+{
+	g_autoptr(GByteArray) bare = g_byte_array_new(), list = g_byte_array_new(), inner = g_byte_array_new();
+	GByteArray *answer = g_byte_array_new(), *export = g_byte_array_new();
+	IfppSpan in = ifpp_span_bytes(info);
+	IfppTlv all, tlv, cert;
+
+	g_assert_true(ifpp_tlv_next(&in, &all, NULL));
+	while (ifpp_tlv_next(&all.value, &tlv, NULL) && tlv.tag != 0xA4)
+		g_byte_array_append(bare, tlv.whole.data, tlv.whole.len);
+	for (guint32 tag = 0xA5; tag <= 0xA6; tag++) {
+		g_assert_true(ifpp_tlv_next(&tlv.value, &cert, NULL));
+		ifpp_tlv_put(list, tag, cert.value.data, cert.value.len);
+	}
+	ifpp_tlv_put(inner, 0xA0, list->data, list->len);
+	ifpp_tlv_put(answer, 0xBF56, inner->data, inner->len);
+	certs = g_byte_array_free_to_bytes(answer);
+	ifpp_tlv_put(export, 0xFF21, bare->data, bare->len);
+	bare_info = g_byte_array_free_to_bytes(export);
+}
+
 static void quiet(const char *domain, GLogLevelFlags level, const char *message, gpointer user)
 {
 }
@@ -340,6 +365,7 @@ static void start(void)
 	port = g_strdup_printf("%s-qmux_socket", dir);
 	trust = g_build_filename(g_getenv("IFPP_FUZZ_SEEDS"), "trust", NULL);
 	info = fuzz_file("euicc", "info");
+	take_apart();
 	package = fuzz_file("package", "direct");
 	pir = fuzz_file("pir", "ok");
 	receipt = fuzz_file("receipt", "receipt");
@@ -359,7 +385,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static const guint8 challenge[16] = { 1, 2, 3, 4 };
 	g_autoptr(GBytes) lock = g_bytes_new_static(challenge, sizeof(challenge));
-	Bench this = { .in = { data, len }, .frame = g_byte_array_new(), .command = g_byte_array_new() };
+	Bench this = { .in = { data, len }, .frame = g_byte_array_new(), .command = g_byte_array_new(), .apart = len & 1 };
 	ModemOptions options = { .timeout = 1 };
 	g_autoptr(Chip) chip = NULL;
 	Modem *modem;
