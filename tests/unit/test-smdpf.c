@@ -3506,6 +3506,30 @@ static void hsm_pool_rollback(Fixture *f, gconstpointer data)
 	g_unlink("new.db");
 }
 
+/* The token that knew is taken out: what it knew stays known, although the one that is left was away. */
+static void hsm_pool_removed(Fixture *f, gconstpointer data)
+{
+	make_pool();
+	make_chips(2, 3);
+	must("%s ledger backup --home home --out old.db", smdpf);
+	bad_token("gone=1", "spare");
+	must(POOL_SEAL "--order a", smdpf);
+	good_tokens();
+	must("%s token remove --home home vault", smdpf);
+	remove_all("home/ledger.db-wal");
+	remove_all("home/ledger.db-shm");
+	must("cp old.db home/ledger.db");
+	expect(6, "older than the signing key knows of", POOL_SEAL "--order b", smdpf);
+	must("%s ledger adopt --home home --pin-file pins", smdpf);
+	must(POOL_SEAL "--order b", smdpf);
+	must("%s ledger check --home home --pin-file pins", smdpf);
+	g_assert_nonnull(strstr(out_text, "is sound: 4 keys bound"));
+	must("cp old.db home/ledger.db");
+	remove_all("home/ledger.db-wal");
+	expect(6, "older than", POOL_SEAL "--order c", smdpf);
+	g_unlink("old.db");
+}
+
 /* Protected for every token, so that any of them can go on. */
 static void hsm_pool_protected(Fixture *f, gconstpointer data)
 {
@@ -3640,6 +3664,7 @@ int main(int argc, char **argv)
 	ADD("hsm_pool_gone", hsm_pool_gone, NULL);
 	ADD("hsm_pool_pin", hsm_pool_pin, NULL);
 	ADD("hsm_pool_rollback", hsm_pool_rollback, NULL);
+	ADD("hsm_pool_removed", hsm_pool_removed, NULL);
 	ADD("hsm_pool_protected", hsm_pool_protected, NULL);
 	ADD("pool_certificates", pool_certificates, NULL);
 	ADD("clone_exit_6", clone_exit_6, NULL);

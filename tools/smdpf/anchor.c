@@ -141,16 +141,21 @@ gboolean anchor_read_one(const HomeKey *key, LedgerHead *head, GError **error)
 /* ------------------------------------------------------------ in the home */
 
 /*
- * Of several tokens the one that knows most may be away. So the home keeps the head too, beside the ledger and not in it: a ledger
- * from a backup is seen even then.
+ * Of several tokens the one that knows most may be away, or be taken out. So the home keeps the head too, beside the ledger and not in
+ * it: a ledger from a backup is seen even then.
  */
+static gboolean keeps_head(const Home *home, const char *path)
+{
+	return home->keys->len > 1 || g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
 static gboolean read_home(const Home *home, LedgerHead *head, GError **error)
 {
 	g_autofree char *path = home_path(home, "head"), *text = NULL;
 	g_autoptr(GBytes) file = NULL;
 
 	*head = (LedgerHead){};
-	if (home->keys->len < 2 || !g_file_test(path, G_FILE_TEST_EXISTS))
+	if (!g_file_test(path, G_FILE_TEST_EXISTS))
 		return TRUE;
 	file = ifpp_file_read(path, VALUE_MAX, error);
 	if (!file)
@@ -172,7 +177,7 @@ static gboolean write_home(const Home *home, const LedgerHead *head, GError **er
 	gboolean ok;
 	int fd;
 
-	if (home->keys->len < 2)
+	if (!keeps_head(home, path))
 		return TRUE;
 	fd = open(runs, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || flock(fd, LOCK_EX) < 0) {

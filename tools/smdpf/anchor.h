@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The head of the ledger's chain, kept where the signing keys are: a ledger that is older than what the token
- * has seen, or another one, does not seal with that key. Where there are several tokens the home keeps it too, in DIR/head.
+ * has seen, or another one, does not seal with that key. Where there are or were several tokens the home keeps it too, in DIR/head.
  */
 #ifndef SMDPF_ANCHOR_H
 #define SMDPF_ANCHOR_H
