@@ -3,6 +3,7 @@
 #include "assign.h"
 #include "ctl.h"
 #include "outbox.h"
+#include "sockets.h"
 
 #include <bundle.h>
 #include <eid.h>
@@ -297,7 +298,7 @@ static gboolean show(Ctl *ctl, const char *file, GError **error)
 	for (guint i = 0; i < items->len; i++) {
 		const IfppRequestItem *item = &g_array_index(items, IfppRequestItem, i);
 		g_autoptr(GBytes) data = ifpp_request_read(request, i, error);
-		char eid[33];
+		char eid[33], imei[16];
 
 		if (!data)
 			return FALSE;
@@ -305,6 +306,8 @@ static gboolean show(Ctl *ctl, const char *file, GError **error)
 			JsonBuilder *b = ifpp_json_new("requested");
 
 			ifpp_json_eid(b, item->eid);
+			if (*item->imei)
+				ifpp_json_string(b, "imei", item->imei);
 			ifpp_json_int(b, "keys", item->keys);
 			ifpp_json_int(b, "bytes", item->len);
 			ifpp_json_hex(b, "sha256", IFPP_SPAN(item->sha256));
@@ -312,7 +315,10 @@ static gboolean show(Ctl *ctl, const char *file, GError **error)
 			continue;
 		}
 		ctl_show_eid(&ctl->out, item->eid, eid);
-		ctl_say(&ctl->out, "%s  %3u keys  %6u bytes", eid, item->keys, item->len);
+		g_strlcpy(imei, item->imei, sizeof(imei));
+		if (!ctl->out.terminal && !ctl->out.show_ids)
+			ifpp_imei_mask(imei);
+		ctl_say(&ctl->out, "%s  %3u keys  %6u bytes%s%s", eid, item->keys, item->len, *imei ? "  IMEI " : "", imei);
 	}
 	told(ctl, file, request, "whole");
 	return TRUE;
@@ -358,7 +364,20 @@ static gboolean attach(Ctl *ctl, const char *file, const char *signature, GError
 	return TRUE;
 }
 
-static gboolean make_from(Ctl *ctl, Sources *sources, char **paths, const char *outbox, const IfppRequestHead *head,
+/* The devices of those chips that the outbox knows one of. */
+static void tell_devices(GPtrArray *chips, const char *outbox)
+{
+	for (guint i = 0; i < chips->len; i++) {
+		Chip *chip = chips->pdata[i];
+		g_auto(IfppUnit) unit = { 0 };
+
+		ctl_unit_read(outbox, chip->item.eid, &unit);
+		if (!unit.field[IFPP_UNIT_IMEI] || !ifpp_imei_read(unit.field[IFPP_UNIT_IMEI], chip->item.imei))
+			*chip->item.imei = '\0';
+	}
+}
+
+static gboolean make_from(Ctl *ctl, Sources *sources, char **paths, const char *outbox, gboolean imei, const IfppRequestHead *head,
 			  const char *assignments_file, const char *out, GError **error)
 {
 	g_autoptr(Assignments) assignments = NULL;
@@ -376,6 +395,8 @@ static gboolean make_from(Ctl *ctl, Sources *sources, char **paths, const char *
 		if (!assignments || !assign(sources->chips, assignments, head, error))
 			return FALSE;
 	}
+	if (imei)
+		tell_devices(sources->chips, outbox);
 	return make(ctl, sources->chips, head, out, error);
 }
 
@@ -399,6 +420,7 @@ int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error)
 {
 	g_autofree char *order = NULL, *out = NULL, *outbox = NULL, *show_file = NULL, *text_file = NULL, *signature = NULL;
 	g_autofree char *key_maker = NULL, *profile = NULL, *assignments = NULL, *trust = NULL;
+	gboolean imei = FALSE;
 	gint keys = 0;
 	const GOptionEntry entries[] = {
 		{ "output", 'o', 0, G_OPTION_ARG_FILENAME, &out, "The request to write", "FILE" },
@@ -409,6 +431,8 @@ int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error)
 		{ "assignments", 0, 0, G_OPTION_ARG_FILENAME, &assignments,
 		  "Which key is whose; default: " CTL_ASSIGNMENTS, "FILE" },
 		{ "outbox", 0, 0, G_OPTION_ARG_FILENAME, &outbox, "The daemon's outbox; default: " CTL_OUTBOX, "DIR" },
+		{ "imei", 0, 0, G_OPTION_ARG_NONE, &imei, "Tell the IMEI of each device that the outbox knows, for Key Makers that choose by it",
+		  NULL },
 		{ "trust", 0, 0, G_OPTION_ARG_FILENAME, &trust, "CI roots, for an EUM's batch; default: " CTL_TRUST, "DIR" },
 		{ "show", 0, 0, G_OPTION_ARG_FILENAME, &show_file, "List and check a request or a batch", "FILE" },
 		{ "text", 0, 0, G_OPTION_ARG_FILENAME, &text_file, "Print what of a request is to be signed", "FILE" },
@@ -426,7 +450,7 @@ int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error)
 	head = (IfppRequestHead){ .order = order, .key_maker = key_maker, .profile = profile, .keys_each = keys };
 	sources.trust_dir = trust ?: CTL_TRUST;
 	if (!!show_file + !!text_file + !!out != 1 || (argc > 1 && (!out || signature)) ||
-	    (signature && (order || key_maker || profile))) {
+	    (signature && (order || key_maker || profile)) || (imei && (!out || signature))) {
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE,
 			    "request: name one file with --output, --show or --text; data goes with --output only");
 		return 0;
@@ -440,6 +464,6 @@ int ctl_cmd_request(Ctl *ctl, int argc, char **argv, GError **error)
 	else if (signature)
 		attach(ctl, out, signature, error);
 	else
-		make_from(ctl, &sources, argv + 1, outbox ?: CTL_OUTBOX, &head, assignments ?: CTL_ASSIGNMENTS, out, error);
+		make_from(ctl, &sources, argv + 1, outbox ?: CTL_OUTBOX, imei, &head, assignments ?: CTL_ASSIGNMENTS, out, error);
 	return IFPP_EXIT_OK;
 }

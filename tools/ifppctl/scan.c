@@ -61,16 +61,11 @@ static char *only_digits(const char *text)
 	return g_string_free(digits, FALSE);
 }
 
-/* 15 digits whose last one checks the others (ITU-T E.118 annex B); or 16 with the software's version. */
 static gboolean is_imei(const char *digits)
 {
-	gsize len = strspn(digits, "0123456789");
-	char body[15] = "";
+	char imei[16];
 
-	if (digits[len] || (len != 15 && len != 16))
-		return FALSE;
-	memcpy(body, digits, 14);
-	return len == 16 || ifpp_luhn(body) == digits[14];
+	return ifpp_imei_read(digits, imei);
 }
 
 static gboolean is_eid(const char *digits)

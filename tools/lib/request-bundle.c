@@ -15,6 +15,7 @@
 #include "file.h"
 #include "inventory.h"
 #include "request-body.h"
+#include "unit.h"
 
 #define VERSION 2	/* of 1, which is still read, every chip's data is whole */
 #define TEXT_MAX (32 * 1024 * 1024)
@@ -25,6 +26,7 @@
 #define KEY_MAKER "Key Maker: "
 #define PROFILE "Profile: "
 #define KEYS_EACH "Keys each: "
+#define IMEI "IMEI: "
 
 static const guint8 magic_1[] = { 'I', 'F', 'P', 'R', 0, 1, 0, IFPP_REQUEST_HEADER_LEN };
 static const guint8 magic[] = { 'I', 'F', 'P', 'R', 0, VERSION, 0, IFPP_REQUEST_HEADER_LEN };
@@ -62,15 +64,20 @@ gboolean ifpp_request_item(GBytes *data, IfppRequestItem *item, GError **error)
 	       fail(error, IFPP_ERROR_INTERNAL, "SHA-256 failed");
 }
 
-/* Version 1 has no more than a name; it is written where that is all, for readers of then. */
-static gboolean is_plain(const IfppRequestHead *head)
+/* Version 1 has no more than a name, version 2 no devices: they are written where that is all, for readers of then. */
+static const char *title_of(const IfppRequestHead *head, GArray *items)
 {
-	return !head->key_maker && !head->profile && !head->keys_each;
+	if (head->batch)
+		return BATCH "1\n";
+	for (guint i = 0; i < items->len; i++)
+		if (*g_array_index(items, IfppRequestItem, i).imei)
+			return REQUEST "3\n";
+	return head->key_maker || head->profile || head->keys_each ? REQUEST "2\n" : REQUEST "1\n";
 }
 
 GBytes *ifpp_request_format(const IfppRequestHead *head, GArray *items)
 {
-	GString *out = g_string_new(head->batch ? BATCH "1\n" : is_plain(head) ? REQUEST "1\n" : REQUEST "2\n");
+	GString *out = g_string_new(title_of(head, items));
 	guint64 bytes = 0;
 
 	for (guint i = 0; i < items->len; i++)
@@ -90,18 +97,21 @@ GBytes *ifpp_request_format(const IfppRequestHead *head, GArray *items)
 		char eid[33];
 
 		ifpp_eid_format(item->eid, eid);
-		g_string_append_printf(out, "\nEID: %s\nKeys: %u\nBytes: %u\nSHA-256: %s\n", eid, item->keys, item->len,
-				       hash);
+		g_string_append_printf(out, "\nEID: %s\n", eid);
+		if (*item->imei && !head->batch)
+			g_string_append_printf(out, IMEI "%s\n", item->imei);
+		g_string_append_printf(out, "Keys: %u\nBytes: %u\nSHA-256: %s\n", item->keys, item->len, hash);
 	}
 	return g_string_free_to_bytes(out);
 }
 
 static gboolean parse_item(IfppSpan *in, IfppRequestItem *item)
 {
-	g_autofree char *blank = inventory_line(in, ""), *eid = NULL;
+	g_autofree char *blank = inventory_line(in, ""), *eid = NULL, *imei = NULL;
 	guint64 keys, len;
 
 	if (!blank || *blank || !(eid = inventory_line(in, "EID: ")) || !ifpp_eid_parse(eid, item->eid, NULL) ||
+	    ((imei = inventory_line(in, IMEI)) && !ifpp_imei_read(imei, item->imei)) ||
 	    !inventory_number(in, "Keys: ", 0, G_MAXUINT32, &keys) ||
 	    !inventory_number(in, "Bytes: ", 1, IFPP_REQUEST_DATA_MAX, &len) ||
 	    !inventory_hash(in, "SHA-256: ", item->sha256))
@@ -140,7 +150,7 @@ static gboolean parse_text(IfppRequest *request, GError **error)
 	g_autoptr(GBytes) again = NULL;
 	guint64 count, bytes;
 
-	if (!(title && (g_str_equal(title, "1") || g_str_equal(title, "2"))) && !(batch && g_str_equal(batch, "1")))
+	if (!(title && strlen(title) == 1 && strchr("123", *title)) && !(batch && g_str_equal(batch, "1")))
 		return fail(error, IFPP_ERROR_HEADER, "inventory: not of a request, or of another version");
 	request->head.batch = batch != NULL;
 	if (!parse_head(&in, &request->head) ||

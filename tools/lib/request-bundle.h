@@ -20,9 +20,10 @@ typedef struct {
 	guint32 keys;		/* one-time keys in it */
 	guint32 len;
 	guint64 offset;		/* in the file; the inventory does not tell it */
+	char imei[16];		/* of the device that it is in, by the factory's word; "": not told, and never in a batch */
 } IfppRequestItem;
 
-/* What the inventory says of one chip's data. IFPP_ERROR_TLV, EUICC_DATA; nothing is proven by it. */
+/* What the inventory says of one chip's data, but for the device. IFPP_ERROR_TLV, EUICC_DATA; nothing is proven by it. */
 gboolean ifpp_request_item(GBytes *data, IfppRequestItem *item, GError **error);
 
 /**

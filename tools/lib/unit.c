@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "unit.h"
+#include "eid.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -151,4 +152,17 @@ void ifpp_imei_mask(char *imei)
 
 	if (n >= 14 && n <= 16 && !imei[n])
 		memset(imei + 8, '.', n - 10);
+}
+
+gboolean ifpp_imei_read(const char *text, char imei[16])
+{
+	gsize len = strspn(text, "0123456789");
+
+	if (text[len] || (len != 15 && len != 16))
+		return FALSE;
+	memcpy(imei, text, 14);
+	imei[14] = '\0';
+	imei[14] = ifpp_luhn(imei);
+	imei[15] = '\0';
+	return len == 16 || imei[14] == text[14];
 }

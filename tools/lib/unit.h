@@ -77,6 +77,12 @@ gboolean ifpp_unit_save(const IfppUnit *unit, const char *dir, const char *file,
  */
 char *ifpp_port_path(const char *class_dir, const char *device);
 
+/*
+ * 15 digits whose last one checks the others (ITU-T E.118 annex B), as they are; of 16 the last two are the software's version, which
+ * is not the device: they give way to the check digit. FALSE: @text is neither.
+ */
+gboolean ifpp_imei_read(const char *text, char imei[16]);
+
 /* An IMEI as logs have it: eight digits, dots, two digits. In place; what is none stays. */
 void ifpp_imei_mask(char *imei);
 

@@ -13,6 +13,7 @@
 #include <gnutls/x509.h>
 
 #include "bundle.h"
+#include "devices.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
@@ -360,11 +361,31 @@ static gboolean check_all(Import *import, GError **error)
 	return TRUE;
 }
 
+/* Before the chips: there is none whose device is told but not known. */
+static gboolean import_devices(Import *import, GError **error)
+{
+	GArray *items = ifpp_request_items(import->request);
+	g_autoptr(Devices) devices = devices_new();
+	guint n = 0;
+
+	if (!devices_load(devices, import->dir, error))
+		return FALSE;
+	for (guint i = 0; i < items->len; i++) {
+		const IfppRequestItem *item = &g_array_index(items, IfppRequestItem, i);
+
+		if (!*item->imei)
+			continue;
+		devices_set(devices, item->eid, item->imei);
+		n++;
+	}
+	return !n || devices_save(devices, import->dir, error);
+}
+
 static gboolean import_all(Import *import, GError **error)
 {
 	guint count = ifpp_request_items(import->request)->len;
 
-	if (!check_all(import, error) || !ifpp_make_dir(import->dir, 0700, error))
+	if (!check_all(import, error) || !ifpp_make_dir(import->dir, 0700, error) || !import_devices(import, error))
 		return FALSE;
 	for (guint i = 0; i < count; i++) {
 		if (!import_chip(import, i, error))
