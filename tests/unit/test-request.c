@@ -10,6 +10,7 @@
 #include "request-bundle.h"
 #include "station.h"
 #include "testpki.h"
+#include "unit.h"
 
 #define CHIPS 3
 
@@ -293,8 +294,131 @@ static void test_names(void)
 	dir = g_dir_open(requests, 0, NULL);
 	while (g_dir_read_name(dir))
 		n++;
-	/* these, "line-7" and "foreign" */
-	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names) + 4);
+	/* these, "line-7", "devices", "foreign" and others */
+	g_assert_cmpuint(n, ==, G_N_ELEMENTS(names) + 5);
+}
+
+/* ------------------------------------------------------------ which devices */
+
+#define IMEI_0 "351234561234568"
+#define IMEI_1 "869999990000013"
+
+/* What a station's daemon has read of the modem that this chip is in. */
+static void in_outbox(const char *outbox, const char *eid, const char *imei)
+{
+	g_autofree char *dir = g_build_filename(outbox, eid, NULL);
+	g_auto(IfppUnit) unit = { 0 };
+
+	g_assert_cmpint(g_mkdir_with_parents(dir, 0700), ==, 0);
+	g_assert_true(ifpp_unit_set(&unit, IFPP_UNIT_IMEI, imei));
+	g_assert_true(ifpp_unit_save(&unit, dir, IFPP_UNIT_FILE, NULL));
+}
+
+static const IfppRequestItem *item_of(IfppRequest *request, const char *eid)
+{
+	GArray *items = ifpp_request_items(request);
+
+	for (guint i = 0; i < items->len; i++) {
+		const IfppRequestItem *item = &g_array_index(items, IfppRequestItem, i);
+		g_autofree char *text = ifpp_hex(IFPP_SPAN(item->eid));
+
+		if (!strcmp(text, eid))
+			return item;
+	}
+	g_error("%s is not in the request", eid);
+}
+
+static int seal_by(const char *rules, const char *order)
+{
+	g_autofree char *file = in_world("rules"), *out = in_world("by-device");
+
+	g_assert_true(g_file_set_contents(file, rules, -1, NULL));
+	return station_run("ifpp-smdpf", "seal", "--home", world->home, "--pin-file", world->pin, "--request", "devices", "--rules", file,
+			   "--order", order, "--json", "--out", out, NULL);
+}
+
+static guint count_sealed(void)
+{
+	g_autofree char *out = in_world("by-device");
+	g_autoptr(GDir) dir = g_dir_open(out, 0, NULL);
+	guint n = 0;
+
+	while (dir && g_dir_read_name(dir))
+		n++;
+	return n;
+}
+
+/* The inventory with one thing in it changed: not taken. */
+static void expect_malformed(const char *file, const char *from, const char *to)
+{
+	g_autofree char *bad = in_world("bad-imei.ifppr");
+	g_autoptr(GBytes) good = ifpp_file_read(file, 1 << 20, NULL);
+	gsize len;
+	const guint8 *bytes = g_bytes_get_data(good, &len);
+	g_autofree guint8 *copy = g_memdup2(bytes, len);
+	guint8 *at = memmem(copy, len, from, strlen(from));
+
+	g_assert_nonnull(at);
+	g_assert_cmpuint(strlen(from), ==, strlen(to));
+	memcpy(at, to, strlen(to));
+	write_bytes(bad, copy, len);
+	g_assert_false(whole(bad, NULL));
+}
+
+/* With --imei a request tells the devices that the outbox knows, and the Key Maker's rules may be about them. */
+static void test_devices(void)
+{
+	g_autofree char *outbox = in_world("outbox"), *file = in_world("devices.ifppr"), *plain = in_world("plain.ifppr");
+	g_autofree char *kept = g_build_filename(world->home, "requests", "devices", "devices", NULL), *text = NULL;
+	g_autoptr(IfppRequest) request = NULL;
+	g_autoptr(GBytes) inventory = NULL;
+
+	in_outbox(outbox, stations[0]->eid, IMEI_0);
+	in_outbox(outbox, stations[1]->eid, "86999999000001" "07");	/* with the software's version */
+	in_outbox(outbox, stations[2]->eid, "123456789012345");	/* whose last digit is wrong */
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", plain, "--order", "devices", "--outbox", outbox, data_dir, NULL), ==, 0);
+	g_assert_cmpint(station_run("ifppctl", "request", "-o", file, "--order", "devices", "--imei", "--outbox", outbox, data_dir,
+				    NULL), ==, 0);
+	/* asked for, and by nobody else seen */
+	request = ifpp_request_open(plain, NULL);
+	g_assert_cmpstr(item_of(request, stations[0]->eid)->imei, ==, "");
+	g_clear_pointer(&request, ifpp_request_free);
+	request = ifpp_request_open(file, NULL);
+	inventory = g_bytes_ref(ifpp_request_text(request));
+	g_assert_cmpint(memcmp(g_bytes_get_data(inventory, NULL), "IFPP request 3\nOrder: devices\n", 30), ==, 0);
+	g_assert_cmpstr(item_of(request, stations[0]->eid)->imei, ==, IMEI_0);
+	g_assert_cmpstr(item_of(request, stations[1]->eid)->imei, ==, IMEI_1);
+	g_assert_cmpstr(item_of(request, stations[2]->eid)->imei, ==, "");
+	expect_malformed(file, "IFPP request 3", "IFPP request 2");
+	expect_malformed(file, "IFPP request 3", "IFPP request 4");
+	expect_malformed(file, IMEI_0, "351234561234566");
+	expect_malformed(file, "IMEI: ", "IMEl: ");
+
+	/* without an IMEI nothing is sealed by it; then to the one device that is meant */
+	g_assert_cmpint(import(plain), ==, 0);
+	g_assert_false(g_file_test(kept, G_FILE_TEST_EXISTS));
+	g_assert_cmpint(seal_by("[Eligibility]\nTACs=35123456\n", "none"), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpuint(count_sealed(), ==, 0);
+	g_assert_cmpint(import(file), ==, 0);
+	g_assert_true(g_file_get_contents(kept, &text, NULL, NULL));
+	g_assert_cmpuint(strlen(text), ==, 2 * 49);
+	g_assert_cmpint(seal_by("[Eligibility]\nTACs=35123455;35123457-35999999\n", "none"), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpuint(count_sealed(), ==, 0);
+	g_assert_cmpint(seal_by("[Eligibility]\nTACs=35123456\n", "tac"), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpuint(count_sealed(), ==, 1);
+	/* of a type for its device, and of no other; the third chip's device is not known */
+	g_assert_cmpint(seal_by("[Profile Other]\nTACs=35\n[Profile IFPP minimal]\nIMEIs=869999990000000-869999990000099\n", "imei"), ==,
+			IFPP_EXIT_REFUSED);
+	g_assert_cmpuint(count_sealed(), ==, 2);
+	/* an earlier request of the same name takes nothing away; what was altered is not believed */
+	g_assert_cmpint(import(plain), ==, 0);
+	g_assert_true(g_file_test(kept, G_FILE_TEST_EXISTS));
+	text[40] ^= 1;
+	g_assert_true(g_file_set_contents(kept, text, -1, NULL));
+	g_assert_cmpint(seal_by("[Eligibility]\nTACs=35123456\n", "tac"), ==, IFPP_EXIT_INPUT);
+	g_assert_true(g_unlink(kept) == 0);
+	g_assert_cmpint(import(file), ==, 0);
+	g_assert_cmpint(seal_by("[Eligibility]\nTACs=35123456\n", "tac"), ==, IFPP_EXIT_REFUSED);
 }
 
 /* ------------------------------------------------------------ whose keys */
@@ -422,6 +546,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/request/chain_once", test_chain_once);
 	g_test_add_func("/request/damaged", test_damaged);
 	g_test_add_func("/request/again", test_again);
+	g_test_add_func("/request/devices", test_devices);
 	g_test_add_func("/request/two_key_makers-keys", test_assigned);
 	g_test_add_func("/request/batch-of-an-eum", test_batch);
 	g_test_add_func("/request/foreign", test_foreign);

@@ -1646,8 +1646,187 @@ static void eligibility(Fixture *f, gconstpointer data)
 	}
 	g_assert_cmpuint(open_all(f), ==, 1);
 	g_assert_true(g_file_set_contents("rules", "[Other]\nEIDs=1\n", -1, NULL));
-	expect(2, "not the only group", SEAL "--euicc data --upp one.der --rules rules", smdpf);
+	expect(2, "rules: Other: not a group that this program knows: [Eligibility] and [Profile NAME] are", SEAL "--euicc data --upp one.der --rules rules",
+	       smdpf);
 	expect(5, "nowhere", SEAL "--euicc data --upp one.der --rules nowhere", smdpf);
+}
+
+/* A profile of another type and version; what it is made of stays as it is. */
+static void write_kind(const char *path, const char *iccid, const char *type, guint8 major, guint8 minor)
+{
+	g_autoptr(GBytes) file = NULL;
+	g_autoptr(GByteArray) out = g_byte_array_new(), body = g_byte_array_new();
+	IfppSpan in;
+	IfppTlv header, tlv;
+
+	write_profile(path, iccid, 0);
+	file = read_file(path);
+	in = ifpp_span_bytes(file);
+	g_assert_true(ifpp_tlv_next(&in, &header, NULL));
+	ifpp_tlv_put(body, 0x80, &major, 1);
+	ifpp_tlv_put(body, 0x81, &minor, 1);
+	ifpp_tlv_put(body, 0x82, type, strlen(type));
+	while (header.value.len && ifpp_tlv_next(&header.value, &tlv, NULL))
+		if (tlv.tag > 0x82)
+			g_byte_array_append(body, tlv.whole.data, tlv.whole.len);
+	ifpp_tlv_put(out, 0xA0, body->data, body->len);
+	g_byte_array_append(out, in.data, in.len);
+	g_assert_true(g_file_set_contents(path, (const char *)out->data, out->len, NULL));
+}
+
+/* The chip's EUICCInfo2 with more in it, which no one signs; FF21 and EID as they are. */
+static void tell_more(const char *path, const char *hex)
+{
+	g_autoptr(GBytes) file = read_file(path), more = ifpp_unhex(hex), out = NULL;
+	g_autoptr(GByteArray) body = g_byte_array_new(), info = g_byte_array_new();
+	IfppSpan ff21, bf22;
+	IfppTlv all;
+	guint8 eid[16];
+
+	g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, NULL));
+	g_assert_true(ifpp_tlv_next(&bf22, &all, NULL));
+	g_byte_array_append(body, all.value.data, all.value.len);
+	g_byte_array_append(body, g_bytes_get_data(more, NULL), g_bytes_get_size(more));
+	ifpp_tlv_put(info, 0xBF22, body->data, body->len);
+	out = ifpp_euicc_data_build(eid, ff21, (IfppSpan){ info->data, info->len });
+	g_assert_true(g_file_set_contents(path, g_bytes_get_data(out, NULL), g_bytes_get_size(out), NULL));
+}
+
+/* subjectKeyIdentifier of whoever has made the chip. */
+static char *ski_of_eum(const char *path)
+{
+	g_autoptr(GBytes) file = read_file(path);
+	g_autoptr(IfppFactoryInfo) info = NULL;
+	IfppSpan ff21, bf22;
+	guint8 eid[16], ski[20];
+
+	g_assert_true(ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, NULL));
+	info = ifpp_factory_info_parse(ff21, NULL);
+	g_assert_true(ifpp_cert_ski(ifpp_span_bytes(info->cert_eum), ski, NULL));
+	return ifpp_hex(IFPP_SPAN(ski));
+}
+
+/* The ICCIDs in a listing of packages, which are all there are. */
+static void expect_iccids(const char *const *iccids)
+{
+	guint n = 0;
+
+	for (const char *p = out_text; (p = strstr(p, "ICCID ")); p++)
+		n++;
+	for (guint i = 0; iccids[i]; i++)
+		if (!strstr(out_text, iccids[i]))
+			g_error("no %s in '%s'", iccids[i], out_text);
+	g_assert_cmpuint(n, ==, g_strv_length((char **)iccids));
+}
+
+/* Which type of profile a chip gets, its rules say; one that fits none gets none, and hears why. */
+static void rules_choose(Fixture *f, gconstpointer data)
+{
+#define RULES SEAL "--euicc data --upp kinds --rules rules"
+	static const struct {
+		const char *rules, *says;
+		int code;
+	} bad[] = {
+		{ "[Profile Meter]\nEUMs=Another\n[Profile Sensor]\nCapabilities=multos\n",
+		  "not eligible: no profile is for this chip; Meter: its EUM, IFPP Test EUM, is none of the EUMs; Sensor: the chip lacks "
+		  "multos of the Capabilities", 6 },
+		{ "[Profile Meter]\nTACs=35123456\n", "Meter: the IMEI of its device is not known: no request has told it", 6 },
+		{ "[Eligibility]\nEUMs=Another\n[Profile Sensor]\n", "not eligible: its EUM, IFPP Test EUM, is none of the EUMs", 6 },
+		{ "[Profile Gateway]\n", "not eligible: by its rules the chip gets a profile Gateway, and the order has none", 6 },
+		{ "[Profile Meter]\nEIDs=x\n", "rules: [Profile Meter]: EIDs: not a list", 2 },
+		{ "[Profile Meter]\nCapabilities=usim;wings\n", "[Profile Meter]: Capabilities: not a list of usim, isim", 2 },
+		{ "[Profile Meter]\nEUMs=\n", "[Profile Meter]: EUMs: empty", 2 },
+		{ "[Profile Meter]\nTACs=351234567\n", "[Profile Meter]: TACs: not a list of prefixes", 2 },
+		{ "[Profile ]\nEIDs=8\n", "not a group that this program knows", 2 },
+		{ "", "there is no rule", 2 },
+	};
+	/* the second chip by its EID, the others by what every one of them is and can */
+	static const char good[] = "[Profile Meter]\nEIDs=%s\n[Profile Sensor]\nEUMs=Another;IFPP Test EUM\n"
+				   "Capabilities=usim;tuak128;multiple-isim\n";
+	g_autofree char *ski = NULL, *text = NULL;
+	g_autoptr(GPtrArray) chips = NULL;
+	g_autofree char *second = NULL;
+
+	make_chips(3, 2);
+	remove_all("kinds");
+	g_mkdir("kinds", 0700);
+	write_kind("kinds/a.der", "8949449999999990015", "Sensor", 2, 3);
+	write_kind("kinds/b.der", "8949449999999990023", "Meter", 2, 3);
+	write_kind("kinds/c.der", "8949449999999990031", "Sensor", 2, 3);
+	for (guint i = 0; i < G_N_ELEMENTS(bad); i++) {
+		g_assert_true(g_file_set_contents("rules", bad[i].rules, -1, NULL));
+		expect(bad[i].code, bad[i].says, SEAL "--euicc data/" FIRST_EID ".euicc --upp kinds --rules rules", smdpf);
+	}
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	chips = list("data");
+	second = g_strndup(strrchr(chips->pdata[1], '/') + 1, 32);
+	text = g_strdup_printf(good, second);
+	g_assert_true(g_file_set_contents("rules", text, -1, NULL));
+	must(RULES, smdpf);
+	expect_iccids((const char *const[]){ "8949449999999990015", "8949449999999990023", "8949449999999990031", NULL });
+	{
+		g_autofree char *line = g_strdup_printf("%s  key ", second);
+		const char *at = strstr(out_text, line);
+
+		g_assert_nonnull(at);
+		g_assert_nonnull(strstr(at, "8949449999999990023"));
+		g_assert_true(strstr(at, "8949449999999990023") < strchr(at, '\n'));
+	}
+	/* none is left of the type that is for it, although there is another */
+	write_kind("kinds/d.der", "8949449999999990049", "Meter", 2, 3);
+	g_assert_true(g_file_set_contents("rules", "[Profile Sensor]\n", -1, NULL));
+	expect(2, "no profile left of type Sensor", SEAL "--euicc data/" FIRST_EID ".euicc --upp kinds --rules rules", smdpf);
+	/* by the key of the EUM; the assigned one must be of the type */
+	ski = ski_of_eum(chips->pdata[0]);
+	g_free(text);
+	text = g_strdup_printf("[Profile Meter]\nEUMs=%s\n", ski);
+	g_assert_true(g_file_set_contents("rules", text, -1, NULL));
+	write_kind("kinds/e.der", "8949449999999990056", "Sensor", 2, 3);
+	g_free(text);
+	text = g_strdup_printf("eid,iccid\n%s,8949449999999990056\n", second);
+	g_assert_true(g_file_set_contents("assign.csv", text, -1, NULL));
+	expect(6, "by its rules the chip gets a profile Meter, and the one that it is assigned is none",
+	       SEAL "--euicc %s --upp kinds --rules rules --assign assign.csv", smdpf, (char *)chips->pdata[1]);
+	must(SEAL "--euicc %s --upp kinds --rules rules", smdpf, (char *)chips->pdata[1]);
+	expect_iccids((const char *const[]){ "8949449999999990049", NULL });
+#undef RULES
+}
+
+/* The newest package version that a chip takes, of those that the order has; none is a refusal that says both. */
+static void package_versions(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GPtrArray) chips = NULL;
+
+	make_chips(3, 2);
+	chips = list("data");
+	/* two of SGP.22 v3, which take packages of 3.2 as well; the third one 2.3 alone */
+	tell_more(chips->pdata[0], "af05" "0403030200");
+	tell_more(chips->pdata[1], "af0a" "0403040100" "0403030200");
+	remove_all("kinds");
+	g_mkdir("kinds", 0700);
+	write_kind("kinds/a.der", "8949449999999990015", "Sensor", 4, 1);
+	expect(6, "not eligible: the chip takes profile packages of version 2.3, and the order has them of 4.1 alone",
+	       SEAL "--euicc %s --upp kinds", smdpf, (char *)chips->pdata[2]);
+	g_assert_cmpuint(count_files("out"), ==, 0);
+	write_kind("kinds/b.der", "8949449999999990023", "Sensor", 2, 3);
+	write_kind("kinds/c.der", "8949449999999990031", "Sensor", 3, 2);
+	/* the same subscriber in two versions goes out once; 2.4 nobody takes */
+	write_kind("kinds/d.der", "8949449999999990031", "Sensor", 2, 3);
+	write_kind("kinds/e.der", "8949449999999990049", "Sensor", 2, 4);
+	must(SEAL "--euicc %s --upp kinds", smdpf, (char *)chips->pdata[0]);
+	expect_iccids((const char *const[]){ "8949449999999990031", NULL });
+	must(SEAL "--euicc %s --upp kinds", smdpf, (char *)chips->pdata[1]);
+	expect_iccids((const char *const[]){ "8949449999999990015", NULL });
+	must(SEAL "--euicc %s --upp kinds", smdpf, (char *)chips->pdata[2]);
+	expect_iccids((const char *const[]){ "8949449999999990023", NULL });
+	expect(2, "no profile left: every one given is sealed already", SEAL "--euicc %s --upp kinds --count 2", smdpf,
+	       (char *)chips->pdata[2]);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	/* protected ones say their version as well */
+	must("%s protect --home home --pin-file pin --upp kinds/e.der --out ppp-kind", smdpf);
+	expect(6, "the chip takes profile packages of version 2.3, and the order has them of 2.4 alone",
+	       SEAL "--euicc %s --protected ppp-kind", smdpf, (char *)chips->pdata[2]);
+	remove_all("ppp-kind");
 }
 
 static void full_disk(Fixture *f, gconstpointer data)
@@ -3573,7 +3752,11 @@ static void hsm_pool_protected(Fixture *f, gconstpointer data)
 	remove_all("data");
 	remove_all("chips");
 	make_chips(1, 1);
-	alter("ppp/8949449999999990015.ppp", "bad.ppp", 60);
+	remove_all("clear");
+	g_mkdir("clear", 0700);
+	write_profile("clear/a.der", "8949449999999990056", 0);
+	must("%s protect --home home --pin-file pins --upp clear --out ppp", smdpf);
+	alter("ppp/8949449999999990056.ppp", "bad.ppp", 50);
 	expect(5, "bad.ppp", POOL_SEAL "--protected bad.ppp --order bad", smdpf);
 }
 
@@ -3638,6 +3821,8 @@ int main(int argc, char **argv)
 	ADD("bad-input", bad_input, NULL);
 	ADD("later_key_attested", later_key_attested, NULL);
 	ADD("eligibility", eligibility, NULL);
+	ADD("rules_choose", rules_choose, NULL);
+	ADD("package_versions", package_versions, NULL);
 	ADD("full-disk", full_disk, NULL);
 	ADD("parallel", parallel, NULL);
 	ADD("token/together", token_together, NULL);

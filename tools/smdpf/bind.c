@@ -31,6 +31,7 @@ static const guint8 configure[] = { 0xBF, 0x24, 0x00 };
 typedef struct {
 	guint8 eid[16];
 	guint8 signer[65];	/* its proven key, which attests the others */
+	KindsChip can;		/* have */
 	GArray *keys;		/* IfppOtk */
 	gboolean *proven;	/* of each, whether the chip was seen to have attested it */
 	const char *path;
@@ -242,18 +243,25 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 	g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, error);
 	g_autoptr(IfppFactoryInfo) info = NULL;
 	guint8 eid[16], signer[65];
-	IfppSpan ff21, bf22;
+	RulesChip about = { .eid = eid };
+	KindsChip can;
+	IfppSpan ff21;
 	Chip *chip;
 
-	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &bf22, error) ||
+	if (!file || !ifpp_euicc_data_parse(ifpp_span_bytes(file), eid, &ff21, &about.info2, error) ||
 	    !(info = ifpp_factory_info_parse(ff21, error)) ||
-	    !ifpp_factory_info_verify_chip(info, eid, run->home->trust, signer, error) ||
-	    !rules_check(run->order->rules, eid, bf22, run->options->class, error) ||
+	    !ifpp_factory_info_verify_chip(info, eid, run->home->trust, signer, error))
+		return NULL;
+	if (info->cert_eum)
+		about.cert_eum = ifpp_span_bytes(info->cert_eum);
+	about.imei = devices_find(run->order->devices, eid);
+	if (!kinds_chip(run->order->kinds, &about, run->options->class, &can, error) ||
 	    !metadata_check_chip(run->options->metadata, ifpp_euicc_data_is_iot(ifpp_span_bytes(file)), error))
 		return NULL;
 	chip = g_new0(Chip, 1);
 	memcpy(chip->eid, eid, sizeof(eid));
 	memcpy(chip->signer, signer, sizeof(signer));
+	chip->can = can;
 	chip->keys = g_array_ref(info->keys);
 	chip->proven = g_new0(gboolean, chip->keys->len);
 	chip->path = path;
@@ -353,7 +361,8 @@ static gboolean plan_key(Bind *run, const Chip *chip, const IfppOtk *otk, GPtrAr
 	item->otk = otk;
 	item->entry.profile = "";
 	gnutls_rnd(GNUTLS_RND_RANDOM, item->entry.transaction, 16);
-	if (!check_unbound(run, item, error) || !choose_profile(&run->choice, &item->entry, &item->chosen, complain_broken, run, error) ||
+	if (!check_unbound(run, item, error) ||
+	    !choose_profile(&run->choice, &chip->can, &item->entry, &item->chosen, complain_broken, run, error) ||
 	    !ledger_reserve(run->ledger, &item->entry, error)) {
 		item_free(item);
 		return FALSE;
@@ -580,7 +589,7 @@ typedef struct {
 	Bind *run;
 	GPtrArray *chips, *items;
 	GError **refusals;	/* for each chip, or NULL */
-	guint next, tries, elsewhere;
+	guint tries, elsewhere;
 } Plan;
 
 static gboolean plan_body(Db *db, gpointer user, GError **error)
@@ -590,7 +599,7 @@ static gboolean plan_body(Db *db, gpointer user, GError **error)
 
 	g_ptr_array_set_size(plan->items, 0);
 	if (plan->tries++)
-		choice_again(&run->choice, plan->next);
+		choice_again(&run->choice);
 	plan->elsewhere = 0;
 	if (!ledger_bury_dead(run->ledger, error) || !orders_check(run->ledger, run->order->id, error))
 		return FALSE;
@@ -614,8 +623,11 @@ static gboolean run_batch(Bind *run, GPtrArray *chips, FILE *lines, GError **err
 {
 	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(item_free);
 	g_autofree GError **refusals = g_new0(GError *, chips->len);
-	Plan plan = { .run = run, .chips = chips, .items = items, .refusals = refusals, .next = run->choice.next };
-	gboolean ok = ledger_renew(run->ledger, error) && ledger_transaction(run->ledger, plan_body, &plan, error);
+	Plan plan = { .run = run, .chips = chips, .items = items, .refusals = refusals };
+	gboolean ok;
+
+	choice_mark(&run->choice);
+	ok = ledger_renew(run->ledger, error) && ledger_transaction(run->ledger, plan_body, &plan, error);
 
 	for (guint i = 0; i < chips->len; i++) {
 		Chip *chip = chips->pdata[i];

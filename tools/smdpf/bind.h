@@ -8,10 +8,11 @@
 #include <gnutls/abstract.h>
 
 #include "assign.h"
+#include "devices.h"
 #include "home.h"
+#include "kinds.h"
 #include "metadata.h"
 #include "profile.h"
-#include "rules.h"
 #include "wrap.h"
 
 /* What is needed of the token. A session does not survive a fork. */
@@ -50,10 +51,12 @@ typedef struct {
 	Home *home;		/* with trust loaded */
 	const BindOptions *options;
 	GPtrArray *files;	/* eUICC data */
+	Devices *devices;	/* that they are in, as far as it is known */
 	GPtrArray *profiles;	/* file names, or NULL */
 	GByteArray *iccids;	/* of each profile, 10 bytes; all zero: it cannot be read */
 	char *profile;		/* what the first is called */
 	Rules *rules;
+	Kinds *kinds;		/* of the profiles; of the built-in one if there are none */
 	Assignments *assignments;	/* or NULL */
 	guint8 id[8];
 } BindOrder;

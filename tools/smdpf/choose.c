@@ -30,8 +30,12 @@ void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger)
 		.ledger = ledger,
 		.pool = order->profiles && (order->profiles->len > 1 || order->assignments),
 	};
-	if (choice->pool)
+	if (choice->pool) {
 		choice->state = g_new0(guint8, order->profiles->len);
+		choice->next = g_new0(guint, order->kinds->all->len);
+		choice->marked = g_new0(guint, order->kinds->all->len);
+		choice->empty = g_new0(gboolean, order->kinds->all->len);
+	}
 	/* They are for their chips, and for no other. */
 	for (guint i = 0; order->assignments && i < order->assignments->all->len; i++)
 		choice->state[g_array_index(order->assignments->all, Assignment, i).profile] = ASSIGNED;
@@ -40,21 +44,35 @@ void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger)
 void choice_clear(Choice *choice)
 {
 	g_clear_pointer(&choice->state, g_free);
+	g_clear_pointer(&choice->next, g_free);
+	g_clear_pointer(&choice->marked, g_free);
+	g_clear_pointer(&choice->empty, g_free);
 }
 
-void choice_again(Choice *choice, guint next)
+void choice_mark(Choice *choice)
 {
-	choice->next = next;
-	choice->empty = FALSE;
-	for (guint i = 0; choice->pool && i < choice->order->profiles->len; i++)
+	if (choice->pool)
+		memcpy(choice->marked, choice->next, choice->order->kinds->all->len * sizeof(guint));
+}
+
+void choice_again(Choice *choice)
+{
+	if (!choice->pool)
+		return;
+	memcpy(choice->next, choice->marked, choice->order->kinds->all->len * sizeof(guint));
+	memset(choice->empty, 0, choice->order->kinds->all->len * sizeof(gboolean));
+	for (guint i = 0; i < choice->order->profiles->len; i++)
 		if (choice->state[i] == TAKEN)
 			choice->state[i] = UNKNOWN;
 }
 
 void choice_seek(Choice *choice, guint chip)
 {
-	if (choice->pool)
-		choice->next = (guint64)chip * choice->order->options->count % choice->order->profiles->len;
+	for (guint i = 0; choice->pool && i < choice->order->kinds->all->len; i++) {
+		const Kind *kind = choice->order->kinds->all->pdata[i];
+
+		choice->next[i] = (guint64)chip * choice->order->options->count % kind->members->len;
+	}
 }
 
 /* May this ICCID go to this chip? A test profile that was given may be on many chips, others on one. */
@@ -139,7 +157,7 @@ static gboolean choose_builtin(Choice *choice, LedgerEntry *entry, Chosen *chose
 		if (free)
 			chosen->upp = profile_builtin(serial, error);
 	}
-	chosen->name = g_strdup("IFPP minimal");
+	chosen->name = g_strdup(PROFILE_BUILTIN_TYPE);
 	return chosen->upp &&
 	       profile_check_class((IfppSpan){ chosen->upp->data, chosen->upp->len }, choice->order->options->class, error) &&
 	       metadata_check_owner(choice->order->options->metadata, (IfppSpan){ chosen->upp->data, chosen->upp->len }, error);
@@ -181,24 +199,18 @@ static gboolean choose_one(Choice *choice, LedgerEntry *entry, Chosen *chosen, g
 	return free;
 }
 
-gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void (*broken)(GError *why, gpointer user),
-			gpointer user, GError **error)
+/* The next of one kind that is nobody's; *@found is FALSE if there is none. */
+static gboolean choose_of(Choice *choice, const Kind *kind, LedgerEntry *entry, Chosen *chosen, gboolean *found,
+			  void (*broken)(GError *why, gpointer user), gpointer user, GError **error)
 {
-	const Assignment *assigned = assign_find(choice->order->assignments, entry->eid);
 	GPtrArray *profiles = choice->order->profiles;
+	guint *next = &choice->next[kind->number];
 
-	if (assigned)
-		return choose_one(choice, entry, chosen, assigned->profile, error);
-	if (!profiles)
-		return choose_builtin(choice, entry, chosen, error);
-	if (!choice->pool)
-		return choose_one(choice, entry, chosen, 0, error);
-	for (guint looked = 0; !choice->empty && looked < profiles->len; looked++) {
-		guint at = choice->next;
+	for (guint looked = 0; !choice->empty[kind->number] && looked < kind->members->len; looked++) {
+		guint at = g_array_index(kind->members, guint, *next);
 		GError *why = NULL;
-		gboolean free;
 
-		choice->next = (at + 1) % profiles->len;
+		*next = (*next + 1) % kind->members->len;
 		if (choice->state[at])
 			continue;
 		if (!load(choice, entry, chosen, profiles->pdata[at], &why)) {
@@ -207,15 +219,38 @@ gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void
 			broken(why, user);
 			continue;
 		}
-		if (!iccid_free(choice, entry, &free, error))
+		if (!iccid_free(choice, entry, found, error))
 			return FALSE;
-		if (free)
+		if (*found)
 			return TRUE;
 		chosen_clear(chosen);
 		choice->state[at] = TAKEN;
 	}
-	choice->empty = TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left: every one given is sealed already%s%s",
+	choice->empty[kind->number] = TRUE;
+	return TRUE;
+}
+
+gboolean choose_profile(Choice *choice, const KindsChip *chip, LedgerEntry *entry, Chosen *chosen,
+			void (*broken)(GError *why, gpointer user), gpointer user, GError **error)
+{
+	const Assignment *assigned = assign_find(choice->order->assignments, entry->eid);
+	const Kinds *kinds = choice->order->kinds;
+	gboolean found = FALSE;
+
+	if (assigned)
+		return kinds_check(kinds, assigned->profile, chip, error) && choose_one(choice, entry, chosen, assigned->profile, error);
+	if (!choice->order->profiles)
+		return choose_builtin(choice, entry, chosen, error);
+	if (!choice->pool)
+		return choose_one(choice, entry, chosen, 0, error);
+	for (guint i = 0; i < kinds->all->len && !found; i++)
+		if (kind_fits(kinds->all->pdata[i], chip) &&
+		    !choose_of(choice, kinds->all->pdata[i], entry, chosen, &found, broken, user, error))
+			return FALSE;
+	if (found)
+		return TRUE;
+	g_set_error(error, IFPP_ERROR, IFPP_ERROR_USAGE, "no profile left%s%s: every one given is sealed already%s%s",
+		    chip->profile == RULES_ANY ? "" : " of type ", chip->profile == RULES_ANY ? "" : rules_name(kinds->rules, chip->profile),
 		    choice->order->assignments ? ", or assigned to another chip" : "",
 		    choice->any_kept ? ", or a cancelled order's" : "");
 	return FALSE;

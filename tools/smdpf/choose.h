@@ -21,8 +21,8 @@ typedef struct {
 	const BindOrder *order;
 	Ledger *ledger;
 	gboolean pool;		/* several profiles: each goes out once */
-	guint next;		/* of them */
-	gboolean empty;		/* none is left */
+	guint *next, *marked;	/* member of each kind, and what it was when the transaction began */
+	gboolean *empty;	/* none of that kind is left */
 	guint8 *state;		/* of each: whether it was seen to be somebody's, or broken */
 	LedgerEntry holder;	/* of the ICCID that was asked for last */
 	gboolean kept;		/* a cancelled order keeps that one */
@@ -32,8 +32,9 @@ typedef struct {
 void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger);
 void choice_clear(Choice *choice);
 
-/* The transaction was rolled back: from @next on anew. */
-void choice_again(Choice *choice, guint next);
+/* A transaction begins; and it was rolled back: from there on anew. */
+void choice_mark(Choice *choice);
+void choice_again(Choice *choice);
 
 /* Go on where the profiles of this chip would be if every one before it had got its own. */
 void choice_seek(Choice *choice, guint chip);
@@ -41,13 +42,14 @@ void choice_seek(Choice *choice, guint chip);
 /**
  * choose_profile() - give an entry its profile and so its ICCID; in a transaction
  * @choice: moves on
+ * @chip: what it can have
  * @entry: has its EID; gets iccid and hold
  * @chosen: gets the profile
  * @broken: called with those that are left out for it, once each; takes the error
  * @user: for @broken
- * @error: IFPP_ERROR_KEY_BOUND, USAGE: none left; UPP, IO; DB_ERROR
+ * @error: IFPP_ERROR_KEY_BOUND, USAGE: none left; ELIGIBILITY; UPP, IO; DB_ERROR
  */
-gboolean choose_profile(Choice *choice, LedgerEntry *entry, Chosen *chosen, void (*broken)(GError *why, gpointer user),
-			gpointer user, GError **error);
+gboolean choose_profile(Choice *choice, const KindsChip *chip, LedgerEntry *entry, Chosen *chosen,
+			void (*broken)(GError *why, gpointer user), gpointer user, GError **error);
 
 #endif

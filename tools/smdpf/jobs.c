@@ -358,6 +358,8 @@ static gboolean name_order(BindOrder *order, GError **error)
 	}
 	for (guint i = 0; order->profiles && i < order->profiles->len; i++) {
 		g_autoptr(GBytes) file = ifpp_file_read(order->profiles->pdata[i], 2 * IFPP_PACKAGE_MAX, error);
+		g_autofree char *name = NULL;
+		guint8 version[2] = {};
 		IfppSpan span;
 
 		if (!file)
@@ -365,11 +367,17 @@ static gboolean name_order(BindOrder *order, GError **error)
 		span = ifpp_span_bytes(file);
 		g_checksum_update(sum, span.data, span.len);
 		g_byte_array_append(order->iccids, unknown, sizeof(unknown));
-		profile_glance(span, order->iccids->data + 10 * i, order->profile ? NULL : &order->profile);
+		profile_glance(span, order->iccids->data + 10 * i, &name, version);
+		kinds_add(order->kinds, name, version);
+		if (!order->profile)
+			order->profile = g_steal_pointer(&name);
 		gnutls_memset((guint8 *)span.data, 0, span.len);
 	}
+	if (!order->profiles)
+		kinds_add(order->kinds, PROFILE_BUILTIN_TYPE, (const guint8[]){ 2, 3 });
+	kinds_sort(order->kinds);
 	if (!order->profile)
-		order->profile = g_strdup(order->profiles ? "" : "IFPP minimal");
+		order->profile = g_strdup(order->profiles ? "" : PROFILE_BUILTIN_TYPE);
 	g_checksum_get_digest(sum, digest, &len);
 	memcpy(order->id, digest, sizeof(order->id));
 	return TRUE;
@@ -381,9 +389,14 @@ static gboolean prepare(BindOrder *order, GError **error)
 
 	if (o->rules && !(order->rules = rules_load(o->rules, error)))
 		return FALSE;
+	order->kinds = kinds_new(order->rules);
 	order->files = input_files(o->euicc, ".euicc", ".euicc", error);
 	if (!order->files)
 		return FALSE;
+	order->devices = devices_new();
+	for (guint i = 0; o->euicc[i]; i++)
+		if (g_file_test(o->euicc[i], G_FILE_TEST_IS_DIR) && !devices_load(order->devices, o->euicc[i], error))
+			return FALSE;
 	if (o->upp || o->protected) {
 		order->profiles = o->protected ? input_files(o->protected, ".ppp", ".ppp", error) :
 						 input_files(o->upp, ".der", ".upp", error);
@@ -428,6 +441,8 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 	g_clear_pointer(&jobs.order.profiles, g_ptr_array_unref);
 	g_byte_array_unref(jobs.order.iccids);
 	g_free(jobs.order.profile);
+	kinds_free(jobs.order.kinds);
+	devices_free(jobs.order.devices);
 	rules_free(jobs.order.rules);
 	assign_free(jobs.order.assignments);
 	return ok;

@@ -87,9 +87,9 @@ GByteArray *profile_metadata(const guint8 iccid[10], const char *spn, const char
 	return out;
 }
 
-void profile_glance(IfppSpan file, guint8 iccid[10], char **name)
+void profile_glance(IfppSpan file, guint8 iccid[10], char **name, guint8 version[2])
 {
-	IfppTlv first, id, text = {};
+	IfppTlv first, id, major, minor, text = {};
 	gboolean clear;
 
 	if (!ifpp_tlv_take(&file, 0xA0, &first) && !ifpp_tlv_take(&file, 0x30, &first))
@@ -100,8 +100,13 @@ void profile_glance(IfppSpan file, guint8 iccid[10], char **name)
 	memcpy(iccid, id.value.data, IFPP_ICCID_BYTES);
 	if (clear)
 		ifpp_nibble_swap(iccid, IFPP_ICCID_BYTES);
-	if (!name)
-		return;
+	if (clear && ifpp_tlv_find(first.value, 0x80, &major) && ifpp_tlv_find(first.value, 0x81, &minor) && major.value.len == 1 &&
+	    minor.value.len == 1) {
+		version[0] = major.value.data[0];
+		version[1] = minor.value.data[0];
+	} else if (!clear && ifpp_tlv_find(first.value, 0x82, &major) && major.value.len == 2) {
+		memcpy(version, major.value.data, 2);
+	}
 	if (ifpp_tlv_find(first.value, clear ? 0x82 : 0x0C, &text) &&
 	    g_utf8_validate((const char *)text.value.data, text.value.len, NULL))
 		*name = g_strndup((const char *)text.value.data, text.value.len);

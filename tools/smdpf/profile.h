@@ -40,8 +40,13 @@ gboolean profile_opc(const guint8 ki[16], const guint8 op[16], guint8 opc[16]);
 /* Published, or all bytes alike. */
 gboolean profile_key_is_weak(const guint8 *key, gsize len);
 
-/* ICCID and name (or NULL) as a clear or protected profile says in front; neither is set if it is no such file. */
-void profile_glance(IfppSpan file, guint8 iccid[10], char **name);
+/*
+ * ICCID, name and version of the package as a clear or protected profile says in front; none is set if it is no such file, the
+ * version also if a protected one does not say it.
+ */
+void profile_glance(IfppSpan file, guint8 iccid[10], char **name, guint8 version[2]);
+
+#define PROFILE_BUILTIN_TYPE "IFPP minimal"	/* profileType in the header of profile_builtin(), of version 2.3 */
 
 typedef enum {
 	PROFILE_TEST = 0,

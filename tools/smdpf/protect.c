@@ -22,6 +22,7 @@
 
 #define NAME_MAX_LEN 100		/* as in the profile's header */
 #define WRAPPED_MAX 1024
+#define VERSION 5
 #define FILE_MAX (2 * IFPP_PACKAGE_MAX)
 
 static gboolean gnutls_ok(int ret, const char *what, GError **error)
@@ -85,6 +86,7 @@ static void put_front(GByteArray *out, const IfppUpp *upp, gboolean test_only, c
 	ifpp_tlv_put(out, 0x80, methods, n);
 	if (n > 1)
 		ifpp_tlv_put(out, 0x81, keepers->ids[0], n * sizeof(keepers->ids[0]));
+	ifpp_tlv_put(out, 0x82, (const guint8[]){ upp->version_major, upp->version_minor }, 2);
 }
 
 static gboolean digest_of(IfppSpan front, IfppSpan back, guint8 digest[32], GError **error)
@@ -113,7 +115,7 @@ static gboolean put_wrapped(const Keepers *keepers, const guint8 secret[WRAP_LEN
 
 static gboolean protect(const IfppUpp *upp, IfppSpan clear, const Keepers *keepers, GByteArray *out, GError **error)
 {
-	const guint8 version = keepers->wraps->len > 1 ? 4 : 3;
+	const guint8 version = VERSION;
 	g_autoptr(GByteArray) front = g_byte_array_new(), segments = g_byte_array_new(), back = g_byte_array_new();
 	g_autoptr(GByteArray) body = g_byte_array_new(), wrapped = g_byte_array_new();
 	guint8 secret[WRAP_LEN];
@@ -204,7 +206,8 @@ static gboolean parse_wrapped(Protected *p, guint8 version, IfppSpan methods, If
 	IfppTlv wrapped;
 
 	p->n = version >= 4 ? methods.len : 1;
-	if (p->n < 1 || p->n > HOME_KEYS_MAX || (version >= 3 && methods.len != p->n) || (version >= 4 && ids.len != 8 * p->n))
+	if (p->n < 1 || p->n > HOME_KEYS_MAX || (version >= 3 && methods.len != p->n) ||
+	    (version >= 4 && ids.len != 8 * p->n && !(version > 4 && p->n == 1 && !ids.len)))
 		return FALSE;
 	p->ids = ids;
 	for (guint i = 0; i < p->n; i++) {
@@ -228,26 +231,30 @@ static gboolean not_ours(GError **error)
 static gboolean parse(Protected *p, GError **error)
 {
 	IfppSpan in = ifpp_span_bytes(p->file), front, back;
-	IfppTlv all, version, iccid, name, class = {}, method = {}, ids = {}, segments;
+	IfppTlv all, version, iccid, name, class = {}, method = {}, ids = {}, package = {}, segments;
 	guint8 v;
 
 	if (!ifpp_tlv_expect(&in, 0x30, "protected profile", &all, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x02, "version", &version, error))
 		return FALSE;
 	v = version.value.len == 1 ? version.value.data[0] : 0;
-	if (v < 1 || v > 4)
+	if (v < 1 || v > VERSION)
 		return not_ours(error);
 	if (!ifpp_tlv_expect(&all.value, 0x5A, "ICCID", &iccid, error) ||
 	    !ifpp_tlv_expect(&all.value, 0x0C, "name", &name, error) ||
 	    (v >= 2 && !ifpp_tlv_expect(&all.value, 0x95, "class", &class, error)) ||
 	    (v >= 3 && !ifpp_tlv_expect(&all.value, 0x80, "method", &method, error)) ||
-	    (v >= 4 && !ifpp_tlv_expect(&all.value, 0x81, "keys", &ids, error)))
+	    (v == 4 && !ifpp_tlv_expect(&all.value, 0x81, "keys", &ids, error)))
+		return FALSE;
+	if (v > 4)
+		ifpp_tlv_take(&all.value, 0x81, &ids);
+	if (v > 4 && !ifpp_tlv_expect(&all.value, 0x82, "package version", &package, error))
 		return FALSE;
 	if (!parse_wrapped(p, v, method.value, ids.value, &all.value, error))
 		return not_ours(error);
 	if (!ifpp_tlv_expect(&all.value, 0xA3, "segments", &segments, error))
 		return FALSE;
-	if (in.len || all.value.len || (v >= 2 && class.value.len != 1) || iccid.value.len != sizeof(p->iccid) ||
+	if (in.len || all.value.len || (v >= 2 && class.value.len != 1) || (v > 4 && package.value.len != 2) || iccid.value.len != sizeof(p->iccid) ||
 	    name.value.len > NAME_MAX_LEN || !g_utf8_validate((const char *)name.value.data, name.value.len, NULL) ||
 	    !segments.value.len)
 		return not_ours(error);
@@ -256,7 +263,8 @@ static gboolean parse(Protected *p, GError **error)
 	p->segments = segments.value;
 	p->test_only = class.value.len && class.value.data[0] == PROFILE_TEST;
 	front = (IfppSpan){ iccid.whole.data,
-			    iccid.whole.len + name.whole.len + class.whole.len + method.whole.len + ids.whole.len };
+			    iccid.whole.len + name.whole.len + class.whole.len + method.whole.len + ids.whole.len +
+				    package.whole.len };
 	back = segments.whole;
 	return digest_of(front, back, p->digest, error);
 }

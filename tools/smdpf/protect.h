@@ -14,12 +14,15 @@
 #define PPK_LEN 48		/* MCV, ENC, CMAC */
 
 /*
- * A file: 30 { 02 version 3, 5A ICCID, 0C name, 95 class, 80 method, 04 wrapped, A3 { 86... } }. Wrapped, by WrapMethod, is
- * PPKs || SHA-256 of the TLVs 5A, 0C, 95, 80 and A3. The class is test when it may be no other (profile_check_class()), else
- * operational. Version 2 has no method, which is WRAP_PKCS1 then, and version 1 no class either.
+ * A file: 30 { 02 version 5, 5A ICCID, 0C name, 95 class, 80 method, 82 version of the package, 04 wrapped, A3 { 86... } }. Wrapped,
+ * by WrapMethod, is PPKs || SHA-256 of the TLVs 5A, 0C, 95, 80, 82 and A3. The class is test when it may be no other
+ * (profile_check_class()), else operational.
  *
- * Version 4, of a home with several tokens, is wrapped by each of them: 80 has a method for each, then comes 81 with the id
+ * In a home with several tokens it is wrapped by each of them: 80 has a method for each, then comes 81 with the id
  * (home_key_id()) of each, which is hashed too, and a 04 for each.
+ *
+ * Version 4 is that of several tokens without 82, version 3 that of one. Version 2 has no method, which is WRAP_PKCS1 then, and
+ * version 1 no class either.
  */
 typedef struct {
 	char *path;
