@@ -598,8 +598,12 @@ static gboolean plan_body(Db *db, gpointer user, GError **error)
 	Bind *run = plan->run;
 
 	g_ptr_array_set_size(plan->items, 0);
-	if (plan->tries++)
+	/* after a COMMIT whose answer was lost, the reservations are there: they are ours, and not another process's */
+	if (plan->tries++) {
 		choice_again(&run->choice);
+		if (!ledger_release(run->ledger, error))
+			return FALSE;
+	}
 	plan->elsewhere = 0;
 	if (!ledger_bury_dead(run->ledger, error) || !orders_check(run->ledger, run->order->id, error))
 		return FALSE;

@@ -222,6 +222,11 @@ gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error
 		      BLOB(entry->transaction), BLOB(ledger->run), DB_I(entry->hold));
 }
 
+gboolean ledger_release(Ledger *ledger, GError **error)
+{
+	return DB_RUN(ledger->db, "DELETE FROM binding WHERE run = $1 AND state = 0", NULL, NULL, NULL, error, BLOB(ledger->run));
+}
+
 static gboolean take_int(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	*(gint64 *)user = row[0].num;

@@ -131,6 +131,8 @@ gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[
  */
 gboolean ledger_freed(Ledger *ledger, const guint8 iccid[10], LedgerEntry *holder, gboolean *held, GError **error);
 gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error);
+/* Give back what this run has reserved and not bound. */
+gboolean ledger_release(Ledger *ledger, GError **error);
 /* Grows with every call, never repeats. */
 gboolean ledger_serial(Ledger *ledger, gint64 *serial, GError **error);
 /* Release reservations of runs that are dead. */
