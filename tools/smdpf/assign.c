@@ -131,10 +131,11 @@ static gboolean check_twice(Load *load, int (*compare)(gconstpointer, gconstpoin
 	return TRUE;
 }
 
-static void read_eids(Load *load, GPtrArray *chips)
+static void read_eids(Load *load, const Inputs *chips)
 {
-	for (guint i = 0; i < chips->len; i++) {
-		g_autoptr(GBytes) file = ifpp_file_read(chips->pdata[i], EUICC_DATA_MAX, NULL);
+	for (guint i = 0; i < inputs_count(chips); i++) {
+		g_autofree char *path = inputs_path(chips, i);
+		g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, NULL);
 		IfppSpan ff21, bf22;
 		guint8 eid[16];
 
@@ -159,7 +160,7 @@ static void index_profiles(Load *load, GByteArray *iccids)
 	g_array_sort(load->profiles, compare_profiles);
 }
 
-Assignments *assign_load(const char *path, GPtrArray *chips, GByteArray *iccids, GError **error)
+Assignments *assign_load(const char *path, const Inputs *chips, GByteArray *iccids, GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(path, FILE_MAX, error);
 	g_autoptr(Assignments) out = g_new0(Assignments, 1);

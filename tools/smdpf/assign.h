@@ -3,6 +3,7 @@
 #ifndef SMDPF_ASSIGN_H
 #define SMDPF_ASSIGN_H
 
+#include "inputs.h"
 #include "ledger.h"
 
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
  * @iccids: of its profiles, 10 bytes each; all zero: it cannot be read
  * @error: IFPP_ERROR_USAGE names line and column: no EID or ICCID, not of this order, there twice; IO, EUICC_DATA
  */
-Assignments *assign_load(const char *path, GPtrArray *chips, GByteArray *iccids, GError **error);
+Assignments *assign_load(const char *path, const Inputs *chips, GByteArray *iccids, GError **error);
 void assign_free(Assignments *assignments);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Assignments, assign_free)
 

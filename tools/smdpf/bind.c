@@ -34,7 +34,7 @@ typedef struct {
 	KindsChip can;		/* have */
 	GArray *keys;		/* IfppOtk */
 	gboolean *proven;	/* of each, whether the chip was seen to have attested it */
-	const char *path;
+	char *path;
 } Chip;
 
 /* One package on its way. */
@@ -76,6 +76,7 @@ static void chip_free(gpointer p)
 
 	g_array_unref(chip->keys);
 	g_free(chip->proven);
+	g_free(chip->path);
 	g_free(chip);
 }
 
@@ -237,9 +238,8 @@ static gboolean prove_first(Bind *run, Chip *chip, GError **error)
 }
 
 /* DPFF10, and DPFF09: nothing is sealed for a chip that is not wanted. */
-static Chip *read_chip(Bind *run, guint number, GError **error)
+static Chip *read_chip(Bind *run, const char *path, GError **error)
 {
-	const char *path = run->order->files->pdata[number];
 	g_autoptr(GBytes) file = ifpp_file_read(path, EUICC_DATA_MAX, error);
 	g_autoptr(IfppFactoryInfo) info = NULL;
 	guint8 eid[16], signer[65];
@@ -264,7 +264,7 @@ static Chip *read_chip(Bind *run, guint number, GError **error)
 	chip->can = can;
 	chip->keys = g_array_ref(info->keys);
 	chip->proven = g_new0(gboolean, chip->keys->len);
-	chip->path = path;
+	chip->path = g_strdup(path);
 	if (prove_first(run, chip, error))
 		return chip;
 	chip_free(chip);
@@ -676,11 +676,12 @@ gboolean bind_range(Bind *run, guint from, guint to, FILE *lines, BindCounts *co
 	run->counts = counts;
 	choice_seek(&run->choice, from);
 	for (guint i = from; i < to; i++) {
+		g_autofree char *path = inputs_path(run->order->files, i);
 		GError *refusal = NULL;
-		Chip *chip = read_chip(run, i, &refusal);
+		Chip *chip = read_chip(run, path, &refusal);
 
 		if (!chip) {
-			complain(run, run->order->files->pdata[i], refusal);
+			complain(run, path, refusal);
 		} else if (g_ptr_array_find_with_equal_func(chips, chip, same_chip, NULL)) {
 			/* in another range it comes out as sealed before */
 			complain(run, chip->path, g_error_new(IFPP_ERROR, IFPP_ERROR_USAGE, "the same chip again"));
@@ -698,7 +699,7 @@ static gboolean make_known(Bind *run, GError **error)
 	const BindOptions *o = run->options;
 	Order order = {
 		.name = o->order ? o->order : "", .profile = o->profile_name ? o->profile_name : run->order->profile,
-		.class = o->class, .iccids = run->order->profiles ? run->order->profiles->len : 0,
+		.class = o->class, .iccids = run->order->profiles ? inputs_count(run->order->profiles) : 0,
 	};
 
 	memcpy(order.id, run->order->id, sizeof(order.id));

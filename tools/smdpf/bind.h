@@ -10,6 +10,7 @@
 #include "assign.h"
 #include "devices.h"
 #include "home.h"
+#include "inputs.h"
 #include "kinds.h"
 #include "metadata.h"
 #include "profile.h"
@@ -50,9 +51,9 @@ typedef struct {
 typedef struct {
 	Home *home;		/* with trust loaded */
 	const BindOptions *options;
-	GPtrArray *files;	/* eUICC data */
+	Inputs *files;		/* eUICC data */
 	Devices *devices;	/* that they are in, as far as it is known */
-	GPtrArray *profiles;	/* file names, or NULL */
+	Inputs *profiles;	/* or NULL */
 	GByteArray *iccids;	/* of each profile, 10 bytes; all zero: it cannot be read */
 	char *profile;		/* what the first is called */
 	Rules *rules;

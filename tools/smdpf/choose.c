@@ -28,10 +28,10 @@ void choice_init(Choice *choice, const BindOrder *order, Ledger *ledger)
 	*choice = (Choice){
 		.order = order,
 		.ledger = ledger,
-		.pool = order->profiles && (order->profiles->len > 1 || order->assignments),
+		.pool = order->profiles && (inputs_count(order->profiles) > 1 || order->assignments),
 	};
 	if (choice->pool) {
-		choice->state = g_new0(guint8, order->profiles->len);
+		choice->state = g_new0(guint8, inputs_count(order->profiles));
 		choice->next = g_new0(guint, order->kinds->all->len);
 		choice->marked = g_new0(guint, order->kinds->all->len);
 		choice->empty = g_new0(gboolean, order->kinds->all->len);
@@ -61,7 +61,7 @@ void choice_again(Choice *choice)
 		return;
 	memcpy(choice->next, choice->marked, choice->order->kinds->all->len * sizeof(guint));
 	memset(choice->empty, 0, choice->order->kinds->all->len * sizeof(gboolean));
-	for (guint i = 0; i < choice->order->profiles->len; i++)
+	for (guint i = 0; i < inputs_count(choice->order->profiles); i++)
 		if (choice->state[i] == TAKEN)
 			choice->state[i] = UNKNOWN;
 }
@@ -189,9 +189,10 @@ static void refuse_taken(Choice *choice, const LedgerEntry *entry, GError **erro
 
 static gboolean choose_one(Choice *choice, LedgerEntry *entry, Chosen *chosen, guint number, GError **error)
 {
+	g_autofree char *path = inputs_path(choice->order->profiles, number);
 	gboolean free;
 
-	if (!load(choice, entry, chosen, choice->order->profiles->pdata[number], error) ||
+	if (!load(choice, entry, chosen, path, error) ||
 	    !iccid_free(choice, entry, &free, error))
 		return FALSE;
 	if (!free)
@@ -203,17 +204,19 @@ static gboolean choose_one(Choice *choice, LedgerEntry *entry, Chosen *chosen, g
 static gboolean choose_of(Choice *choice, const Kind *kind, LedgerEntry *entry, Chosen *chosen, gboolean *found,
 			  void (*broken)(GError *why, gpointer user), gpointer user, GError **error)
 {
-	GPtrArray *profiles = choice->order->profiles;
+	const Inputs *profiles = choice->order->profiles;
 	guint *next = &choice->next[kind->number];
 
 	for (guint looked = 0; !choice->empty[kind->number] && looked < kind->members->len; looked++) {
+		g_autofree char *path = NULL;
 		guint at = g_array_index(kind->members, guint, *next);
 		GError *why = NULL;
 
 		*next = (*next + 1) % kind->members->len;
 		if (choice->state[at])
 			continue;
-		if (!load(choice, entry, chosen, profiles->pdata[at], &why)) {
+		path = inputs_path(profiles, at);
+		if (!load(choice, entry, chosen, path, &why)) {
 			chosen_clear(chosen);
 			choice->state[at] = BROKEN;
 			broken(why, user);

@@ -20,6 +20,7 @@
 #include "pool.h"
 
 #define SHOW_MAX 32		/* packages listed one by one */
+#define WINDOW (10 * G_USEC_PER_SEC)	/* at least so long is what the rate is taken of */
 
 /*
  * A worker says, in lines:
@@ -51,7 +52,10 @@ typedef struct {
 	guint batch;		/* chips in a range */
 	guint done;
 	guint64 listed;
-	gint64 started;
+	struct {
+		gint64 at;
+		guint done;
+	} marks[2];		/* one or two windows ago, and less */
 	GError *error;		/* the first one */
 } Jobs;
 
@@ -141,16 +145,23 @@ static void list(Jobs *jobs, const char *text)
 static void progress(Jobs *jobs)
 {
 	static const char full[] = "==============================", none[] = "                              ";
-	double elapsed = (g_get_monotonic_time() - jobs->started) / 1e6;
-	guint64 count = jobs->options->count, total = jobs->order.files->len * count, done = jobs->done * count;
+	guint64 count = jobs->options->count, total = inputs_count(jobs->order.files) * count, done = jobs->done * count;
 	int bar = done * (sizeof(full) - 1) / total;
-	gint64 left;
+	gint64 now = g_get_monotonic_time(), left;
+	double rate;
 
-	if (!isatty(STDERR_FILENO) || !done || elapsed <= 0)
+	/* What an earlier run has sealed goes by quickly, and says nothing of what is left. */
+	if (now - jobs->marks[1].at >= WINDOW) {
+		jobs->marks[0] = jobs->marks[1];
+		jobs->marks[1].at = now;
+		jobs->marks[1].done = jobs->done;
+	}
+	rate = (jobs->done - jobs->marks[0].done) * count * 1e6 / MAX(now - jobs->marks[0].at, 1);
+	if (!isatty(STDERR_FILENO) || !done || rate <= 0)
 		return;
-	left = (total - done) * elapsed / done;
+	left = (total - done) / rate;
 	fprintf(stderr, "\r[%.*s%s] %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " packages, %.0f a second, %" G_GINT64_FORMAT
-		":%02d:%02d left \033[K", bar, full, none + bar, done, total, done / elapsed, left / 3600, (int)(left / 60 % 60),
+		":%02d:%02d left \033[K", bar, full, none + bar, done, total, rate, left / 3600, (int)(left / 60 % 60),
 		(int)(left % 60));
 }
 
@@ -206,7 +217,7 @@ static void keep_error(Jobs *jobs, GError *error)
 static void add_workers(Jobs *jobs)
 {
 	guint cores = jobs->options->jobs ? (guint)jobs->options->jobs : g_get_num_processors();
-	guint ranges = (jobs->order.files->len + jobs->batch - 1) / jobs->batch, want = MIN(MIN(cores, ranges), JOBS_MAX);
+	guint ranges = (inputs_count(jobs->order.files) + jobs->batch - 1) / jobs->batch, want = MIN(MIN(cores, ranges), JOBS_MAX);
 
 	while (jobs->workers->len < want && add_worker(jobs))
 		;
@@ -214,7 +225,7 @@ static void add_workers(Jobs *jobs)
 
 static gboolean give_range(Jobs *jobs, Worker *worker)
 {
-	guint all = jobs->order.files->len;
+	guint all = inputs_count(jobs->order.files);
 	Range range = { jobs->next, MIN(jobs->next + jobs->batch, all) };
 
 	jobs->done += worker->chips;
@@ -356,8 +367,9 @@ static gboolean name_order(BindOrder *order, GError **error)
 		g_checksum_update(sum, o->metadata->icon->data, o->metadata->icon->len);
 		g_checksum_update(sum, o->metadata->rest->data, o->metadata->rest->len);
 	}
-	for (guint i = 0; order->profiles && i < order->profiles->len; i++) {
-		g_autoptr(GBytes) file = ifpp_file_read(order->profiles->pdata[i], 2 * IFPP_PACKAGE_MAX, error);
+	for (guint i = 0; order->profiles && i < inputs_count(order->profiles); i++) {
+		g_autofree char *path = inputs_path(order->profiles, i);
+		g_autoptr(GBytes) file = ifpp_file_read(path, 2 * IFPP_PACKAGE_MAX, error);
 		g_autofree char *name = NULL;
 		guint8 version[2] = {};
 		IfppSpan span;
@@ -390,7 +402,7 @@ static gboolean prepare(BindOrder *order, GError **error)
 	if (o->rules && !(order->rules = rules_load(o->rules, error)))
 		return FALSE;
 	order->kinds = kinds_new(order->rules);
-	order->files = input_files(o->euicc, ".euicc", ".euicc", error);
+	order->files = inputs_open(o->euicc, ".euicc", ".euicc", error);
 	if (!order->files)
 		return FALSE;
 	order->devices = devices_new();
@@ -398,8 +410,8 @@ static gboolean prepare(BindOrder *order, GError **error)
 		if (g_file_test(o->euicc[i], G_FILE_TEST_IS_DIR) && !devices_load(order->devices, o->euicc[i], error))
 			return FALSE;
 	if (o->upp || o->protected) {
-		order->profiles = o->protected ? input_files(o->protected, ".ppp", ".ppp", error) :
-						 input_files(o->upp, ".der", ".upp", error);
+		order->profiles = o->protected ? inputs_open(o->protected, ".ppp", ".ppp", error) :
+						 inputs_open(o->upp, ".der", ".upp", error);
 		if (!order->profiles)
 			return FALSE;
 	}
@@ -419,7 +431,7 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 	jobs.batch = MAX(1, BIND_BATCH / options->count);
 	jobs.workers = g_array_new(FALSE, FALSE, sizeof(Worker));
 	jobs.order.iccids = g_byte_array_new();
-	jobs.started = g_get_monotonic_time();
+	jobs.marks[0].at = jobs.marks[1].at = g_get_monotonic_time();
 	ok = prepare(&jobs.order, error);
 	if (ok && add_worker(&jobs))
 		while (wait_for_workers(&jobs))
@@ -437,8 +449,8 @@ gboolean jobs_seal(Home *home, const BindOptions *options, int *exit_code, GErro
 	for (guint i = 0; i < jobs.workers->len; i++)
 		g_string_free(g_array_index(jobs.workers, Worker, i).in, TRUE);
 	g_array_unref(jobs.workers);
-	g_clear_pointer(&jobs.order.files, g_ptr_array_unref);
-	g_clear_pointer(&jobs.order.profiles, g_ptr_array_unref);
+	inputs_free(jobs.order.files);
+	inputs_free(jobs.order.profiles);
 	g_byte_array_unref(jobs.order.iccids);
 	g_free(jobs.order.profile);
 	kinds_free(jobs.order.kinds);

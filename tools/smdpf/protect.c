@@ -174,7 +174,7 @@ static gboolean protect_file(const char *path, const char *out, const Keepers *k
 gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const char *out, gboolean test, guint *count,
 			  GError **error)
 {
-	g_autoptr(GPtrArray) files = input_files(upp, ".der", ".upp", error);
+	g_autoptr(Inputs) files = inputs_open(upp, ".der", ".upp", error);
 	g_autoptr(GPtrArray) wraps = protected_wraps(home);
 	Keepers keepers = { .wraps = wraps };
 	gboolean ok = files && pool_start(home, pin_file, error);
@@ -182,9 +182,12 @@ gboolean protect_profiles(Home *home, const char *pin_file, char **upp, const ch
 	for (guint i = 0; ok && i < home->keys->len; i++)
 		ok = home_key_id(home, home_key(home, i), keepers.ids[i], error);
 	ok = ok && choose(home, wraps, error) && ifpp_make_dir(out, 0700, error);
-	for (guint i = 0; ok && i < files->len; i++)
-		ok = protect_file(files->pdata[i], out, &keepers, test, error);
-	*count = ok ? files->len : 0;
+	for (guint i = 0; ok && i < inputs_count(files); i++) {
+		g_autofree char *path = inputs_path(files, i);
+
+		ok = protect_file(path, out, &keepers, test, error);
+	}
+	*count = ok ? inputs_count(files) : 0;
 	return ok;
 }
 

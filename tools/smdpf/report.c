@@ -7,6 +7,7 @@
 #include <gnutls/crypto.h>
 #include <json.h>
 
+#include "diskset.h"
 #include "eid.h"
 #include "error.h"
 #include "euicc.h"
@@ -15,7 +16,6 @@
 #include "report-file.h"
 #include "request-bundle.h"
 #include "requests.h"
-#include "seen.h"
 #include "store.h"
 #include "told.h"
 #include "unit.h"
@@ -123,7 +123,7 @@ static const LedgerEntry *find(Check *check, const guint8 key_id[32], LedgerEntr
 static gboolean report_key(Check *check, const guint8 key_id[32], const char *key_hex)
 {
 	if (!check->error)
-		seen_add(check->seen, key_id, &check->error);
+		diskset_add(check->seen, (IfppSpan){ key_id, 32 }, &check->error);
 	return g_hash_table_add(check->reported, g_strdup(key_hex));
 }
 
@@ -685,7 +685,7 @@ static gboolean find_missing(const LedgerEntry *entry, gpointer user, GError **e
 	char eid[33];
 
 	check->sealed++;
-	if (!seen_has(check->seen, entry->key_id, &here, error))
+	if (!diskset_has(check->seen, IFPP_SPAN(entry->key_id), &here, error))
 		return FALSE;
 	if (here)
 		return TRUE;
@@ -824,7 +824,7 @@ gboolean report_verify(Home *home, const char *file, const ReportOptions *option
 	if (!report || !check_signature(home, file, report, options->signature, error))
 		return FALSE;
 	check.ledger = ledger = ledger_open(home, error);
-	check.seen = seen = ledger ? seen_new(error) : NULL;
+	check.seen = seen = ledger ? diskset_new(error) : NULL;
 	if (!seen || !check_all(&check, report, error))
 		return FALSE;
 	summary(&check);
