@@ -14,7 +14,7 @@
 
 struct _AccessLog {
 	FILE *file;	/* NULL: standard error */
-	gint64 second;	/* and what was written and left out of refusals for the rate in it */
+	gint64 second;	/* and what was written and left out of refusals that come in floods in it */
 	guint written, left_out;
 	GString *lines;	/* noted, not written yet */
 	GMutex lock;
@@ -69,8 +69,13 @@ static void plain(char *text)
 			*text = '?';
 }
 
-/* A station that floods does not flood the log. */
-static gboolean room_for_429(AccessLog *log)
+/* A station that floods or drips does not flood the log. */
+static gboolean comes_in_floods(guint status)
+{
+	return status == 429 || status == 408;
+}
+
+static gboolean has_room(AccessLog *log)
 {
 	gint64 second = g_get_monotonic_time() / G_USEC_PER_SEC;
 
@@ -91,13 +96,13 @@ void access_note(AccessLog *log, const AccessEntry *entry)
 	plain(method);
 	plain(reason);
 	g_mutex_lock(&log->lock);
-	if (entry->status == 429 && !room_for_429(log)) {
+	if (comes_in_floods(entry->status) && !has_room(log)) {
 		log->left_out++;
 		g_mutex_unlock(&log->lock);
 		return;
 	}
-	if (log->left_out && entry->status != 429) {
-		g_string_append_printf(log->lines, "%s %u refusals for the rate were not listed one by one\n", when, log->left_out);
+	if (log->left_out && !comes_in_floods(entry->status)) {
+		g_string_append_printf(log->lines, "%s %u refusals for rate or time were not listed one by one\n", when, log->left_out);
 		log->left_out = 0;
 	}
 	g_string_append_printf(log->lines, "%s station=%s address=%s request=\"%s %s\" status=%u reason=\"%s\"\n", when,

@@ -14,8 +14,18 @@
 #define HANDSHAKE_SECONDS 5
 #define CHECK_AGAIN_US (60 * G_USEC_PER_SEC)
 #define REFUSED_A_SECOND 20	/* lines of the log about handshakes */
+#define STATION_PART 8		/* of all connections may be of one station, */
+#define STATION_LEAST 8		/* or so many */
+#define TELL_AGAIN_US (60 * G_USEC_PER_SEC)
 #define LINGER_SECONDS 5
 #define LINGER_READS 16		/* of a buffer, in one sweep */
+
+/* What is known of a name, for as long as the server runs: the CA has few. */
+typedef struct {
+	char *serial;		/* of the certificate that was shown last */
+	gint64 told_at;		/* that there is another one */
+	GQueue connections;	/* the oldest first */
+} Station;
 
 typedef struct {
 	Connections *all;
@@ -24,10 +34,15 @@ typedef struct {
 	gint64 checked_at;
 	gint64 since;		/* the handshake, the request in hand, or the pause before it, began */
 	gboolean greeted;	/* the handshake is over */
+	gboolean asking, asked;	/* a request is in hand; there was one before */
+	gboolean ended;		/* by us: it is about to be closed */
+	gint quiet;		/* what transport.received was when the last request ended */
 	Tls *tls, *checked;	/* begun with; checked last with */
 	TlsPeer peer;
 	char *address, *station, *why;	/* why: it may not ask, or NULL */
 	GList link;		/* of those that were not greeted */
+	Station *of;		/* NULL: of nobody that is known */
+	GList of_link;		/* in its connections */
 	Transport transport;
 } Connection;
 
@@ -42,11 +57,20 @@ struct _Connections {
 	GMutex lock;		/* of all that follows */
 	Tls *tls;
 	GHashTable *sessions;	/* session -> Connection */
+	GHashTable *stations;	/* name -> Station */
 	GQueue waiting;		/* without a handshake, the oldest first */
 	GArray *lingering;	/* of Lingering, the oldest first */
 	gint64 told_at;
 	guint told;		/* in that second */
 };
+
+static void station_free(gpointer data)
+{
+	Station *station = data;
+
+	g_free(station->serial);
+	g_free(station);
+}
 
 static void close_lingering(gpointer data)
 {
@@ -63,6 +87,7 @@ Connections *connections_new(const ConnectionLimits *limits, Tls *tls)
 	all->limits = *limits;
 	all->tls = tls;
 	all->sessions = g_hash_table_new(NULL, NULL);
+	all->stations = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, station_free);
 	g_mutex_init(&all->lock);
 	g_queue_init(&all->waiting);
 	all->lingering = g_array_new(FALSE, FALSE, sizeof(Lingering));
@@ -77,6 +102,7 @@ void connections_free(Connections *all)
 		return;
 	the_connections = NULL;
 	g_hash_table_unref(all->sessions);
+	g_hash_table_unref(all->stations);
 	g_array_unref(all->lingering);
 	g_mutex_clear(&all->lock);
 	tls_unref(all->tls);
@@ -198,6 +224,72 @@ static gboolean lingered(const Lingering *lingering, gint64 now)
 	return now >= lingering->until;
 }
 
+/* With the lock. */
+static void end_connection(Connection *connection)
+{
+	connection->ended = TRUE;
+	shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* With the lock. A station can do with few: one that opens many takes no place from others. NULL: none has to go. */
+static Connection *one_too_many(const Connections *all, const Station *station)
+{
+	if (station->connections.length <= MAX(all->limits.max / STATION_PART, STATION_LEAST))
+		return NULL;
+	for (GList *l = station->connections.head; l; l = l->next)
+		if (!((Connection *)l->data)->ended)
+			return l->data;
+	return NULL;
+}
+
+static void note_end(const Connection *connection, guint status, const char *reason)
+{
+	access_write(connection->all->limits.log, &(AccessEntry){ .station = connection->station, .address = connection->address,
+								  .method = "TLS", .path = "connection", .status = status,
+								  .reason = reason });
+}
+
+/* With the lock. NULL: it shows the certificate that it showed before, or that it does not was told a short while ago. */
+static char *other_certificate(Station *station, const Connection *connection)
+{
+	g_autofree char *serial = tls_peer_serial(&connection->peer), *before = g_steal_pointer(&station->serial);
+	gint64 now = g_get_monotonic_time();
+
+	station->serial = g_steal_pointer(&serial);
+	if (!before || g_str_equal(before, station->serial) || (station->told_at && now - station->told_at < TELL_AGAIN_US))
+		return NULL;
+	station->told_at = now;
+	return g_strdup_printf("another certificate of this name than before: serial %s, before %s", station->serial, before);
+}
+
+/* Two that have one name are one station, and the operator learns of it. */
+static void join_station(Connection *connection)
+{
+	Connections *all = connection->all;
+	g_autofree char *other = NULL;
+	Connection *oldest;
+	Station *station;
+
+	g_mutex_lock(&all->lock);
+	station = g_hash_table_lookup(all->stations, connection->station);
+	if (!station) {
+		station = g_new0(Station, 1);
+		g_hash_table_insert(all->stations, g_strdup(connection->station), station);
+	}
+	connection->of = station;
+	connection->of_link.data = connection;
+	g_queue_push_tail_link(&station->connections, &connection->of_link);
+	other = other_certificate(station, connection);
+	oldest = one_too_many(all, station);
+	if (oldest) {
+		end_connection(oldest);
+		note_end(oldest, 429, "more connections than one station may have: its oldest was closed");
+	}
+	g_mutex_unlock(&all->lock);
+	if (other)
+		note_end(connection, 200, other);
+}
+
 /*
  * Whoever is of our CA gets as far as HTTP, where it can be told in words why it may not ask; a stranger
  * gets no TLS.
@@ -233,6 +325,8 @@ static int verify(gnutls_session_t session)
 	tls_unref(connection->checked);
 	connection->checked = tls_ref(connection->tls);
 	connection->checked_at = g_get_monotonic_time();
+	if (verdict == TLS_STATION && !connection->of)
+		join_station(connection);
 	return 0;
 }
 
@@ -284,6 +378,8 @@ static void closed(Connections *all, Connection *connection)
 	g_mutex_lock(&all->lock);
 	g_hash_table_remove(all->sessions, connection->session);
 	no_longer_waiting(connection);
+	if (connection->of)
+		g_queue_unlink(&connection->of->connections, &connection->of_link);
 	greeted = connection->greeted;
 	g_mutex_unlock(&all->lock);
 	if (!greeted && !connection->peer.n)
@@ -314,6 +410,9 @@ void connections_request_ended(Connections *all, struct MHD_Connection *c)
 		return;
 	g_mutex_lock(&all->lock);
 	connection->since = g_get_monotonic_time();
+	connection->asking = FALSE;
+	connection->asked = TRUE;
+	connection->quiet = g_atomic_int_get(&connection->transport.received);
 	g_mutex_unlock(&all->lock);
 }
 
@@ -356,6 +455,9 @@ gboolean connections_admit(Connections *all, struct MHD_Connection *c, char **st
 		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_STATION, "no certificate of a station CA");
 		return FALSE;
 	}
+	g_mutex_lock(&all->lock);
+	connection->asking = TRUE;
+	g_mutex_unlock(&all->lock);
 	*address = g_strdup(connection->address);
 	*station = g_strdup(connection->station);
 	check_again(connection);
@@ -369,6 +471,19 @@ gboolean connections_admit(Connections *all, struct MHD_Connection *c, char **st
 	return FALSE;
 }
 
+/* With the lock. One that only rests between two requests is closed without a word. */
+static void end_late(Connection *connection)
+{
+	gboolean rests = connection->asked && !connection->asking &&
+			 connection->quiet == g_atomic_int_get(&connection->transport.received);
+	g_autofree char *why = g_strdup_printf("a request that takes longer than %u seconds: its connection was closed",
+					       connection->all->limits.timeout);
+
+	if (connection->greeted && !rests)
+		note_end(connection, 408, why);
+	end_connection(connection);
+}
+
 void connections_sweep(Connections *all)
 {
 	gint64 now = g_get_monotonic_time();
@@ -378,11 +493,11 @@ void connections_sweep(Connections *all)
 	g_mutex_lock(&all->lock);
 	g_hash_table_iter_init(&iter, all->sessions);
 	while (g_hash_table_iter_next(&iter, NULL, &value)) {
-		const Connection *connection = value;
+		Connection *connection = value;
 		guint limit = connection->greeted ? all->limits.timeout : MIN(all->limits.timeout, HANDSHAKE_SECONDS);
 
-		if (now - connection->since > (gint64)limit * G_USEC_PER_SEC)
-			shutdown(connection->fd, SHUT_RDWR);
+		if (!connection->ended && now - connection->since > (gint64)limit * G_USEC_PER_SEC)
+			end_late(connection);
 	}
 	for (guint i = all->lingering->len; i--;) {
 		if (lingered(&g_array_index(all->lingering, Lingering, i), now))

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include <file.h>
+#include <tlv.h>
 
 #include "depot.h"
 #include "depot-error.h"
@@ -268,6 +269,16 @@ void tls_peer_clear(TlsPeer *peer)
 	for (guint i = 0; i < peer->n; i++)
 		gnutls_x509_crt_deinit(peer->crts[i]);
 	peer->n = 0;
+}
+
+char *tls_peer_serial(const TlsPeer *peer)
+{
+	guint8 serial[128];
+	size_t len = sizeof(serial);
+
+	if (gnutls_x509_crt_get_serial(peer->crts[0], serial, &len) < 0)
+		len = 0;
+	return ifpp_hex((IfppSpan){ serial, len });
 }
 
 static char *common_name(gnutls_x509_crt_t crt)

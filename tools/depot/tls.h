@@ -43,6 +43,9 @@ typedef struct {
 gboolean tls_peer_take(TlsPeer *peer, gnutls_session_t session);
 void tls_peer_clear(TlsPeer *peer);
 
+/* The serial number of the leaf, hexadecimal. */
+char *tls_peer_serial(const TlsPeer *peer);
+
 typedef enum {
 	TLS_STATION,	/* a station of that name */
 	TLS_NOT_NOW,	/* of our CA, and not valid: expired, revoked, without a name; it is told why */

@@ -53,10 +53,12 @@ static ssize_t pull(gnutls_transport_ptr_t user, void *out, size_t len)
 	ssize_t n;
 
 	if (t->begin == t->end) {
-		if (len >= sizeof(t->ahead))
-			return recv(t->fd, out, len, 0);
-		n = recv(t->fd, t->ahead, sizeof(t->ahead), 0);
-		if (n <= 0)
+		gboolean ahead = len < sizeof(t->ahead);
+
+		n = recv(t->fd, ahead ? t->ahead : out, ahead ? sizeof(t->ahead) : len, 0);
+		if (n > 0)
+			g_atomic_int_inc(&t->received);
+		if (n <= 0 || !ahead)
 			return n;
 		t->begin = 0;
 		t->end = n;

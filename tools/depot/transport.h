@@ -14,6 +14,7 @@ typedef struct {
 	int fd;
 	gboolean hold;		/* what is sent next waits for what follows it */
 	GByteArray *held;	/* NULL: nothing yet */
+	gint received;		/* changes with what comes; atomic */
 	gsize begin, end;	/* of what is read ahead */
 	guint8 ahead[2048];
 } Transport;
