@@ -303,6 +303,11 @@ void api_reload(Api *api, Tls *tls)
 	web_reload(api->web, tls);
 }
 
+void api_sweep(Api *api)
+{
+	web_sweep(api->web);
+}
+
 void api_tell(Api *api)
 {
 	web_tell(api->web);

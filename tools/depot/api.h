@@ -20,6 +20,8 @@ typedef struct _Api Api;
 Api *api_start(const char *address, const char *db, Tls *tls, Snapshot *snapshot, AccessLog *log, GError **error);
 /* Takes @tls: new connections get it. */
 void api_reload(Api *api, Tls *tls);
+/* As web_sweep(). */
+void api_sweep(Api *api);
 /* Say on standard output where it is. */
 void api_tell(Api *api);
 void api_stop(Api *api);

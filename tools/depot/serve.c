@@ -249,6 +249,15 @@ static void note_history(Server *server)
 		fprintf(stderr, "ifpp-depot: %s; that this depot was put back could go unseen\n", error->message);
 }
 
+static void sweep(Server *server)
+{
+	connections_sweep(server->connections);
+	if (server->dashboard)
+		web_sweep(server->dashboard);
+	if (server->api)
+		api_sweep(server->api);
+}
+
 /* Until a signal ends it. */
 static void wait_and_watch(Server *server, const sigset_t *signals)
 {
@@ -261,7 +270,7 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 			return;
 		jobs_sweep(server->jobs);
 		if (n % TICKS_BETWEEN_SWEEPS == 0)
-			connections_sweep(server->connections);
+			sweep(server);
 		if (n % TICKS_BETWEEN_NOTES == 0)
 			note_history(server);
 		if (sig == SIGHUP || n % TICKS_BETWEEN_LOOKS == 0)

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <gio/gio.h>
@@ -16,6 +17,8 @@
 #define CONNECTION_MEMORY (16 * 1024)	/* for the request line and headers */
 #define PATH_BYTES 512
 #define QUERY_BYTES 1024
+#define WAITING_MAX 48		/* connections that ask for nothing, or not yet */
+#define ADDRESS_MAX 32		/* connections from one address */
 #define IDLE_SECONDS 15
 #define PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
@@ -32,9 +35,69 @@ static const char *const headers[][2] = {
 struct _Web {
 	WebOptions options;
 	struct MHD_Daemon *daemon;
-	GMutex lock;
+	GMutex lock;	/* of what follows */
 	Tls *tls;	/* for new connections */
+	GQueue waiting;	/* connections whose request is not here whole, the oldest first */
 };
+
+typedef struct {
+	Tls *tls;	/* that it began with */
+	int fd;
+	gint64 since;	/* it waits; monotonic, us */
+	GList link;
+} Connection;
+
+/* With the lock. */
+static void wait_for_request(Web *web, Connection *connection)
+{
+	connection->since = g_get_monotonic_time();
+	connection->link.data = connection;
+	g_queue_push_tail_link(&web->waiting, &connection->link);
+}
+
+/* With the lock. */
+static void waits_no_longer(Web *web, Connection *connection)
+{
+	if (connection->link.data)
+		g_queue_unlink(&web->waiting, &connection->link);
+	connection->link.data = NULL;
+}
+
+/* With the lock. */
+static void end_oldest(Web *web)
+{
+	Connection *oldest = web->waiting.head->data;
+
+	waits_no_longer(web, oldest);
+	shutdown(oldest->fd, SHUT_RDWR);
+}
+
+/* A request has come, however slowly, or has been answered. */
+static void set_waiting(Web *web, struct MHD_Connection *c, gboolean waiting)
+{
+	Connection *connection = *(Connection **)MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	g_mutex_lock(&web->lock);
+	waits_no_longer(web, connection);
+	if (waiting)
+		wait_for_request(web, connection);
+	g_mutex_unlock(&web->lock);
+}
+
+static void completed(void *cls, struct MHD_Connection *c, void **context, enum MHD_RequestTerminationCode why)
+{
+	set_waiting(cls, c, TRUE);
+}
+
+void web_sweep(Web *web)
+{
+	gint64 before = g_get_monotonic_time() - IDLE_SECONDS * G_USEC_PER_SEC;
+
+	g_mutex_lock(&web->lock);
+	while (web->waiting.length && ((Connection *)web->waiting.head->data)->since < before)
+		end_oldest(web);
+	g_mutex_unlock(&web->lock);
+}
 
 const char *web_header(const WebRequest *request, const char *name)
 {
@@ -149,6 +212,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 	WebAnswer answer = {};
 	enum MHD_Result result;
 
+	set_waiting(web, c, FALSE);
 	if (admit(web, &request, method, &answer) && !web->options.handle(&request, &answer, web->options.user, &error))
 		answer_error(&answer.answer, error, request.who ?: web->options.name);
 	result = send_answer(web, &request, method, &answer);
@@ -163,18 +227,29 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *c, const char *u
 static void notify(void *cls, struct MHD_Connection *c, void **context, enum MHD_ConnectionNotificationCode what)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+	gnutls_session_t session = info ? info->tls_session : NULL;	/* the next question has its answer in the same place */
+	Connection *connection = *context;
 	Web *web = cls;
 
 	if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-		g_clear_pointer((Tls **)context, tls_unref);
+		g_mutex_lock(&web->lock);
+		waits_no_longer(web, connection);
+		g_mutex_unlock(&web->lock);
+		tls_unref(connection->tls);
+		g_free(connection);
 		return;
 	}
-	if (!info || !web->tls)
-		return;
+	connection = *context = g_new0(Connection, 1);
+	connection->fd = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	g_mutex_lock(&web->lock);
-	*context = tls_ref(web->tls);
+	wait_for_request(web, connection);
+	/* The newest is the likeliest to ask. */
+	if (web->waiting.length > WAITING_MAX)
+		end_oldest(web);
+	connection->tls = web->tls ? tls_ref(web->tls) : NULL;
 	g_mutex_unlock(&web->lock);
-	gnutls_db_set_ptr(info->tls_session, *context);
+	if (session)
+		gnutls_db_set_ptr(session, connection->tls);
 }
 
 static int certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain,
@@ -222,11 +297,14 @@ Web *web_start(int fd, Tls *tls, const WebOptions *options, GError **error)
 	web->options = *options;
 	web->tls = tls;
 	g_mutex_init(&web->lock);
+	g_queue_init(&web->waiting);
 	/* Whoever waits for the database keeps only its own thread waiting. */
 	web->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
 				       MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0), 0, NULL, NULL, handle, web,
 				       MHD_OPTION_EXTERNAL_LOGGER, log_line, web, MHD_OPTION_LISTEN_SOCKET, fd,
 				       MHD_OPTION_ARRAY, secure, MHD_OPTION_NOTIFY_CONNECTION, notify, web,
+				       MHD_OPTION_NOTIFY_COMPLETED, completed, web,
+				       MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned int)ADDRESS_MAX,
 				       MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS,
 				       MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
 				       MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,

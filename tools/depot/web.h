@@ -41,6 +41,8 @@ typedef struct {
 Web *web_start(int fd, Tls *tls, const WebOptions *options, GError **error);
 /* Takes @tls: new connections get it. */
 void web_reload(Web *web, Tls *tls);
+/* End connections whose request takes too long to come, also if a byte comes now and then. Called twice a second. */
+void web_sweep(Web *web);
 void web_stop(Web *web);
 /* Say on standard output where it is. */
 void web_tell(Web *web);
