@@ -16,6 +16,8 @@ typedef struct {
 	sqlite3 *handle;
 	GHashTable *statements;	/* address of the text -> sqlite3_stmt */
 	char *path;
+	dev_t dev;		/* the file that was opened */
+	ino_t ino;
 	gint64 patience;	/* us that begin() waits for other threads */
 	gboolean writing;
 } Sqlite;
@@ -154,6 +156,17 @@ static guint get_row(sqlite3_stmt *statement, DbValue *row)
 	return n;
 }
 
+/* What is written into a file that has no name any more is lost, and what is read there is not so. */
+static gboolean is_there(const Sqlite *db, GError **error)
+{
+	struct stat st;
+
+	if (stat(db->path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino)
+		return TRUE;
+	g_set_error(error, DB_ERROR, DB_ERROR_REPLACED, "%s: it is not the file any more that was opened", db->path);
+	return FALSE;
+}
+
 static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_params, DbRow row, gpointer user,
 		    gint64 *changed, GError **error)
 {
@@ -163,7 +176,7 @@ static gboolean run(Db *base, const char *sql, const DbValue *params, guint n_pa
 	gboolean ok = TRUE;
 	int code = SQLITE_OK;
 
-	if (!statement)
+	if (!statement || (sqlite3_get_autocommit(db->handle) && !is_there(db, error)))
 		return FALSE;
 	for (guint i = 0; ok && i < n_params; i++)
 		ok = bind(statement, i, &params[i]) == SQLITE_OK || fail(db, error);
@@ -193,7 +206,7 @@ static gboolean begin(Db *base, GError **error)
 
 static gboolean commit(Db *base, GError **error)
 {
-	if (!run(base, "COMMIT", NULL, 0, NULL, NULL, NULL, error))
+	if (!is_there((Sqlite *)base, error) || !run(base, "COMMIT", NULL, 0, NULL, NULL, NULL, error))
 		return FALSE;
 	leave((Sqlite *)base);
 	return TRUE;
@@ -275,6 +288,7 @@ static gboolean make_directory(const char *path, GError **error)
 Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 {
 	g_autoptr(Db) base = NULL;
+	struct stat st;
 	Sqlite *db;
 
 	if (create && !make_directory(path, error))
@@ -297,5 +311,11 @@ Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 	    /* 16 MB of log: a page that changes often is copied into the database once. */
 	    !simple(db, "PRAGMA wal_autocheckpoint=4000", error))
 		return NULL;
+	if (stat(path, &st) < 0) {
+		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "%s: %s", path, g_strerror(errno));
+		return NULL;
+	}
+	db->dev = st.st_dev;
+	db->ino = st.st_ino;
 	return g_steal_pointer(&base);
 }

@@ -17,6 +17,7 @@ typedef enum {
 	DB_ERROR_FULL,		/* no space where the database is */
 	DB_ERROR_DAMAGED,	/* it is there, and is no database, or not a whole one */
 	DB_ERROR_AWAY,		/* it is not there, or its server or disk takes nothing: what is in it may be sound */
+	DB_ERROR_REPLACED,	/* its file was taken away, and perhaps another put there: what was opened is nobody's any more */
 } DbError;
 
 typedef enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } DbType;

@@ -197,12 +197,13 @@ gboolean depot_backup(Depot *depot, const char *path, GError **error)
 gboolean depot_restore(Depot *depot, const char *path, GError **error)
 {
 	g_autoptr(Depot) from = depot_open(path, FALSE, error);
-	gint64 packages = 0;
+	gint64 rows = 0;
 
-	if (!from || !db_run(depot->db, "SELECT COUNT(*) FROM (SELECT 1 FROM package UNION ALL SELECT 1 FROM delivery) AS rows",
-			     NULL, 0, take_number, &packages, NULL, error))
+	if (!from || !db_run(depot->db, "SELECT COUNT(*) FROM (SELECT 1 FROM package UNION ALL SELECT 1 FROM delivery UNION ALL "
+			     "SELECT 1 FROM station UNION ALL SELECT 1 FROM token UNION ALL SELECT 1 FROM esed) AS rows",
+			     NULL, 0, take_number, &rows, NULL, error))
 		return FALSE;
-	if (packages) {
+	if (rows) {
 		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "this depot is not empty; make another database");
 		return FALSE;
 	}

@@ -44,6 +44,7 @@ static const struct explained db_errors[] = {
 	[DB_ERROR_DAMAGED] = { 503, IFPP_EXIT_IO, "damaged", "Restore the database from a backup" },
 	[DB_ERROR_FULL] = { 503, IFPP_EXIT_IO, "no-space", "Free space where the database is, then try again" },
 	[DB_ERROR_AWAY] = { 503, IFPP_EXIT_IO, "database", "Check the database, its URL and its disk, then try again" },
+	[DB_ERROR_REPLACED] = { 503, IFPP_EXIT_IO, "replaced", "Stop what works on the depot before its file is replaced, then start again" },
 	[DB_ERROR_BUSY] = { 503, IFPP_EXIT_BUSY, "busy", "Others are at work there; try again" },
 };
 

@@ -258,8 +258,8 @@ static void sweep(Server *server)
 		api_sweep(server->api);
 }
 
-/* Until a signal ends it. */
-static void wait_and_watch(Server *server, const sigset_t *signals)
+/* Until a signal ends it, or its database is taken away. */
+static gboolean wait_and_watch(Server *server, const sigset_t *signals, GError **error)
 {
 	const struct timespec tick = { .tv_nsec = TICK_MS * 1000000L };
 
@@ -267,10 +267,12 @@ static void wait_and_watch(Server *server, const sigset_t *signals)
 		int sig = sigtimedwait(signals, NULL, &tick);
 
 		if (sig == SIGTERM || sig == SIGINT)
-			return;
+			return TRUE;
 		jobs_sweep(server->jobs);
 		if (n % TICKS_BETWEEN_SWEEPS == 0)
 			sweep(server);
+		if (n % TICKS_BETWEEN_LOOKS == 0 && !witness_check(server->witness, error))
+			return FALSE;
 		if (n % TICKS_BETWEEN_NOTES == 0)
 			note_history(server);
 		if (sig == SIGHUP || n % TICKS_BETWEEN_LOOKS == 0)
@@ -331,19 +333,19 @@ static gboolean run(Server *server, int fd, GError **error)
 	else if (server->options->proxy_from)
 		proxy = proxy_start(daemon, fd, server->options->proxy_from, tell_refused, server, error);
 	if (daemon && (proxy || !server->options->proxy_from) && be_seen(server, error)) {
-		ok = TRUE;
 		tell_ready(fd);
 		if (server->dashboard)
 			web_tell(server->dashboard);
 		if (server->api)
 			api_tell(server->api);
-		wait_and_watch(server, &signals);
+		ok = wait_and_watch(server, &signals, error);
 		sd_notify(0, "STOPPING=1");
 	}
 	proxy_stop(proxy);
 	/* Nobody may wait for an answer any more when the server ends. */
 	jobs_stop(server->jobs);
-	note_history(server);
+	if (ok)
+		note_history(server);
 	web_stop(server->dashboard);
 	api_stop(server->api);
 	snapshot_free(server->snapshot);
@@ -356,7 +358,7 @@ static gboolean run(Server *server, int fd, GError **error)
 gboolean depot_serve(const ServeOptions *options, GError **error)
 {
 	Server server = { .options = options };
-	gboolean ok = FALSE, renewed = FALSE;
+	gboolean ok = FALSE;
 	int fd;
 
 	server.files = (TlsFiles){ options->cert, options->key, options->client_ca, options->client_crl,
@@ -364,9 +366,7 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 	fd = options->listen ? listen_on("--listen", options->listen, error) : listen_handed_over(error);
 	server.log = fd < 0 ? NULL : access_open(options->access_log, error);
 	server.reload = server.log ? reload_new(&server.files, options->trust, tell, error) : NULL;
-	server.witness = server.reload ? witness_new(options->db, &renewed, error) : NULL;
-	if (renewed)
-		tell("the database is older than it was: this is another epoch, in which stations bring their results again");
+	server.witness = server.reload ? witness_new(options->db, tell, error) : NULL;
 	server.rates = server.witness ? rates_new(options->db, options->rate, error) : NULL;
 	if (server.rates) {
 		ConnectionLimits limits = { options->connections, options->timeout, server.rates, server.log };

@@ -71,6 +71,7 @@ gboolean ledger_error(const Home *home, GError *db_error, GError **error)
 		code = IFPP_ERROR_NO_SPACE;
 		break;
 	case DB_ERROR_AWAY:
+	case DB_ERROR_REPLACED:
 	case DB_ERROR_BUSY:
 		code = IFPP_ERROR_DATABASE;
 		break;
