@@ -197,18 +197,18 @@ gboolean cmd_reject(int argc, char **argv, int *exit_code, GError **error)
 {
 	GOptionEntry entries[] = { COMMON, G_OPTION_ENTRY_NULL };
 	g_autoptr(Depot) depot = NULL;
-	guint removed;
+	guint removed, burnt;
 
 	if (!ifpp_options_parse(entries, "DELIVERY",
 				"Has nothing more to do with a delivery that is not here whole, by the digits that status shows. Those of\n"
-				"its packages that no station has had are taken out.", &argc, &argv, 1, error))
+				"its packages that no station ever claimed are taken out; the others are burnt, and what a chip has signed counts.", &argc, &argv, 1, error))
 		return FALSE;
 	if (strlen(argv[1]) < 8 || strspn(argv[1], "0123456789abcdef") != strlen(argv[1]))
 		return ifpp_usage_error(error, "a delivery has hexadecimal digits, at least eight of them");
 	depot = depot_open(args_db(), FALSE, error);
-	if (!depot || !depot_reject(depot, argv[1], &removed, error))
+	if (!depot || !depot_reject(depot, argv[1], &removed, &burnt, error))
 		return FALSE;
 	if (!args_json)
-		printf("The delivery is rejected; %u packages are taken out\n", removed);
+		printf("The delivery is rejected; %u packages are taken out, %u are burnt\n", removed, burnt);
 	return TRUE;
 }

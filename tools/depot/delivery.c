@@ -128,7 +128,7 @@ gboolean depot_delivery_conflict(Depot *depot, const guint8 id[32], GError **err
 typedef struct {
 	const char *prefix;
 	guint8 id[32];
-	guint found;
+	guint found, burnt;
 	gint64 removed;
 } Reject;
 
@@ -140,6 +140,27 @@ static gboolean take_delivery(const DbValue *row, guint n, gpointer user, GError
 	if (g_str_has_prefix(hex, r->prefix)) {
 		r->found++;
 		return db_get_blob(&row[0], r->id, 32) || rows_damaged("delivery", error);
+	}
+	return TRUE;
+}
+
+/* What a station has had may be in a chip, whose result counts; nobody else gets it. */
+static gboolean burn_the_rest(Db *db, Reject *r, GError **error)
+{
+	g_autoptr(GPtrArray) items = g_ptr_array_new_with_free_func(rows_item_free);
+	gint64 now;
+
+	if (!db->ops->now(db, &now, error) ||
+	    !DB_RUN(db, "SELECT " ROWS_COLUMNS " FROM package WHERE delivery = $1 AND state < 3", rows_take_item, items, NULL,
+		    error, DB_B(r->id, 32)))
+		return FALSE;
+	r->burnt = items->len;
+	for (guint i = 0; i < items->len; i++) {
+		const DepotItem *item = items->pdata[i];
+
+		if (!rows_note(db, item->key_id, DEPOT_BURNT, NULL, "its delivery was rejected", now, error) ||
+		    !rows_set_state(db, item->key_id, DEPOT_BURNT, item->station, 0, now, error))
+			return FALSE;
 	}
 	return TRUE;
 }
@@ -156,21 +177,22 @@ static gboolean reject(Db *db, gpointer user, GError **error)
 			    r->found ? "more than one" : "no", r->prefix);
 		return FALSE;
 	}
-	/* Only what nobody has had; what a station got is in the world and is accounted for like any other. */
 	return DB_RUN(db, "DELETE FROM content WHERE key_id IN (SELECT key_id FROM package WHERE delivery = $1 AND state = 0 "
 		      "AND NOT EXISTS (SELECT 1 FROM history h WHERE h.key_id = package.key_id))", NULL, NULL, NULL, error,
 		      DB_B(r->id, 32)) &&
 	       DB_RUN(db, "DELETE FROM package WHERE delivery = $1 AND state = 0 AND NOT EXISTS (SELECT 1 FROM history h "
 		      "WHERE h.key_id = package.key_id)", NULL, NULL, &r->removed, error, DB_B(r->id, 32)) &&
+	       burn_the_rest(db, r, error) &&
 	       DB_RUN(db, "UPDATE delivery SET done = 3 WHERE id = $1", NULL, NULL, NULL, error, DB_B(r->id, 32));
 }
 
-gboolean depot_reject(Depot *depot, const char *id, guint *removed, GError **error)
+gboolean depot_reject(Depot *depot, const char *id, guint *removed, guint *burnt, GError **error)
 {
 	Reject r = { .prefix = id };
 
 	if (!db_transaction(depot->db, reject, &r, error))
 		return FALSE;
 	*removed = r.removed;
+	*burnt = r.burnt;
 	return TRUE;
 }

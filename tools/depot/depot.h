@@ -109,10 +109,11 @@ gboolean depot_delivery_conflict(Depot *depot, const guint8 id[32], GError **err
  * depot_reject() - have nothing more to do with a delivery that is not here whole
  * @depot: the depot
  * @id: the first digits of its id, hexadecimal, as status shows them
- * @removed: packages of it that nobody has had, which are taken out
+ * @removed: packages of it that no station ever claimed, which are taken out
+ * @burnt: the others that have not ended; what a chip signs of them still counts
  * @error: DEPOT_ERROR_UNKNOWN: none, or several, or it is complete; DB_ERROR
  */
-gboolean depot_reject(Depot *depot, const char *id, guint *removed, GError **error);
+gboolean depot_reject(Depot *depot, const char *id, guint *removed, guint *burnt, GError **error);
 
 /**
  * struct DepotTake - a claim of a chip, or the first fetch of one of its packages
