@@ -720,17 +720,19 @@ def makes_its_directory(build):
         Depot(build, url)('import', 'line-7.ifppd', '--trust', 'trust', code=9, says='is no database')
 
 
+def execute_on(url):
+    """A statement that no depot would make."""
+    def execute(sql):
+        if '://' not in url:
+            with sqlite3.connect(url) as db:
+                db.execute(sql)
+        else:
+            subprocess.run(['psql', '-Atq', url, '-c', sql], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=work)
+    return execute
+
+
 def operate(test, build, kind, fresh, server=None):
     """All of it on one database."""
-    def execute_on(url):
-        def execute(sql):
-            if not server:
-                with sqlite3.connect(url) as db:
-                    db.execute(sql)
-            else:
-                subprocess.run(['psql', '-Atq', url, '-c', sql], check=True, stdout=subprocess.DEVNULL, env=environment, cwd=work)
-        return execute
-
     def rows_of(url):
         def rows(sql):
             if not server:
