@@ -231,15 +231,25 @@ static void end_connection(Connection *connection)
 	shutdown(connection->fd, SHUT_RDWR);
 }
 
-/* With the lock. A station can do with few: one that opens many takes no place from others. NULL: none has to go. */
+/*
+ * With the lock. A station can do with few: one that opens many takes no place from others. The oldest without a request
+ * in hand goes, or the oldest of all. NULL: none has to.
+ */
 static Connection *one_too_many(const Connections *all, const Station *station)
 {
-	if (station->connections.length <= MAX(all->limits.max / STATION_PART, STATION_LEAST))
-		return NULL;
-	for (GList *l = station->connections.head; l; l = l->next)
-		if (!((Connection *)l->data)->ended)
-			return l->data;
-	return NULL;
+	Connection *oldest = NULL;
+	guint n = 1;	/* with the newest, which stays */
+
+	for (GList *l = station->connections.tail->prev; l; l = l->prev) {
+		Connection *connection = l->data;
+
+		if (connection->ended)
+			continue;
+		n++;
+		if (!oldest || oldest->asking || !connection->asking)
+			oldest = connection;
+	}
+	return n > MAX(all->limits.max / STATION_PART, STATION_LEAST) ? oldest : NULL;
 }
 
 static void note_end(const Connection *connection, guint status, const char *reason)
