@@ -150,6 +150,22 @@ def requests_of_two(build, url, rows):
     expect(counts == {'Key Maker A': (CHIPS, CHIPS), 'Key Maker B': (CHIPS, CHIPS)}, counts)
 
 
+def request_tells_devices(build, url, execute):
+    """With --imei the request has the devices that stations have told of, and without none."""
+    depot, where = Depot(build, url), f'{build}-devices'
+    shell(f'rm -rf {where} && mkdir {where}')
+    depot('import', batch_file(), '--trust', 'trust')
+    assign(depot, 'Key Maker A', where)
+    for at, imei in enumerate(('351234561234568', '123456789012345')):  # the second one's check digit is wrong
+        execute(f"INSERT INTO unit (eid, imei, at) SELECT eid, '{imei}', 1 FROM (SELECT DISTINCT eid FROM otk) o "
+                f'ORDER BY eid LIMIT 1 OFFSET {at}')
+    for more, imeis in ((), []), (('--imei',), ['351234561234568']):
+        told = assign(depot, 'Key Maker A', where, 1, 0, None, '--order', 'line-8', *more).objects()[0]
+        shown = run('plain', 'tools/ifppctl/ifppctl', 'request', '--show', told['file'], '--json').objects()[:-1]
+        expect([chip['imei'] for chip in shown if 'imei' in chip] == imeis and len(shown) == CHIPS, shown)
+        expect(read(told['file']).find(b'IFPP request 3' if more else b'IFPP request 2') == 16, told)
+
+
 def foreign_key_maker_refused(build, url):
     """The factory's list of Key Makers holds for the warehouse, too."""
     depot, ski = Depot(build, url), subprocess.run(
@@ -175,4 +191,6 @@ def operate(test, build, fresh, execute_on, rows_of):
     test('two_key_makers: keys are assigned once', two_key_makers, build, url, rows_of(url))
     url = fresh('requests')
     test('two_key_makers: what each is asked', requests_of_two, build, url, rows_of(url))
+    url = fresh('devices')
+    test('request_tells_devices', request_tells_devices, build, url, execute_on(url))
     test('foreign_key_maker_refused', foreign_key_maker_refused, build, fresh('foreign'))

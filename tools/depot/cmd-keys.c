@@ -108,7 +108,7 @@ static char *file_name(const char *dir, const IfppRequestHead *head, const char 
 	return g_build_filename(dir, name, NULL);
 }
 
-static gboolean assign(const IfppRequestHead *head, const char *batch, const char *dir, GError **error)
+static gboolean assign(const IfppRequestHead *head, gboolean imei, const char *batch, const char *dir, GError **error)
 {
 	g_autoptr(Depot) depot = depot_open(args_db(), FALSE, error);
 	g_autofree char *path = file_name(dir, head, batch);
@@ -118,7 +118,7 @@ static gboolean assign(const IfppRequestHead *head, const char *batch, const cha
 
 	if (!depot || (batch && !esed_find(depot, batch, id, error)) ||
 	    !keys_assign(depot, esed, head->key_maker, head->keys_each, &assigned, error) ||
-	    !keys_request(depot, esed, head, path, &chips, &written, error))
+	    !keys_request(depot, esed, head, imei, path, &chips, &written, error))
 		return FALSE;
 	if (args_json) {
 		JsonBuilder *b = ifpp_json_new("request");
@@ -152,6 +152,7 @@ static gboolean text_ok(const char *text, const char *option, GError **error)
 gboolean cmd_keys(int argc, char **argv, int *exit_code, GError **error)
 {
 	g_autofree char *key_maker = NULL, *order = NULL, *profile = NULL, *batch = NULL, *dir = NULL;
+	gboolean imei = FALSE;
 	int keys = 0;
 	GOptionEntry entries[] = {
 		COMMON,
@@ -160,6 +161,7 @@ gboolean cmd_keys(int argc, char **argv, int *exit_code, GError **error)
 		{ "batch", 0, 0, G_OPTION_ARG_STRING, &batch, "Chips of this batch of an EUM (all)", "BATCH" },
 		{ "order", 0, 0, G_OPTION_ARG_STRING, &order, "What the order is called", "NAME" },
 		{ "profile", 0, 0, G_OPTION_ARG_STRING, &profile, "Which type of profile is asked for", "TYPE" },
+		{ "imei", 0, 0, G_OPTION_ARG_NONE, &imei, "Tell the IMEI of each device that stations have told", NULL },
 		{ "to", 0, 0, G_OPTION_ARG_FILENAME, &dir, "Where the request is written; its name tells order and Key Maker", "DIR" },
 		G_OPTION_ENTRY_NULL
 	};
@@ -179,6 +181,6 @@ gboolean cmd_keys(int argc, char **argv, int *exit_code, GError **error)
 	if (!key_maker || keys < 1 || keys > 256 || !dir)
 		return ifpp_usage_error(error, "keys assign: --for KEYMAKER, --keys N (1 to 256) and --to DIR are needed");
 	return text_ok(key_maker, "--for", error) && text_ok(order, "--order", error) && text_ok(profile, "--profile", error) &&
-	       assign(&(IfppRequestHead){ .order = order, .key_maker = key_maker, .profile = profile, .keys_each = keys }, batch,
-		      dir, error);
+	       assign(&(IfppRequestHead){ .order = order, .key_maker = key_maker, .profile = profile, .keys_each = keys }, imei,
+		      batch, dir, error);
 }

@@ -241,8 +241,24 @@ GBytes *keys_data(Depot *depot, const guint8 eid[16], const char *key_maker, gui
 typedef struct {
 	Depot *depot;
 	const IfppRequestHead *head;
+	gboolean imei;
 	GArray *items;
 } Ask;
+
+/* As stations have told it last; no device is no error. */
+static gboolean tell_device(Depot *depot, IfppRequestItem *item, GError **error)
+{
+	g_auto(IfppUnit) unit = { 0 };
+	g_autoptr(GError) local = NULL;
+
+	if (!depot_unit(depot, item->eid, &unit, &local) && local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	if (!unit.field[IFPP_UNIT_IMEI] || !ifpp_imei_read(unit.field[IFPP_UNIT_IMEI], item->imei))
+		*item->imei = '\0';
+	return TRUE;
+}
 
 static gboolean add_page(Depot *depot, GArray *eids, gpointer user, GError **error)
 {
@@ -253,7 +269,7 @@ static gboolean add_page(Depot *depot, GArray *eids, gpointer user, GError **err
 		g_autoptr(GBytes) data = keys_data(depot, eid, ask->head->key_maker, ask->head->keys_each, error);
 		IfppRequestItem item = {};
 
-		if (!data || !ifpp_request_item(data, &item, error))
+		if (!data || !ifpp_request_item(data, &item, error) || (ask->imei && !tell_device(depot, &item, error)))
 			return FALSE;
 		g_array_append_val(ask->items, item);
 	}
@@ -285,11 +301,11 @@ static gboolean is_there(const char *path, GBytes *text)
 	return same;
 }
 
-gboolean keys_request(Depot *depot, const guint8 *esed, const IfppRequestHead *head, const char *path, guint *chips,
+gboolean keys_request(Depot *depot, const guint8 *esed, const IfppRequestHead *head, gboolean imei, const char *path, guint *chips,
 		      gboolean *written, GError **error)
 {
 	g_autoptr(GArray) items = g_array_new(FALSE, FALSE, sizeof(IfppRequestItem));
-	Ask ask = { depot, head, items };
+	Ask ask = { depot, head, imei, items };
 	g_autoptr(GBytes) text = NULL;
 
 	if (!each_page(depot, esed, add_page, &ask, chips, error))

@@ -28,12 +28,13 @@ GBytes *keys_data(Depot *depot, const guint8 eid[16], const char *key_maker, gui
  * @depot: the depot
  * @esed: as above
  * @head: what stands above the chips: Key Maker and number of keys were assigned
+ * @imei: tell the devices that the chips are in, as far as stations have
  * @path: the file; if the same request is there already it stays as it is, signature and all
  * @chips: set: how many are in it
  * @written: set: FALSE: it was there
  * @error: as ifpp_request_write(), DEPOT_ERROR_KEYS, INPUT: more chips than a request holds; DB_ERROR
  */
-gboolean keys_request(Depot *depot, const guint8 *esed, const IfppRequestHead *head, const char *path, guint *chips,
+gboolean keys_request(Depot *depot, const guint8 *esed, const IfppRequestHead *head, gboolean imei, const char *path, guint *chips,
 		      gboolean *written, GError **error);
 
 typedef struct {
