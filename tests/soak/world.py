@@ -27,6 +27,8 @@ def delivered(*directories):
     found = {}
     for directory in directories:
         for name in os.listdir(directory):
+            if name.startswith('.'):    # not whole yet
+                continue
             with open(os.path.join(directory, name), 'rb') as file:
                 package = file.read()
             key, digest = package[32:64].hex(), hashlib.sha256(package).hexdigest()

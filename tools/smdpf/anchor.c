@@ -22,6 +22,8 @@ typedef struct {
 	char *label;
 	const LedgerHead *put;	/* or NULL: only look */
 	LedgerHead newest;
+	LedgerHead heads[FOUND_MAX];	/* all that are there; seq 0: not one */
+	CK_ULONG n;
 } Anchor;
 
 static gboolean parse(const char *text, LedgerHead *head)
@@ -88,12 +90,14 @@ static CK_RV create(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, const Anchor
 static CK_RV look_and_put(CK_FUNCTION_LIST *f, CK_SESSION_HANDLE session, gpointer user)
 {
 	CK_OBJECT_HANDLE objects[FOUND_MAX];
-	LedgerHead heads[FOUND_MAX] = {};
 	Anchor *anchor = user;
+	LedgerHead *heads = anchor->heads;
 	CK_ULONG n = 0;
 	CK_RV rv = find(f, session, anchor->label, objects, &n);
 
 	anchor->newest = (LedgerHead){};
+	memset(heads, 0, sizeof(anchor->heads));
+	anchor->n = n;
 	for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
 		char value[VALUE_MAX + 1] = "";
 		CK_ATTRIBUTE get = { CKA_VALUE, value, VALUE_MAX };
@@ -222,14 +226,6 @@ gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error)
 	return pool_each(home, with_token, &anchor, &done, error) && write_home(home, head, error);
 }
 
-gboolean anchor_catch_up(Ledger *ledger, const Home *home, GError **error)
-{
-	if (ledger_look(ledger, error) && anchor_write(home, &ledger->head, error))
-		return TRUE;
-	g_prefix_error(error, "it is done, and the token does not know it; run this, or seal something, once more: ");
-	return FALSE;
-}
-
 /* Whose head it is, for messages. */
 static gboolean check_head(Ledger *ledger, const LedgerHead *head, const char *whose, GError **error)
 {
@@ -255,9 +251,40 @@ static gboolean check_one(const HomeKey *key, gpointer user, GError **error)
 {
 	Check *check = user;
 	g_autofree char *whose = check->home->keys->len > 1 ? g_strdup_printf("token %s", key->token) : g_strdup("the token");
-	LedgerHead head;
+	Anchor anchor = {};
 
-	return anchor_read_one(key, &head, error) && check_head(check->ledger, &head, whose, error);
+	if (!with_token(key, &anchor, error))
+		return FALSE;
+	/* more than one: of a writer that was interrupted; or of another ledger, whose writer was as fast as this one's */
+	for (CK_ULONG i = 0; i < anchor.n; i++)
+		if (!check_head(check->ledger, &anchor.heads[i], whose, error))
+			return FALSE;
+	return TRUE;
+}
+
+/* Looked at before, lest another ledger's head is lost, and after: two may have looked before either had put its own. */
+static gboolean advance_one(const HomeKey *key, gpointer user, GError **error)
+{
+	Check *check = user;
+	Anchor anchor = { .put = &check->ledger->head };
+
+	return check_one(key, check, error) && with_token(key, &anchor, error) && check_one(key, check, error);
+}
+
+gboolean anchor_advance(Ledger *ledger, const Home *home, GError **error)
+{
+	Check check = { .home = home, .ledger = ledger };
+	guint done;
+
+	return pool_each(home, advance_one, &check, &done, error) && write_home(home, &ledger->head, error);
+}
+
+gboolean anchor_catch_up(Ledger *ledger, const Home *home, GError **error)
+{
+	if (anchor_advance(ledger, home, error))
+		return TRUE;
+	g_prefix_error(error, "it is done, and the token does not know it; run this, or seal something, once more: ");
+	return FALSE;
 }
 
 gboolean anchor_check(Ledger *ledger, const Home *home, guint *agree, GError **error)

@@ -26,7 +26,15 @@ gboolean anchor_read_one(const HomeKey *key, LedgerHead *head, GError **error);
  */
 gboolean anchor_write(const Home *home, const LedgerHead *head, GError **error);
 
-/* The same with what is the ledger's head now; says that it was done all the same, and to be run again. */
+/**
+ * anchor_advance() - the same for a ledger that is at work
+ * @ledger: what is bound in it may leave the home when this returns
+ * @home: its tokens
+ * @error: IFPP_ERROR_LEDGER: a token has seen another ledger since anchor_check(), or one that is newer; and as anchor_write()
+ */
+gboolean anchor_advance(Ledger *ledger, const Home *home, GError **error);
+
+/* The same; says that it was done all the same, and to be run again. */
 gboolean anchor_catch_up(Ledger *ledger, const Home *home, GError **error);
 
 /**

@@ -528,7 +528,7 @@ static gboolean bind_sealed(Bind *run, GPtrArray *items, GError **error)
 		entries[n++] = &item->entry;
 	}
 	return store_put(run->ledger, store, n, error) && ledger_bind(run->ledger, entries, n, error) &&
-	       store_out(run->home, entries, n, error) && (!n || !run->options->anchored || anchor_write(run->home, &run->ledger->head, error));
+	       store_out(run->home, entries, n, error) && (!n || !run->options->anchored || anchor_advance(run->ledger, run->home, error));
 }
 
 static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)

@@ -213,7 +213,7 @@ gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GErro
 
 		g_string_append_printf(lines, STORE_OUT "%s\n", id);
 	}
-	return !n || store_journal(home, lines->str, lines->len, error);
+	return !n || !home->ledger || store_journal(home, lines->str, lines->len, error);
 }
 
 GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error)

@@ -31,7 +31,7 @@ typedef struct {
 gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error);
 
 #define STORE_OUT "out "
-/* After ledger_bind(), and before any of them leaves: the journal says so. */
+/* After ledger_bind(), and before any of them leaves: the journal says so, where other hosts may seal to the same keys. */
 gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GError **error);
 
 /* The package of a bound key, which is the one that was bound: IFPP_ERROR_HEADER_MISMATCH. */
