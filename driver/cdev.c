@@ -398,7 +398,7 @@ put:
 	return err;
 }
 
-/* By number: the request to the relay, if there is one, for which a file is wanted that may write. */
+/* By number; those that make a request of the relay want a file that may write. */
 static const struct {
 	int (*fn)(struct ifpp_file *file, union ifpp_arg *arg, u32 type);
 	u32 size;

@@ -197,8 +197,8 @@ struct ifpp_keys {
  *
  * DELETE_KEYS deletes every unused one-time key. REWORK deletes every profile that was loaded, so
  * that the unit can be provisioned anew with the keys that are left; the chip signs a record of
- * each, which is in the daemon's outbox when this returns 0. Once the chip or the machine is LOCKING
- * both give EPERM. EOPNOTSUPP from REWORK: the chip has no such thing, or a profile is in use.
+ * each, which is in the daemon's outbox when this returns 0. Once the chip or the machine is
+ * LOCKING both give EPERM. EOPNOTSUPP from REWORK: the chip cannot, or a profile is in use.
  */
 struct ifpp_delete {
 	__u32	size;
