@@ -161,7 +161,8 @@ static gboolean is_there(const Sqlite *db, GError **error)
 {
 	struct stat st;
 
-	if (stat(db->path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino)
+	/* one without a name is its opener's alone */
+	if (!*db->path || (stat(db->path, &st) == 0 && st.st_dev == db->dev && st.st_ino == db->ino))
 		return TRUE;
 	g_set_error(error, DB_ERROR, DB_ERROR_REPLACED, "%s: it is not the file any more that was opened", db->path);
 	return FALSE;
@@ -288,7 +289,7 @@ static gboolean make_directory(const char *path, GError **error)
 Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 {
 	g_autoptr(Db) base = NULL;
-	struct stat st;
+	struct stat st = {};
 	Sqlite *db;
 
 	if (create && !make_directory(path, error))
@@ -311,7 +312,7 @@ Db *db_sqlite_open(const char *path, gboolean create, GError **error)
 	    /* 16 MB of log: a page that changes often is copied into the database once. */
 	    !simple(db, "PRAGMA wal_autocheckpoint=4000", error))
 		return NULL;
-	if (stat(path, &st) < 0) {
+	if (*path && stat(path, &st) < 0) {
 		g_set_error(error, DB_ERROR, DB_ERROR_FAILED, "%s: %s", path, g_strerror(errno));
 		return NULL;
 	}
