@@ -403,7 +403,7 @@ static void test_reasons(void)
 	assert_has(daemon->message, "cms-signature");
 	ctl_set_result(&chip, -EREMOTEIO, 8, IFPP_SPENT_YES, "THING");
 	g_assert_error(chip, CTL_ERROR, IFPP_EXIT_CHIP);
-	assert_has(chip->message, ctl_reason_name(8));
+	assert_has(chip->message, ifpp_reason_name(8));
 	assert_has(chip->message, "key is spent; have");
 	/* The chip says of each key what it is: a refusal does not always cost one. */
 	ctl_set_result(&unspent, -EREMOTEIO, 2, IFPP_SPENT_NO, "THING");
@@ -412,7 +412,7 @@ static void test_reasons(void)
 	assert_has(unknown->message, "ifppctl keys list shows whether");
 	ctl_set_result(&none, -ETIMEDOUT, 0, IFPP_SPENT_UNKNOWN, "THING");
 	g_assert_error(none, CTL_ERROR, IFPP_EXIT_CHIP);
-	g_assert_cmpstr(ctl_reason_name(0), ==, "ok");
+	g_assert_cmpstr(ifpp_reason_name(0), ==, "ok");
 }
 
 static void test_scan(void)
@@ -497,7 +497,7 @@ static void test_load(void)
 	fake.reason = 8;
 	failed = load(three);
 	g_assert_cmpint(failed.exit, ==, IFPP_EXIT_CHIP);
-	assert_has(failed.err, ctl_reason_name(8));
+	assert_has(failed.err, ifpp_reason_name(8));
 
 	fake.info.state = IFPP_STATE_LOCKED;
 	locked = load(two);

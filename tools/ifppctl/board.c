@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "board.h"
-#include "explain.h"
 #include "inspect.h"
 #include "outbox.h"
 #include "services.h"
 #include "sockets.h"
 
 #include <eid.h>
+#include <euicc.h>
 #include <string.h>
 
 #define WIDE 100	/* columns from which on an EID is shown whole */
@@ -30,7 +30,7 @@ static const char *const time_names[CTL_N_TIMES] = { "client", "kernel", "daemon
 /* Why a load failed, in one word or a few. */
 static const char *failure(const IfppNlEvent *event)
 {
-	return event->load.reason ? ctl_reason_name(event->load.reason) : g_strerror(-event->load.status);
+	return event->load.reason ? ifpp_reason_name(event->load.reason) : g_strerror(-event->load.status);
 }
 
 char *ctl_load_text(const IfppNlEvent *event)

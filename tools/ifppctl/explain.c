@@ -90,11 +90,6 @@ gboolean ctl_errno_is_final(int err)
 	return i < 0 || table[i].final;
 }
 
-const char *ctl_reason_name(guint32 reason)
-{
-	return reason >= IFPP_ERROR_HEADER ? ifpp_error_name(reason) : ifpp_pir_reason_name(reason);
-}
-
 void ctl_set_result(GError **error, gint32 status, guint32 reason, IfppSpent spent, const char *thing)
 {
 	static const char *const next[] = {

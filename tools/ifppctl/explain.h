@@ -22,9 +22,6 @@ void ctl_set_errno(GError **error, int err, const char *thing);
 /* Explain a load that ended with a status other than 0; @spent: what the chip says of its key. */
 void ctl_set_result(GError **error, gint32 status, guint32 reason, IfppSpent spent, const char *thing);
 
-/* Stable name of a reason of either range: "ok", "wrong-eid", "scp03t-security-error"... */
-const char *ctl_reason_name(guint32 reason);
-
 /* Is this errno about the device, so that the next package would meet it too? */
 gboolean ctl_errno_is_final(int err);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "hook.h"
-#include "explain.h"
 #include "outbox.h"
 #include "sockets.h"
 
 #include <eid.h>
 #include <errno.h>
 #include <error.h>
+#include <euicc.h>
 #include <fcntl.h>
 #include <file.h>
 #include <poll.h>
@@ -43,7 +43,7 @@ static void tell_packages(JsonBuilder *b, const GPtrArray *attempts, const GPtrA
 		json_builder_begin_object(b);
 		ifpp_json_hex(b, "key_id", IFPP_SPAN(attempt->key_id));
 		ifpp_json_int(b, "status", attempt->status);
-		ifpp_json_string(b, "reason_name", ctl_reason_name(attempt->reason));
+		ifpp_json_string(b, "reason_name", ifpp_reason_name(attempt->reason));
 		ifpp_json_string(b, "time", attempt->time);
 		if (ctl_attempt_deleted(attempt, deletions))
 			ifpp_json_bool(b, "deleted", TRUE);

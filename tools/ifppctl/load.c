@@ -3,6 +3,7 @@
 #include "explain.h"
 
 #include <errno.h>
+#include <euicc.h>
 #include <string.h>
 
 #define TICK_MS 500			/* between two turns of the progress line */
@@ -174,7 +175,7 @@ static void tell_json(CtlChip *chip, const char *path, const IfppHeader *header,
 	ifpp_json_int(b, "status", -load->err);
 	ifpp_json_string(b, "errno", load->err ? g_strerror(load->err) : NULL);
 	ifpp_json_int(b, "reason", reason);
-	ifpp_json_string(b, "reason_name", ctl_reason_name(reason));
+	ifpp_json_string(b, "reason_name", ifpp_reason_name(reason));
 	ifpp_json_string(b, "message", load->error ? load->error->message : NULL);
 	ifpp_json_int(b, "keys_left", ctl_device_info(chip->device, &info) ? 0 : info.keys_unspent);
 	ifpp_json_int(b, "apdus", load->stored ? load->stored->apdus : r->apdus);

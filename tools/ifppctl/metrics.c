@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What a station has done, and when what it trusts ends, for Prometheus: from files alone, so that no chip is asked. */
 #include "ctl.h"
-#include "explain.h"
 #include "outbox.h"
 #include "report.h"
 #include "services.h"
 
 #include <eid.h>
 #include <error.h>
+#include <euicc.h>
 #include <file.h>
 #include <metrics.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ static void add_attempt(Sums *sums, const char *outbox, const char *eid, const I
 	g_autoptr(GDateTime) time = g_date_time_new_from_iso8601(attempt->time ?: "", NULL);
 	g_autofree char *name = ctl_attempt_name(attempt);
 	g_auto(CtlNote) note = {};
-	const char *reason = ctl_reason_name(attempt->reason);
+	const char *reason = ifpp_reason_name(attempt->reason);
 
 	sums->loads++;
 	sums->chip_ns += attempt->chip_ns;

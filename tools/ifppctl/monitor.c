@@ -2,12 +2,13 @@
 #include "monitor.h"
 #include "board.h"
 #include "ctl.h"
-#include "explain.h"
 #include "inspect.h"
 #include "outbox.h"
 #include "services.h"
 
 #include <eid.h>
+#include <error.h>
+#include <euicc.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <stdio.h>
@@ -68,7 +69,7 @@ char *ctl_event_json(const IfppNlEvent *event)
 		ifpp_json_hex(b, "key_id", IFPP_SPAN(event->load.key_id));
 		ifpp_json_int(b, "status", event->load.status);
 		ifpp_json_int(b, "reason", event->load.reason);
-		ifpp_json_string(b, "reason_name", ctl_reason_name(event->load.reason));
+		ifpp_json_string(b, "reason_name", ifpp_reason_name(event->load.reason));
 		ifpp_json_int(b, "keys_left", event->load.keys_left);
 		ifpp_json_int(b, "duration_ns", event->load.duration_ns);
 		ifpp_json_int(b, "queue_ns", event->load.queue_ns);

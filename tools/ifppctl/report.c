@@ -6,6 +6,7 @@
 #include "sockets.h"
 
 #include <eid.h>
+#include <euicc.h>
 #include <floor.h>
 #include <stdio.h>
 #include <string.h>
@@ -76,7 +77,7 @@ void ctl_report_result(JsonBuilder *b, const IfppAttempt *r)
 	ifpp_json_string(b, "spent", ifpp_spent_name(r->spent));
 	ifpp_json_int(b, "status", r->status);
 	ifpp_json_int(b, "reason", r->reason);
-	ifpp_json_string(b, "reason_name", ctl_reason_name(r->reason));
+	ifpp_json_string(b, "reason_name", ifpp_reason_name(r->reason));
 	if (r->pir)
 		ifpp_json_base64(b, "pir", ifpp_span_bytes(r->pir));
 	else
@@ -141,7 +142,7 @@ static void write_refused(Writer *w, const Unit *unit)
 		json_builder_begin_object(w->b);
 		ifpp_json_hex(w->b, "key_id", IFPP_SPAN(refusal->key_id));
 		ifpp_json_int(w->b, "reason", refusal->reason);
-		ifpp_json_string(w->b, "reason_name", ctl_reason_name(refusal->reason));
+		ifpp_json_string(w->b, "reason_name", ifpp_reason_name(refusal->reason));
 		ifpp_json_string(w->b, "why", refusal->why);
 		ifpp_json_string(w->b, "time", refusal->time);
 		json_builder_end_object(w->b);

@@ -481,6 +481,11 @@ const char *ifpp_pir_reason_name(guint reason)
 	return reason == 127 ? "unknown-error" : "unknown";
 }
 
+const char *ifpp_reason_name(guint reason)
+{
+	return reason >= IFPP_ERROR_HEADER ? ifpp_error_name(reason) : ifpp_pir_reason_name(reason);
+}
+
 /* ------------------------------------------------------------ lock receipt */
 
 static gboolean receipt_error(GError **error, const char *what)

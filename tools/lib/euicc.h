@@ -131,6 +131,8 @@ gboolean ifpp_pir_verify(IfppPir *pir, IfppSpan cert_euicc, GError **error);
  */
 gboolean ifpp_pir_reason_is_early(guint reason);
 const char *ifpp_pir_reason_name(guint reason);	/* "ok", "scp03t-security-error", ... */
+/* Stable name of a reason of either range, errorReason or IfppError: "ok", "wrong-eid", "scp03t-security-error"... */
+const char *ifpp_reason_name(guint reason);
 
 typedef struct {
 	guint8 eid[16];
