@@ -19,6 +19,7 @@ import time
 import commits
 import hostile
 import keys
+import notes
 import reload
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
@@ -323,8 +324,8 @@ def version_1_is_carried_over(build, url):
     expect(counted['doubts'] == 1 and len(told) == 1 and word in told[0] and 'because' in told[0], told)
     expect(status(depot, code=1) == (counted, told), 'carried over twice')
     with sqlite3.connect(old) as db:
-        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (6,), 'version')
-        db.execute("UPDATE depot SET value = 7 WHERE name = 'version'")
+        expect(db.execute("SELECT value FROM depot WHERE name = 'version'").fetchone() == (7,), 'version')
+        db.execute("UPDATE depot SET value = 8 WHERE name = 'version'")
     depot('status', code=9, says='use a newer one')
 
 
@@ -746,6 +747,7 @@ def operate(test, build, kind, fresh, server=None):
     test('rogue_station_burns_nothing', rogue_station_burns_nothing, build, fresh('rogue'))
     test('what is disproved is undone', disproved_is_undone, build, fresh('disproved'))
     units.operate(test, build, fresh, execute_on, rows_of)
+    notes.operate(test, build, fresh, execute_on, rows_of)
     keys.operate(test, build, fresh, execute_on, rows_of)
     test('attempts_both_kept', attempts_both_kept, build, fresh('attempts'))
     test('restored_depot_gets_results', restored_depot_gets_results, build, fresh('lost'), fresh)

@@ -73,7 +73,7 @@ def version_2_is_carried_over(build, url, execute, rows):
     execute('DROP TABLE unit')
     execute("UPDATE depot SET value = 2 WHERE name = 'version'")
     expect(status(depot) == before and status(depot) == before, status(depot))
-    expect(rows("SELECT value FROM depot WHERE name = 'version'") == [(6,)], 'version')
+    expect(rows("SELECT value FROM depot WHERE name = 'version'") == [(7,)], 'version')
     expect(rows('SELECT imei, work_order FROM result') == [(None, None)] * 2, 'columns')
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Records as a depot gets them from stations: '0' a result, '1' a chip, '2' and '3' when the chip's data is known. */
+/* Records as a depot gets them from stations: '0' a result, '1' a chip, '2' and '3' when the chip's data is known; '4' notes. */
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,28 +113,49 @@ static void check_kept(void)
 	}
 }
 
+/* A station's word: the package is where it was, and what is kept can be told. */
+static void check_moved(void)
+{
+	const DepotFilter all = { .state = -1 };
+	g_autoptr(GPtrArray) items = depot_list(depot, &all, NULL, 2, NULL), refusals = depot_refusals(depot, header.eid, NULL);
+	g_autoptr(GPtrArray) notes = depot_notes(depot, header.eid, NULL), doubts = depot_doubts(depot, NULL, NULL, 2, NULL);
+	g_autoptr(JsonObject) object = NULL;
+	const char *text;
+
+	g_assert_true(items && items->len == 1 && ((DepotItem *)items->pdata[0])->state == DEPOT_SENT);
+	g_assert_true(refusals && refusals->len <= 1 && notes && notes->len == 1 && doubts && !doubts->len);
+	text = ((DepotNotes *)notes->pdata[0])->record;
+	object = ifpp_json_parse((IfppSpan){ (const guint8 *)text, strlen(text) }, 8, NULL);
+	g_assert_nonnull(object);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static int kind = -1;
 	gboolean stored = FALSE, ok;
+	guint kept, told;
 	DepotState state;
 
 	if (!path)
 		start();
-	if (!len || data[0] < '0' || data[0] > '3')
+	if (!len || data[0] < '0' || data[0] > '4')
 		return -1;
 	if (!depot || kind != (data[0] & 2)) {
 		remove_depot();
 		kind = data[0] & 2;
 		make_depot(kind);
 	}
-	if (data[0] & 1)
+	if (data[0] == '4')
+		ok = record_put_notes(depot, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, &kept, &told, NULL);
+	else if (data[0] & 1)
 		ok = record_put_chip(depot, fuzz_trust, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, NULL);
 	else
 		ok = record_put_result(depot, fuzz_trust, "a", NULL, (IfppSpan){ data + 1, len - 1 }, &stored, &state, NULL,
 				       NULL);
 	if (ok && stored) {
 		check_kept();
+		if (data[0] == '4')
+			check_moved();
 		remove_depot();
 	}
 	return 0;

@@ -151,7 +151,7 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 {
 	static const char unset[] = "0000000000000000";
 	g_autofree char *d = base64(data), *p = base64(pir), *r = base64(receipt), *key = NULL, *text = NULL;
-	g_autofree char *bound = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
+	g_autofree char *bound = NULL, *notes = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
 	guint8 id[32];
 
 	ifpp_key_id(otpk, id);
@@ -164,6 +164,11 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 	bound = g_strdup_printf("bound %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f one %s%s%s%s \n",
 				key, unset, unset, unset, unset, unset);
 	put("home", "bound", bound, strlen(bound));
+	notes = g_strdup_printf("4{\"format\":\"ifpp-notes\",\"version\":1,\"eid\":\"" TEST_EID "\",\"unit\":{\"imei\":\"1\"},"
+				"\"socket\":\"a\",\"refused\":[{\"key_id\":\"%s\",\"reason\":265,\"why\":\"w\",\"time\":\"2026-11-29T10:00:00Z\"}],"
+				"\"eim\":{\"id\":\"e\",\"sha256\":\"%s\",\"known\":true,\"time\":\"2026-11-29T10:00:00Z\"},"
+				"\"quarantine\":[{\"name\":\"n\",\"why\":\"w\",\"bytes\":\"AAAA\"}],\"damaged\":[\"d\"]}", key, key);
+	put("record", "notes", notes, strlen(notes));
 	for (guint known = 0; known < 2; known++) {
 		g_autofree char *result = NULL, *chip = NULL;
 

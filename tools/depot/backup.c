@@ -45,6 +45,8 @@ static const Table tables[] = {
 	      "$1, $2, $3, $4, $5, $6, $7, $8", 8, 1),
 	TABLE("unit", "eid, imei, model, firmware, serial, usb_path, station, board_serial, work_order, at", "eid", "$2",
 	      "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10", 10, 1),
+	TABLE("note", "eid, station, sha256, bytes, record, at", "eid, station", "$2, $3", "$1, $2, $3, $4, $5, $6", 6, 2),
+	TABLE("refusal", "key_id, station, eid, reason, why, said, at", "key_id, station", "$2, $3", "$1, $2, $3, $4, $5, $6, $7", 7, 2),
 	TABLE("token", "name, sha256, added, revoked", "name", "$2", "$1, $2, $3, $4", 4, 1),
 	TABLE("esed", "id, name, chips, done, at, inventory, signature", "id", "$2", "$1, $2, $3, $4, $5, $6, $7", 7, 1),
 	TABLE("esed_chip", "esed, eid", "esed, eid", "$2, $3", "$1, $2", 2, 2),

@@ -195,6 +195,7 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 			ifpp_json_int(b, depot_state_names[i], t.packages[i]);
 		ifpp_json_int(b, "locked", t.locked);
 		ifpp_json_int(b, "unproven", t.unproven);
+		ifpp_json_int(b, "refused", t.refused);
 		ifpp_json_int(b, "missing_results", t.missing);
 		ifpp_json_int(b, "unreconciled", odd);
 		ifpp_json_print(b);
@@ -203,6 +204,9 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 		for (guint i = 0; i < DEPOT_N_STATES; i++)
 			printf("%s %u %s", i ? " +" : "", t.packages[i], depot_state_names[i]);
 		printf("; %u units locked; %u results and locks not proven.\n", t.locked, t.unproven);
+		if (t.refused)
+			printf("%u packages were refused by stations before their chips saw them; the report has the reasons, unsigned.\n",
+			       t.refused);
 		if (t.missing)
 			printf("%u keys are spent, as the chips' lock receipts say, and no station has brought a result of them.\n",
 			       t.missing);

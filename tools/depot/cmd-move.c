@@ -263,20 +263,36 @@ typedef struct {
 	guint files, stored, there, refused;
 } Collected;
 
-static gboolean collect_file(Depot *depot, IfppTrust *trust, const char *station, const char *path, gboolean chips,
+/* Chips first: their certificates prove the results. */
+static const char *const kinds[] = { ".chip.json", ".result.json", ".notes.json" };
+
+static gboolean put_record(Depot *depot, IfppTrust *trust, const char *station, IfppSpan text, guint kind,
+			   gboolean *stored, GError **error)
+{
+	DepotState state;
+	guint kept, told;
+
+	switch (kind) {
+	case 0:
+		return record_put_chip(depot, trust, station, NULL, text, stored, error);
+	case 1:
+		return record_put_result(depot, trust, station, NULL, text, stored, &state, NULL, error);
+	default:
+		return record_put_notes(depot, station, NULL, text, stored, &kept, &told, error);
+	}
+}
+
+static gboolean collect_file(Depot *depot, IfppTrust *trust, const char *station, const char *path, guint kind,
 			     Collected *c, GError **error)
 {
 	g_autoptr(GBytes) text = ifpp_file_read(path, RECORD_FILE_MAX, error);
 	g_autoptr(GError) local = NULL;
-	gboolean stored, ok;
-	DepotState state;
+	gboolean stored;
 
 	if (!text)
 		return FALSE;
 	c->files++;
-	ok = chips ? record_put_chip(depot, trust, station, NULL, ifpp_span_bytes(text), &stored, &local) :
-		     record_put_result(depot, trust, station, NULL, ifpp_span_bytes(text), &stored, &state, NULL, &local);
-	if (ok) {
+	if (put_record(depot, trust, station, ifpp_span_bytes(text), kind, &stored, &local)) {
 		c->stored += stored;
 		c->there += !stored;
 	} else if (local->domain == DB_ERROR) {
@@ -312,13 +328,12 @@ static gboolean collect(Depot *depot, IfppTrust *trust, const char *station, con
 		if (name[0] != '.')
 			g_ptr_array_add(names, g_strdup(name));
 	g_ptr_array_sort(names, by_name);
-	/* Chips first: their certificates prove the results. */
-	for (guint chips = 2; chips--;) {
+	for (guint kind = 0; kind < G_N_ELEMENTS(kinds); kind++) {
 		for (guint i = 0; i < names->len; i++) {
 			g_autofree char *path = g_build_filename(dir, names->pdata[i], NULL);
 
-			if (g_str_has_suffix(path, chips ? ".chip.json" : ".result.json") &&
-			    !collect_file(depot, trust, station, path, chips, c, error))
+			if (g_str_has_suffix(path, kinds[kind]) &&
+			    !collect_file(depot, trust, station, path, kind, c, error))
 				return FALSE;
 		}
 	}

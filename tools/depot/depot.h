@@ -255,6 +255,54 @@ gboolean depot_unit(Depot *depot, const guint8 eid[16], IfppUnit *unit, GError *
 /* Only what is new and not worse than what is there; UNKNOWN: no package is for this chip. */
 gboolean depot_put_chip(Depot *depot, const char *station, const DepotChip *chip, gboolean *stored, GError **error);
 
+/* A package that a station did not hand to its chip, or could not (ESBPP03): its word. */
+typedef struct {
+	guint8 key_id[32];
+	guint reason;		/* IfppError, or errorReason */
+	char *why;		/* in words */
+	char *said;		/* when, by the station's clock: ISO 8601 */
+	char *station;
+	gint64 at;		/* when it was told, Unix ms */
+} DepotRefusal;
+
+void depot_refusal_free(DepotRefusal *refusal);
+
+/**
+ * struct DepotNotes - what one station says of a unit beside results
+ * @sha256: of it all, as it came
+ * @bytes: of it all
+ * @record: members of a unit of the report, but for "refused", as text
+ * @refusals: of DepotRefusal; of what was read back, NULL
+ * @station: who says so
+ * @unit: as the record has it
+ */
+typedef struct {
+	guint8 eid[16], sha256[32];
+	gint64 bytes;
+	char *record, *station;
+	GPtrArray *refusals;
+	IfppUnit unit;
+} DepotNotes;
+
+void depot_notes_free(DepotNotes *notes);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DepotNotes, depot_notes_free)
+
+/**
+ * depot_put_notes() - keep them in place of what this station said of the unit before; no package changes by it
+ * @depot: the depot
+ * @notes: all but @station
+ * @station: who brings them; it must have had the chip
+ * @stored: FALSE: they were there already
+ * @kept: how many refusals are on record by it: those of packages that this station was sent
+ * @error: DEPOT_ERROR_UNKNOWN, TOO_LARGE: the station has left as much as it may, DB_ERROR
+ */
+gboolean depot_put_notes(Depot *depot, const char *station, const DepotNotes *notes, gboolean *stored, guint *kept,
+			 GError **error);
+/* Those of one chip, the newest first; of DepotNotes. */
+GPtrArray *depot_notes(Depot *depot, const guint8 eid[16], GError **error);
+/* Of the chip's packages the ones that were refused and nothing else is known of since, by key; of DepotRefusal. */
+GPtrArray *depot_refusals(Depot *depot, const guint8 eid[16], GError **error);
+
 /**
  * depot_burn() - a unit is broken or gone: account for its packages
  * @eid: of the chip

@@ -20,7 +20,7 @@ static gboolean wrong(GError **error, const char *what)
 	return FALSE;
 }
 
-static JsonObject *load(IfppSpan text, const char *format, int newest, guint8 eid[16], GError **error)
+JsonObject *record_load(IfppSpan text, const char *format, int newest, guint8 eid[16], GError **error)
 {
 	g_autoptr(GError) why = NULL;
 	g_autoptr(JsonObject) object = ifpp_json_parse(text, DEPTH_MAX, &why);
@@ -150,7 +150,7 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 	g_autofree char *record = NULL, *proof = NULL;
 	DepotState now;
 	g_auto(DepotResult) result = {};
-	g_autoptr(JsonObject) whole = load(text, "ifpp-result", 2, result.eid, error);
+	g_autoptr(JsonObject) whole = record_load(text, "ifpp-result", 2, result.eid, error);
 	JsonObject *object;
 
 	if (!whole)
@@ -243,7 +243,7 @@ gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, co
 {
 	g_autoptr(DepotChip) chip = g_new0(DepotChip, 1), have = NULL;
 	g_autoptr(GBytes) cert = NULL;
-	g_autoptr(JsonObject) object = load(text, "ifpp-chip", 1, chip->eid, error);
+	g_autoptr(JsonObject) object = record_load(text, "ifpp-chip", 1, chip->eid, error);
 	g_autoptr(GError) local = NULL;
 	JsonObject *lock;
 

@@ -73,14 +73,34 @@ typedef struct {
 	const DepotChip *chip;
 	GBytes *cert;		/* or NULL */
 	GPtrArray *attempts;	/* of DepotAttempt */
+	GPtrArray *refusals;	/* of DepotRefusal */
+	GPtrArray *notes;	/* of JsonObject, the newest first */
 } Unit;
 
 static void unit_clear(Unit *unit)
 {
 	g_clear_pointer(&unit->cert, g_bytes_unref);
 	g_clear_pointer(&unit->attempts, g_ptr_array_unref);
+	g_clear_pointer(&unit->refusals, g_ptr_array_unref);
+	g_clear_pointer(&unit->notes, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Unit, unit_clear)
+
+static gboolean read_notes(const Report *r, const guint8 eid[16], Unit *unit, GError **error)
+{
+	g_autoptr(GPtrArray) notes = depot_notes(r->depot, eid, error);
+
+	unit->notes = g_ptr_array_new_with_free_func((GDestroyNotify)json_object_unref);
+	for (guint i = 0; notes && i < notes->len; i++) {
+		const char *text = ((const DepotNotes *)notes->pdata[i])->record;
+		JsonObject *object = ifpp_json_parse((IfppSpan){ (const guint8 *)text, strlen(text) }, DEPTH_MAX, error);
+
+		if (!object)
+			return FALSE;
+		g_ptr_array_add(unit->notes, object);
+	}
+	return notes != NULL;
+}
 
 static gboolean read_unit(const Report *r, const guint8 eid[16], const DepotChip *chip, Unit *unit, GError **error)
 {
@@ -90,7 +110,8 @@ static gboolean read_unit(const Report *r, const guint8 eid[16], const DepotChip
 
 	unit->chip = chip;
 	unit->attempts = depot_attempts(r->depot, eid, error);
-	if (!unit->attempts)
+	unit->refusals = unit->attempts ? depot_refusals(r->depot, eid, error) : NULL;
+	if (!unit->refusals || !read_notes(r, eid, unit, error))
 		return FALSE;
 	if (chip && chip->euicc_proven && ifpp_euicc_data_parse(ifpp_span_bytes(chip->euicc_data), own, &ff21, &bf22, NULL))
 		info = ifpp_factory_info_parse(ff21, NULL);
@@ -227,6 +248,98 @@ static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *f
 	return TRUE;
 }
 
+/* The unit as it was told last, and what a station calls the place where it was seen. */
+static gboolean add_identity(const Report *r, JsonBuilder *b, const Unit *unit, const guint8 eid[16], GError **error)
+{
+	g_auto(IfppUnit) identity = { 0 };
+	g_autoptr(GError) local = NULL;
+
+	if (!depot_unit(r->depot, eid, &identity, &local) && local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	ifpp_json_unit(b, &identity);
+	for (guint i = 0; i < unit->notes->len; i++) {
+		JsonObject *notes = unit->notes->pdata[i];
+		g_auto(IfppUnit) told = { 0 };
+
+		ifpp_json_get_unit(notes, &told);
+		if (json_object_has_member(notes, "socket") &&
+		    !g_strcmp0(told.field[IFPP_UNIT_USB_PATH], identity.field[IFPP_UNIT_USB_PATH]) &&
+		    (!told.field[IFPP_UNIT_STATION] ||
+		     !g_strcmp0(told.field[IFPP_UNIT_STATION], identity.field[IFPP_UNIT_STATION]))) {
+			ifpp_json_string(b, "socket", ifpp_json_get_string(notes, "socket"));
+			break;
+		}
+	}
+	return TRUE;
+}
+
+/* The stations' word, of packages that nothing else is known of since. */
+static void add_refused(const Report *r, JsonBuilder *b, const Unit *unit, const GPtrArray *items, guint from, guint to)
+{
+	guint before = r->totals->refused;
+
+	for (guint i = 0; i < unit->refusals->len; i++) {
+		const DepotRefusal *refusal = unit->refusals->pdata[i];
+		gboolean found = FALSE;
+
+		for (guint j = from; j < to && !found; j++)
+			found = !memcmp(((const DepotItem *)items->pdata[j])->key_id, refusal->key_id, 32);
+		if (!found)
+			continue;
+		if (before == r->totals->refused++) {
+			json_builder_set_member_name(b, "refused");
+			json_builder_begin_array(b);
+		}
+		json_builder_begin_object(b);
+		add_key(b, refusal->key_id);
+		ifpp_json_int(b, "reason", refusal->reason);
+		ifpp_json_string(b, "reason_name", ifpp_reason_name(refusal->reason));
+		ifpp_json_string(b, "why", refusal->why);
+		ifpp_json_string(b, "time", refusal->said);
+		ifpp_json_string(b, "station", refusal->station);
+		json_builder_end_object(b);
+	}
+	if (before != r->totals->refused)
+		json_builder_end_array(b);
+}
+
+/* Of several stations, the newest word. */
+static void add_eim(JsonBuilder *b, const Unit *unit)
+{
+	for (guint i = 0; i < unit->notes->len; i++) {
+		JsonNode *eim = json_object_get_member(unit->notes->pdata[i], "eim");
+
+		if (!eim)
+			continue;
+		json_builder_set_member_name(b, "eim");
+		json_builder_add_value(b, json_node_copy(eim));
+		return;
+	}
+}
+
+/* What every station has of it. Whose it is nobody can tell, so it is not in a report of some packages. */
+static void add_all_of(const Report *r, JsonBuilder *b, const Unit *unit, const char *name)
+{
+	gboolean any = FALSE;
+
+	for (guint i = 0; r->whole && i < unit->notes->len; i++) {
+		JsonArray *array = ifpp_json_get_array(unit->notes->pdata[i], name);
+
+		for (guint j = 0; array && j < json_array_get_length(array); j++) {
+			if (!any) {
+				json_builder_set_member_name(b, name);
+				json_builder_begin_array(b);
+			}
+			any = TRUE;
+			json_builder_add_value(b, json_array_dup_element(array, j));
+		}
+	}
+	if (any)
+		json_builder_end_array(b);
+}
+
 static void add_pending(const Report *r, JsonBuilder *b, const Unit *unit, const GPtrArray *items, guint from, guint to)
 {
 	json_builder_set_member_name(b, "pending");
@@ -269,8 +382,10 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	ifpp_eid_format(first->eid, eid);
 	ifpp_json_string(b, "eid", eid);
 	ifpp_json_string(b, "euicc_data", data);
-	if (!read_unit(r, first->eid, chip, &unit, error) || !add_results(r, b, &unit, items, from, to, error))
+	if (!read_unit(r, first->eid, chip, &unit, error) || !add_identity(r, b, &unit, first->eid, error) ||
+	    !add_results(r, b, &unit, items, from, to, error))
 		return FALSE;
+	add_refused(r, b, &unit, items, from, to);
 	add_pending(r, b, &unit, items, from, to);
 	add_missing(r, b, &unit, items, from, to);
 	if (!add_unproven(r, b, first, chip, error))
@@ -280,6 +395,9 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 		json_builder_add_null_value(b);
 	else if (!add_json(b, chip->lock, error))
 		return FALSE;
+	add_eim(b, &unit);
+	add_all_of(r, b, &unit, "quarantine");
+	add_all_of(r, b, &unit, "damaged");
 	r->totals->units++;
 	r->totals->locked += chip && chip->lock;
 	return ifpp_report_put_unit(r->writer, g_steal_pointer(&b), error);
@@ -344,6 +462,8 @@ static gboolean write_report(IfppReportWriter *writer, gpointer user, GError **e
 	ifpp_json_int(b, "locked", t->locked);
 	ifpp_json_int(b, "unproven", t->unproven);
 	ifpp_json_int(b, "missing_results", t->missing);
+	if (t->refused)
+		ifpp_json_int(b, "refused", t->refused);
 	json_builder_end_object(b);
 	return ifpp_report_put_end(writer, b, error);
 }

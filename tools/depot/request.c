@@ -11,8 +11,10 @@
 #define CLAIM_MAX 1024			/* bytes of a request's body */
 #define RESULT_MAX (96 * 1024)
 #define CHIP_MAX (512 * 1024)
+#define NOTES_MAX (512 * 1024)
+#define NOTES_VERSION 1			/* the newest that is taken */
 
-const char *const request_resource_names[N_RESOURCES] = { "claims", "claim", "package", "result", "chip", "status", "health",
+const char *const request_resource_names[N_RESOURCES] = { "claims", "claim", "package", "result", "chip", "notes", "status", "health",
 							   "nothing" };
 
 /* What a URL names, and the last part of it. */
@@ -22,7 +24,8 @@ static Resource resource_of(const char *url, const char **name)
 		const char *prefix;
 		Resource resource;
 	} known[] = { { "/v1/claims/", CLAIM },	  { "/v1/packages/", PACKAGE },
-		      { "/v1/results/", RESULT }, { "/v1/chips/", CHIP } };
+		      { "/v1/results/", RESULT }, { "/v1/chips/", CHIP },
+		      { "/v1/notes/", NOTES } };
 
 	if (g_str_equal(url, "/v1/claims"))
 		return CLAIMS;
@@ -48,6 +51,8 @@ static gsize max_body(Resource resource)
 		return RESULT_MAX;
 	case CHIP:
 		return CHIP_MAX;
+	case NOTES:
+		return NOTES_MAX;
 	default:
 		return 0;
 	}
@@ -261,6 +266,29 @@ static gboolean put_chip(Worker *worker, const Request *request, Answer *answer,
 	return TRUE;
 }
 
+static gboolean put_notes(Worker *worker, const Request *request, Answer *answer, GError **error)
+{
+	guint kept, told;
+	gboolean stored;
+	JsonBuilder *b;
+	guint8 eid[16];
+
+	if (!ifpp_eid_parse(request->name, eid, NULL))
+		return wrong(error, DEPOT_ERROR_INPUT, "that is no EID");
+	if (!record_put_notes(worker->depot, request->station, eid, (IfppSpan){ request->body->data, request->body->len },
+			      &stored, &kept, &told, error))
+		return FALSE;
+	b = answer_new();
+	ifpp_json_bool(b, "stored", stored);
+	if (stored) {
+		ifpp_json_int(b, "refused", kept);
+		if (kept < told)
+			answer->reason = g_strdup_printf("%u of %u refusals are of packages that it was not sent", told - kept, told);
+	}
+	answer_json(answer, stored ? 201 : 200, b);
+	return TRUE;
+}
+
 static gboolean get_status(Worker *worker, const Request *request, Answer *answer, GError **error)
 {
 	g_autofree char *epoch = depot_epoch(worker->depot, error);
@@ -271,6 +299,7 @@ static gboolean get_status(Worker *worker, const Request *request, Answer *answe
 	b = answer_new();
 	ifpp_json_string(b, "station", request->station);
 	ifpp_json_string(b, "epoch", epoch);
+	ifpp_json_int(b, "notes", NOTES_VERSION);
 	answer_json(answer, 200, b);
 	return TRUE;
 }
@@ -303,6 +332,10 @@ gboolean request_work(Worker *worker, Request *request, Answer *answer, GError *
 	case CHIP:
 		if (put)
 			return put_chip(worker, request, answer, error);
+		break;
+	case NOTES:
+		if (put)
+			return put_notes(worker, request, answer, error);
 		break;
 	case STATUS:
 		if (get)

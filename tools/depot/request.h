@@ -8,7 +8,7 @@
 #include "answer.h"
 #include "depot.h"
 
-typedef enum { CLAIMS, CLAIM, PACKAGE, RESULT, CHIP, STATUS, HEALTH, NOTHING, N_RESOURCES } Resource;
+typedef enum { CLAIMS, CLAIM, PACKAGE, RESULT, CHIP, NOTES, STATUS, HEALTH, NOTHING, N_RESOURCES } Resource;
 extern const char *const request_resource_names[N_RESOURCES];
 
 typedef struct {

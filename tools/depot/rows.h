@@ -18,6 +18,15 @@ gboolean rows_take_int(const DbValue *row, guint n, gpointer user, GError **erro
 /* DEPOT_ERROR_UNKNOWN, the same for what is not there and what is another station's. Always FALSE. */
 gboolean rows_unknown(const guint8 key_id[32], GError **error);
 
+/*
+ * Of package p and refusal r of the same key: is it the last word on the package? Then the package has not ended, no
+ * other station has refused it since, and no result or doubt of it came later.
+ */
+#define ROWS_REFUSED "p.state < 3 AND " \
+	"NOT EXISTS (SELECT 1 FROM refusal o WHERE o.key_id = r.key_id AND (o.at, o.station) > (r.at, r.station)) AND " \
+	"NOT EXISTS (SELECT 1 FROM attempt a WHERE a.key_id = r.key_id AND a.at >= r.at) AND " \
+	"NOT EXISTS (SELECT 1 FROM doubt d WHERE d.key_id = r.key_id AND d.at >= r.at)"
+
 /* The packages of a chip by key id, or that of a key: @items is emptied first. */
 gboolean rows_of_chip(Db *db, const guint8 eid[16], GPtrArray *items, GError **error);
 gboolean rows_of_key(Db *db, const guint8 key_id[32], GPtrArray *items, GError **error);

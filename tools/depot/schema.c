@@ -6,7 +6,7 @@
 
 #include "rows.h"
 
-#define VERSION 6
+#define VERSION 7
 
 /*
  * Types that both engines know by the same name. Numbers are BIGINT, times Unix ms, bytes BYTEA.
@@ -68,6 +68,13 @@ static const char *const schema[] = {
 	"CREATE INDEX IF NOT EXISTS otk_key_maker ON otk (key_maker, eid)",
 	/* Since version 6: when all that a station has asked is made up for at its rate, Unix us. No backup has it. */
 	"CREATE TABLE IF NOT EXISTS account (station TEXT PRIMARY KEY, full_at BIGINT NOT NULL)",
+	/* Since version 7: what stations say beside results. Nobody has signed it, and no package changes by it. */
+	"CREATE TABLE IF NOT EXISTS note (eid BYTEA NOT NULL, station TEXT NOT NULL, sha256 BYTEA NOT NULL, "
+	"bytes BIGINT NOT NULL, record TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (eid, station))",
+	"CREATE INDEX IF NOT EXISTS note_station ON note (station, bytes)",
+	"CREATE TABLE IF NOT EXISTS refusal (key_id BYTEA NOT NULL, station TEXT NOT NULL, eid BYTEA NOT NULL, "
+	"reason BIGINT NOT NULL, why TEXT NOT NULL, said TEXT NOT NULL, at BIGINT NOT NULL, PRIMARY KEY (key_id, station))",
+	"CREATE INDEX IF NOT EXISTS refusal_eid ON refusal (eid, station)",
 };
 
 /*

@@ -16,6 +16,7 @@ typedef struct {
 	const char *outbox, *to, *cache;
 	char *place;		/* @to, and which epoch of that depot: what is noted with each record */
 	CtlDepot *depot;	/* NULL: @to is a directory */
+	gboolean notes;		/* it takes more than chips and results */
 	CtlDelivered *counts;
 	GError *waiting;	/* why, the first time */
 } Delivery;
@@ -194,6 +195,20 @@ static gboolean deliver_attempt(Delivery *d, const char *eid, const IfppAttempt 
 	return delivered != LATER;
 }
 
+/* What no chip has signed. Once it was told, it is told also that there is nothing any more. */
+static gboolean deliver_notes(Delivery *d, const char *eid, const guint8 bytes[16])
+{
+	g_autofree char *path = g_strconcat("/v1/notes/", eid, NULL);
+	g_autofree char *file_name = g_strconcat(eid, ".notes.json", NULL);
+	JsonBuilder *b = record_new("ifpp-notes", 1, eid);
+	gboolean any = ctl_report_notes(b, d->outbox, bytes);
+	g_autofree char *record = ifpp_json_text(b);
+	g_auto(CtlNote) before = { 0 };
+
+	return (!any && !ctl_outbox_note_read(d->outbox, eid, "notes", &before)) ||
+	       deliver_one(d, eid, "notes", path, file_name, record) != LATER;
+}
+
 static gboolean deliver_unit(Delivery *d, const char *eid)
 {
 	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free), attempts = NULL;
@@ -218,7 +233,7 @@ static gboolean deliver_unit(Delivery *d, const char *eid)
 	for (guint i = 0; i < attempts->len; i++)
 		if (!deliver_attempt(d, eid, attempts->pdata[i]))
 			return FALSE;
-	return TRUE;
+	return !d->notes || deliver_notes(d, eid, bytes);
 }
 
 gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *cache, const CtlDepotKeys *keys,
@@ -227,7 +242,7 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *c
 	g_autoptr(GPtrArray) units = ctl_outbox_units(outbox, error);
 	g_autoptr(CtlDepot) depot = NULL;
 	g_autofree char *epoch = NULL, *place = NULL;
-	Delivery d = { .ctl = ctl, .outbox = outbox, .to = to, .cache = cache, .counts = counts };
+	Delivery d = { .ctl = ctl, .outbox = outbox, .to = to, .cache = cache, .counts = counts, .notes = TRUE };
 
 	memset(counts, 0, sizeof(*counts));
 	if (!units)
@@ -237,7 +252,7 @@ gboolean ctl_deliver(Ctl *ctl, const char *outbox, const char *to, const char *c
 		if (!depot)
 			return FALSE;
 		/* A depot that was restored has forgotten what the notes say that it has: it gets all again. */
-		epoch = units->len ? ctl_depot_epoch(depot, error) : g_strdup("-");
+		epoch = units->len ? ctl_depot_epoch(depot, &d.notes, error) : g_strdup("-");
 		if (!epoch)
 			return FALSE;
 	} else if (!ifpp_make_dir(to, 0755, error)) {
@@ -271,7 +286,7 @@ int ctl_cmd_deliver(Ctl *ctl, int argc, char **argv, GError **error)
 	gboolean ok;
 
 	if (!ctl_parse(ctl, &argc, &argv, entries, "",
-		       "Bring results and lock receipts to the depot. What is there already is not sent again. "
+		       "Bring results, lock receipts and notes to the depot. What is there already is not sent again. "
 		       "A package whose result the depot has is deleted here.", error))
 		return 0;
 	if (!to || argc > 1) {

@@ -25,7 +25,7 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 	g_return_val_if_reached(FALSE);
 }
 
-char *ctl_depot_epoch(CtlDepot *depot, GError **error)
+char *ctl_depot_epoch(CtlDepot *depot, gboolean *notes, GError **error)
 {
 	g_return_val_if_reached(NULL);
 }

@@ -362,12 +362,13 @@ gboolean ctl_depot_fetch(CtlDepot *depot, const guint8 eid[16], const char *dir,
 	return TRUE;
 }
 
-char *ctl_depot_epoch(CtlDepot *depot, GError **error)
+char *ctl_depot_epoch(CtlDepot *depot, gboolean *notes, GError **error)
 {
 	g_autoptr(GByteArray) body = g_byte_array_new();
 	Answer answer = { .body = body, .max = ANSWER_MAX };
 	g_autoptr(JsonObject) object = NULL;
 	const char *epoch;
+	gint64 version;
 
 	if (!ask(depot, "GET", "/v1/status", NULL, 0, NULL, &answer, error))
 		return NULL;
@@ -380,6 +381,7 @@ char *ctl_depot_epoch(CtlDepot *depot, GError **error)
 		odd(depot, error);
 		return NULL;
 	}
+	*notes = ifpp_json_get_int(object, "notes", 1, G_MAXINT64, &version);
 	epoch = ifpp_json_get_string(object, "epoch");
 	if (!epoch || !*epoch)
 		return g_strdup("-");

@@ -36,11 +36,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CtlDepot, ctl_depot_free)
 /**
  * ctl_depot_epoch() - which depot this is, and since when its memory has no gap
  * @depot: the depot
+ * @notes: set: does it take what a station says of a unit beside results? Older ones do not
  * @error: CTL_ERROR with IFPP_EXIT_BUSY: it cannot be reached now; or another
  *
  * Return: a name without spaces that is another once a depot was restored; "-" from a depot that knows of none.
  */
-char *ctl_depot_epoch(CtlDepot *depot, GError **error);
+char *ctl_depot_epoch(CtlDepot *depot, gboolean *notes, GError **error);
 
 /**
  * ctl_depot_fetch() - claim a chip and bring its packages here

@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#define NOTES_ROOM (64 * 1024)	/* bytes in quarantine of one unit that go to a depot */
+#define NOTES_MAX 64		/* records of one unit that cannot be read or were set aside, likewise */
+
 /* What is known of one unit, collected before it is written. */
 typedef struct {
 	guint8 eid[16];
@@ -55,6 +58,8 @@ typedef struct {
 	const char *outbox;
 	CtlReportTotals *totals;
 	GPtrArray *damaged;	/* of char *, this unit's */
+	gsize room;		/* for bytes in quarantine */
+	guint most;		/* records in quarantine, and damaged ones */
 	GError *error;
 } Writer;
 
@@ -224,7 +229,7 @@ static void write_lock(Writer *w, const Unit *unit)
 	w->totals->locked += receipt != NULL;
 }
 
-static void write_eim(Writer *w, const Unit *unit)
+static gboolean write_eim(Writer *w, const Unit *unit)
 {
 	GError *error = NULL;
 	g_autoptr(CtlEim) eim = ctl_outbox_eim(w->outbox, unit->eid, &error);
@@ -232,7 +237,7 @@ static void write_eim(Writer *w, const Unit *unit)
 	if (error)
 		note_damaged(w, error);
 	if (!eim)
-		return;
+		return FALSE;
 	json_builder_set_member_name(w->b, "eim");
 	json_builder_begin_object(w->b);
 	ifpp_json_string(w->b, "id", eim->id);
@@ -243,6 +248,7 @@ static void write_eim(Writer *w, const Unit *unit)
 		ifpp_json_string(w->b, "reason", eim->reason);
 	ifpp_json_string(w->b, "time", eim->time);
 	json_builder_end_object(w->b);
+	return TRUE;
 }
 
 static void write_missing(Writer *w, const Unit *unit)
@@ -263,24 +269,27 @@ static void write_quarantine(Writer *w, const Unit *unit)
 		return;
 	json_builder_set_member_name(w->b, "quarantine");
 	json_builder_begin_array(w->b);
-	for (guint i = 0; i < all->len; i++) {
+	for (guint i = 0; i < all->len && i < w->most; i++) {
 		const CtlAside *aside = all->pdata[i];
+		gsize size = aside->bytes ? g_bytes_get_size(aside->bytes) : 0;
 
 		json_builder_begin_object(w->b);
 		ifpp_json_string(w->b, "name", aside->name);
 		ifpp_json_string(w->b, "why", aside->why);
-		if (aside->bytes)
+		if (aside->bytes && size <= w->room) {
 			ifpp_json_base64(w->b, "bytes", ifpp_span_bytes(aside->bytes));
-		else
+			w->room -= size;
+		} else {
 			ifpp_json_string(w->b, "bytes", NULL);
+		}
 		json_builder_end_object(w->b);
 	}
 	json_builder_end_array(w->b);
 	w->totals->quarantine += all->len;
 }
 
-/* The unit as it was seen last; its results tell how it was then. */
-static void write_identity(Writer *w, const Unit *unit)
+/* The unit as it was seen last; its results tell how it was then. TRUE: the station has a name for the place. */
+static gboolean write_identity(Writer *w, const Unit *unit)
 {
 	g_auto(IfppUnit) identity = { 0 };
 	g_autofree char *socket = NULL;
@@ -290,6 +299,48 @@ static void write_identity(Writer *w, const Unit *unit)
 	ifpp_json_unit(w->b, &identity);
 	if (socket)
 		ifpp_json_string(w->b, "socket", socket);
+	return g_strcmp0(socket, identity.field[IFPP_UNIT_USB_PATH]) != 0;
+}
+
+static void write_damaged(Writer *w)
+{
+	if (!w->damaged->len)
+		return;
+	json_builder_set_member_name(w->b, "damaged");
+	json_builder_begin_array(w->b);
+	for (guint i = 0; i < w->damaged->len && i < w->most; i++)
+		json_builder_add_string_value(w->b, w->damaged->pdata[i]);
+	json_builder_end_array(w->b);
+}
+
+static void read_attempts(Writer *w, Unit *unit)
+{
+	guint before = w->damaged->len;
+	GError *error = NULL;
+
+	unit->attempts = ctl_outbox_attempts(w->outbox, unit->eid, w->damaged, &error);
+	w->totals->damaged += w->damaged->len - before;
+	if (error)
+		note_damaged(w, error);
+}
+
+gboolean ctl_report_notes(JsonBuilder *b, const char *outbox, const guint8 eid[16])
+{
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	CtlReportTotals totals = { 0 };
+	Writer w = { .b = b, .outbox = outbox, .totals = &totals, .damaged = damaged, .room = NOTES_ROOM, .most = NOTES_MAX };
+	Unit unit = { 0 };
+	gboolean any;
+
+	memcpy(unit.eid, eid, sizeof(unit.eid));
+	read_attempts(&w, &unit);
+	any = write_identity(&w, &unit);
+	write_refused(&w, &unit);
+	any |= write_eim(&w, &unit);
+	write_quarantine(&w, &unit);
+	write_damaged(&w);
+	g_clear_pointer(&unit.attempts, g_ptr_array_unref);
+	return any || totals.refused || totals.quarantine || totals.damaged;
 }
 
 static gboolean write_unit(gpointer key, gpointer value, gpointer user)
@@ -302,14 +353,8 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	w->damaged = g_ptr_array_new_with_free_func(g_free);
 	if (error)
 		note_damaged(w, g_steal_pointer(&error));
-	if (unit->seen) {
-		guint before = w->damaged->len;
-
-		unit->attempts = ctl_outbox_attempts(w->outbox, unit->eid, w->damaged, &error);
-		w->totals->damaged += w->damaged->len - before;
-		if (error)
-			note_damaged(w, g_steal_pointer(&error));
-	}
+	if (unit->seen)
+		read_attempts(w, unit);
 	w->b = ifpp_json_new(NULL);
 	ifpp_json_eid(w->b, unit->eid);
 	if (data)
@@ -325,13 +370,7 @@ static gboolean write_unit(gpointer key, gpointer value, gpointer user)
 	write_eim(w, unit);
 	write_missing(w, unit);
 	write_quarantine(w, unit);
-	if (w->damaged->len) {
-		json_builder_set_member_name(w->b, "damaged");
-		json_builder_begin_array(w->b);
-		for (guint i = 0; i < w->damaged->len; i++)
-			json_builder_add_string_value(w->b, w->damaged->pdata[i]);
-		json_builder_end_array(w->b);
-	}
+	write_damaged(w);
 	w->totals->units++;
 	w->totals->unseen += !unit->seen;
 	g_clear_pointer(&w->damaged, g_ptr_array_unref);
@@ -394,7 +433,7 @@ gboolean ctl_report(const char *outbox, const char *packages, IfppReportWriter *
 	g_autoptr(GTree) units = g_tree_new_full(by_text, NULL, g_free, unit_free);
 	g_autoptr(GPtrArray) eids = ctl_outbox_units(outbox, error);
 	g_autoptr(GPtrArray) files = NULL;
-	Writer w = { .file = file, .outbox = outbox, .totals = totals };
+	Writer w = { .file = file, .outbox = outbox, .totals = totals, .room = G_MAXSIZE, .most = G_MAXUINT };
 	guint n_broken = 0;
 
 	memset(totals, 0, sizeof(*totals));

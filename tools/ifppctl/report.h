@@ -29,4 +29,16 @@ gboolean ctl_report(const char *outbox, const char *packages, IfppReportWriter *
 void ctl_report_result(JsonBuilder *b, const IfppAttempt *result);
 void ctl_report_lock(JsonBuilder *b, const CtlReceipt *receipt);
 
+/**
+ * ctl_report_notes() - what a unit of the report has beside its chip's data, results and lock
+ * @b: gets these members
+ * @outbox: the daemon's results
+ * @eid: of the chip
+ *
+ * The same as in the report, but for bytes in quarantine that are more than a depot takes: null.
+ *
+ * Return: FALSE: there is nothing of it that results do not tell
+ */
+gboolean ctl_report_notes(JsonBuilder *b, const char *outbox, const guint8 eid[16]);
+
 #endif
