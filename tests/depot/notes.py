@@ -3,12 +3,15 @@
 quarantine. It is the station's word, and moves no package."""
 import base64
 import contextlib
+import csv
 import http.server
+import io
 import json
 import os
 import shutil
 import ssl
 import threading
+import urllib.request
 
 from stock import chip_data, fetched, fresh_chip, status, stocked
 from world import CHIPS, Depot, Https, eid, expect, fetch, key_maker_says, load, outbox_of, read_report, run, work
@@ -251,6 +254,55 @@ def report_of_doubt(depot):
     return whole_report('notes-report.json')
 
 
+def last_refusal_counts(build, url):
+    """Two stations refuse a package: figures, API and report tell the later one; figures and CSV of failures count it once."""
+    depot, chip = stocked(build, url), eid(4)
+    token = depot('token', 'add', 'mes', '--json').objects()[0]['token']
+    notes = lambda keys, reason: {  # noqa: E731
+        'format': 'ifpp-notes', 'version': 1, 'eid': chip, 'unit': dict(UNIT, firmware='A11'), 'socket': 'left',
+        'refused': [{'key_id': key, 'reason': reason, 'why': 'because', 'time': '2026-11-29T10:00:00Z'} for key in keys]}
+    with depot.serve('--api', '127.0.0.1:0', '--dashboard', '127.0.0.1:0') as (port, process):
+        said = sorted(process.stdout.readline() for _ in range(2))
+        api, dashboard = (line.split()[1].rstrip('/') for line in said)
+        context = ssl.create_default_context(cafile=os.path.join(work, 'server-ca.pem'))
+
+        def get(path):
+            request = urllib.request.Request(api.replace('127.0.0.1', 'localhost') + path, headers={'Authorization': 'Bearer ' + token})
+            with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+                return answer.read().decode()
+
+        one, two = Https(port), Https(port, 'two')
+        files = sorted(fetched(one, chip))
+        one.json('PUT', '/v1/notes/' + chip, notes(files, KEY_MAKER), status=201)
+        one.json('DELETE', '/v1/claims/' + chip)
+        depot('release', chip)
+        expect(sorted(fetched(two, chip)) == files, 'not free')
+        two.json('PUT', '/v1/notes/' + chip, notes(files[:1], REVOKED), status=201)
+        unit = unit_of(report_of(depot), chip)
+        told = [(r['key_id'], r['reason_name'], r['station']) for r in unit['refused']]
+        expect(told == [(files[0], 'revoked', 'station-2'), (files[1], 'key-maker', 'station-1')], told)
+        expect(unit['socket'] == 'left' and unit['unit']['usb_path'] == '1-2.3', unit)
+        listed = json.loads(get('/api/v1/results?state=refused'))
+        expect(listed['next'] is None and [(r['key_id'], r['refused']['reason'], r['refused']['station'], r['state'])
+                                           for r in listed['results']] == [(*t, 'sent') for t in told], listed)
+        one_of = json.loads(get('/api/v1/units/' + chip))['results']
+        expect([r['refused']['reason'] for r in one_of] == ['revoked', 'key-maker'] and not one_of[0]['reason'], one_of)
+        expect(not json.loads(get('/api/v1/results?state=lost'))['results'], 'refused is not lost')
+        failures = list(csv.DictReader(io.StringIO(get('/api/v1/failures.csv'), newline='')))
+        expect([(f['key_id'], f['reason'], f['reported_by']) for f in failures] == told and
+               all(f['state'] == 'refused' and f['proof'] == 'not signed: because' for f in failures), failures)
+        with urllib.request.urlopen(dashboard + '/figures.json', timeout=30) as answer:
+            figures = json.load(answer)['figures']
+        expect(sorted((r['reason'], r['station'], r['firmware'], r['packages']) for r in figures['refusals']) ==
+               [('key-maker', 'station-1', 'A11', 1), ('revoked', 'station-2', 'A11', 1)] and not figures['failures'], figures['refusals'])
+        expect('ifpp_depot_refused_packages{reason="revoked",station="station-2",firmware="A11"} 1' in get('/metrics'), 'metrics')
+        # what has ended is no more than lost, and told once
+        depot('burn', chip, '--why', 'lost')
+        failures = list(csv.DictReader(io.StringIO(get('/api/v1/failures.csv'), newline='')))
+        expect([(f['key_id'], f['state'], f['reason']) for f in failures] == [(key, 'burnt', 'burnt') for key in files], failures)
+        expect(not json.loads(get('/api/v1/results?state=refused'))['results'], 'still refused')
+
+
 class OldDepot(http.server.BaseHTTPRequestHandler):
     """A depot of before: it knows nothing of notes."""
     protocol_version = 'HTTP/1.1'
@@ -360,6 +412,7 @@ def operate(test, build, fresh, execute_on, rows_of):
     test('notes: refusals_reach_the_key_maker', refusals_reach_the_key_maker, build, url, rows_of(url))
     url = fresh('word')
     test('notes: notes_move_nothing', notes_move_nothing, build, url, execute_on(url), rows_of(url))
+    test('notes: last_refusal_counts', last_refusal_counts, build, fresh('last'))
     test('notes: old_depot_new_station', old_depot_new_station, build, fresh('before'))
     url = fresh('six')
     test('notes: a depot of version 6 is carried over', version_6_is_carried_over, build, url, execute_on(url), rows_of(url), fresh)

@@ -151,6 +151,15 @@ def openapi_agrees(_, build='plain'):
         expect(ended == [(e, k, names[s]) for e, k, s in rows], 'results by pages')
         lost = [row for row in rows if row[2] > 3]
         expect(len(agreement.check(api, '/api/v1/results', 200, '/api/v1/results?state=lost&limit=500')['results']) == len(lost), 'lost')
+        refused = db.execute('SELECT lower(hex(r.eid)), lower(hex(r.key_id)), r.station FROM refusal r JOIN package p ON p.key_id = r.key_id '
+                             'WHERE p.state < 3 ORDER BY r.eid, r.key_id').fetchall()
+        listed_so, after = [], ''
+        while after is not None:
+            page = agreement.check(api, '/api/v1/results', 200, f'/api/v1/results?state=refused&limit=2{after and "&after=" + after}')
+            listed_so += [(r['eid'], r['key_id'], r['refused']['station']) for r in page['results']]
+            after = page['next']
+        expect(refused and listed_so == refused, f'{listed_so}, not {refused}')
+        agreement.check(api, '/api/v1/units/{eid}', 200, '/api/v1/units/' + refused[0][0])
         for order in agreement.check(api, '/api/v1/yield', 200)['orders']:
             of = db.execute('SELECT MIN(state), MAX(state) FROM package WHERE batch = ? GROUP BY eid', (order['order'],)).fetchall()
             done = sum(u == (3, 3) for u in of)
@@ -162,8 +171,8 @@ def openapi_agrees(_, build='plain'):
         expect([(row['eid'], row['state']) for row in table] == listed, 'units.csv')
         expect(table[[row['eid'] for row in table].index(eid)]['model'] == '\'=HYPERLINK("x")', 'a formula')
         table = list(csv.DictReader(io.StringIO(agreement.check(api, '/api/v1/failures.csv', 200), newline='')))
-        expect([(row['eid'], row['key_id']) for row in table] == [row[:2] for row in lost] and all(row['reason'] for row in table),
-               'failures.csv')
+        expect([(row['eid'], row['key_id']) for row in table] == sorted(row[:2] for row in lost + refused) and
+               all(row['reason'] for row in table) and sum(row['state'] == 'refused' for row in table) == len(refused), 'failures.csv')
         expect(agreement.check(api, '/api/v1/openapi.yaml', 200) == agreement.text, 'another description')
         agreement.check(api, '/metrics', 200)
         # what cannot be asked

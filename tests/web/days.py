@@ -9,6 +9,7 @@ import time
 
 HOUR = 3600 * 1000
 FREE, RESERVED, SENT, INSTALLED, FAILED, BURNT = range(6)
+REVOKED, KEY_MAKER = 265, 305   # IfppError: why stations refuse
 # errorReason of the PIR: what a chip refuses
 REASONS = {'good': [(11, 1)], 'bad': [(11, 7), (13, 3), (5, 2)]}
 ORDERS = {'good': [('A-2381', 'Telco', 'Telco IoT 2.4', 900), ('A-2382', 'Telco', 'Telco IoT 2.4', 1400),
@@ -59,6 +60,10 @@ class Day:
         self.db.execute('INSERT INTO doubt (key_id, sha256, eid, station, record, signed, why, at) VALUES (?, ?, ?, ?, ?, 0, ?, ?)',
                         (key, self.bytes(32), eid, station, '{}', why, at))
 
+    def refusal(self, key, eid, station, reason, at):
+        self.db.execute('INSERT INTO refusal (key_id, station, eid, reason, why, said, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+                        (key, station, eid, reason, 'package: the SM-DPf certificate is revoked', '2026-11-29T10:00:00Z', at))
+
     def unit(self, order):
         """What becomes of one unit."""
         roll, eid = self.random.random(), self.eid()
@@ -107,6 +112,8 @@ class Day:
                 for half in range(2):
                     state = SENT if sent and (half == 0 or chip % 2) else RESERVED
                     key = self.package(eid, ORDERS[self.kind][1], state, station, at, self.now + HOUR)
+                    if bad and station == 'line-1-a' and state == SENT:
+                        self.refusal(key, eid, station, REVOKED if chip else KEY_MAKER, at)
                     if bad and station == 'line-2-a' and state == SENT:
                         self.doubt(key, eid, station, 'the chip has signed nothing', self.now - HOUR * (chip + 1) // 2)
         self.db.commit()

@@ -86,8 +86,12 @@ static void add_unit(GString *out, const UnitsRow *unit)
 
 static void add_failure(GString *out, const UnitsResult *result)
 {
-	g_autofree char *key = ifpp_hex(IFPP_SPAN(result->key_id));
+	g_autofree char *key = ifpp_hex(IFPP_SPAN(result->key_id)), *proof = NULL;
+	gboolean refused = result->refused.reason != NULL;
 	char eid[33];
+
+	if (refused)
+		proof = g_strdup_printf("not signed: %s", result->refused.why);
 
 	ifpp_eid_format(result->eid, eid);
 	add(out, eid);
@@ -96,11 +100,11 @@ static void add_failure(GString *out, const UnitsResult *result)
 	add(out, result->profile);
 	add(out, result->operator);
 	add(out, result->order);
-	add(out, depot_state_names[result->state]);
-	add(out, result->reason);
-	add(out, result->station);
-	add(out, result->proof);
-	add_time(out, result->at);
+	add(out, refused ? "refused" : depot_state_names[result->state]);
+	add(out, refused ? result->refused.reason : result->reason);
+	add(out, refused ? result->refused.station : result->station);
+	add(out, refused ? proof : result->proof);
+	add_time(out, refused ? result->refused.at : result->at);
 	add_identity(out, &result->unit);
 	end_line(out);
 }
@@ -109,7 +113,7 @@ static gboolean next_page(Csv *csv, GError **error)
 {
 	g_autoptr(GPtrArray) rows = NULL;
 
-	rows = csv->failures ? units_results(csv->depot, TRUE, NULL, csv->has_last ? &csv->last : NULL, PAGE, error) :
+	rows = csv->failures ? units_results(csv->depot, UNITS_FAILURES, NULL, csv->has_last ? &csv->last : NULL, PAGE, error) :
 			       units_list(csv->depot, UNITS_ALL, NULL, csv->has_last ? csv->last.eid : NULL, PAGE, error);
 	if (!rows)
 		return FALSE;

@@ -33,6 +33,21 @@ static void tell_unit(JsonBuilder *b, const UnitsRow *unit)
 	tell_identity(b, &unit->unit);
 }
 
+static void tell_refused(JsonBuilder *b, const UnitsResult *result)
+{
+	json_builder_set_member_name(b, "refused");
+	if (!result->refused.reason) {
+		json_builder_add_null_value(b);
+		return;
+	}
+	json_builder_begin_object(b);
+	ifpp_json_string(b, "reason", result->refused.reason);
+	ifpp_json_string(b, "why", result->refused.why);
+	ifpp_json_string(b, "station", result->refused.station);
+	tell_time(b, "at", result->refused.at);
+	json_builder_end_object(b);
+}
+
 static void tell_result(JsonBuilder *b, const UnitsResult *result)
 {
 	json_builder_begin_object(b);
@@ -48,6 +63,7 @@ static void tell_result(JsonBuilder *b, const UnitsResult *result)
 	ifpp_json_bool(b, "proven", result->proven);
 	ifpp_json_string(b, "proof", result->proof);
 	tell_time(b, "at", result->at);
+	tell_refused(b, result);
 	tell_identity(b, &result->unit);
 	json_builder_end_object(b);
 }

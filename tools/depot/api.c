@@ -145,7 +145,7 @@ static gboolean get_unit(Call *call, const char *name, GError **error)
 	if (!ifpp_eid_parse(name, eid, error))
 		return FALSE;
 	units = units_list(call->depot, UNITS_EID, name, NULL, 1, error);
-	results = units ? units_results(call->depot, FALSE, eid, NULL, PAGE_MAX, error) : NULL;
+	results = units ? units_results(call->depot, UNITS_ENDED, eid, NULL, PAGE_MAX, error) : NULL;
 	if (!results)
 		return FALSE;
 	if (!units->len) {
@@ -169,14 +169,15 @@ static gboolean get_results(Call *call, GError **error)
 {
 	const char *after = web_query(call->request, "after"), *state = web_query(call->request, "state");
 	g_autoptr(GPtrArray) results = NULL;
+	UnitsWhich which = !state ? UNITS_ENDED : g_str_equal(state, "lost") ? UNITS_LOST : UNITS_REFUSED;
 	UnitsResult cursor = {};
 	guint limit;
 
 	if (!get_limit(call, &limit, error) || (after && !get_cursor(after, &cursor, error)))
 		return FALSE;
-	if (state && strcmp(state, "lost"))
-		return bad_query(error, "state: lost, or nothing");
-	results = units_results(call->depot, state != NULL, NULL, after ? &cursor : NULL, limit, error);
+	if (which == UNITS_REFUSED && !g_str_equal(state, "refused"))
+		return bad_query(error, "state: lost, refused, or nothing");
+	results = units_results(call->depot, which, NULL, after ? &cursor : NULL, limit, error);
 	if (!results)
 		return FALSE;
 	answer_json(&call->answer->answer, 200, api_json_results(results, limit));

@@ -31,6 +31,7 @@ void figures_free(Figures *figures)
 	g_ptr_array_unref(figures->stock);
 	g_ptr_array_unref(figures->stations);
 	g_ptr_array_unref(figures->failures);
+	g_ptr_array_unref(figures->refusals);
 	g_ptr_array_unref(figures->firmware);
 	g_ptr_array_unref(figures->doubt);
 	g_string_chunk_free(figures->strings);
@@ -67,9 +68,10 @@ static FiguresStation *station_of(Sum *sum, const char *name)
 	return station;
 }
 
-static void add_failure(Sum *sum, const char *reason, const char *station, const char *firmware)
+static void add_failures(Sum *sum, GPtrArray *to, gint64 packages, const char *reason, const char *station,
+			 const char *firmware)
 {
-	g_autofree char *key = g_strjoin("\x1f", reason, station, firmware, NULL);
+	g_autofree char *key = g_strjoin("\x1f", to == sum->figures->refusals ? "refused" : "lost", reason, station, firmware, NULL);
 	FiguresFailure *failure = g_hash_table_lookup(sum->failures, key);
 
 	if (!failure) {
@@ -78,9 +80,9 @@ static void add_failure(Sum *sum, const char *reason, const char *station, const
 		failure->station = text(sum, station);
 		failure->firmware = text(sum, firmware);
 		g_hash_table_insert(sum->failures, g_steal_pointer(&key), failure);
-		g_ptr_array_add(sum->figures->failures, failure);
+		g_ptr_array_add(to, failure);
 	}
-	failure->packages++;
+	failure->packages += packages;
 }
 
 /* Where in hours[] it belongs, or -1: longer ago. A clock that was ahead counts for now. */
@@ -167,15 +169,24 @@ static gboolean take_units(const DbValue *row, guint n, gpointer user, GError **
 static gboolean take_failure(const DbValue *row, guint n, gpointer user, GError **error)
 {
 	g_autoptr(JsonObject) record = NULL;
+	const char *name = "burnt";
 	gint64 reason = 0;
+	Sum *sum = user;
 
-	if (row[0].num == DEPOT_BURNT) {
-		add_failure(user, "burnt", db_get_text(&row[2]), db_get_text(&row[3]));
-		return TRUE;
+	if (row[0].num != DEPOT_BURNT) {
+		record = ifpp_json_parse((IfppSpan){ row[1].data, row[1].type == DB_TEXT ? row[1].len : 0 }, 4, NULL);
+		name = record && ifpp_json_get_int(record, "reason", 0, G_MAXUINT32, &reason) ? ifpp_pir_reason_name(reason) : "unknown";
 	}
-	record = ifpp_json_parse((IfppSpan){ row[1].data, row[1].type == DB_TEXT ? row[1].len : 0 }, 4, NULL);
-	add_failure(user, record && ifpp_json_get_int(record, "reason", 0, G_MAXUINT32, &reason) ?
-			  ifpp_pir_reason_name(reason) : "unknown", db_get_text(&row[2]), db_get_text(&row[3]));
+	add_failures(sum, sum->figures->failures, 1, name, db_get_text(&row[2]), db_get_text(&row[3]));
+	return TRUE;
+}
+
+static gboolean take_refusals(const DbValue *row, guint n, gpointer user, GError **error)
+{
+	Sum *sum = user;
+
+	/* Reasons of a newer program have one name. */
+	add_failures(sum, sum->figures->refusals, row[3].num, ifpp_reason_name(row[0].num), db_get_text(&row[1]), db_get_text(&row[2]));
 	return TRUE;
 }
 
@@ -284,6 +295,9 @@ static gboolean add_up(Db *db, Sum *sum, GError **error)
 	       db_run(db,
 		      "SELECT p.state, r.record, COALESCE(r.station, p.station, ''), COALESCE(r.firmware, u.firmware, '') FROM package p "
 		      "LEFT JOIN result r ON r.key_id = p.key_id LEFT JOIN unit u ON u.eid = p.eid WHERE p.state IN (4, 5)", NULL, 0, take_failure, sum, NULL, error) &&
+	       db_run(db,
+		      "SELECT r.reason, r.station, COALESCE(u.firmware, ''), COUNT(*) FROM refusal r JOIN package p ON p.key_id = r.key_id "
+		      "LEFT JOIN unit u ON u.eid = p.eid WHERE " ROWS_REFUSED " GROUP BY 1, 2, 3", NULL, 0, take_refusals, sum, NULL, error) &&
 	       db_run(db, "SELECT firmware, COUNT(*) FROM result GROUP BY firmware ORDER BY 2 DESC", NULL, 0, take_firmware, sum, NULL,
 		      error) &&
 	       db_run(db, "SELECT why, station, COUNT(*), MIN(at) FROM doubt GROUP BY why, station ORDER BY 3 DESC", NULL, 0,
@@ -303,6 +317,7 @@ Figures *depot_figures(Depot *depot, GError **error)
 	figures->stock = g_ptr_array_new_with_free_func(g_free);
 	figures->stations = g_ptr_array_new_with_free_func(g_free);
 	figures->failures = g_ptr_array_new_with_free_func(g_free);
+	figures->refusals = g_ptr_array_new_with_free_func(g_free);
 	figures->firmware = g_ptr_array_new_with_free_func(g_free);
 	figures->doubt = g_ptr_array_new_with_free_func(g_free);
 	sum.stock = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
@@ -317,6 +332,7 @@ Figures *depot_figures(Depot *depot, GError **error)
 	fold_stock(figures->stock);
 	g_ptr_array_sort(figures->stations, by_name);
 	g_ptr_array_sort(figures->failures, by_packages);
+	g_ptr_array_sort(figures->refusals, by_packages);
 	figures->took = g_get_monotonic_time() - begun;
 	return g_steal_pointer(&figures);
 }

@@ -34,7 +34,7 @@ typedef struct {
 	gint64 last;				/* change of a package that it has or had last, Unix ms */
 } FiguresStation;
 
-/* Packages that ended badly, and alike. */
+/* Packages that ended badly, or that stations refuse, and alike. */
 typedef struct {
 	const char *reason, *station, *firmware;	/* firmware: of the modem, "" if nobody has told it */
 	gint64 packages;
@@ -60,6 +60,7 @@ typedef struct {
 		gint64 units, packages, lost;	/* units done, packages installed, packages that failed or were burnt */
 	} hours[FIGURES_HOURS];
 	GPtrArray *stock, *stations, *failures, *firmware, *doubt;	/* of the structs above */
+	GPtrArray *refusals;			/* of FiguresFailure: not lost, and not loaded by the station's word */
 	GStringChunk *strings;			/* the texts in them */
 } Figures;
 

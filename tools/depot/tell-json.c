@@ -128,6 +128,7 @@ static void tell_figures(JsonBuilder *b, const Figures *figures)
 	TELL_ALL(b, "stock", figures->stock, tell_stock);
 	TELL_ALL(b, "stations", figures->stations, tell_station);
 	TELL_ALL(b, "failures", figures->failures, tell_failure);
+	TELL_ALL(b, "refusals", figures->refusals, tell_failure);
 	TELL_ALL(b, "firmware", figures->firmware, tell_firmware);
 	TELL_ALL(b, "doubts", figures->doubt, tell_doubt);
 }

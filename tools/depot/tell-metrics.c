@@ -8,6 +8,17 @@
 
 #define P "ifpp_depot_"
 
+static void tell_failures(GString *out, const char *metric, const char *help, const GPtrArray *failures)
+{
+	ifpp_metric(out, metric, "gauge", help);
+	for (guint i = 0; i < failures->len; i++) {
+		const FiguresFailure *failure = failures->pdata[i];
+
+		ifpp_sample(out, metric, failure->packages, "reason", failure->reason, "station", failure->station, "firmware",
+			    failure->firmware, NULL);
+	}
+}
+
 static void tell_packages(GString *out, const Figures *figures)
 {
 	ifpp_metric(out, P "packages", "gauge", "Packages by order, operator, profile and state; older orders are one with empty names.");
@@ -21,13 +32,10 @@ static void tell_packages(GString *out, const Figures *figures)
 	/* Proven, and never undone. */
 	ifpp_metric(out, P "packages_installed_total", "counter", "Packages that a chip has signed to be installed.");
 	ifpp_sample(out, P "packages_installed_total", figures->packages[DEPOT_INSTALLED], NULL);
-	ifpp_metric(out, P "failed_packages", "gauge", "Packages that failed or were burnt, by reason, station and the modem's firmware.");
-	for (guint i = 0; i < figures->failures->len; i++) {
-		const FiguresFailure *failure = figures->failures->pdata[i];
-
-		ifpp_sample(out, P "failed_packages", failure->packages, "reason", failure->reason, "station", failure->station,
-			    "firmware", failure->firmware, NULL);
-	}
+	tell_failures(out, P "failed_packages", "Packages that failed or were burnt, by reason, station and the modem's firmware.",
+		      figures->failures);
+	tell_failures(out, P "refused_packages", "Packages that a station did not load, by its reason, station and the modem's firmware.",
+		      figures->refusals);
 	ifpp_metric(out, P "results", "gauge", "Packages that a chip has ended, by the modem's firmware.");
 	for (guint i = 0; i < figures->firmware->len; i++) {
 		const FiguresFirmware *firmware = figures->firmware->pdata[i];

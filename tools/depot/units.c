@@ -29,6 +29,8 @@ static void result_free(gpointer data)
 	g_free(result->order);
 	g_free(result->station);
 	g_free(result->proof);
+	g_free(result->refused.why);
+	g_free(result->refused.station);
 	ifpp_unit_clear(&result->unit);
 	g_free(result);
 }
@@ -129,7 +131,13 @@ static gboolean take_result(const DbValue *row, guint n, gpointer user, GError *
 	result->at = row[8].num;
 	result->proven = row[10].num != 0;
 	result->proof = row[11].type == DB_TEXT ? g_strdup(row[11].data) : NULL;
-	take_identity(row + 12, &result->unit);
+	if (row[12].type == DB_INT) {
+		result->refused.reason = ifpp_reason_name(row[12].num);
+		result->refused.why = g_strdup(db_get_text(&row[13]));
+		result->refused.station = g_strdup(db_get_text(&row[14]));
+		result->refused.at = row[15].num;
+	}
+	take_identity(row + 16, &result->unit);
 	if (result->state == DEPOT_BURNT) {
 		result->reason = "burnt";
 	} else if (row[9].type == DB_TEXT) {
@@ -140,25 +148,30 @@ static gboolean take_result(const DbValue *row, guint n, gpointer user, GError *
 	return TRUE;
 }
 
-GPtrArray *units_results(Depot *depot, gboolean lost, const guint8 *eid, const UnitsResult *after, guint limit, GError **error)
+GPtrArray *units_results(Depot *depot, UnitsWhich which, const guint8 *eid, const UnitsResult *after, guint limit, GError **error)
 {
 	g_autoptr(GPtrArray) results = g_ptr_array_new_with_free_func(result_free);
 	static const guint8 zero[32];
 	DbValue from = after ? DB_B(after->eid, 16) : DB_B(zero, 0), key = after ? DB_B(after->key_id, 32) : DB_B(zero, 0);
 	gboolean ok;
 
-#define RESULTS(which, by) \
+#define RESULTS(join, condition, by) \
 	DB_RUN(depot->db, \
-	       "SELECT p.key_id, p.eid, p.iccid, p.profile, p.operator, p.batch, p.state, COALESCE(r.station, p.station), " \
-	       "COALESCE(r.at, p.changed), r.record, r.proven, r.proof, COALESCE(r.imei, u.imei), COALESCE(r.model, u.model), " \
-	       "COALESCE(r.firmware, u.firmware), COALESCE(r.serial, u.serial), COALESCE(r.usb_path, u.usb_path), NULL, " \
-	       "COALESCE(r.board_serial, u.board_serial), COALESCE(r.work_order, u.work_order) FROM package p LEFT JOIN result r ON " \
-	       "r.key_id = p.key_id LEFT JOIN unit u ON u.eid = p.eid WHERE " which " AND (p.eid, p.key_id) > ($1, $2) " \
+	       "SELECT p.key_id, p.eid, p.iccid, p.profile, p.operator, p.batch, p.state, COALESCE(e.station, p.station), " \
+	       "COALESCE(e.at, p.changed), e.record, e.proven, e.proof, r.reason, r.why, r.station, r.at, COALESCE(e.imei, u.imei), COALESCE(e.model, u.model), " \
+	       "COALESCE(e.firmware, u.firmware), COALESCE(e.serial, u.serial), COALESCE(e.usb_path, u.usb_path), NULL, " \
+	       "COALESCE(e.board_serial, u.board_serial), COALESCE(e.work_order, u.work_order) FROM package p LEFT JOIN result e ON " \
+	       "e.key_id = p.key_id " join "JOIN refusal r ON r.key_id = p.key_id AND " ROWS_REFUSED " LEFT JOIN unit u ON u.eid = p.eid " \
+	       "WHERE " condition " AND (p.eid, p.key_id) > ($1, $2) " \
 	       "ORDER BY p.eid, p.key_id LIMIT $3", take_result, results, NULL, error, from, key, DB_I(limit), by)
 	if (eid)
-		ok = RESULTS("p.eid = $4", DB_B(eid, 16));
+		ok = RESULTS("LEFT ", "p.eid = $4", DB_B(eid, 16));
+	else if (which == UNITS_REFUSED)
+		ok = RESULTS("", "1 = $4", DB_I(1));
+	else if (which == UNITS_FAILURES)
+		ok = RESULTS("LEFT ", "(p.state >= $4 OR r.reason IS NOT NULL)", DB_I(DEPOT_FAILED));
 	else
-		ok = RESULTS("p.state >= $4", DB_I(lost ? DEPOT_FAILED : DEPOT_INSTALLED));
+		ok = RESULTS("LEFT ", "p.state >= $4", DB_I(which == UNITS_LOST ? DEPOT_FAILED : DEPOT_INSTALLED));
 #undef RESULTS
 	return ok ? g_steal_pointer(&results) : NULL;
 }

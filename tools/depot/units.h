@@ -37,21 +37,33 @@ typedef struct {
 	const char *reason;		/* "ok"...; "burnt"; NULL: it has not ended */
 	gboolean proven;
 	gint64 at;
+	struct {
+		const char *reason;	/* NULL: no station refuses it, as far as anybody knows */
+		char *why, *station;
+		gint64 at;
+	} refused;
 	IfppUnit unit;
 } UnitsResult;
 
+typedef enum {
+	UNITS_ENDED,
+	UNITS_LOST,		/* failed or burnt */
+	UNITS_REFUSED,		/* not loaded, by the word of a station, and not ended */
+	UNITS_FAILURES,		/* lost or refused */
+} UnitsWhich;
+
 /**
- * units_results() - packages that have ended, by EID and key id
+ * units_results() - packages and what became of them, by EID and key id
  * @depot: the depot
- * @lost: only those that failed or were burnt
- * @eid: of this chip, also what has not ended; NULL: of all
+ * @which: those that are told
+ * @eid: of this chip, whatever became of them; NULL: of all
  * @after: the last one of the page before, or NULL
  * @limit: most of one page
  * @error: DB_ERROR
  *
  * Return: of UnitsResult
  */
-GPtrArray *units_results(Depot *depot, gboolean lost, const guint8 *eid, const UnitsResult *after, guint limit, GError **error);
+GPtrArray *units_results(Depot *depot, UnitsWhich which, const guint8 *eid, const UnitsResult *after, guint limit, GError **error);
 
 typedef struct {
 	char *order;

@@ -110,15 +110,15 @@ function showStock(f) {
 	}), 'Nothing was delivered yet: ifpp-depot import takes deliveries in.');
 }
 
-// ended: of how many it is, by label, if that is known
-function showBars(id, list, name, ended) {
+// kind: how the bars look; ended: of how many it is, by label, if that is known
+function showBars(id, list, name, kind, none, ended) {
 	const sums = new Map();
 	for (const one of list)
 		sums.set(one[name] || '–', (sums.get(one[name] || '–') || 0) + one.packages);
 	const sorted = [...sums].sort((a, b) => b[1] - a[1]).slice(0, 8);
 	const most = sorted.length ? sorted[0][1] : 1;
 	by(id).replaceChildren(...sorted.map(([label, n]) => {
-		const line = element('li'), bar = element('span', 'bar lost');
+		const line = element('li'), bar = element('span', `bar ${kind}`);
 		bar.style.width = `${100 * n / most}%`;
 		const of = ended && ended.get(label);
 		line.append(element('span', 'label', label), element('b', '', number.format(n)), bar);
@@ -127,7 +127,7 @@ function showBars(id, list, name, ended) {
 		return line;
 	}));
 	if (!sorted.length)
-		by(id).append(element('li', 'none', 'Nothing was lost.'));
+		by(id).append(element('li', 'none', none));
 }
 
 // A package that was burnt has ended without a result.
@@ -251,6 +251,9 @@ function alertsOf(all, f, now) {
 	const doubts = sum(f.doubts, (d) => d.count);
 	if (doubts)
 		found.push(['alarm', `${many(doubts, 'result', 'results')} that no chip has signed or nobody can prove: see ifpp-depot doubts; burn and unburn settle them.`]);
+	const refused = sum(f.refusals, (r) => r.packages);
+	if (refused)
+		found.push(['warning', `${many(refused, 'package was', 'packages were')} refused by stations and not loaded: the reasons are below.`]);
 	if (f.deliveries.conflict)
 		found.push(['alarm', `${many(f.deliveries.conflict, 'delivery is', 'deliveries are')} in conflict: see ifpp-depot status.`]);
 	if (f.deliveries.begun)
@@ -296,9 +299,11 @@ function showAll(all) {
 	showHours(f);
 	showStations(f, now);
 	showStock(f);
-	showBars('by-reason', f.failures, 'reason');
-	showBars('by-station', f.failures, 'station');
-	showBars('by-firmware', f.failures, 'firmware', endedByFirmware(f));
+	showBars('by-reason', f.failures, 'reason', 'lost', 'Nothing was lost.');
+	showBars('by-station', f.failures, 'station', 'lost', 'Nothing was lost.');
+	showBars('by-firmware', f.failures, 'firmware', 'lost', 'Nothing was lost.', endedByFirmware(f));
+	showBars('refused-reason', f.refusals, 'reason', 'work', 'Nothing is refused.');
+	showBars('refused-station', f.refusals, 'station', 'work', 'Nothing is refused.');
 	showRest(f, now);
 	by('at').textContent = `Figures of ${clock(new Date(f.at))}.`;
 	document.body.dataset.at = f.at;
