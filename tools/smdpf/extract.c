@@ -60,6 +60,7 @@ static gboolean write_row(const ToldRow *row, gpointer json, GError **error)
 	const char *values[N_FRONT] = {
 		[ICCID] = iccid, [EID] = eid, [STATE] = row->state < G_N_ELEMENTS(states) ? states[row->state] : "unknown",
 		[REASON] = row->state == LEDGER_FAILED ? ifpp_pir_reason_name(row->reason) :
+			   row->state == LEDGER_BOUND && row->refused ? ifpp_reason_name(row->refused) :
 			   row->state == LEDGER_VOID && row->reason == LEDGER_VOID_DELETED ? "deleted" : NULL,
 		[PROFILE] = row->profile, [ORDER] = row->order, [OPERATOR] = row->operator,
 	};

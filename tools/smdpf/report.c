@@ -57,6 +57,7 @@ typedef struct {
 	const char *order;	/* name of the only order to account for, or NULL */
 	GArray *proven;		/* LedgerResult, on their way into the ledger */
 	GArray *told;		/* Told, likewise */
+	GArray *unloaded;	/* ToldUnloaded, likewise */
 	GError *error;		/* of the ledger: nothing more is told after it */
 	IfppUnit identity;	/* of the unit that is being told, by the factory's word */
 	guint results, packages, pending, refusals, deletions, bad_totals;
@@ -140,10 +141,12 @@ static gboolean flush(Check *check)
 	/* The journal last: what it says is believed when the ledger is lost, and this frees something. */
 	if (!check->error &&
 	    ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error) &&
-	    (!freed->len || store_journal(check->home, freed->str, freed->len, &check->error)))
-		told_results(check->ledger, (Told *)check->told->data, check->told->len, &check->error);
+	    (!freed->len || store_journal(check->home, freed->str, freed->len, &check->error)) &&
+	    told_results(check->ledger, (Told *)check->told->data, check->told->len, &check->error))
+		told_unloaded(check->ledger, (ToldUnloaded *)check->unloaded->data, check->unloaded->len, &check->error);
 	g_array_set_size(check->proven, 0);
 	g_array_set_size(check->told, 0);
+	g_array_set_size(check->unloaded, 0);
 	return !check->error;
 }
 
@@ -211,6 +214,17 @@ static void keep_told(Check *check, const guint8 key_id[32], GBytes *pir)
 	told.unit = g_string_free(g_steal_pointer(&unit), FALSE);
 	g_array_append_val(check->told, told);
 	if (check->told->len == RESULTS_MAX)
+		flush(check);
+}
+
+/* Likewise, why a package was not loaded. */
+static void keep_unloaded(Check *check, const guint8 key_id[32], guint reason)
+{
+	ToldUnloaded unloaded = { .reason = reason };
+
+	memcpy(unloaded.key_id, key_id, 32);
+	g_array_append_val(check->unloaded, unloaded);
+	if (check->unloaded->len == RESULTS_MAX)
 		flush(check);
 }
 
@@ -387,9 +401,9 @@ static void check_result(Check *check, Unit *unit, JsonObject *result)
 
 /*
  * A package of which the factory says that it was not loaded: nothing signed, and nothing changes by it. Only the ledger can
- * vouch that it was ever sealed.
+ * vouch that it was ever sealed. @reason: why it was refused; 0: it was not.
  */
-static void check_unloaded(Check *check, Unit *unit, JsonObject *package, const char *what)
+static void check_unloaded(Check *check, Unit *unit, JsonObject *package, guint reason, const char *what)
 {
 	const char *text = ifpp_json_get_string(package, "key_id");
 	g_autofree char *why = NULL;
@@ -426,14 +440,16 @@ static void check_unloaded(Check *check, Unit *unit, JsonObject *package, const 
 		     "that nobody tells of: it may be installed");
 	else
 		why = g_strconcat(what, " (the factory's word)", NULL);
-	if (why)
-		tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
+	if (!why)
+		return;
+	keep_unloaded(check, key_id, reason);
+	tell(check, NOT_LOADED, unit->eid_text, key_hex, entry, why);
 }
 
 static void check_pending(Check *check, Unit *unit, JsonObject *pending)
 {
 	check->pending++;
-	check_unloaded(check, unit, pending, "it lies in the factory");
+	check_unloaded(check, unit, pending, 0, "it lies in the factory");
 }
 
 /* A station would not hand it to the chip, or could not: ESBPP03. */
@@ -441,9 +457,11 @@ static void check_refused(Check *check, Unit *unit, JsonObject *refused)
 {
 	const char *name = ifpp_json_get_string(refused, "reason_name");
 	g_autofree char *what = g_strdup_printf("not loaded, told and not signed: %s", name ? name : "unknown reason");
+	gint64 reason = 0;
 
+	ifpp_json_get_int(refused, "reason", 1, G_MAXINT32, &reason);
 	check->refusals++;
-	check_unloaded(check, unit, refused, what);
+	check_unloaded(check, unit, refused, reason, what);
 }
 
 typedef struct {
@@ -815,10 +833,12 @@ gboolean report_verify(Home *home, const char *file, const ReportOptions *option
 	g_autoptr(GHashTable) reported = new_set(), attempts = new_set(), ended = new_set(), refused = new_set();
 	g_autoptr(GHashTable) orders = new_set();
 	g_autoptr(GArray) proven = g_array_new(FALSE, FALSE, sizeof(LedgerResult)), told = g_array_new(FALSE, FALSE, sizeof(Told));
+	g_autoptr(GArray) unloaded = g_array_new(FALSE, FALSE, sizeof(ToldUnloaded));
 	g_autoptr(Ledger) ledger = NULL;
 	g_autoptr(Db) seen = NULL;
 	Check check = { .home = home, .json = options->json, .order = options->order, .reported = reported, .attempts = attempts,
-			.ended = ended, .refused = refused, .orders = orders, .proven = proven, .told = told };
+			.ended = ended, .refused = refused, .orders = orders, .proven = proven, .told = told,
+			.unloaded = unloaded };
 
 	g_array_set_clear_func(told, told_clear);
 	if (!report || !check_signature(home, file, report, options->signature, error))

@@ -22,6 +22,8 @@ static gboolean make_tables(Db *db, GError **error)
 	       DB_RUN(db,
 		      "CREATE TABLE IF NOT EXISTS told (key_id BYTEA PRIMARY KEY, at BIGINT NOT NULL, result BYTEA NOT NULL, "
 		      "unit TEXT NOT NULL)",
+		      NULL, NULL, NULL, error) &&
+	       DB_RUN(db, "CREATE TABLE IF NOT EXISTS refused (key_id BYTEA PRIMARY KEY, at BIGINT NOT NULL, reason BIGINT NOT NULL)",
 		      NULL, NULL, NULL, error);
 }
 
@@ -43,6 +45,7 @@ typedef struct {
 	const guint8 *order;
 	const char *name;
 	const Told *told;
+	const ToldUnloaded *unloaded;
 	guint n;
 } Telling;
 
@@ -152,6 +155,34 @@ gboolean told_results(Ledger *ledger, const Told *told, guint n, GError **error)
 	return !n || (have_tables(ledger, error) && ledger_transaction(ledger, results_body, &telling, error));
 }
 
+static gboolean unloaded_body(Db *db, gpointer user, GError **error)
+{
+	gint64 now = g_get_real_time() / 1000, any = 0;
+	Telling *t = user;
+
+	if (!DB_RUN(db, "SELECT COUNT(*) FROM (SELECT 1 FROM refused LIMIT 1) AS one", take_int, &any, NULL, error))
+		return FALSE;
+	for (guint i = 0; i < t->n; i++) {
+		const ToldUnloaded *one = &t->unloaded[i];
+
+		if (one->reason ? !DB_RUN(db,
+					  "INSERT INTO refused (key_id, at, reason) VALUES ($1, $2, $3) "
+					  "ON CONFLICT (key_id) DO UPDATE SET at = $2, reason = $3",
+					  NULL, NULL, NULL, error, DB_B(one->key_id, 32), DB_I(now), DB_I(one->reason)) :
+				  any && !DB_RUN(db, "DELETE FROM refused WHERE key_id = $1", NULL, NULL, NULL, error,
+						 DB_B(one->key_id, 32)))
+			return FALSE;
+	}
+	return TRUE;
+}
+
+gboolean told_unloaded(Ledger *ledger, const ToldUnloaded *unloaded, guint n, GError **error)
+{
+	Telling telling = { .unloaded = unloaded, .n = n };
+
+	return !n || (have_tables(ledger, error) && ledger_transaction(ledger, unloaded_body, &telling, error));
+}
+
 /* ------------------------------------------------------------ who asks */
 
 typedef struct {
@@ -214,7 +245,7 @@ static gboolean find_orders(Ledger *ledger, const char *operator, const char *na
 
 /* ------------------------------------------------------------ a page */
 
-enum { KEY_ID, EID, ICCID, STATE, REASON, PROFILE, AT, RESULT, UNIT };
+enum { KEY_ID, EID, ICCID, STATE, REASON, PROFILE, AT, RESULT, UNIT, REFUSED };
 
 typedef struct {
 	ToldRow row;
@@ -240,6 +271,7 @@ static gboolean take_item(const DbValue *row, guint n, gpointer user, GError **e
 	}
 	item.row.state = row[STATE].num;
 	item.row.reason = row[REASON].num;
+	item.row.refused = row[REFUSED].type == DB_INT ? row[REFUSED].num : 0;
 	item.profile = g_strdup(db_get_text(&row[PROFILE]));
 	if (db_get_blob(&row[RESULT], item.result, 32))
 		item.row.at = row[AT].num;
@@ -264,8 +296,8 @@ static gboolean walk_order(Ledger *ledger, const Order *order, ToldFunc func, gp
 	do {
 		g_array_set_size(page, 0);
 		if (!DB_RUN(ledger->db,
-			    "SELECT b.key_id, b.eid, b.iccid, b.state, b.reason, b.profile, t.at, t.result, t.unit FROM binding b "
-			    "LEFT JOIN told t ON t.key_id = b.key_id WHERE b.order_id = $1 AND b.key_id > $2 AND b.state > 0 "
+			    "SELECT b.key_id, b.eid, b.iccid, b.state, b.reason, b.profile, t.at, t.result, t.unit, f.reason FROM binding b "
+			    "LEFT JOIN told t ON t.key_id = b.key_id LEFT JOIN refused f ON f.key_id = b.key_id WHERE b.order_id = $1 AND b.key_id > $2 AND b.state > 0 "
 			    "ORDER BY b.key_id LIMIT $3",
 			    take_item, page, NULL, &local, DB_B(order->id, 8), DB_B(last, 32), DB_I(PAGE)))
 			return ledger_error(ledger->home, local, error);

@@ -39,11 +39,21 @@ void told_clear(gpointer told);
 /* Keep them; of one that is there already, what is told of its unit now. */
 gboolean told_results(Ledger *ledger, const Told *told, guint n, GError **error);
 
+/* What a factory says of a package that it has not loaded: its word, by which nothing changes. */
+typedef struct {
+	guint8 key_id[32];
+	guint reason;		/* why a station refused it; 0: it lies there */
+} ToldUnloaded;
+
+/* Keep the reasons; of a package that lies there by now, forget them. */
+gboolean told_unloaded(Ledger *ledger, const ToldUnloaded *unloaded, guint n, GError **error);
+
 /* A package, and all that is known of it. What it points to lives until the callback returns. */
 typedef struct {
 	guint8 key_id[32], eid[16], iccid[10];
 	guint state;			/* LedgerState */
 	guint reason;
+	guint refused;			/* why a station did not load it, by the factory's word; 0: nobody said so */
 	const char *profile, *order, *operator;
 	gint64 at;			/* ms, when its result was verified; 0: not yet, or before this was kept */
 	const guint8 *result;		/* 32 bytes, or NULL */
