@@ -309,6 +309,49 @@ def last_refusal_counts(build, url):
         expect(not json.loads(get('/api/v1/results?state=refused'))['results'], 'still refused')
 
 
+def rework_reaches_the_key_maker(build, url):
+    """What the chip has signed of its rework comes by the depot, too; what it has not signed frees nothing."""
+    depot, chip, other = stocked(build, url), eid(2), eid(3)
+    records = {}
+    with depot.serve() as (port, _):
+        one = Https(port)
+        for unit in (chip, other):
+            fresh_chip(unit)
+            files = fetched(one, unit)
+            results = [load(unit, files[key]) for key in sorted(files)]
+            records[unit] = json.loads(run('plain', 'tests/depot/vchip', 'rework', unit + '.mem').out)
+            expect(len(records[unit]) == 2, records)
+            for result in results if unit == chip else ():
+                one.json('PUT', '/v1/results/' + result['result']['key_id'], result, status=201)
+        outbox = station_outbox('notes-rework', chip)
+        for record in records[chip]:
+            with open(os.path.join(outbox, chip, f'{record["seq"]}.deletion'), 'w') as file:
+                file.write(f'[Deletion]\nVersion=1\nEID={chip}\nRecord={record["record"]}\nTime={record["time"]}\n')
+        expect(deliver(build, port, outbox)['delivered'] == 2, 'chip and notes')
+        notes = {'format': 'ifpp-notes', 'version': 1, 'eid': chip}
+        whole = report_of(depot)
+        own = unit_of(own_report(build, outbox, work + '/packages'), chip)
+        expect(unit_of(whole, chip)['deletions'] == own['deletions'] and len(own['deletions']) == 2, own['deletions'])
+        expect(whole['totals']['deleted'] == 2, whole['totals'])
+        part_report([unit_of(whole, chip)], deleted=2)
+        shutil.rmtree(os.path.join(work, 'vault'), ignore_errors=True)
+        shutil.copytree(os.path.join(work, 'home'), os.path.join(work, 'vault'))
+        summary = key_maker_says('notes-part.json')
+        expect(summary['deleted'] == 2 and not summary['forged'], summary)
+        # a record of another chip, or one that was altered, is named and is none
+        for record, status in ((results[0]['result']['pir'], 400), ('AAAA', 400), (records[other][0]['record'], 201)):
+            one.json('PUT', '/v1/notes/' + chip, dict(notes, deletions=[dict(records[chip][0], record=record)]), status=status)
+        unit = unit_of(report_of(depot), chip)
+        expect('deletions' not in unit, 'of another chip')
+        # of the right profile, and nobody has signed it
+        flipped = bytearray(base64.b64decode(records[chip][0]['record']))
+        flipped[flipped.index(b'\x5f\x37\x40') + 5] ^= 1
+        one.json('PUT', '/v1/notes/' + chip, dict(notes, deletions=[dict(records[chip][0], record=base64.b64encode(flipped).decode())]),
+                 status=201)
+        unit = unit_of(report_of(depot), chip)
+        expect('deletions' not in unit and [u['key_id'] for u in unit['unproven']] == [None] and 'deletion' in unit['unproven'][0]['why'], unit)
+
+
 class OldDepot(http.server.BaseHTTPRequestHandler):
     """A depot of before: it knows nothing of notes."""
     protocol_version = 'HTTP/1.1'
@@ -416,6 +459,7 @@ def operate(test, build, fresh, execute_on, rows_of):
     """All of it on one database."""
     url = fresh('notes')
     test('notes: refusals_reach_the_key_maker', refusals_reach_the_key_maker, build, url, rows_of(url))
+    test('notes: rework_reaches_the_key_maker', rework_reaches_the_key_maker, build, fresh('rework'))
     url = fresh('word')
     test('notes: notes_move_nothing', notes_move_nothing, build, url, execute_on(url), rows_of(url))
     test('notes: last_refusal_counts', last_refusal_counts, build, fresh('last'))

@@ -5,11 +5,14 @@
  * usage: vchip load CHIP PACKAGE	the "result" object of the Profile Loading Report
  *        vchip refuse CHIP PACKAGE	the same, with a bit of smdpSign flipped on the way
  *        vchip lock CHIP		its "lock" object
+ *        vchip rework CHIP		its "deletions": every profile of it goes
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "chipkit.h"
+#include "deletion.h"
+#include "eid.h"
 #include "euicc.h"
 #include "file.h"
 #include "package.h"
@@ -76,13 +79,38 @@ static void lock(Kit *kit)
 	printf("{\"challenge\": \"%s\", \"receipt\": \"%s\", \"time\": \"2026-11-25T12:00:01Z\"}\n", challenge, receipt);
 }
 
+static void rework(Kit *kit)
+{
+	static const guint8 command[] = { 0xFF, 0x26, 0x00 };
+	const GPtrArray *notes = chip_memory(kit->chip)->notes;
+	guint before = notes->len;
+	g_autoptr(GBytes) response = NULL;
+	guint16 sw;
+
+	response = kit_es10(kit, IFPP_SPAN(command), &sw);
+	g_assert_cmphex(sw, ==, SW_OK);
+	putchar('[');
+	for (guint i = before; i < notes->len; i++) {
+		const IfppChipNote *note = notes->pdata[i];
+		g_autofree char *record = base64(note->bytes);
+		g_autoptr(IfppDeletion) deletion = ifpp_deletion_parse(note->bytes, NULL);
+		char iccid[21];
+
+		g_assert_nonnull(deletion);
+		ifpp_iccid_format(deletion->iccid, iccid);
+		printf("%s{\"iccid\": \"%s\", \"seq\": %" G_GUINT64_FORMAT ", \"record\": \"%s\", \"time\": \"2026-11-29T12:00:00Z\"}",
+		       i > before ? ", " : "", iccid, deletion->seq, record);
+	}
+	puts("]");
+}
+
 int main(int argc, char **argv)
 {
 	g_autoptr(GError) error = NULL;
 	Kit kit = { .block = 255 };
 
 	if (argc < 3) {
-		fprintf(stderr, "usage: vchip load|refuse CHIP PACKAGE | lock CHIP\n");
+		fprintf(stderr, "usage: vchip load|refuse CHIP PACKAGE | lock|rework CHIP\n");
 		return 2;
 	}
 	kit.chip = chip_new(argv[2], &error);
@@ -90,6 +118,8 @@ int main(int argc, char **argv)
 	kit_open(&kit);
 	if (argc == 4)
 		load(&kit, argv[3], !strcmp(argv[1], "refuse"));
+	else if (!strcmp(argv[1], "rework"))
+		rework(&kit);
 	else
 		lock(&kit);
 	chip_free(kit.chip);

@@ -196,6 +196,7 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 		ifpp_json_int(b, "locked", t.locked);
 		ifpp_json_int(b, "unproven", t.unproven);
 		ifpp_json_int(b, "refused", t.refused);
+		ifpp_json_int(b, "deleted", t.deleted);
 		ifpp_json_int(b, "missing_results", t.missing);
 		ifpp_json_int(b, "unreconciled", odd);
 		ifpp_json_print(b);
@@ -207,6 +208,9 @@ gboolean cmd_report(int argc, char **argv, int *exit_code, GError **error)
 		if (t.refused)
 			printf("%u packages were refused by stations before their chips saw them; the report has the reasons, unsigned.\n",
 			       t.refused);
+		if (t.deleted)
+			printf("%u profiles were deleted again in their chips (ifppctl rework); the report has the chips' signed records.\n",
+			       t.deleted);
 		if (t.missing)
 			printf("%u keys are spent, as the chips' lock receipts say, and no station has brought a result of them.\n",
 			       t.missing);

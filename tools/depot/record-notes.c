@@ -4,13 +4,15 @@
 
 #include <string.h>
 
+#include <deletion.h>
+#include <eid.h>
 #include <error.h>
 
 #include "depot-error.h"
 #include "rows.h"
 
 #define REFUSALS_MAX 256
-#define OTHERS_MAX 64	/* records in quarantine, damaged records */
+#define OTHERS_MAX 64	/* deletions, records in quarantine, damaged records */
 #define NAME_MAX_BYTES 256
 #define WHY_MAX 4096
 #define BYTES_MAX (64 * 1024)
@@ -125,6 +127,39 @@ static gboolean copy_eim(JsonBuilder *b, JsonObject *whole, GError **error)
 	return TRUE;
 }
 
+/* The chip has signed these; who has its certificate proves them. */
+static gboolean copy_deletions(JsonBuilder *b, JsonObject *whole, GError **error)
+{
+	g_autoptr(JsonArray) array = get_array(whole, "deletions", OTHERS_MAX);
+
+	if (!array)
+		return wrong(error, "deletions: not an array of at most 64");
+	if (!json_array_get_length(array))
+		return TRUE;
+	json_builder_set_member_name(b, "deletions");
+	json_builder_begin_array(b);
+	for (guint i = 0; i < json_array_get_length(array); i++) {
+		JsonObject *object = ifpp_json_get_element(array, i);
+		g_autoptr(GBytes) bytes = object ? ifpp_json_get_base64(object, "record", BYTES_MAX) : NULL;
+		g_autoptr(IfppDeletion) deletion = bytes ? ifpp_deletion_parse(bytes, NULL) : NULL;
+		char iccid[21];
+
+		if (!deletion || !get_time(object))
+			return wrong(error, "deletions: one has no record of a chip, or no time");
+		ifpp_json_get_unit(object, &deletion->unit);
+		ifpp_iccid_format(deletion->iccid, iccid);
+		json_builder_begin_object(b);
+		ifpp_json_string(b, "iccid", iccid);
+		ifpp_json_int(b, "seq", deletion->seq);
+		ifpp_json_base64(b, "record", ifpp_span_bytes(bytes));
+		ifpp_json_string(b, "time", get_time(object));
+		ifpp_json_unit(b, &deletion->unit);
+		json_builder_end_object(b);
+	}
+	json_builder_end_array(b);
+	return TRUE;
+}
+
 static gboolean copy_quarantine(JsonBuilder *b, JsonObject *whole, GError **error)
 {
 	g_autoptr(JsonArray) array = get_array(whole, "quarantine", OTHERS_MAX);
@@ -184,7 +219,7 @@ static gboolean copy_others(DepotNotes *notes, JsonObject *whole, GError **error
 	ifpp_json_unit(b, &notes->unit);
 	if (socket && ifpp_unit_text_valid(socket))
 		ifpp_json_string(b, "socket", socket);
-	if (!copy_eim(b, whole, error) || !copy_quarantine(b, whole, error) || !copy_damaged(b, whole, error))
+	if (!copy_deletions(b, whole, error) || !copy_eim(b, whole, error) || !copy_quarantine(b, whole, error) || !copy_damaged(b, whole, error))
 		return FALSE;
 	notes->record = ifpp_json_text(g_steal_pointer(&b));
 	return TRUE;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include <deletion.h>
 #include <eid.h>
 #include <error.h>
 #include <euicc.h>
@@ -75,6 +76,8 @@ typedef struct {
 	GPtrArray *attempts;	/* of DepotAttempt */
 	GPtrArray *refusals;	/* of DepotRefusal */
 	GPtrArray *notes;	/* of JsonObject, the newest first */
+	GPtrArray *deletions;	/* of JsonObject: of these packages, and signed by the chip */
+	GPtrArray *unsigned_deletions;	/* of char *, why: others */
 } Unit;
 
 static void unit_clear(Unit *unit)
@@ -83,6 +86,8 @@ static void unit_clear(Unit *unit)
 	g_clear_pointer(&unit->attempts, g_ptr_array_unref);
 	g_clear_pointer(&unit->refusals, g_ptr_array_unref);
 	g_clear_pointer(&unit->notes, g_ptr_array_unref);
+	g_clear_pointer(&unit->deletions, g_ptr_array_unref);
+	g_clear_pointer(&unit->unsigned_deletions, g_ptr_array_unref);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Unit, unit_clear)
 
@@ -100,6 +105,46 @@ static gboolean read_notes(const Report *r, const guint8 eid[16], Unit *unit, GE
 		g_ptr_array_add(unit->notes, object);
 	}
 	return notes != NULL;
+}
+
+static gboolean has_iccid(const GPtrArray *items, guint from, guint to, const guint8 iccid[10])
+{
+	char digits[21];
+
+	ifpp_iccid_format(iccid, digits);
+	for (guint i = from; i < to; i++)
+		if (g_str_equal(((const DepotItem *)items->pdata[i])->iccid, digits))
+			return TRUE;
+	return FALSE;
+}
+
+/* Several stations may tell of one. */
+static void read_deletions(Unit *unit, const GPtrArray *items, guint from, guint to)
+{
+	g_autoptr(GHashTable) known = g_hash_table_new(g_str_hash, g_str_equal);
+
+	unit->deletions = g_ptr_array_new();
+	unit->unsigned_deletions = g_ptr_array_new_with_free_func(g_free);
+	for (guint i = 0; i < unit->notes->len; i++) {
+		JsonArray *array = ifpp_json_get_array(unit->notes->pdata[i], "deletions");
+
+		for (guint j = 0; array && j < json_array_get_length(array); j++) {
+			JsonObject *object = ifpp_json_get_element(array, j);
+			g_autoptr(GBytes) bytes = object ? ifpp_json_get_base64(object, "record", DEPOT_RECORD_MAX) : NULL;
+			g_autoptr(IfppDeletion) deletion = bytes ? ifpp_deletion_parse(bytes, NULL) : NULL;
+			g_autoptr(GError) why = NULL;
+
+			if (!deletion || !has_iccid(items, from, to, deletion->iccid) ||
+			    !g_hash_table_add(known, (gpointer)ifpp_json_get_string(object, "record")))
+				continue;
+			if (!unit->cert)
+				g_ptr_array_add(unit->unsigned_deletions, g_strdup("a deletion: the chip's own data is not here"));
+			else if (!ifpp_deletion_verify(deletion, ifpp_span_bytes(unit->cert), &why))
+				g_ptr_array_add(unit->unsigned_deletions, g_strdup_printf("a deletion: %s", why->message));
+			else
+				g_ptr_array_add(unit->deletions, object);
+		}
+	}
 }
 
 static gboolean read_unit(const Report *r, const guint8 eid[16], const DepotChip *chip, Unit *unit, GError **error)
@@ -229,7 +274,7 @@ static void add_doubt(const Report *r, JsonBuilder *b, const guint8 *key_id, con
 
 /* What a station says, and the depot could not prove. */
 static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *first, const DepotChip *chip,
-			     GError **error)
+			     const Unit *unit, GError **error)
 {
 	g_autoptr(GPtrArray) doubts = depot_doubts(r->depot, first->eid, NULL, DOUBTS_MAX, error);
 
@@ -244,6 +289,8 @@ static gboolean add_unproven(const Report *r, JsonBuilder *b, const DepotItem *f
 	}
 	if (chip && chip->lock && !chip->lock_proven)
 		add_doubt(r, b, NULL, chip->proof);
+	for (guint i = 0; i < unit->unsigned_deletions->len; i++)
+		add_doubt(r, b, NULL, unit->unsigned_deletions->pdata[i]);
 	json_builder_end_array(b);
 	return TRUE;
 }
@@ -273,6 +320,21 @@ static gboolean add_identity(const Report *r, JsonBuilder *b, const Unit *unit, 
 		}
 	}
 	return TRUE;
+}
+
+static void add_deletions(const Report *r, JsonBuilder *b, const Unit *unit)
+{
+	if (!unit->deletions->len)
+		return;
+	json_builder_set_member_name(b, "deletions");
+	json_builder_begin_array(b);
+	for (guint i = 0; i < unit->deletions->len; i++) {
+		JsonNode *node = json_node_alloc();
+
+		json_builder_add_value(b, json_node_init_object(node, unit->deletions->pdata[i]));
+	}
+	json_builder_end_array(b);
+	r->totals->deleted += unit->deletions->len;
 }
 
 /* The stations' word, of packages that nothing else is known of since. */
@@ -385,10 +447,12 @@ static gboolean write_unit(const Report *r, const GPtrArray *items, guint from, 
 	if (!read_unit(r, first->eid, chip, &unit, error) || !add_identity(r, b, &unit, first->eid, error) ||
 	    !add_results(r, b, &unit, items, from, to, error))
 		return FALSE;
+	read_deletions(&unit, items, from, to);
+	add_deletions(r, b, &unit);
 	add_refused(r, b, &unit, items, from, to);
 	add_pending(r, b, &unit, items, from, to);
 	add_missing(r, b, &unit, items, from, to);
-	if (!add_unproven(r, b, first, chip, error))
+	if (!add_unproven(r, b, first, chip, &unit, error))
 		return FALSE;
 	json_builder_set_member_name(b, "lock");
 	if (!chip || !chip->lock)
@@ -464,6 +528,8 @@ static gboolean write_report(IfppReportWriter *writer, gpointer user, GError **e
 	ifpp_json_int(b, "missing_results", t->missing);
 	if (t->refused)
 		ifpp_json_int(b, "refused", t->refused);
+	if (t->deleted)
+		ifpp_json_int(b, "deleted", t->deleted);
 	json_builder_end_object(b);
 	return ifpp_report_put_end(writer, b, error);
 }

@@ -10,6 +10,7 @@ typedef struct {
 	guint told;		/* packages with a result; some have several */
 	guint unproven;		/* results and locks that the depot could not prove */
 	guint refused;		/* packages that a station did not load, and nothing else is known of */
+	guint deleted;		/* profiles that their chips have deleted again in the factory */
 	guint missing;		/* keys that lock receipts count as spent, and of which no result is here */
 	guint packages[DEPOT_N_STATES];
 } ReportTotals;

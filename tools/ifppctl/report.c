@@ -335,12 +335,13 @@ gboolean ctl_report_notes(JsonBuilder *b, const char *outbox, const guint8 eid[1
 	memcpy(unit.eid, eid, sizeof(unit.eid));
 	read_attempts(&w, &unit);
 	any = write_identity(&w, &unit);
+	write_deletions(&w, &unit);
 	write_refused(&w, &unit);
 	any |= write_eim(&w, &unit);
 	write_quarantine(&w, &unit);
 	write_damaged(&w);
 	g_clear_pointer(&unit.attempts, g_ptr_array_unref);
-	return any || totals.refused || totals.quarantine || totals.damaged;
+	return any || totals.refused || totals.deleted || totals.quarantine || totals.damaged;
 }
 
 static gboolean write_unit(gpointer key, gpointer value, gpointer user)
