@@ -247,7 +247,7 @@ static gboolean is_clone(Check *check, Unit *unit, GBytes *bytes, const LedgerEn
 		*why = g_strdup_printf("installed in chip %s, and its key is bound to chip %s", unit->eid_text, eid);
 		return TRUE;
 	}
-	if (entry && (is_deleted(entry) || ifpp_deletions_find(unit->deletions, pir->iccid, pir->seq)))
+	if ((entry && is_deleted(entry)) || ifpp_deletions_find(unit->deletions, pir->iccid, pir->seq))
 		return FALSE;
 	if (entry && entry->state == LEDGER_VOID)
 		return is_void_installed(check, unit, entry, why);
@@ -474,7 +474,7 @@ static gboolean count_before(const LedgerEntry *entry, gpointer user, GError **e
 	g_autofree char *key_hex = ifpp_hex(IFPP_SPAN(entry->key_id));
 	Before *before = user;
 
-	before->n += (entry->state == LEDGER_INSTALLED || entry->state == LEDGER_FAILED) &&
+	before->n += (entry->state == LEDGER_INSTALLED || entry->state == LEDGER_FAILED || is_deleted(entry)) &&
 		     !g_hash_table_contains(before->here, key_hex);
 	return TRUE;
 }
