@@ -168,9 +168,10 @@ static void asked_rework(Job *job, GError **asked)
 	guint proven = outbox_deletions(chip->outbox)->len - job->deletions, said = job->reply->deleted;
 
 	job->reply->deleted = proven;
-	if (proven && proven >= said)
+	if (chip->disk || (proven && proven >= said))
 		g_clear_error(&job->error);
-	else if (chip->disk && !job->error)
+	/* Some may be stored, and the disk is what there is to mend. */
+	if (chip->disk)
 		job->error = g_error_copy(chip->disk);
 	else if (*asked && !job->error)
 		job->error = g_steal_pointer(asked);
@@ -440,6 +441,8 @@ static void job_step(GTask *task)
 		connectivity_test_async(chip, job->iccid, job->test, job->deadline, cancellable, on_tested, task);
 		break;
 	case JOB_ASK:
+		if (job->type == IFPP_REQ_REWORK)
+			outbox_end_rework(chip->outbox);
 		ask_async(chip, FALSE, job->claim.transaction ? &job->claim : NULL, job->deadline, cancellable,
 			  on_asked, task);
 		break;
@@ -493,6 +496,9 @@ static JobStep rework_begin(Job *job)
 	else if (!chip->codec->has_rework(chip->now))
 		job->error = g_error_new(IFPP_ERROR, IFPP_ERROR_NO_REWORK, "the chip speaks version %u of %s, which has no rework",
 					 chip->now->version, chip->codec->name);
+	/* Where the records cannot be stored, provision would take what is gone for installed. */
+	else if (!outbox_begin_rework(chip->outbox, &job->error))
+		g_prefix_error(&job->error, "nothing was deleted, since the chip's records of it could not be stored: ");
 	return job->error ? JOB_END : JOB_OPEN;
 }
 

@@ -2,6 +2,7 @@
 /* What the outbox has of a chip beside its attempts: deletions, lock, receipt, quarantine, the chip's own data. */
 #include <string.h>
 #include <glib.h>
+#include <glib/gstdio.h>
 #include <linux/ifpp.h>
 
 #include "eid.h"
@@ -15,6 +16,7 @@
 #define EUICC_DATA_MAX (1024 * 1024)
 #define LOCK_MAX 4096
 #define EIM_MAX 4096
+#define DELETION_RESERVE 8192	/* for one record */
 
 /* NULL: there is none that can be read, whatever has its name. */
 static GKeyFile *load(const char *path, gsize max)
@@ -142,6 +144,20 @@ gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GErr
 
 	memcpy(refusal.key_id, key_id, sizeof(refusal.key_id));
 	return ifpp_refusal_write(outbox->dir, outbox->eid, &refusal, error);
+}
+
+gboolean outbox_begin_rework(Outbox *outbox, GError **error)
+{
+	g_autofree char *path = outbox_path(outbox, "rework", IFPP_RESERVE_SUFFIX);
+
+	return ifpp_file_reserve(path, (outbox->attempts->len + 2) * DELETION_RESERVE, 0640, error);
+}
+
+void outbox_end_rework(Outbox *outbox)
+{
+	g_autofree char *path = outbox_path(outbox, "rework", IFPP_RESERVE_SUFFIX);
+
+	g_unlink(path);
 }
 
 GPtrArray *outbox_deletions(Outbox *outbox)

@@ -87,6 +87,16 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
  */
 gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error);
 
+/**
+ * outbox_begin_rework() - before the chip is told to delete its profiles
+ * @outbox: of the chip
+ * @error: IFPP_ERROR_NO_SPACE, ACCESS, IO, DISK: then the chip's records could not be stored
+ *
+ * Takes their disk space, until outbox_end_rework() or the next start.
+ */
+gboolean outbox_begin_rework(Outbox *outbox, GError **error);
+void outbox_end_rework(Outbox *outbox);
+
 /* Profiles that the chip has deleted in the factory: of IfppDeletion, in its order; owned by the outbox. */
 GPtrArray *outbox_deletions(Outbox *outbox);
 

@@ -95,6 +95,20 @@ static const IfppDeletion *find_deletion(Outbox *outbox, guint64 seq)
 	return NULL;
 }
 
+/* What stays in the chip for the field (Report=field) must not tell it of a profile that is gone. */
+static void remove_deferred(Chip *chip, const IfppDeletion *deletion, GArray *remove)
+{
+	GPtrArray *all = outbox_attempts(chip->outbox);
+
+	for (guint i = 0; i < all->len; i++) {
+		const IfppAttempt *attempt = all->pdata[i];
+		g_autoptr(IfppPir) pir = attempt->deferred && attempt->pir ? ifpp_pir_parse(attempt->pir, NULL) : NULL;
+
+		if (pir && pir->seq < deletion->seq && ifpp_span_equal(pir->iccid, IFPP_SPAN(deletion->iccid)))
+			g_array_append_val(remove, pir->seq);
+	}
+}
+
 static gboolean take_deletion(Chip *chip, GBytes *bytes, GArray *remove, gboolean *stored, GError **error)
 {
 	g_autoptr(IfppDeletion) deletion = ifpp_deletion_parse(bytes, error);
@@ -118,6 +132,8 @@ static gboolean take_deletion(Chip *chip, GBytes *bytes, GArray *remove, gboolea
 		*stored = FALSE;
 		return TRUE;
 	}
+	/* Before the record: while that is in the chip, this is done again. */
+	remove_deferred(chip, deletion, remove);
 	if (!known) {
 		chip_iccid_name(chip, g_steal_pointer(&deletion)->iccid, iccid);
 		g_message("%s: profile %s deleted", chip->name, iccid);

@@ -2,6 +2,7 @@
 /* Rework (SGP.41 A.4): before the lock a chip deletes what was loaded, signs a record of it, and is provisioned anew. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mount.h>
 
 #include <glib/gstdio.h>
 
@@ -280,6 +281,90 @@ static void test_forged_record(void)
 	steps_end(other);
 }
 
+/* What one station has reworked and reported, another one locks: the Key Maker knows of every spent key. */
+static void test_other_station(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL), *report = NULL, *told = NULL;
+	g_autoptr(GBytes) one = steps_challenge(1);
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	report = station_tells(station);
+	g_free(verify(station, report, 0));
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_remove(outbox);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[1], 0, 0);
+	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
+	g_free(report);
+	report = station_tells(station);
+	told = verify(station, report, 0);
+	g_assert_cmpuint(count(told, "\"lock\":\"proven\""), ==, 1);
+	g_assert_cmpuint(count(told, "\"outcome\":\"installed\""), ==, 1);
+	steps_clean(station);
+	station_free(station);
+}
+
+/* Report=field: the field is not told of a profile that is gone. */
+static void test_deferred(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 2);
+	g_autofree char *policy = g_build_filename(station->dir, "policy", NULL);
+
+	g_assert_true(g_file_set_contents(policy, "[Target]\nReport=field\n", -1, NULL));
+	station->policy = policy;
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	assert_chip(station, 1, 1, 1);
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	assert_chip(station, 0, 1, 0);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[1], 0, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_daemon_up(station);
+	assert_chip(station, 1, 0, 1);
+	steps_end(station);
+}
+
+/* A disk that takes no record is found before anything is deleted. */
+static void test_full_disk(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *ballast = g_build_filename(station->state, "ballast", NULL), *junk = g_malloc0(4096);
+	FILE *file;
+
+	if (mount("none", station->state, "tmpfs", 0, "size=256k,mode=0700")) {
+		g_test_skip("not allowed to mount");
+		station_free(station);
+		return;
+	}
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	file = fopen(ballast, "w");
+	setbuf(file, NULL);
+	while (fwrite(junk, 4096, 1, file) == 1)
+		;
+	fclose(file);
+	rework(station, -ENOSPC, IFPP_ERROR_NO_SPACE);
+	assert_chip(station, 1, 1, 0);
+	g_unlink(ballast);
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	assert_chip(station, 0, 1, 0);
+	g_assert_cmpuint(station_outbox(station, ".reserve"), ==, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	steps_clean(station);
+	g_assert_cmpint(umount(station->state), ==, 0);
+	station_free(station);
+}
+
 /* A chip of version 1 or 2, a profile in use, a chip that is locked: refused by name, and nothing is gone. */
 static void test_refused(void)
 {
@@ -396,6 +481,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/rework/rework_signed_deletion", test_signed_deletion);
 	g_test_add_func("/rework/forged_record_frees_nothing", test_forged_record);
 	g_test_add_func("/rework/record_alone", test_record_alone);
+	g_test_add_func("/rework/other_station_knows_spent_keys", test_other_station);
+	g_test_add_func("/rework/deferred_result_goes", test_deferred);
+	g_test_add_func("/rework/full_disk_deletes_nothing", test_full_disk);
 	g_test_add_func("/rework/refused", test_refused);
 	g_test_add_func("/rework/drained", test_drained);
 	g_test_add_func("/rework/interrupted", test_interrupted);
