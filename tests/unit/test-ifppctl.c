@@ -47,6 +47,7 @@ static struct {
 	int lock_err;
 	int rework_err;
 	guint32 reworked;
+	gboolean rework_in_load;	/* by somebody else */
 	gboolean lock_lies;
 	guint submits, locks;
 	gboolean store;		/* the daemon keeps what it should */
@@ -120,6 +121,8 @@ int ctl_device_keys(CtlDevice *device, GArray **keys)
 	return 0;
 }
 
+static void put_deleted(guint8 seq);
+
 int ctl_device_submit(CtlDevice *device, GBytes *package)
 {
 	const struct ifpp_pkg_hdr *hdr = g_bytes_get_data(package, NULL);
@@ -128,6 +131,8 @@ int ctl_device_submit(CtlDevice *device, GBytes *package)
 
 	memmove(fake.submit_err, fake.submit_err + 1, sizeof(fake.submit_err) - sizeof(int));
 	fake.submits++;
+	if (fake.rework_in_load)
+		put_deleted(9);
 	if (err)
 		return err;
 	if (fake.info.state >= IFPP_STATE_LOCKING)
@@ -1191,6 +1196,41 @@ static void test_rework(void)
 	g_assert_cmpint(locked.exit, ==, IFPP_EXIT_LOCKED);
 }
 
+/* Which profiles are gone must be known before a lock, of a rework before it and of one beside it. */
+static void test_rework_unread(void)
+{
+	static const char *const damaged[] = { "", "[Deletion]\n", "[Deletion]\nVersion=1\nEID=" EID "\nRecord=MIIB\nTime=x\n" };
+	g_autofree char *path = NULL;
+
+	reset();
+	g_free(put_package(EID, 1, NULL));
+	path = g_build_filename(fake.outbox, EID, "7.deletion", NULL);
+	for (guint i = 0; i <= G_N_ELEMENTS(damaged); i++) {
+		g_auto(Ran) ran = { 0 };
+
+		if (i < G_N_ELEMENTS(damaged))
+			put_text("7.deletion", damaged[i]);
+		else
+			g_assert_cmpint(g_unlink(path) | g_mkdir(path, 0755), ==, 0);
+		ran = provision(FALSE, "--lock");
+		g_assert_cmpint(ran.exit, ==, IFPP_EXIT_IO);
+		assert_has(ran.err, "nobody can tell which profiles were deleted");
+		g_assert_cmpuint(fake.locks, ==, 0);
+	}
+	g_assert_cmpint(g_rmdir(path), ==, 0);
+
+	g_free(put_package(EID, 2, NULL));
+	fake.rework_in_load = TRUE;
+	for (guint i = 0; i < 2; i++) {
+		g_auto(Ran) ran = provision(FALSE, "--lock");
+
+		g_assert_cmpint(ran.exit, ==, i ? IFPP_EXIT_OK : IFPP_EXIT_BUSY);
+		g_assert_cmpuint(fake.locks, ==, i);
+		if (!i)
+			assert_has(ran.err, "deleted meanwhile");
+	}
+}
+
 /* The lines of a report, each as an object. */
 static GPtrArray *read_lines(const char *file)
 {
@@ -1632,6 +1672,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/policy_eim", test_policy_eim);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/rework", test_rework);
+	g_test_add_func("/ifppctl/rework_unread_is_not_locked", test_rework_unread);
 	g_test_add_func("/ifppctl/provision/scan_codes", test_scan_codes);
 	g_test_add_func("/ifppctl/provision/scan_wrong_unit", test_scan_wrong_unit);
 	g_test_add_func("/ifppctl/sockets", test_sockets);

@@ -18,6 +18,7 @@
 
 typedef struct {
 	guint packages, installed, done, failed;
+	guint deletions;	/* in the outbox when it began */
 	int exit;		/* of the first thing that went wrong */
 	GPtrArray *present;	/* paths of packages that the chip has and that are here; borrowed */
 	GPtrArray *missing;	/* names of profiles that it should have and has not; borrowed */
@@ -114,6 +115,22 @@ static gboolean lock_chip(Ctl *ctl, CtlChip *chip, const char *outbox, GError **
 	return ctl_lock(ctl, chip, outbox, error);
 }
 
+/* What counts here as installed must not be deleted by a rework that nobody can read, or that ran meanwhile. */
+static gboolean check_deletions(CtlChip *chip, const Target *target, const Tally *tally, GError **error)
+{
+	g_autoptr(GPtrArray) damaged = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) all = ctl_outbox_deletions(target->outbox, chip->info.eid, damaged);
+
+	if (damaged->len)
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_IO, "%s: not locked, because nobody can tell which profiles were deleted in "
+			    "it by a rework: %s. Restore that file; or see to it that the chip has its profiles, and use ifppctl lock",
+			    chip->node, (char *)damaged->pdata[0]);
+	else if (all->len != tally->deletions)
+		g_set_error(error, CTL_ERROR, IFPP_EXIT_BUSY, "%s: not locked, because its profiles were deleted meanwhile (ifppctl "
+			    "rework). Run this again", chip->node);
+	return !damaged->len && all->len == tally->deletions;
+}
+
 /* Does the chip have what it should have? One that is being locked already can only be finished. */
 static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally, GError **error)
 {
@@ -122,6 +139,8 @@ static gboolean may_lock(CtlChip *chip, const Target *target, const Tally *tally
 
 	if (ctl_lock_has_begun(chip->info.state, proof))
 		return TRUE;
+	if (!check_deletions(chip, target, tally, error))
+		return FALSE;
 	if (tally->missing->len) {
 		g_set_error(error, CTL_ERROR, IFPP_EXIT_INPUT, "%s: not locked, because it has not the profile %s. Put a "
 			    "package with it, for one of its %u unused keys, into %s", chip->node,
@@ -310,6 +329,13 @@ static void provision(Ctl *ctl, CtlChip *chip, const Target *target, GPtrArray *
 	tell(ctl, chip, tally);
 }
 
+static guint count_deletions(CtlChip *chip, const char *outbox)
+{
+	g_autoptr(GPtrArray) all = ctl_outbox_deletions(outbox, chip->info.eid, NULL);
+
+	return all->len;
+}
+
 /* A unit at a time: what a person scans, and what somebody scanned before. */
 static gboolean read_codes(Ctl *ctl, gboolean scan, guint codes, const char *file, CtlScan *scanned, GError **error)
 {
@@ -406,6 +432,8 @@ int ctl_cmd_provision(Ctl *ctl, int argc, char **argv, GError **error)
 		return 0;
 	if (chip && lease && !ctl_lease_take(lease, chip->info.eid, CTL_LEASE_MS, error))
 		return 0;
+	if (chip)
+		tally.deletions = count_deletions(chip, target.outbox);
 	packages = chip ? ctl_source_packages(ctl, &source, chip->info.eid, error) : NULL;
 	if (!packages)
 		return 0;
