@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <gnutls/crypto.h>
+
 #include "bundle.h"
 #include "fuzz.h"
 #include "request-bundle.h"
@@ -29,6 +31,13 @@ static void check_items(IfppRequest *request)
 	}
 }
 
+static gboolean hash_text(int algorithm, guint8 *hash, gpointer user, GError **error)
+{
+	IfppSpan text = ifpp_span_bytes(ifpp_request_text(user));
+
+	return gnutls_hash_fast(algorithm, text.data, text.len, hash) >= 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	g_autofree char *dir = g_build_filename(g_getenv("IFPP_FUZZ_SEEDS"), "asked", NULL);
@@ -42,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (request) {
 		check_items(request);
 		/* The data behind it is not signed: its hashes are. */
-		if (requester_check(&home, ifpp_request_text(request), ifpp_request_signature(request), &who, NULL)) {
+		if (requester_check(&home, hash_text, request, ifpp_request_signature(request), &who, NULL)) {
 			g_autoptr(GBytes) signed_text = ifpp_request_text(request);
 			g_autoptr(GPtrArray) seeds = fuzz_seeds("request");
 			gboolean known = FALSE;

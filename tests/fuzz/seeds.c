@@ -100,7 +100,7 @@ static void put_package(TestPki *pki, TestId *signer, TestId **others, const cha
 }
 
 /* Two chips' data would need two PKIs: one is enough, signed and not. */
-static void put_request(TestId *signer, GBytes *data, const char *name, const char *order)
+static void put_request(TestId *signer, GBytes *data, const char *name, const char *order, const char *imei)
 {
 	g_autoptr(GArray) items = g_array_new(FALSE, FALSE, sizeof(IfppRequestItem));
 	g_autoptr(GBytes) text = NULL, cms = NULL, file = NULL;
@@ -109,6 +109,7 @@ static void put_request(TestId *signer, GBytes *data, const char *name, const ch
 
 	if (!ifpp_request_item(data, &item, NULL))
 		g_error("no eUICC data");
+	g_strlcpy(item.imei, imei, sizeof(item.imei));
 	g_array_append_val(items, item);
 	text = ifpp_request_format(&(IfppRequestHead){ .order = order }, items);
 	cms = signer ? test_cms_new(signer, NULL, ifpp_span_bytes(text), 0) : NULL;
@@ -378,8 +379,9 @@ int main(int argc, char **argv)
 		put_bytes("pir", "failed", failed);
 		put_bytes("receipt", "receipt", receipt);
 		put_bytes("x509", "crl", crl);
-		put_request(NULL, data, "plain", NULL);
-		put_request(pki->dppb, data, "signed", "seed");
+		put_request(NULL, data, "plain", NULL, "");
+		put_request(pki->dppb, data, "signed", "seed", "");
+		put_request(NULL, data, "device", "seed", "351234561234568");
 		put_bytes("asked/requesters", "signer.pem", pki->dppb->der);
 		put_report(data, ok, receipt, challenge, otpk);
 		put_attempts(ok);
