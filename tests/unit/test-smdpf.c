@@ -726,6 +726,64 @@ static void profile_build(Fixture *f, gconstpointer data)
 	g_assert_cmpuint(open_all(f), ==, 3);
 }
 
+/* A line of records; @wrong: a digit of its Ki is missing. */
+static void add_record(GString *csv, guint number, gboolean wrong)
+{
+	g_autofree char *ki = g_strdup_printf("%032x", number + 0x10000000), *iccid = g_strdup_printf("894944999%09u", number);
+	guint sum = 0;
+
+	for (guint i = 0; i < 18; i++) {
+		guint digit = (iccid[17 - i] - '0') * (i % 2 ? 1 : 2);
+
+		sum += digit > 9 ? digit - 9 : digit;
+	}
+	g_string_append_printf(csv, "%s%u,00101%010u,%s,ffeeddccbbaa99887766554433221100\n", iccid, (10 - sum % 10) % 10, number,
+			       ki + wrong);
+}
+
+/* Which line it is, which column and why; nothing is made of the file, and all the others on demand. */
+static void csv_wrong_line(Fixture *f, gconstpointer data)
+{
+	g_autoptr(GString) csv = g_string_new("ICCID,IMSI,Ki,OPc\n");
+	gint64 begun;
+
+	remove_all("built");
+	must("%s profile minimal --out template.der", smdpf);
+	for (guint i = 0; i < 100000; i++)
+		add_record(csv, i, i == 70000);
+	g_assert_true(g_file_set_contents("records.csv", csv->str, csv->len, NULL));
+	begun = g_get_monotonic_time();
+	expect(2, "records.csv: line 70002: Ki is not 32 hex digits", BUILD, smdpf);
+	g_test_message("one wrong line in 100,000 is named after %.1f s", (g_get_monotonic_time() - begun) / 1e6);
+	g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+
+	g_string_assign(csv, "ICCID,IMSI,Ki,OPc\n");
+	for (guint i = 0; i < 9; i++)
+		add_record(csv, i, i % 4 == 1);
+	add_record(csv, 3, FALSE);
+	g_assert_true(g_file_set_contents("records.csv", csv->str, csv->len, NULL));
+	expect(2, "line 3: Ki is not 32 hex digits", BUILD, smdpf);
+	g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	g_assert_cmpint(run(BUILD " --leave-out", smdpf), ==, 2);
+	g_assert_nonnull(strstr(err_text, "line 3: Ki is not 32 hex digits"));
+	g_assert_nonnull(strstr(err_text, "line 7: Ki is not 32 hex digits"));
+	g_assert_nonnull(strstr(err_text, "line 11: ICCID 894944999000000003"));
+	g_assert_nonnull(strstr(out_text, "7 profiles in built"));
+	g_assert_cmpuint(count_files("built"), ==, 7);
+
+	/* none is left */
+	remove_all("built");
+	g_string_assign(csv, "ICCID,IMSI,Ki,OPc\n");
+	add_record(csv, 0, TRUE);
+	g_assert_true(g_file_set_contents("records.csv", csv->str, csv->len, NULL));
+	g_assert_cmpint(run(BUILD " --leave-out", smdpf), ==, 2);
+	g_assert_nonnull(strstr(err_text, "no record"));
+	g_assert_false(g_file_test("built", G_FILE_TEST_EXISTS));
+	/* what is wrong with the whole file is not a line's */
+	g_assert_true(g_file_set_contents("records.csv", "ICCID,PIN\n1,1\n", -1, NULL));
+	expect(2, "PIN: not a column", BUILD " --leave-out", smdpf);
+}
+
 static void assert_has(GBytes *upp, const char *const *hex)
 {
 	for (guint i = 0; hex[i]; i++) {
@@ -3813,6 +3871,7 @@ int main(int argc, char **argv)
 	ADD("metadata_whole", metadata_whole, NULL);
 	ADD("metadata_fallback", metadata_fallback, NULL);
 	ADD("csv_dialects", csv_dialects, NULL);
+	ADD("csv_wrong_line_in_100000", csv_wrong_line, NULL);
 	ADD("imsi_lost_zeros", imsi_lost_zeros, NULL);
 	ADD("isim_follows_imsi", isim_follows_imsi, NULL);
 	ADD("extract", extract, NULL);

@@ -49,6 +49,9 @@ typedef struct {
 	guint n_sd_keys;
 	gsize iccid_len;		/* of the first record: spreadsheets cut digits off */
 	GHashTable *seen;		/* ICCIDs, IMSIs, keys */
+	GArray *left;			/* guint: lines that were left out, in their order */
+	guint skipped;			/* of them, while writing */
+	int exit_code;			/* of the first of them */
 	gboolean writing;		/* else: only check */
 	guint line, count;
 	GPtrArray *fields;		/* of the row at hand */
@@ -443,13 +446,34 @@ static gboolean read_record(Generate *g)
 
 /* ------------------------------------------------------------ the file */
 
+/* Not when it is the token's trouble, or nobody asked for it. */
+static gboolean leave_out(Generate *g)
+{
+	int code;
+
+	if (!g->options->leave_out || g->writing || g->error->code == IFPP_ERROR_TOKEN || g->error->code == IFPP_ERROR_PIN)
+		return FALSE;
+	code = ifpp_error_exit("ifpp-smdpf", g->error);
+	if (!g->left->len)
+		g->exit_code = code;
+	g_array_append_val(g->left, g->line);
+	g_clear_error(&g->error);
+	return TRUE;
+}
+
 static gboolean take_row(GPtrArray *fields, guint line, gpointer user)
 {
 	Generate *g = user;
 
 	g->fields = fields;
 	g->line = line;
-	return g->n_columns ? read_record(g) : read_header(g);
+	if (!g->n_columns)
+		return read_header(g);
+	if (g->writing && g->skipped < g->left->len && g_array_index(g->left, guint, g->skipped) == line) {
+		g->skipped++;
+		return TRUE;
+	}
+	return read_record(g) || leave_out(g);
 }
 
 /* One walk through the file. */
@@ -476,7 +500,7 @@ static gboolean take_column_keys(Generate *g)
 	return TRUE;
 }
 
-gboolean generate_profiles(const GenerateOptions *options, guint *count, GError **error)
+gboolean generate_profiles(const GenerateOptions *options, guint *count, int *exit_code, GError **error)
 {
 	g_autoptr(GBytes) upp = ifpp_file_read(options->template, IFPP_PACKAGE_MAX, error);
 	g_autoptr(GBytes) csv = upp ? ifpp_file_read(options->records, CSV_MAX, error) : NULL;
@@ -495,12 +519,16 @@ gboolean generate_profiles(const GenerateOptions *options, guint *count, GError 
 		return FALSE;
 	}
 	g.seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g.left = g_array_new(FALSE, FALSE, sizeof(guint));
 	g.transports = g_ptr_array_new_with_free_func((GDestroyNotify)transport_free);
 	text = g_bytes_get_data(csv, &len);
 	ok = take_column_keys(&g) && walk(&g, text, len) && ifpp_make_dir(options->out, 0700, &g.error);
 	g.writing = TRUE;
 	ok = ok && walk(&g, text, len);
 	*count = g.count;
+	if (g.left->len)
+		*exit_code = g.exit_code;
+	g_array_unref(g.left);
 	g_hash_table_unref(g.seen);
 	g_ptr_array_unref(g.transports);
 	gnutls_memset(g.sd_keys, 0, sizeof(g.sd_keys));

@@ -218,6 +218,7 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 		{ "class", 0, 0, G_OPTION_ARG_STRING, &class, "operational, or test: published keys are fine (operational)",
 		  "CLASS" },
 		{ "short-imsi", 0, 0, G_OPTION_ARG_NONE, &options.short_imsi, "IMSIs may have less than 15 digits", NULL },
+		{ "leave-out", 0, 0, G_OPTION_ARG_NONE, &options.leave_out, "Name the records that are wrong, and make the others", NULL },
 		{ "no-check-digit", 0, 0, G_OPTION_ARG_NONE, &options.no_check_digit, "ICCIDs of 18 digits are whole", NULL },
 		{ "column-key", 0, 0, G_OPTION_ARG_STRING_ARRAY, &column_keys,
 		  "A column is encrypted: by which AES key in a token", "COLUMN=pkcs11:URL#KCV" },
@@ -254,7 +255,7 @@ static gboolean cmd_profile(int argc, char **argv, int *exit_code, GError **erro
 	options.column_keys = column_keys;
 	if (column_keys && !token_init(module, pin_file, error))
 		return FALSE;
-	if (!generate_profiles(&options, &count, error))
+	if (!generate_profiles(&options, &count, exit_code, error))
 		return FALSE;
 	printf("%u profiles in %s\n", count, out);
 	return TRUE;
