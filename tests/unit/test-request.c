@@ -170,7 +170,7 @@ static int import(const char *file)
 static void test_again(void)
 {
 	g_autoptr(GBytes) before = ifpp_file_read(path, 1 << 20, NULL), after = NULL;
-	g_autofree char *dir = g_build_filename(world->home, "requests", "line-7", NULL), *gone = NULL;
+	g_autofree char *dir = g_build_filename(world->home, "requests", "line-7", NULL), *gone = NULL, *half = NULL;
 
 	g_assert_cmpint(station_run("ifppctl", "request", "-o", path, "--order", "line-7", data_dir, NULL), ==, 0);
 	after = ifpp_file_read(path, 1 << 20, NULL);
@@ -179,8 +179,12 @@ static void test_again(void)
 	g_assert_cmpint(import(path), ==, 0);
 	gone = g_strdup_printf("%s/%s.euicc", dir, stations[1]->eid);
 	g_assert_cmpint(g_unlink(gone), ==, 0);
+	/* half of it, by one that was killed */
+	half = g_strdup_printf("%s/.%s.euicc.new", dir, stations[1]->eid);
+	write_bytes(half, (const guint8 *)"half", 4);
 	g_assert_cmpint(import(path), ==, 0);
 	g_assert_true(g_file_test(gone, G_FILE_TEST_EXISTS));
+	g_assert_false(g_file_test(half, G_FILE_TEST_EXISTS));
 }
 
 /* A chip of a strange CI is left out, the others are taken. */

@@ -2,11 +2,14 @@
 #include "requests.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <glib/gstdio.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/pkcs7.h>
@@ -19,11 +22,14 @@
 #include "euicc.h"
 #include "file.h"
 #include "request-bundle.h"
+#include "store.h"
 
 #define REQUESTERS "requesters"
 #define REQUESTS "requests"
 #define CERT_MAX (64 * 1024)
 #define PROGRESS_EVERY 64
+#define AT_ONCE 256	/* files between two times that the disk is waited for */
+#define NEW ".new"	/* of a file that is not whole yet, after its name with a dot before it */
 
 /* ------------------------------------------------------------ requesters */
 
@@ -299,9 +305,55 @@ typedef struct {
 	Home *home;
 	IfppRequest *request;
 	char *dir;
+	GPtrArray *fresh;	/* names that are written as new, and not yet in their place */
 	gboolean json;
 	guint taken, there, refused;
 } Import;
+
+static char *new_path(const Import *import, const char *name)
+{
+	return g_strdup_printf("%s/.%s" NEW, import->dir, name);
+}
+
+/* All of them written, one sync for all, then all renamed: after a crash a name stands for the whole or for nothing. */
+static gboolean put_in_place(Import *import, GError **error)
+{
+	gboolean ok = !import->fresh->len || store_sync(import->dir, error);
+
+	for (guint i = 0; ok && i < import->fresh->len; i++) {
+		const char *name = import->fresh->pdata[i];
+		g_autofree char *from = new_path(import, name), *to = g_build_filename(import->dir, name, NULL);
+
+		ok = rename(from, to) == 0 || ifpp_file_error(to, NULL, error);
+	}
+	ok = ok && (!import->fresh->len || ifpp_sync_dir(import->dir, error));
+	import->taken += ok ? import->fresh->len : 0;
+	g_ptr_array_set_size(import->fresh, 0);
+	return ok;
+}
+
+/* One at a time in this directory, so what is not in its place is of one that was killed. */
+static int lock_dir(const Import *import, GError **error)
+{
+	int fd = open(import->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g_autoptr(GDir) dir = NULL;
+	const char *name;
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+		ifpp_file_error(import->dir, NULL, error);
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	dir = g_dir_open(import->dir, 0, NULL);
+	while (dir && (name = g_dir_read_name(dir))) {
+		g_autofree char *path = g_build_filename(import->dir, name, NULL);
+
+		if (name[0] == '.' && g_str_has_suffix(name, NEW))
+			g_unlink(path);
+	}
+	return fd;
+}
 
 static gboolean prove(Import *import, GBytes *data, GError **error)
 {
@@ -318,7 +370,7 @@ static gboolean import_chip(Import *import, guint i, GError **error)
 {
 	const IfppRequestItem *item = &g_array_index(ifpp_request_items(import->request), IfppRequestItem, i);
 	g_autoptr(GBytes) data = ifpp_request_read(import->request, i, error), have = NULL;
-	g_autofree char *path = NULL;
+	g_autofree char *path = NULL, *name = NULL, *fresh = NULL;
 	g_autoptr(GError) refusal = NULL;
 	const char *outcome = "taken";
 	char eid[33];
@@ -326,7 +378,9 @@ static gboolean import_chip(Import *import, guint i, GError **error)
 	if (!data)
 		return FALSE;
 	ifpp_eid_format(item->eid, eid);
-	path = g_strdup_printf("%s/%s.euicc", import->dir, eid);
+	name = g_strconcat(eid, ".euicc", NULL);
+	path = g_build_filename(import->dir, name, NULL);
+	fresh = new_path(import, name);
 	have = ifpp_file_read(path, IFPP_REQUEST_DATA_MAX, NULL);
 	if (!prove(import, data, &refusal)) {
 		outcome = "refused";
@@ -334,8 +388,8 @@ static gboolean import_chip(Import *import, guint i, GError **error)
 	} else if (have && g_bytes_equal(have, data)) {
 		outcome = "there";
 		import->there++;
-	} else if (ifpp_file_write(path, g_bytes_get_data(data, NULL), g_bytes_get_size(data), 0644, error)) {
-		import->taken++;
+	} else if (store_write_plain(fresh, data, error)) {
+		g_ptr_array_add(import->fresh, g_steal_pointer(&name));
 	} else {
 		return FALSE;
 	}
@@ -381,21 +435,34 @@ static gboolean import_devices(Import *import, GError **error)
 	return !n || devices_save(devices, import->dir, error);
 }
 
-static gboolean import_all(Import *import, GError **error)
+static gboolean import_chips(Import *import, GError **error)
 {
 	guint count = ifpp_request_items(import->request)->len;
 
-	if (!check_all(import, error) || !ifpp_make_dir(import->dir, 0700, error) || !import_devices(import, error))
-		return FALSE;
 	for (guint i = 0; i < count; i++) {
-		if (!import_chip(import, i, error))
+		if (!import_chip(import, i, error) || (import->fresh->len == AT_ONCE && !put_in_place(import, error)))
 			return FALSE;
 		if (isatty(STDERR_FILENO) && (i + 1) % PROGRESS_EVERY == 0)
 			fprintf(stderr, "\r%u of %u chips ", i + 1, count);
 	}
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
-	return TRUE;
+	return put_in_place(import, error);
+}
+
+static gboolean import_all(Import *import, GError **error)
+{
+	gboolean ok;
+	int lock;
+
+	if (!check_all(import, error) || !ifpp_make_dir(import->dir, 0700, error))
+		return FALSE;
+	lock = lock_dir(import, error);
+	if (lock < 0)
+		return FALSE;
+	ok = import_devices(import, error) && import_chips(import, error);
+	close(lock);
+	return ok;
 }
 
 static gboolean hash_bytes(int algorithm, guint8 *hash, gpointer user, GError **error)
@@ -413,7 +480,8 @@ gboolean request_import(Home *home, const char *file, const char *name, gboolean
 {
 	g_autoptr(IfppRequest) request = ifpp_request_open(file, error);
 	g_autofree char *base = g_path_get_basename(file), *who = NULL, *dir = NULL;
-	Import import = { .home = home, .request = request, .json = json };
+	g_autoptr(GPtrArray) fresh = g_ptr_array_new_with_free_func(g_free);
+	Import import = { .home = home, .request = request, .json = json, .fresh = fresh };
 
 	if (!request)
 		return FALSE;
