@@ -58,11 +58,11 @@ gboolean rows_take_int(const DbValue *row, guint n, gpointer user, GError **erro
 gboolean rows_note(Db *db, const guint8 key_id[32], DepotState state, const char *station, const char *detail,
 		     gint64 at, GError **error)
 {
+	/* Not INSERT ... SELECT: SQLite would make a table in between, as it reads the one that it writes. */
 	return DB_RUN(db,
-		      "INSERT INTO history (key_id, seq, at, state, station, detail) SELECT $1, COALESCE(MAX(seq), 0) + 1, "
-		      "CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT) FROM history WHERE key_id = $1",
-		      NULL, NULL, NULL, error, DB_B(key_id, 32), DB_I(at), DB_I(state), db_text(station),
-		      db_text(detail));
+		      "INSERT INTO history (key_id, seq, at, state, station, detail) VALUES ($1, "
+		      "(SELECT COALESCE(MAX(seq), 0) + 1 FROM history WHERE key_id = $1), $2, $3, $4, $5)",
+		      NULL, NULL, NULL, error, DB_B(key_id, 32), DB_I(at), DB_I(state), db_text(station), db_text(detail));
 }
 
 gboolean rows_of_chip(Db *db, const guint8 eid[16], GPtrArray *items, GError **error)
