@@ -26,14 +26,17 @@ JsonBuilder *answer_new(void)
 	return b;
 }
 
-void answer_json(Answer *answer, guint status, JsonBuilder *b)
+void answer_text(Answer *answer, guint status, char *text)
 {
-	char *text = ifpp_json_text(b);
-
 	answer->status = status;
 	answer->json = TRUE;
 	answer->len = strlen(text);
 	answer->body = g_bytes_new_take(text, answer->len);
+}
+
+void answer_json(Answer *answer, guint status, JsonBuilder *b)
+{
+	answer_text(answer, status, ifpp_json_text(b));
 }
 
 void answer_error(Answer *answer, const GError *error, const char *station)

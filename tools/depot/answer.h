@@ -19,6 +19,8 @@ void answer_clear(Answer *answer);
 
 /* A builder in which "version" stands already. */
 JsonBuilder *answer_new(void);
+/* Takes @text, which is JSON. */
+void answer_text(Answer *answer, guint status, char *text);
 /* Takes @b. */
 void answer_json(Answer *answer, guint status, JsonBuilder *b);
 /* What is there already is dropped. What the database says stays here: it goes to standard error. */

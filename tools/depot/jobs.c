@@ -18,7 +18,7 @@ struct _Jobs {
 	GQueue open;		/* requests without an answer, the oldest first */
 	GQueue queue, commits;	/* for the threads; for the committer */
 	GCond queued, to_commit;
-	gboolean stopped, no_more_commits;
+	gboolean stopped, no_more_commits, idle;	/* idle: the committer waits */
 	gint generation;	/* of the CI roots; atomic */
 };
 
@@ -157,11 +157,14 @@ static void commit_together(Thread *thread, GPtrArray *group)
 	g_mutex_unlock(&jobs->lock);
 }
 
-/* With the lock. */
-static void commit_later(Jobs *jobs, Request *request)
+/* With the lock. TRUE: the committer is to be woken, without the lock: it would only wait for that. */
+static gboolean commit_later(Jobs *jobs, Request *request)
 {
+	gboolean wake = jobs->idle;
+
 	g_queue_push_tail(&jobs->commits, request_ref(request));
-	g_cond_signal(&jobs->to_commit);
+	jobs->idle = FALSE;
+	return wake;
 }
 
 /* Some that wait for a commit; FALSE: there will be no more. */
@@ -172,8 +175,11 @@ static gboolean next_group(Jobs *jobs, GPtrArray *group)
 
 	g_ptr_array_set_size(group, 0);
 	g_mutex_lock(&jobs->lock);
-	while (!jobs->commits.length && !jobs->no_more_commits)
+	while (!jobs->commits.length && !jobs->no_more_commits) {
+		jobs->idle = TRUE;
 		g_cond_wait(&jobs->to_commit, &jobs->lock);
+	}
+	jobs->idle = FALSE;
 	more = jobs->commits.length > 0;
 	while (group->len < GROUP_MAX && (request = g_queue_pop_head(&jobs->commits))) {
 		if (request->done)
@@ -187,23 +193,16 @@ static gboolean next_group(Jobs *jobs, GPtrArray *group)
 
 /*
  * One thread commits: while it does, the next group gathers, and what its connection has read stays true.
- * A claim comes to it at once, what may need no commit by way of the others.
+ * A claim comes to it at once, what may need no commit by way of the others. It does nothing else, as all wait for it.
  */
 static gpointer commit_all(gpointer user)
 {
 	g_autoptr(GPtrArray) group = g_ptr_array_new_with_free_func((GDestroyNotify)request_unref);
 	Thread *thread = user;
 
-	while (next_group(thread->jobs, group)) {
-		for (guint i = group->len; i--;) {
-			Request *request = group->pdata[i];
-
-			if (request->resource == CLAIMS && work_on(thread, request))
-				g_ptr_array_remove_index(group, i);
-		}
+	while (next_group(thread->jobs, group))
 		if (group->len)
 			commit_together(thread, group);
-	}
 	end(thread);
 	return NULL;
 }
@@ -229,9 +228,13 @@ static gpointer work(gpointer user)
 		if (request->alone) {
 			commit_alone(thread, request);
 		} else if (!work_on(thread, request)) {
+			gboolean wake;
+
 			g_mutex_lock(&thread->jobs->lock);
-			commit_later(thread->jobs, request);
+			wake = commit_later(thread->jobs, request);
 			g_mutex_unlock(&thread->jobs->lock);
+			if (wake)
+				g_cond_signal(&thread->jobs->to_commit);
 		}
 		request_unref(request);
 	}
@@ -284,15 +287,20 @@ Jobs *jobs_new(const JobOptions *options, GError **error)
 	return NULL;
 }
 
-static void give_up(Jobs *jobs, Request *request, const char *why)
+static void refuse(Jobs *jobs, Request *request, const GError *error)
 {
-	g_autoptr(GError) error = NULL;
 	Answer answer = {};
 
-	g_set_error_literal(&error, DB_ERROR, DB_ERROR_BUSY, why);
 	answer_error(&answer, error, request->station);
 	finish(jobs, request, &answer);
 	all_done(jobs);
+}
+
+static void give_up(Jobs *jobs, Request *request, const char *why)
+{
+	g_autoptr(GError) error = g_error_new_literal(DB_ERROR, DB_ERROR_BUSY, why);
+
+	refuse(jobs, request, error);
 }
 
 void jobs_stop(Jobs *jobs)
@@ -332,20 +340,25 @@ void jobs_free(Jobs *jobs)
 
 void jobs_push(Jobs *jobs, Request *request)
 {
-	gboolean stopped;
+	g_autoptr(GError) error = NULL;
+	gboolean claim = request->resource == CLAIMS && request_claim(request, jobs->options.lease, &error);
+	gboolean stopped, wake = FALSE;
 
 	request->since = g_get_monotonic_time();
 	g_mutex_lock(&jobs->lock);
 	g_queue_push_tail(&jobs->open, request_ref(request));
 	stopped = jobs->stopped;
-	if (!stopped && request->resource == CLAIMS) {
-		commit_later(jobs, request);
-	} else if (!stopped) {
+	if (!stopped && claim)
+		wake = commit_later(jobs, request);
+	else if (!stopped && !error)
 		push(jobs, request);
-	}
 	g_mutex_unlock(&jobs->lock);
+	if (wake)
+		g_cond_signal(&jobs->to_commit);
 	if (stopped)
 		give_up(jobs, request, "the depot is being stopped");
+	else if (error)
+		refuse(jobs, request, error);
 }
 
 void jobs_sweep(Jobs *jobs)

@@ -63,6 +63,8 @@ Request *request_new(const char *method, const char *path)
 	Request *request = g_new0(Request, 1);
 
 	g_atomic_ref_count_init(&request->refs);
+	g_mutex_init(&request->lock);
+	g_cond_init(&request->change);
 	request->method = g_strdup(method);
 	request->path = g_strdup(path);
 	request->body = g_byte_array_new();
@@ -84,6 +86,8 @@ void request_unref(Request *request)
 	g_byte_array_unref(request->body);
 	answer_clear(&request->answer);
 	depot_take_clear(&request->take);
+	g_mutex_clear(&request->lock);
+	g_cond_clear(&request->change);
 	g_free(request->method);
 	g_free(request->path);
 	g_free(request->station);
@@ -92,6 +96,22 @@ void request_unref(Request *request)
 	g_free(request->if_range);
 	g_free(request->if_none);
 	g_free(request);
+}
+
+void request_wait(Request *request)
+{
+	g_mutex_lock(&request->lock);
+	while (!request->answered)
+		g_cond_wait(&request->change, &request->lock);
+	g_mutex_unlock(&request->lock);
+}
+
+void request_answered(Request *request)
+{
+	g_mutex_lock(&request->lock);
+	request->answered = TRUE;
+	g_mutex_unlock(&request->lock);
+	g_cond_signal(&request->change);
 }
 
 static gboolean wrong(GError **error, int code, const char *what)
@@ -105,40 +125,43 @@ gboolean request_too_large(GError **error)
 	return wrong(error, DEPOT_ERROR_TOO_LARGE, "the body is larger than anything that is expected here");
 }
 
-static gboolean post_claim(Worker *worker, Request *request, GError **error)
+static gboolean no_such_method(GError **error)
+{
+	return wrong(error, DEPOT_ERROR_METHOD, "that cannot be done with it");
+}
+
+gboolean request_claim(Request *request, guint lease, GError **error)
 {
 	const IfppSpan body = { request->body->data, request->body->len };
-	g_autoptr(JsonObject) object = ifpp_json_parse(body, 1, NULL);
+	gboolean post = g_str_equal(request->method, "POST");
+	g_autoptr(JsonObject) object = post ? ifpp_json_parse(body, 1, NULL) : NULL;
 	const char *text = object ? ifpp_json_get_string(object, "eid") : NULL;
 
+	if (!post)
+		return no_such_method(error);
 	if (!text || !ifpp_eid_parse(text, request->take.eid, NULL))
 		return wrong(error, DEPOT_ERROR_INPUT, "say which chip: {\"eid\": \"32 digits\"}");
 	request->take.station = request->station;
-	request->take.lease = worker->lease;
+	request->take.lease = lease;
 	return TRUE;
 }
 
+/* There are digits, numbers and a time in it, nothing to escape: json-glib would take as long as the database. */
 static void answer_claim(const DepotTake *take, Answer *answer)
 {
 	g_autofree char *until = depot_time(take->until), *eid = ifpp_hex(IFPP_SPAN(take->eid));
-	JsonBuilder *b = answer_new();
+	GString *text = g_string_sized_new(512);
 
-	ifpp_json_string(b, "eid", eid);
-	ifpp_json_string(b, "lease", until);
-	json_builder_set_member_name(b, "packages");
-	json_builder_begin_array(b);
+	g_string_append_printf(text, "{\"version\":1,\"eid\":\"%s\",\"lease\":\"%s\",\"packages\":[", eid, until);
 	for (guint i = 0; i < take->items->len; i++) {
 		const DepotItem *item = take->items->pdata[i];
 		g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id)), *sha256 = ifpp_hex(IFPP_SPAN(item->sha256));
 
-		json_builder_begin_object(b);
-		ifpp_json_string(b, "key_id", key);
-		ifpp_json_int(b, "bytes", item->bytes);
-		ifpp_json_string(b, "sha256", sha256);
-		json_builder_end_object(b);
+		g_string_append_printf(text, "%s{\"key_id\":\"%s\",\"bytes\":%" G_GINT64_FORMAT ",\"sha256\":\"%s\"}", i ? "," : "", key,
+				       item->bytes, sha256);
 	}
-	json_builder_end_array(b);
-	answer_json(answer, 200, b);
+	g_string_append(text, "]}");
+	answer_text(answer, 200, g_string_free(text, FALSE));
 }
 
 static gboolean delete_claim(Worker *worker, const Request *request, Answer *answer, GError **error)
@@ -309,14 +332,9 @@ gboolean request_work(Worker *worker, Request *request, Answer *answer, GError *
 	gboolean get = g_str_equal(request->method, "GET") || g_str_equal(request->method, "HEAD");
 	gboolean put = g_str_equal(request->method, "PUT");
 
-	/* A claim asks that in its own transaction. */
-	if (request->resource != CLAIMS && !depot_station_check(worker->depot, request->station, error))
+	if (!depot_station_check(worker->depot, request->station, error))
 		return FALSE;
 	switch (request->resource) {
-	case CLAIMS:
-		if (g_str_equal(request->method, "POST"))
-			return post_claim(worker, request, error);
-		break;
 	case CLAIM:
 		if (g_str_equal(request->method, "DELETE"))
 			return delete_claim(worker, request, answer, error);
@@ -341,12 +359,13 @@ gboolean request_work(Worker *worker, Request *request, Answer *answer, GError *
 		if (get)
 			return get_status(worker, request, answer, error);
 		break;
+	case CLAIMS:
 	case HEALTH:
-		/* The server answers that itself. */
+		/* That is request_claim(); and the server answers the other itself. */
 		break;
 	case NOTHING:
 	case N_RESOURCES:
 		return wrong(error, DEPOT_ERROR_UNKNOWN, "there is no such thing here");
 	}
-	return wrong(error, DEPOT_ERROR_METHOD, "that cannot be done with it");
+	return no_such_method(error);
 }

@@ -25,13 +25,20 @@ typedef struct {
 	gboolean done, alone;
 	Answer answer;
 	DepotTake take;				/* what request_work() leaves to request_commit() */
-	struct MHD_Connection *waiting;		/* the server's: suspended until the answer is there */
+	/* Of who waits for the answer. */
+	GMutex lock;
+	GCond change;
+	gboolean answered;
 } Request;
 
 Request *request_new(const char *method, const char *path);
 Request *request_ref(Request *request);
 void request_unref(Request *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Request, request_unref)
+
+/* Sleep until request_answered() was called: then @request->answer is there. */
+void request_wait(Request *request);
+void request_answered(Request *request);
 
 /* DEPOT_ERROR_TOO_LARGE; always FALSE. */
 gboolean request_too_large(GError **error);
@@ -44,9 +51,19 @@ typedef struct {
 } Worker;
 
 /**
+ * request_claim() - read a claim
+ * @request: of CLAIMS, by a station that may ask
+ * @lease: seconds
+ * @error: DEPOT_ERROR_INPUT, METHOD
+ *
+ * It needs no database: what is left is for request_commit().
+ */
+gboolean request_claim(Request *request, guint lease, GError **error);
+
+/**
  * request_work() - do what is asked
  * @worker: with what
- * @request: by a station that may ask
+ * @request: of anything but CLAIMS, by a station that may ask
  * @answer: filled; without a status: what is left is for request_commit()
  * @error: DEPOT_ERROR, DB_ERROR
  */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -47,26 +46,16 @@ static ssize_t push(gnutls_transport_ptr_t user, const giovec_t *pieces, int n)
 	return -1;
 }
 
+/* Nothing is read ahead of GnuTLS: whoever polls the socket would not know of it. */
 static ssize_t pull(gnutls_transport_ptr_t user, void *out, size_t len)
 {
 	Transport *t = user;
 	ssize_t n;
 
-	if (t->begin == t->end) {
-		gboolean ahead = len < sizeof(t->ahead);
-
-		n = recv(t->fd, ahead ? t->ahead : out, ahead ? sizeof(t->ahead) : len, 0);
-		if (n > 0)
-			g_atomic_int_inc(&t->received);
-		if (n <= 0 || !ahead)
-			return n;
-		t->begin = 0;
-		t->end = n;
-	}
-	len = MIN(len, t->end - t->begin);
-	memcpy(out, t->ahead + t->begin, len);
-	t->begin += len;
-	return len;
+	n = recv(t->fd, out, len, 0);
+	if (n > 0)
+		g_atomic_int_inc(&t->received);
+	return n;
 }
 
 static int pull_timeout(gnutls_transport_ptr_t user, unsigned int ms)
@@ -74,7 +63,7 @@ static int pull_timeout(gnutls_transport_ptr_t user, unsigned int ms)
 	const Transport *t = user;
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 
-	return t->begin < t->end ? 1 : poll(&p, 1, ms == GNUTLS_INDEFINITE_TIMEOUT ? -1 : (int)ms);
+	return poll(&p, 1, ms == GNUTLS_INDEFINITE_TIMEOUT ? -1 : (int)ms);
 }
 
 void transport_begin(Transport *transport, gnutls_session_t session, int fd)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What TLS sends and receives, in fewer and larger pieces: libmicrohttpd gives the head of an answer and its body to
- * GnuTLS one after the other, and GnuTLS asks for the head of a record before the rest of it. Each would be a system
- * call here, and a packet for the client to wake up for.
+ * What TLS sends, in fewer and larger pieces: libmicrohttpd gives the head of an answer and its body to GnuTLS one after
+ * the other. Each would be a system call here, and a packet for the client to wake up for.
  */
 #ifndef IFPP_DEPOT_TRANSPORT_H
 #define IFPP_DEPOT_TRANSPORT_H
@@ -15,12 +14,10 @@ typedef struct {
 	gboolean hold;		/* what is sent next waits for what follows it */
 	GByteArray *held;	/* NULL: nothing yet */
 	gint received;		/* changes with what comes; atomic */
-	gsize begin, end;	/* of what is read ahead */
-	guint8 ahead[2048];
 } Transport;
 
 /**
- * transport_begin() - send and receive for a session from now on
+ * transport_begin() - send for a session from now on
  * @transport: stays where it is as long as the session does; all zero
  * @session: before its handshake
  * @fd: its socket, which does not block
