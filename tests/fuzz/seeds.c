@@ -151,7 +151,7 @@ static void put_attempts(GBytes *pir)
 static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 challenge[16], const guint8 otpk[65])
 {
 	static const char unset[] = "0000000000000000";
-	g_autofree char *d = base64(data), *p = base64(pir), *r = base64(receipt), *key = NULL, *text = NULL;
+	g_autofree char *d = base64(data), *p = base64(pir), *r = base64(receipt), *key = NULL, *text = NULL, *lines = NULL;
 	g_autofree char *bound = NULL, *notes = NULL, *c = ifpp_hex((IfppSpan){ challenge, 16 });
 	guint8 id[32];
 
@@ -161,6 +161,9 @@ static void put_report(GBytes *data, GBytes *pir, GBytes *receipt, const guint8 
 			       "\"euicc_data\":\"%s\",\"results\":[{\"key_id\":\"%s\",\"status\":0,\"reason_name\":\"ok\","
 			       "\"pir\":\"%s\"}],\"lock\":{\"challenge\":\"%s\",\"receipt\":\"%s\"}}]}", d, key, p, c, r);
 	put("report", "report", text, strlen(text));
+	lines = g_strdup_printf("\n{\"eid\":\"" TEST_EID "\",\"euicc_data\":\"%s\",\"results\":[{\"key_id\":\"%s\",\"status\":0,"
+				"\"pir\":\"%s\"}],\"lock\":{\"challenge\":\"%s\",\"receipt\":\"%s\"}}", d, key, p, c, r);
+	put("report", "lines", lines, strlen(lines));
 	/* The package that the result is of, as tools/smdpf/chain.h has it. */
 	bound = g_strdup_printf("bound %s " TEST_EID " 98001032547698103214 %s 000102030405060708090a0b0c0d0e0f one %s%s%s%s \n",
 				key, unset, unset, unset, unset, unset);
