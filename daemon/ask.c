@@ -26,6 +26,7 @@ typedef enum {
 	ASK_LIST,
 	ASK_LIST_AGAIN,
 	ASK_REMOVE,
+	ASK_PROFILES,
 	ASK_END,
 } AskStep;
 
@@ -45,6 +46,7 @@ typedef struct {
 	gboolean listed;	/* every result in the chip was looked at, and what is ours is stored */
 	GArray *remove;		/* of guint64 */
 	gboolean kept;		/* the chip refused to remove the first of them */
+	gboolean looked;	/* what profiles it has */
 } Ask;
 
 static void ask_step(GTask *task);
@@ -282,6 +284,25 @@ static void remove_refused(Ask *ask, GError *error)
 	g_error_free(error);
 }
 
+/* ------------------------------------------------------------------ profiles */
+
+/* Where a rework elsewhere has left none, what was installed here is not there any more. An answer that makes no sense says nothing. */
+static void take_profiles(Ask *ask, GBytes *response)
+{
+	g_autoptr(GByteArray) listed = es10_profiles_parse(response);
+	guint gone = listed ? outbox_hold_profiles(ask->chip->outbox, listed) : 0;
+
+	ask->step = ASK_END;
+	if (gone)
+		g_warning("%s: %u profiles that were installed are not in the chip any more, and the record of it is not here",
+			  ask->chip->name, gone);
+}
+
+static gboolean wants_profiles(const Ask *ask)
+{
+	return ask->meet && !ask->looked && ask->chip->now->state != CHIP_LOCKED && outbox_has_profiles(ask->chip->outbox);
+}
+
 /* ------------------------------------------------------------------ steps */
 
 static gboolean ask_answer(Ask *ask, GBytes *response, GError **error)
@@ -319,6 +340,9 @@ static gboolean ask_answer(Ask *ask, GBytes *response, GError **error)
 		else
 			remove_refused(ask, g_steal_pointer(error));
 		return TRUE;
+	case ASK_PROFILES:
+		take_profiles(ask, response);
+		return TRUE;
 	default:
 		g_assert_not_reached();
 	}
@@ -345,6 +369,10 @@ static gboolean ask_refused(Ask *ask, GError *error)
 		return TRUE;
 	case ASK_REMOVE:
 		remove_refused(ask, error);
+		return TRUE;
+	case ASK_PROFILES:
+		ask->step = ASK_END;
+		g_error_free(error);
 		return TRUE;
 	default:
 		return FALSE;
@@ -409,7 +437,7 @@ static void ask_step(GTask *task)
 	Chip *chip = ask->chip;
 
 	if (ask->step == ASK_REMOVE && !ask->remove->len)
-		ask->step = ASK_END;
+		ask->step = wants_profiles(ask) ? ASK_PROFILES : ASK_END;
 	switch (ask->step) {
 	case ASK_CLOSE:
 	case ASK_END:
@@ -441,6 +469,10 @@ static void ask_step(GTask *task)
 	case ASK_REMOVE:
 		chip_send(chip, task, "RemoveNotificationFromList",
 			  es10_remove(g_array_index(ask->remove, guint64, 0)), ask->deadline, on_answer);
+		break;
+	case ASK_PROFILES:
+		ask->looked = TRUE;
+		chip_send(chip, task, "GetProfilesInfo", es10_list_profiles(), ask->deadline, on_answer);
 		break;
 	}
 }

@@ -438,6 +438,33 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 	return g_steal_pointer(&out);
 }
 
+GBytes *es10_list_profiles(void)
+{
+	static const guint8 iccid = 0x5A;
+
+	return command(0xbf2d, 0x5C, &iccid, 1);
+}
+
+GByteArray *es10_profiles_parse(GBytes *response)
+{
+	g_autoptr(GByteArray) out = g_byte_array_new();
+	IfppTlv outer, list, profile, iccid;
+	IfppSpan in;
+
+	if (!es10_whole(response, 0xbf2d, "GetProfilesInfo", &outer, NULL))
+		return NULL;
+	in = outer.value;
+	if (!ifpp_tlv_take(&in, 0xA0, &list) || in.len)
+		return NULL;
+	while (list.value.len) {
+		if (!ifpp_tlv_next(&list.value, &profile, NULL) || profile.tag != 0xE3 ||
+		    !ifpp_tlv_find(profile.value, 0x5A, &iccid) || iccid.value.len != 10)
+			return NULL;
+		g_byte_array_append(out, iccid.value.data, iccid.value.len);
+	}
+	return g_steal_pointer(&out);
+}
+
 GBytes *es10_remove(guint64 seq)
 {
 	g_autoptr(GByteArray) body = g_byte_array_new();

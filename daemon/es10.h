@@ -61,5 +61,8 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error);
 GBytes *es10_remove(guint64 seq);
 /* TRUE also when there is nothing to remove: somebody, perhaps we, did so already. */
 gboolean es10_remove_parse(GBytes *response, GError **error);
+GBytes *es10_list_profiles(void);		/* GetProfilesInfo, ICCIDs only */
+/* The ICCIDs, each behind the other; NULL: it is no list of them. */
+GByteArray *es10_profiles_parse(GBytes *response);
 
 #endif

@@ -9,6 +9,7 @@
 #include <glib/gstdio.h>
 #include <linux/ifpp.h>
 
+#include "bpp.h"
 #include "eid.h"
 #include "error.h"
 #include "file.h"
@@ -353,6 +354,54 @@ static void set_spent(Outbox *outbox, IfppAttempt *attempt, IfppSpent spent)
 	text = ifpp_attempt_text(attempt);
 	if (attempt->version > 1 && !ifpp_file_write(path, text, strlen(text), 0640, &error))
 		g_info("%s", error->message);
+}
+
+/* Its ICCID, if it was installed and no deletion is known; NULL: it was not. */
+static IfppPir *installed(Outbox *outbox, const IfppAttempt *attempt)
+{
+	g_autoptr(IfppPir) pir = NULL;
+
+	if (!attempt->stored || attempt->status || !attempt->pir || attempt->profile_class == IFPP_PROFILE_TEST)
+		return NULL;
+	pir = ifpp_pir_parse(attempt->pir, NULL);
+	return pir && pir->iccid.len == IFPP_ICCID_BYTES && !ifpp_deletions_find(outbox->deletions, pir->iccid, pir->seq) ?
+		       g_steal_pointer(&pir) : NULL;
+}
+
+gboolean outbox_has_profiles(Outbox *outbox)
+{
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		g_autoptr(IfppPir) pir = installed(outbox, outbox->attempts->pdata[i]);
+
+		if (pir)
+			return TRUE;
+	}
+	return FALSE;
+}
+
+guint outbox_hold_profiles(Outbox *outbox, const GByteArray *listed)
+{
+	guint n = 0;
+
+	for (guint i = 0; i < outbox->attempts->len; i++) {
+		IfppAttempt *attempt = outbox->attempts->pdata[i];
+		g_autoptr(IfppPir) pir = installed(outbox, attempt);
+		g_autofree char *path = NULL, *text = NULL;
+		g_autoptr(GError) error = NULL;
+		gboolean gone = pir != NULL;
+
+		for (guint at = 0; pir && gone && at < listed->len; at += IFPP_ICCID_BYTES)
+			gone = !ifpp_span_equal(pir->iccid, (IfppSpan){ listed->data + at, IFPP_ICCID_BYTES });
+		if (!pir || gone == attempt->gone)
+			continue;
+		attempt->gone = gone;
+		n += gone;
+		path = outbox_path(outbox, attempt->file, "");
+		text = ifpp_attempt_text(attempt);
+		if (!ifpp_file_write(path, text, strlen(text), 0640, &error))
+			g_warning("%s", error->message);
+	}
+	return n;
 }
 
 /* Keys that are gone, by whether an attempt is known to have spent them. */

@@ -87,6 +87,19 @@ guint outbox_settle(Outbox *outbox, IfppFactoryInfo *now, gboolean complete);
  */
 gboolean outbox_note_refusal(Outbox *outbox, const guint8 key_id[32], const GError *cause, GError **error);
 
+/* An installed profile that no deletion here takes back, as far as is known; test profiles are not asked for. */
+gboolean outbox_has_profiles(Outbox *outbox);
+/**
+ * outbox_hold_profiles() - hold what is installed against what the chip lists
+ * @outbox: of the chip
+ * @listed: ICCIDs, as in GetProfilesInfo, each behind the other
+ *
+ * Another station may have deleted a profile, or the record of a deletion is lost: it is not to be taken for installed.
+ *
+ * Return: those that are not there, and were thought to be
+ */
+guint outbox_hold_profiles(Outbox *outbox, const GByteArray *listed);
+
 /**
  * outbox_begin_rework() - before the chip is told to delete its profiles
  * @outbox: of the chip

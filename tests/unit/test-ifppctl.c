@@ -1196,6 +1196,36 @@ static void test_rework(void)
 	g_assert_cmpint(locked.exit, ==, IFPP_EXIT_LOCKED);
 }
 
+/* The daemon has noted that the chip does not list it, and there is no record of why. */
+static void test_gone(void)
+{
+	g_autofree char *dir = NULL, *packages = NULL;
+	g_auto(Ran) ran = { 0 };
+	g_autoptr(GDir) d = NULL;
+	const char *name;
+
+	reset();
+	packages = g_build_filename(base, "packages", NULL);
+	dir = g_build_filename(fake.outbox, EID, NULL);
+	put_installed(5);
+	fake.keys[0].state = IFPP_KEY_SPENT;
+	g_free(put_package(EID, 1, NULL));
+	d = g_dir_open(dir, 0, NULL);
+	while ((name = g_dir_read_name(d))) {
+		g_autofree char *file = g_build_filename(dir, name, NULL), *text = NULL, *gone = NULL;
+
+		if (!g_str_has_suffix(name, ".result"))
+			continue;
+		g_assert_true(g_file_get_contents(file, &text, NULL, NULL));
+		gone = g_strconcat(text, "Gone=true\n", NULL);
+		put_text(name, gone);
+	}
+	ran = run(FALSE, ctl_cmd_provision, "--source", packages, "--outbox", fake.outbox, "--lock", NULL);
+	g_assert_cmpint(ran.exit, ==, IFPP_EXIT_INPUT);
+	assert_has(ran.err, "has no package for it");
+	g_assert_cmpuint(fake.locks, ==, 0);
+}
+
 /* Which profiles are gone must be known before a lock, of a rework before it and of one beside it. */
 static void test_rework_unread(void)
 {
@@ -1672,6 +1702,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ifppctl/provision/policy_eim", test_policy_eim);
 	g_test_add_func("/ifppctl/keys", test_keys);
 	g_test_add_func("/ifppctl/rework", test_rework);
+	g_test_add_func("/ifppctl/gone_is_not_installed", test_gone);
 	g_test_add_func("/ifppctl/rework_unread_is_not_locked", test_rework_unread);
 	g_test_add_func("/ifppctl/provision/scan_codes", test_scan_codes);
 	g_test_add_func("/ifppctl/provision/scan_wrong_unit", test_scan_wrong_unit);

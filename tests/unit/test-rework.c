@@ -310,6 +310,53 @@ static void test_other_station(void)
 	station_free(station);
 }
 
+static guint files_with(Station *station, const char *text)
+{
+	g_autofree char *path = g_build_filename(station->state, "outbox", station->eid, NULL);
+	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
+	const char *name;
+	guint n = 0;
+
+	while ((name = g_dir_read_name(dir))) {
+		g_autofree char *file = g_build_filename(path, name, NULL), *content = NULL;
+
+		if (g_str_has_suffix(name, ".result") && g_file_get_contents(file, &content, NULL, NULL))
+			n += strstr(content, text) != NULL;
+	}
+	return n;
+}
+
+/* Loaded here, reworked elsewhere, and back: what the chip does not list is not taken for installed. */
+static void test_reworked_elsewhere(void)
+{
+	Station *station = station_new(world, 3);
+	g_autoptr(GPtrArray) packages = station_seal(station, 3);
+	g_autofree char *outbox = g_build_filename(station->state, "outbox", NULL), *kept = g_strconcat(outbox, ".here", NULL);
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_daemon_up(station);
+	g_assert_cmpuint(files_with(station, "Gone=true"), ==, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	g_assert_cmpint(g_rename(outbox, kept), ==, 0);
+	station_daemon_up(station);
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_remove(outbox);
+	g_assert_cmpint(g_rename(kept, outbox), ==, 0);
+
+	station_daemon_up(station);
+	g_assert_cmpuint(files_with(station, "Gone=true"), ==, 1);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[1], 0, 0);
+	g_assert_cmpint(station_daemon_stop(station), ==, 0);
+	station_daemon_up(station);
+	g_assert_cmpuint(files_with(station, "Gone=true"), ==, 1);
+	g_assert_cmpuint(station_outbox(station, ".result"), ==, 2);
+	steps_end(station);
+}
+
 /* Report=field: the field is not told of a profile that is gone. */
 static void test_deferred(void)
 {
@@ -482,6 +529,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/rework/forged_record_frees_nothing", test_forged_record);
 	g_test_add_func("/rework/record_alone", test_record_alone);
 	g_test_add_func("/rework/other_station_knows_spent_keys", test_other_station);
+	g_test_add_func("/rework/reworked_elsewhere_is_not_installed", test_reworked_elsewhere);
 	g_test_add_func("/rework/deferred_result_goes", test_deferred);
 	g_test_add_func("/rework/full_disk_deletes_nothing", test_full_disk);
 	g_test_add_func("/rework/refused", test_refused);

@@ -207,7 +207,7 @@ gboolean ctl_attempt_deleted(const IfppAttempt *attempt, const GPtrArray *deleti
 {
 	g_autoptr(IfppPir) pir = attempt->pir && !attempt->status ? ifpp_pir_parse(attempt->pir, NULL) : NULL;
 
-	return pir && ifpp_deletions_find(deletions, pir->iccid, pir->seq);
+	return attempt->gone || (pir && ifpp_deletions_find(deletions, pir->iccid, pir->seq));
 }
 
 GPtrArray *ctl_outbox_refusals(const char *outbox, const guint8 eid[16])

@@ -73,6 +73,8 @@ static void write_result(const IfppAttempt *a, GString *text)
 			       spent_names[a->spent], a->apdus, a->apdu_bytes, a->verify_ns, a->chip_ns, a->modem_ns);
 	if (a->deferred)
 		g_string_append(text, "Deferred=true\n");
+	if (a->gone)
+		g_string_append(text, "Gone=true\n");
 	if (a->pir) {
 		pir = g_base64_encode(g_bytes_get_data(a->pir, NULL), g_bytes_get_size(a->pir));
 		g_string_append_printf(text, "Seq=%" G_GUINT64_FORMAT "\nPIR=%s\n", a->seq, pir);
@@ -210,6 +212,7 @@ static gboolean read_result(GKeyFile *kf, IfppAttempt *a, GError **error)
 	a->chip_ns = g_key_file_get_uint64(kf, "Result", "ChipNs", NULL);
 	a->modem_ns = MIN(g_key_file_get_uint64(kf, "Result", "ModemNs", NULL), a->chip_ns);
 	a->deferred = g_key_file_get_boolean(kf, "Result", "Deferred", NULL);
+	a->gone = g_key_file_get_boolean(kf, "Result", "Gone", NULL);
 	if (!read_pir(kf, a))
 		return wrong(error, "PIR: is not a whole result in base64");
 	/* Installed is what the chip has signed, nothing else is. */

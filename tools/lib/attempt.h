@@ -46,6 +46,7 @@ typedef enum {
  * @floor: the machine had no clock: dates were held against this, seconds since 1970; 0: against its clock
  * @facts: while it is not stored: what a compact result of it leaves out (compact.h); NULL: not noted
  * @deferred: the chip keeps its result as well, for whoever asks it in the field
+ * @gone: the chip does not list its profile: another station has deleted it, or the record of that is lost
  * @file: name of its file, without directory
  * @version: of that file
  */
@@ -71,6 +72,7 @@ typedef struct {
 	gint64 floor;
 	GBytes *facts;
 	gboolean deferred;
+	gboolean gone;
 	char *file;
 	guint version;
 } IfppAttempt;
