@@ -222,6 +222,7 @@ def notes_move_nothing(build, url, execute, rows):
         flood = {'name': 'x', 'why': 'y', 'bytes': base64.b64encode(bytes(60 * 1024)).decode()}
         with contextlib.suppress(OSError):      # it does not listen to the end
             Https(port).json('PUT', '/v1/notes/' + chip, said([], quarantine=[flood] * 7), status=413)
+        one.close()     # the next request opens a new one: a connection that rests may be closed at any time
         # what is shown on a terminal is fit for it
         nasty = said(mine, damaged=['\x1b[2Ja\nb'], eim=dict(eim, id='\x07e'))
         nasty['refused'][0]['why'] = 'x\x1b' + 'y' * 9000
