@@ -76,30 +76,40 @@ static gboolean parse_prepare(GBytes *response, GError **error)
 	return FALSE;
 }
 
-static GBytes *delete_keys(void)
+static GBytes *without_members(guint32 tag)
 {
 	g_autoptr(GByteArray) body = g_byte_array_new();
 
-	return finish(IFPP_TAG_DELETE_KEYS, body);
+	return finish(tag, body);
 }
 
-static gboolean parse_delete(GBytes *response, guint *deleted, GError **error)
+/* 80 result, 81 number; @code: the result */
+static gboolean parse_deleted(GBytes *response, guint32 tag, const char *what, guint *deleted, guint64 *code, GError **error)
 {
 	IfppTlv outer, tlv;
-	guint64 code, n;
+	guint64 n;
 
-	if (!es10_whole(response, IFPP_TAG_DELETE_KEYS, "DeleteOneTimeKeys", &outer, error) ||
-	    !result(&outer, "DeleteOneTimeKeys", &code, error))
+	if (!es10_whole(response, tag, what, &outer, error) || !result(&outer, what, code, error))
 		return FALSE;
 	/* 1: there was nothing to delete */
-	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) ||
-	    n > G_MAXUINT16) {
-		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "DeleteOneTimeKeys: the chip refused with %u",
-			    (guint)code);
+	if (*code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) || n > G_MAXUINT16) {
+		g_set_error(error, IFPP_ERROR, IFPP_ERROR_CHIP, "%s: the chip refused with %u", what, (guint)*code);
 		return FALSE;
 	}
 	*deleted = n;
 	return TRUE;
+}
+
+static GBytes *delete_keys(void)
+{
+	return without_members(IFPP_TAG_DELETE_KEYS);
+}
+
+static gboolean parse_delete(GBytes *response, guint *deleted, GError **error)
+{
+	guint64 code;
+
+	return parse_deleted(response, IFPP_TAG_DELETE_KEYS, "DeleteOneTimeKeys", deleted, &code, error);
 }
 
 static GBytes *lock(const guint8 challenge[16])
@@ -159,26 +169,20 @@ static gboolean has_rework(const IfppFactoryInfo *info)
 
 static GBytes *rework(void)
 {
-	g_autoptr(GByteArray) body = g_byte_array_new();
-
-	return finish(IFPP_TAG_REWORK, body);
+	return without_members(IFPP_TAG_REWORK);
 }
 
 static gboolean parse_rework(GBytes *response, guint *deleted, GError **error)
 {
-	IfppTlv outer, tlv;
-	guint64 code, n;
+	guint64 code = 0;
 
-	if (!es10_whole(response, IFPP_TAG_REWORK, "Rework", &outer, error) || !result(&outer, "Rework", &code, error))
-		return FALSE;
-	/* 1: there was nothing to delete */
-	if (code > 1 || !ifpp_tlv_find(outer.value, 0x81, &tlv) || !ifpp_tlv_uint(&tlv, &n, NULL) || n > G_MAXUINT16) {
-		g_set_error(error, IFPP_ERROR, code == 2 ? IFPP_ERROR_NO_REWORK : IFPP_ERROR_CHIP,
-			    "Rework: the chip refused with %u%s", (guint)code, code == 2 ? ": a profile is enabled" : "");
-		return FALSE;
+	if (parse_deleted(response, IFPP_TAG_REWORK, "Rework", deleted, &code, error))
+		return TRUE;
+	if (code == 2) {
+		g_clear_error(error);
+		g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_NO_REWORK, "Rework: the chip refused with 2: a profile is enabled");
 	}
-	*deleted = n;
-	return TRUE;
+	return FALSE;
 }
 
 const Codec ifpp_codec = {

@@ -402,6 +402,17 @@ GBytes *es10_list_results(void)
 	return command(0xbf2b, 0, NULL, 0);
 }
 
+/* Results, compact or not, and deletions in the factory; other notifications are the field's. */
+static gboolean is_ours(const IfppTlv *tlv, GBytes *bytes)
+{
+	g_autoptr(IfppDeletion) deletion = NULL;
+
+	if (tlv->tag == IFPP_TAG_PIR || tlv->tag == IFPP_TAG_COMPACT_PIR)
+		return TRUE;
+	deletion = ifpp_deletion_parse(bytes, NULL);
+	return deletion != NULL;
+}
+
 GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 {
 	g_autoptr(GPtrArray) out = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
@@ -422,17 +433,13 @@ GPtrArray *es10_list_results_parse(GBytes *response, GError **error)
 	if (!ifpp_tlv_expect(&in, 0xa0, "RetrieveNotificationsList", &list, error))
 		return NULL;
 	for (in = list.value; in.len;) {
-		g_autoptr(IfppDeletion) deletion = NULL;
 		g_autoptr(GBytes) bytes = NULL;
 		IfppTlv tlv;
 
 		if (!ifpp_tlv_next(&in, &tlv, error))
 			return NULL;
 		bytes = g_bytes_new(tlv.whole.data, tlv.whole.len);
-		/* other notifications, compact or not, are the field's */
-		if (tlv.tag != IFPP_TAG_PIR && tlv.tag != IFPP_TAG_COMPACT_PIR)
-			deletion = ifpp_deletion_parse(bytes, NULL);
-		if (tlv.tag == IFPP_TAG_PIR || tlv.tag == IFPP_TAG_COMPACT_PIR || deletion)
+		if (is_ours(&tlv, bytes))
 			g_ptr_array_add(out, g_steal_pointer(&bytes));
 	}
 	return g_steal_pointer(&out);

@@ -55,8 +55,11 @@ GBytes *es10_get_info2(void);
 GBytes *es10_get_certs(void);			/* of an IoT eUICC, SGP.32 5.9.10; under which CI is its choice */
 /* Certificates, DER; nothing is proven of them. CHIP: it has none, and says why. TLV */
 gboolean es10_get_certs_parse(GBytes *response, GBytes **eum, GBytes **euicc, GError **error);
-GBytes *es10_list_results(void);		/* RetrieveNotificationsList, install results only */
-/* GPtrArray of GBytes: every ProfileInstallationResult (BF37) in the answer, and every compact one (A0, SGP.32 5.9.11). */
+GBytes *es10_list_results(void);		/* RetrieveNotificationsList */
+/*
+ * GPtrArray of GBytes: every ProfileInstallationResult (BF37) in the answer, every compact one (A0, SGP.32 5.9.11), and every record
+ * of a deletion in the factory (deletion.h).
+ */
 GPtrArray *es10_list_results_parse(GBytes *response, GError **error);
 GBytes *es10_remove(guint64 seq);
 /* TRUE also when there is nothing to remove: somebody, perhaps we, did so already. */
