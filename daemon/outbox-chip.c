@@ -167,10 +167,13 @@ GPtrArray *outbox_deletions(Outbox *outbox)
 
 gboolean outbox_store_deletion(Outbox *outbox, IfppDeletion *deletion, GError **error)
 {
+	g_autofree char *name = ifpp_deletion_name(deletion), *path = outbox_path(outbox, name, "");
+
 	g_free(deletion->time);
 	deletion->time = outbox_now();
 	outbox_put_unit(outbox, &deletion->unit);
-	if (!ifpp_deletion_write(outbox->dir, outbox->eid, deletion, error))
+	if (!quarantine_move(outbox->dir, outbox->eid, path, error) ||
+	    !ifpp_deletion_write(outbox->dir, outbox->eid, deletion, error))
 		return FALSE;
 	g_ptr_array_add(outbox->deletions, deletion);
 	return TRUE;

@@ -342,18 +342,25 @@ gboolean outbox_store(Outbox *outbox, IfppAttempt *attempt, GError **error)
 
 /* ---------------------------------------------------------------- settling */
 
-/* The same signed bytes, with what the chip says of the key; old or new is there at every moment. */
-static void set_spent(Outbox *outbox, IfppAttempt *attempt, IfppSpent spent)
+/*
+ * The same signed bytes, with what the chip says by now; old or new is there at every moment. A record of version 1 that could
+ * not be carried over stays as it is: under its name this would not be read again.
+ */
+static void write_again(Outbox *outbox, const IfppAttempt *attempt)
 {
-	g_autofree char *path = outbox_path(outbox, attempt->file, ""), *text = NULL;
+	g_autofree char *path = outbox_path(outbox, attempt->file, ""), *text = ifpp_attempt_text(attempt);
 	g_autoptr(GError) error = NULL;
 
+	if (attempt->version > 1 && !ifpp_file_write(path, text, strlen(text), 0640, &error))
+		g_warning("%s", error->message);
+}
+
+static void set_spent(Outbox *outbox, IfppAttempt *attempt, IfppSpent spent)
+{
 	if (attempt->spent == spent)
 		return;
 	attempt->spent = spent;
-	text = ifpp_attempt_text(attempt);
-	if (attempt->version > 1 && !ifpp_file_write(path, text, strlen(text), 0640, &error))
-		g_info("%s", error->message);
+	write_again(outbox, attempt);
 }
 
 /* Its ICCID, if it was installed and no deletion is known; NULL: it was not. */
@@ -386,8 +393,6 @@ guint outbox_hold_profiles(Outbox *outbox, const GByteArray *listed)
 	for (guint i = 0; i < outbox->attempts->len; i++) {
 		IfppAttempt *attempt = outbox->attempts->pdata[i];
 		g_autoptr(IfppPir) pir = installed(outbox, attempt);
-		g_autofree char *path = NULL, *text = NULL;
-		g_autoptr(GError) error = NULL;
 		gboolean gone = pir != NULL;
 
 		for (guint at = 0; pir && gone && at < listed->len; at += IFPP_ICCID_BYTES)
@@ -396,10 +401,7 @@ guint outbox_hold_profiles(Outbox *outbox, const GByteArray *listed)
 			continue;
 		attempt->gone = gone;
 		n += gone;
-		path = outbox_path(outbox, attempt->file, "");
-		text = ifpp_attempt_text(attempt);
-		if (!ifpp_file_write(path, text, strlen(text), 0640, &error))
-			g_warning("%s", error->message);
+		write_again(outbox, attempt);
 	}
 	return n;
 }

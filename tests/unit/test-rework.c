@@ -466,6 +466,30 @@ static void test_drained(void)
 	steps_end(station);
 }
 
+/* What has the name of a new record, and is none of it, is kept beside it. */
+static void test_name_taken(void)
+{
+	Station *station = station_new(world, 2);
+	g_autoptr(GPtrArray) packages = station_seal(station, 1);
+	g_autofree char *dir = NULL, *path = NULL, *aside = NULL, *kept = NULL, *report = NULL, *told = NULL;
+	const char *junk = "[Deletion]\nVersion=1\nhalf of what a chip";
+
+	station_modem_start(station);
+	station_daemon_up(station);
+	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
+	dir = g_build_filename(station->state, "outbox", station->eid, NULL);
+	path = g_build_filename(dir, "2.deletion", NULL);	/* its result was 1 */
+	aside = g_build_filename(dir, "quarantine", "2.deletion", NULL);
+	g_assert_true(g_file_set_contents(path, junk, -1, NULL));
+	g_assert_cmpuint(rework(station, 0, 0), ==, 1);
+	g_assert_true(g_file_get_contents(aside, &kept, NULL, NULL));
+	g_assert_cmpstr(kept, ==, junk);
+	report = station_report(station);
+	told = verify(station, report, 0);
+	g_assert_cmpuint(count(told, "\"outcome\":\"deleted\""), ==, 1);
+	steps_end(station);
+}
+
 static guint apdus_of_rework(void)
 {
 	Station *station = station_new(world, 3);
@@ -534,6 +558,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/rework/full_disk_deletes_nothing", test_full_disk);
 	g_test_add_func("/rework/refused", test_refused);
 	g_test_add_func("/rework/drained", test_drained);
+	g_test_add_func("/rework/name_taken_is_kept", test_name_taken);
 	g_test_add_func("/rework/interrupted", test_interrupted);
 	code = g_test_run();
 	world_free(world);

@@ -94,14 +94,14 @@ const IfppDeletion *ifpp_deletions_find(const GPtrArray *deletions, IfppSpan icc
 
 /* ------------------------------------------------------------ its file */
 
-static char *file_name(guint64 seq)
+char *ifpp_deletion_name(const IfppDeletion *deletion)
 {
-	return g_strdup_printf("%" G_GUINT64_FORMAT IFPP_DELETION_SUFFIX, seq);
+	return g_strdup_printf("%" G_GUINT64_FORMAT IFPP_DELETION_SUFFIX, deletion->seq);
 }
 
 gboolean ifpp_deletion_write(const char *dir, const guint8 eid[16], const IfppDeletion *deletion, GError **error)
 {
-	g_autofree char *name = file_name(deletion->seq), *path = g_build_filename(dir, name, NULL);
+	g_autofree char *name = ifpp_deletion_name(deletion), *path = g_build_filename(dir, name, NULL);
 	g_autofree char *base64 = g_base64_encode(g_bytes_get_data(deletion->bytes, NULL), g_bytes_get_size(deletion->bytes));
 	g_autoptr(GString) text = g_string_new("[" GROUP "]\n");
 	char digits[33];
@@ -145,7 +145,7 @@ static IfppDeletion *read_file(GBytes *text, const guint8 eid[16], const char *n
 		return NULL;
 	}
 	deletion = ifpp_deletion_parse(bytes, error);
-	own = deletion ? file_name(deletion->seq) : NULL;
+	own = deletion ? ifpp_deletion_name(deletion) : NULL;
 	if (own && !g_str_equal(own, name)) {
 		bad(error, "has another number than its name says");
 		return NULL;

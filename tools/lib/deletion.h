@@ -40,6 +40,9 @@ IfppDeletion *ifpp_deletion_parse(GBytes *bytes, GError **error);
 /* Has the chip of this certificate signed it? The certificate must be verified already. IFPP_ERROR_PIR_SIGNATURE */
 gboolean ifpp_deletion_verify(const IfppDeletion *deletion, IfppSpan cert_euicc, GError **error);
 
+/* The name of its file: its sequence number, which no other record of the chip has. */
+char *ifpp_deletion_name(const IfppDeletion *deletion);
+
 /**
  * ifpp_deletion_write() - store one in the outbox of its chip; on disk when this returns TRUE
  * @dir: of the chip's outbox
