@@ -91,17 +91,12 @@ GBytes *outbox_receipt(Outbox *outbox, guint8 challenge[16])
 	g_autofree char *path = outbox_path(outbox, "lock", ".receipt");
 	g_autoptr(GKeyFile) kf = load(path, RECEIPT_MAX);
 	g_autofree char *hex = NULL, *base64 = NULL;
-	guint8 *data;
-	gsize len;
 
 	if (!kf)
 		return NULL;
 	hex = g_key_file_get_string(kf, "Receipt", "Challenge", NULL);
 	base64 = g_key_file_get_string(kf, "Receipt", "Receipt", NULL);
-	if (!ifpp_unhex_into(hex, challenge, IFPP_CHALLENGE_LEN) || !base64 || !*base64)
-		return NULL;
-	data = g_base64_decode(base64, &len);
-	return g_bytes_new_take(data, len);
+	return ifpp_unhex_into(hex, challenge, IFPP_CHALLENGE_LEN) ? ifpp_unbase64(base64) : NULL;
 }
 
 static gboolean same_value(GKeyFile *old, GKeyFile *new, const char *key)

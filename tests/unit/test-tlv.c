@@ -201,6 +201,18 @@ static void test_hex(void)
 	g_assert_false(ifpp_unhex_into(NULL, out, 0));
 }
 
+static void test_base64(void)
+{
+	static const char *const wrong[] = { "", "!", "AA", "AAA", "AAAA=", "AB==", "AA==\n", " AA==", "AA==AA==", "AA-_", "====" };
+	g_autoptr(GBytes) bytes = ifpp_unbase64("AKv/");
+	static const guint8 want[] = { 0x00, 0xab, 0xff };
+
+	g_assert_true(ifpp_span_equal(ifpp_span_bytes(bytes), IFPP_SPAN(want)));
+	g_assert_null(ifpp_unbase64(NULL));
+	for (guint i = 0; i < G_N_ELEMENTS(wrong); i++)
+		g_assert_null(ifpp_unbase64(wrong[i]));
+}
+
 static void test_error(void)
 {
 	GError *error;
@@ -238,6 +250,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/tlv/uint", test_uint);
 	g_test_add_func("/tlv/round-trip", test_round_trip);
 	g_test_add_func("/tlv/hex", test_hex);
+	g_test_add_func("/tlv/base64", test_base64);
 	g_test_add_func("/error", test_error);
 	return g_test_run();
 }

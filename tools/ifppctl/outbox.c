@@ -83,16 +83,9 @@ static GKeyFile *load(const char *path, const guint8 eid[16], const char *group,
 static char *get_base64(GKeyFile *kf, const char *group, const char *name)
 {
 	g_autofree char *text = g_key_file_get_string(kf, group, name, NULL);
-	g_autofree guchar *raw = NULL;
-	g_autofree char *again = NULL;
-	gsize len;
+	g_autoptr(GBytes) bytes = ifpp_unbase64(text);
 
-	if (!text || !*text)
-		return NULL;
-	/* GLib passes over what is not base64; what does not survive the round trip is not. */
-	raw = g_base64_decode(text, &len);
-	again = g_base64_encode(raw, len);
-	return g_str_equal(again, text) ? g_steal_pointer(&again) : NULL;
+	return bytes ? g_steal_pointer(&text) : NULL;
 }
 
 static char *get_hex(GKeyFile *kf, const char *group, const char *name)

@@ -153,21 +153,16 @@ static gboolean read_pir(GKeyFile *kf, IfppAttempt *a)
 	IfppSpan in;
 	IfppTlv tlv;
 	g_autofree char *text = g_key_file_get_string(kf, "Result", "PIR", NULL);
-	g_autofree guchar *raw = NULL;
-	g_autofree char *again = NULL;
-	gsize len;
+	g_autoptr(GBytes) pir = ifpp_unbase64(text);
 
 	if (!text || !*text)
 		return TRUE;
-	/* GLib passes over what is not base64; what does not survive the round trip is not. */
-	raw = g_base64_decode(text, &len);
-	again = g_base64_encode(raw, len);
-	if (!g_str_equal(again, text))
+	if (!pir)
 		return FALSE;
-	in = (IfppSpan){ raw, len };
+	in = ifpp_span_bytes(pir);
 	if (!ifpp_tlv_next(&in, &tlv, NULL) || in.len)
 		return FALSE;
-	a->pir = g_bytes_new_take(g_steal_pointer(&raw), len);
+	a->pir = g_steal_pointer(&pir);
 	return TRUE;
 }
 
@@ -234,14 +229,9 @@ static gboolean read_result(GKeyFile *kf, IfppAttempt *a, GError **error)
 static void read_pending(GKeyFile *kf, IfppAttempt *a)
 {
 	g_autofree char *facts = g_key_file_get_string(kf, "Pending", "Facts", NULL);
-	guchar *raw;
-	gsize len;
 
 	a->before = MAX(g_key_file_get_integer(kf, "Pending", "Before", NULL), 0);
-	if (!facts || !*facts)
-		return;
-	raw = g_base64_decode(facts, &len);
-	a->facts = g_bytes_new_take(raw, len);
+	a->facts = ifpp_unbase64(facts);
 }
 
 static gboolean check_name(const IfppAttempt *a, const char *file, const char *suffix, GError **error)

@@ -118,12 +118,10 @@ gboolean ifpp_deletion_write(const char *dir, const guint8 eid[16], const IfppDe
 static IfppDeletion *read_file(GBytes *text, const guint8 eid[16], const char *name, GError **error)
 {
 	g_autoptr(GKeyFile) kf = g_key_file_new();
-	g_autofree char *unit = NULL, *base64 = NULL, *time = NULL, *again = NULL, *own = NULL;
+	g_autofree char *unit = NULL, *base64 = NULL, *time = NULL, *own = NULL;
 	g_autoptr(IfppDeletion) deletion = NULL;
 	g_autoptr(GBytes) bytes = NULL;
 	char digits[33];
-	guchar *raw;
-	gsize len;
 
 	if (!g_key_file_load_from_bytes(kf, text, G_KEY_FILE_NONE, error))
 		return NULL;
@@ -136,11 +134,8 @@ static IfppDeletion *read_file(GBytes *text, const guint8 eid[16], const char *n
 		bad(error, "not one of this chip in a version known here");
 		return NULL;
 	}
-	/* GLib passes over what is not base64; what does not survive the round trip is not. */
-	raw = g_base64_decode(base64, &len);
-	bytes = g_bytes_new_take(raw, len);
-	again = g_base64_encode(raw, len);
-	if (!g_str_equal(base64, again)) {
+	bytes = ifpp_unbase64(base64);
+	if (!bytes) {
 		bad(error, "is not whole in base64");
 		return NULL;
 	}

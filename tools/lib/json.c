@@ -112,18 +112,12 @@ gboolean ifpp_json_get_int(JsonObject *object, const char *name, gint64 min, gin
 GBytes *ifpp_json_get_base64(JsonObject *object, const char *name, gsize max)
 {
 	const char *text = ifpp_json_get_string(object, name);
-	g_autofree guchar *raw = NULL;
-	g_autofree char *again = NULL;
-	gsize len;
+	g_autoptr(GBytes) bytes = NULL;
 
-	if (!text || !*text || strlen(text) / 4 > max / 3 + 1)
+	if (!text || strlen(text) / 4 > max / 3 + 1)
 		return NULL;
-	raw = g_base64_decode(text, &len);
-	if (len > max)
-		return NULL;
-	/* GLib passes over what is not base64. */
-	again = g_base64_encode(raw, len);
-	return g_str_equal(again, text) ? g_bytes_new_take(g_steal_pointer(&raw), len) : NULL;
+	bytes = ifpp_unbase64(text);
+	return bytes && g_bytes_get_size(bytes) <= max ? g_steal_pointer(&bytes) : NULL;
 }
 
 void ifpp_json_get_unit(JsonObject *object, IfppUnit *unit)

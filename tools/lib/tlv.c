@@ -272,3 +272,17 @@ GBytes *ifpp_unhex(const char *text)
 	}
 	return g_bytes_new_take(bytes, len);
 }
+
+GBytes *ifpp_unbase64(const char *text)
+{
+	g_autofree guchar *raw = NULL;
+	g_autofree char *again = NULL;
+	gsize len;
+
+	if (!text || !*text)
+		return NULL;
+	/* GLib passes over what is not base64; what does not survive the round trip is not. */
+	raw = g_base64_decode(text, &len);
+	again = g_base64_encode(raw, len);
+	return g_str_equal(again, text) ? g_bytes_new_take(g_steal_pointer(&raw), len) : NULL;
+}

@@ -67,5 +67,7 @@ char *ifpp_hex(IfppSpan span);
 GBytes *ifpp_unhex(const char *text);	/* NULL when it is not hex */
 /* Just @len bytes; FALSE when @text is NULL or is not that. */
 gboolean ifpp_unhex_into(const char *text, guint8 *out, gsize len);
+/* NULL when @text is NULL, empty or not whole base64 on one line. */
+GBytes *ifpp_unbase64(const char *text);
 
 #endif
