@@ -28,17 +28,6 @@ static const guint8 ecdsa_sha256[] = {
 	0x30, 0x0A, 0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x04, 0x03, 0x02,
 };
 
-gboolean cert_fail(GError **error, IfppError code, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	if (error)
-		*error = g_error_new_valist(IFPP_ERROR, code, format, args);
-	va_end(args);
-	return FALSE;
-}
-
 /* ------------------------------------------------------------ DER around certificates and CRLs */
 
 gboolean cert_is_ecdsa_sha256(IfppSpan alg)
@@ -62,23 +51,23 @@ gboolean cert_split_signed(IfppSpan der, CertSigned *out, GError **error)
 	if (!ifpp_tlv_expect(&der, 0x30, "SEQUENCE", &all, error))
 		return FALSE;
 	if (der.len)
-		return cert_fail(error, IFPP_ERROR_TLV, "bytes after the end");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "bytes after the end");
 	der = all.value;
 	if (!ifpp_tlv_expect(&der, 0x30, "signed part", &tbs, error) ||
 	    !ifpp_tlv_expect(&der, 0x30, "signature algorithm", &alg, error) ||
 	    !ifpp_tlv_expect(&der, 0x03, "signature", &bits, error))
 		return FALSE;
 	if (der.len)
-		return cert_fail(error, IFPP_ERROR_TLV, "bytes after the signature");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "bytes after the signature");
 	if (!cert_is_ecdsa_sha256(alg.whole))
-		return cert_fail(error, IFPP_ERROR_CERTIFICATE, "not signed with ECDSA and SHA-256, the one algorithm that is supported");
+		return ifpp_fail(error, IFPP_ERROR_CERTIFICATE, "not signed with ECDSA and SHA-256, the one algorithm that is supported");
 	out->tbs = tbs.whole;
 	out->sig = (IfppSpan){ bits.value.data + 1, bits.value.len - 1 };
 	if (bits.value.len >= 2 && is_of_larger_curve(out->sig))
-		return cert_fail(error, IFPP_ERROR_CERTIFICATE,
+		return ifpp_fail(error, IFPP_ERROR_CERTIFICATE,
 				 "its issuer's key is on another curve, which is not supported: only NIST P-256 is");
 	if (bits.value.len < 2 || bits.value.data[0] != 0 || !ifpp_ecdsa_der_strict(out->sig))
-		return cert_fail(error, IFPP_ERROR_TLV, "the signature is not DER");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "the signature is not DER");
 	return TRUE;
 }
 
@@ -96,13 +85,13 @@ static gboolean next_extension(IfppSpan *list, IfppSpan *oid, gboolean *critical
 	if (ifpp_tlv_take(&ext.value, 0x01, &tlv)) {
 		/* DER 11.5: the default FALSE is left out; 11.1: TRUE is FF */
 		if (tlv.value.len != 1 || tlv.value.data[0] != 0xFF)
-			return cert_fail(error, IFPP_ERROR_TLV, "extension: criticality is not DER");
+			return ifpp_fail(error, IFPP_ERROR_TLV, "extension: criticality is not DER");
 		*critical = TRUE;
 	}
 	if (!ifpp_tlv_expect(&ext.value, 0x04, "extension value", &tlv, error))
 		return FALSE;
 	if (ext.value.len)
-		return cert_fail(error, IFPP_ERROR_TLV, "extension: bytes after the value");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "extension: bytes after the value");
 	*value = tlv.value;
 	return TRUE;
 }
@@ -122,12 +111,12 @@ gboolean cert_check_extensions(IfppSpan list, const IfppSpan *known, gsize n_kno
 			if (!next_extension(&others, &oid2, &critical2, &value2, error))
 				return FALSE;
 			if (ifpp_span_equal(oid, oid2))
-				return cert_fail(error, IFPP_ERROR_TLV, "an extension is there twice");
+				return ifpp_fail(error, IFPP_ERROR_TLV, "an extension is there twice");
 		}
 		for (gsize i = 0; i < n_known; i++)
 			is_known |= ifpp_span_equal(oid, known[i]);
 		if (critical && !is_known)
-			return cert_fail(error, IFPP_ERROR_CERTIFICATE,
+			return ifpp_fail(error, IFPP_ERROR_CERTIFICATE,
 					 "a critical extension that is not understood");
 	}
 	return TRUE;
@@ -289,11 +278,11 @@ static gboolean split_cert(IfppSpan der, Cert *cert, GError **error)
 	    !ifpp_tlv_expect(&ext.value, 0x30, "extensions", &list, error))
 		return FALSE;
 	if (in.len || ext.value.len)
-		return cert_fail(error, IFPP_ERROR_TLV, "bytes after the extensions");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "bytes after the extensions");
 	if (!ifpp_span_equal(version.value, IFPP_SPAN(v3)))
-		return cert_fail(error, IFPP_ERROR_TLV, "not an X.509 version 3 certificate");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "not an X.509 version 3 certificate");
 	if (!cert_is_ecdsa_sha256(alg.whole))
-		return cert_fail(error, IFPP_ERROR_TLV, "two different signature algorithms");
+		return ifpp_fail(error, IFPP_ERROR_TLV, "two different signature algorithms");
 	cert->s.extensions = list.value;
 	cert->issuer = issuer.whole;
 	cert->serial = serial.whole;
@@ -351,16 +340,16 @@ static gboolean read_key(Cert *cert, GError **error)
 	int rc;
 
 	if (curve && !g_str_equal(curve, "NIST P-256"))
-		return cert_fail(error, IFPP_ERROR_CERTIFICATE,
+		return ifpp_fail(error, IFPP_ERROR_CERTIFICATE,
 				 "%s: its key is on %s, which is not supported: only NIST P-256 is", cert->name, curve);
 	if (gnutls_pubkey_init(&cert->key) < 0)
 		g_error("out of memory");
 	rc = gnutls_pubkey_import(cert->key, &spki, GNUTLS_X509_FMT_DER);
 	if (rc < 0)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name,
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read: %s", cert->name,
 				 gnutls_strerror(rc));
 	return key_is_p256(cert->key) ||
-	       cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key is not on NIST P-256", cert->name);
+	       ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its key is not on NIST P-256", cert->name);
 }
 
 Cert *cert_new(IfppSpan der, GError **error)
@@ -371,14 +360,14 @@ Cert *cert_new(IfppSpan der, GError **error)
 	cert->refs = 1;
 	cert->bytes = g_bytes_new(der.data, der.len);
 	if (!split_cert(ifpp_span_bytes(cert->bytes), cert, &why)) {
-		cert_fail(error, why->code == IFPP_ERROR_CERTIFICATE ? IFPP_ERROR_CERTIFICATE : IFPP_ERROR_CHAIN, "%s: %s",
+		ifpp_fail(error, why->code == IFPP_ERROR_CERTIFICATE ? IFPP_ERROR_CERTIFICATE : IFPP_ERROR_CHAIN, "%s: %s",
 			  cert->name ? cert->name : "certificate", why->message);
 		return NULL;
 	}
 	if (!read_key(cert, error))
 		return NULL;
 	if (!cert_ski(cert->s.extensions, cert->ski)) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: has no subject key identifier of 20 bytes",
+		ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: has no subject key identifier of 20 bytes",
 			  cert->name);
 		return NULL;
 	}
@@ -398,7 +387,7 @@ gboolean cert_decode(Cert *cert, GError **error)
 	rc = gnutls_x509_crt_import(cert->crt, &data, GNUTLS_X509_FMT_DER);
 	if (rc < 0) {
 		g_clear_pointer(&cert->crt, gnutls_x509_crt_deinit);
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: cannot be read: %s", cert->name, gnutls_strerror(rc));
 	}
 	/* asked for at every use, and GnuTLS reads them anew each time */
 	cert->from = gnutls_x509_crt_get_activation_time(cert->crt);
@@ -426,7 +415,7 @@ gboolean cert_point(Cert *cert, guint8 point[65], GError **error)
 	gnutls_datum_t x, y;
 
 	if (gnutls_pubkey_export_ecc_raw2(cert->key, NULL, &x, &y, GNUTLS_EXPORT_FLAG_NO_LZ) < 0)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its key cannot be read", cert->name);
 	memset(point, 0, 65);
 	point[0] = 0x04;
 	if (x.size <= 32 && y.size <= 32) {
@@ -461,7 +450,7 @@ gboolean cert_subject_eid(Cert *cert, IfppSpan *digits, guint8 eid[16])
 gboolean cert_eid(Cert *cert, guint8 eid[16], GError **error)
 {
 	return cert_subject_eid(cert, NULL, eid) ||
-	       cert_fail(error, IFPP_ERROR_EID, "%s: its subject has no valid EID", cert->name);
+	       ifpp_fail(error, IFPP_ERROR_EID, "%s: its subject has no valid EID", cert->name);
 }
 
 gboolean ifpp_cert_eid(IfppSpan der, guint8 eid[16], GError **error)
@@ -500,7 +489,7 @@ gboolean ifpp_cert_issuer_serial(IfppSpan der, IfppSpan *issuer, IfppSpan *seria
 	gboolean ok = split_cert(der, &cert, &why);
 
 	if (!ok)
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert.name ? cert.name : "certificate",
+		ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: %s", cert.name ? cert.name : "certificate",
 			  why->message);
 	g_free(cert.name);
 	*issuer = cert.issuer;

@@ -100,8 +100,6 @@ gboolean cert_next_attribute(IfppSpan *rdns, IfppSpan *rdn, IfppSpan *type, Ifpp
 /* Every extension at most once, and none critical that is not @known. */
 gboolean cert_check_extensions(IfppSpan list, const IfppSpan *known, gsize n_known, GError **error);
 
-gboolean cert_fail(GError **error, IfppError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
-
 static inline gnutls_datum_t cert_datum(IfppSpan span)
 {
 	return (gnutls_datum_t){ (guint8 *)span.data, span.len };

@@ -63,10 +63,10 @@ static gboolean read_idp(Crl *crl, GError **error)
 	IfppSpan in = crl->idp;
 
 	if (!ifpp_tlv_take(&in, 0x30, &all) || in.len)
-		return cert_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
 	while (all.value.len) {
 		if (!ifpp_tlv_next(&all.value, &tlv, NULL))
-			return cert_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
+			return ifpp_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
 		switch (tlv.tag) {
 		case 0xA0:
 			/* fullName; a name relative to the issuer's is one that no certificate here repeats */
@@ -84,14 +84,14 @@ static gboolean read_idp(Crl *crl, GError **error)
 			break;
 		case 0x84:
 			if (is_true(tlv.value))
-				return cert_fail(error, IFPP_ERROR_CRL,
+				return ifpp_fail(error, IFPP_ERROR_CRL,
 						 "an indirect CRL, which is not supported: install the CRL of each issuer");
 			break;
 		case 0x85:
 			crl->attributes = is_true(tlv.value);
 			break;
 		default:
-			return cert_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
+			return ifpp_fail(error, IFPP_ERROR_CRL, "its issuing distribution point cannot be read");
 		}
 	}
 	return TRUE;
@@ -117,13 +117,13 @@ static gboolean read_scope(Crl *crl, GError **error)
 	IfppSpan value;
 
 	if (cert_find_extension(crl->s.extensions, IFPP_SPAN(oid_delta), &value, NULL))
-		return cert_fail(error, IFPP_ERROR_CRL, "a delta CRL, which is not supported: install the full CRL");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "a delta CRL, which is not supported: install the full CRL");
 	if (cert_find_extension(crl->s.extensions, IFPP_SPAN(oid_idp), &crl->idp, NULL) && !read_idp(crl, error))
 		return FALSE;
 	crl->parts = small_number(crl, IFPP_SPAN(oid_parts), &bad);
 	crl->part = small_number(crl, IFPP_SPAN(oid_part), &bad);
 	if (bad || !crl->parts != !crl->part || crl->part > crl->parts)
-		return cert_fail(error, IFPP_ERROR_CRL, "which part of a CRL it is cannot be read");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "which part of a CRL it is cannot be read");
 	return TRUE;
 }
 
@@ -144,11 +144,11 @@ static gboolean split_crl(IfppSpan der, Crl *crl, GError **error)
 	if (!ifpp_tlv_expect(&in, 0x02, "version", &tlv, error))
 		return FALSE;
 	if (!ifpp_span_equal(tlv.whole, IFPP_SPAN(v2)))
-		return cert_fail(error, IFPP_ERROR_CRL, "not a version 2 CRL");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "not a version 2 CRL");
 	if (!ifpp_tlv_expect(&in, 0x30, "signature algorithm", &tlv, error))
 		return FALSE;
 	if (!cert_is_ecdsa_sha256(tlv.whole))
-		return cert_fail(error, IFPP_ERROR_CRL, "two different signature algorithms");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "two different signature algorithms");
 	if (!ifpp_tlv_expect(&in, 0x30, "issuer", &tlv, error))
 		return FALSE;
 	crl->issuer = tlv.whole;
@@ -159,7 +159,7 @@ static gboolean split_crl(IfppSpan der, Crl *crl, GError **error)
 			if (!ifpp_tlv_expect(&tlv.value, 0x30, "extensions", &list, error))
 				return FALSE;
 			if (in.len || tlv.value.len)
-				return cert_fail(error, IFPP_ERROR_CRL, "bytes after the extensions");
+				return ifpp_fail(error, IFPP_ERROR_CRL, "bytes after the extensions");
 			crl->s.extensions = list.value;
 		}
 	}
@@ -175,12 +175,12 @@ static gboolean read_crl(Crl *crl, GError **error)
 	if (!split_crl(ifpp_span_bytes(crl->bytes), crl, error))
 		return FALSE;
 	if (!crl->has_aki)
-		return cert_fail(error, IFPP_ERROR_CRL, "has no authority key identifier of 20 bytes");
+		return ifpp_fail(error, IFPP_ERROR_CRL, "has no authority key identifier of 20 bytes");
 	if (gnutls_x509_crl_init(&crl->crl) < 0)
 		g_error("out of memory");
 	rc = gnutls_x509_crl_import(crl->crl, &data, GNUTLS_X509_FMT_DER);
 	if (rc < 0)
-		return cert_fail(error, IFPP_ERROR_CRL, "cannot be read: %s", gnutls_strerror(rc));
+		return ifpp_fail(error, IFPP_ERROR_CRL, "cannot be read: %s", gnutls_strerror(rc));
 	return TRUE;
 }
 
@@ -203,7 +203,7 @@ Crl *crl_new(IfppSpan der, const char *where, GError **error)
 	crl->where = g_strdup(where ?: "CRL");
 	if (!read_crl(crl, &why)) {
 		crl->broken = g_strdup(why->message);
-		cert_fail(error, IFPP_ERROR_CRL, "CRL: %s", why->message);
+		ifpp_fail(error, IFPP_ERROR_CRL, "CRL: %s", why->message);
 	}
 	return crl;
 }
@@ -222,9 +222,9 @@ static gboolean proven(Crl *crl, Cert *issuer, GError **error)
 	if (crl->proven_by == issuer)
 		return TRUE;
 	if (gnutls_x509_crt_get_key_usage(issuer->crt, &usage, NULL) < 0 || !(usage & GNUTLS_KEY_CRL_SIGN))
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: %s may not sign CRLs", crl->where, issuer->name);
+		return ifpp_fail(error, IFPP_ERROR_CRL, "%s: %s may not sign CRLs", crl->where, issuer->name);
 	if (!cert_signed(&crl->s, issuer, &crl->signer))
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: not signed by %s", crl->where, issuer->name);
+		return ifpp_fail(error, IFPP_ERROR_CRL, "%s: not signed by %s", crl->where, issuer->name);
 	return TRUE;
 }
 
@@ -357,11 +357,11 @@ static gboolean check_current(Crl *crl, Cert *issuer, gint64 now, GError **error
 	if (now < 0)
 		return TRUE;
 	if (issued(crl) >= now + IFPP_FLOOR_SLACK)
-		return cert_fail(error, IFPP_ERROR_CRL,
+		return ifpp_fail(error, IFPP_ERROR_CRL,
 				 "%s: CRL of %s: is of the future, or the clock of this machine is slow", crl->where,
 				 issuer->name);
 	if (gnutls_x509_crl_get_next_update(crl->crl) < now && issued(crl) <= now)
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: is out of date", crl->where, issuer->name);
+		return ifpp_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: is out of date", crl->where, issuer->name);
 	return TRUE;
 }
 
@@ -370,7 +370,7 @@ static gboolean check_parts(Crl *crl, guint64 present, Cert *issuer, GError **er
 {
 	for (guint part = 1; part <= crl->parts; part++)
 		if (!(present & (G_GUINT64_CONSTANT(1) << (part - 1))))
-			return cert_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: part %u of %u is missing", crl->where,
+			return ifpp_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: part %u of %u is missing", crl->where,
 					 issuer->name, part, crl->parts);
 	return TRUE;
 }
@@ -386,7 +386,7 @@ gboolean crl_check(GPtrArray *crls, Cert *cert, gboolean ca, Cert *issuer, gbool
 		gboolean named = ifpp_span_equal(crl->issuer, issuer->subject);
 
 		if (crl->broken && (crl_is_of(crl, issuer) || (named && !crl->has_aki)))
-			return cert_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: %s", crl->where, issuer->name, crl->broken);
+			return ifpp_fail(error, IFPP_ERROR_CRL, "%s: CRL of %s: %s", crl->where, issuer->name, crl->broken);
 		if (!crl_is_of(crl, issuer)) {
 			/* Nobody's that we know: one of ours that is damaged just there, perhaps. */
 			if (!crl->proven_by && (named || !crl->issuer.len))
@@ -396,7 +396,7 @@ gboolean crl_check(GPtrArray *crls, Cert *cert, gboolean ca, Cert *issuer, gbool
 		if (!proven(crl, issuer, error))
 			return FALSE;
 		if (lists(crl, cert))
-			return cert_fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name,
+			return ifpp_fail(error, IFPP_ERROR_REVOKED, "%s: is revoked by %s", cert->name,
 					 issuer->name);
 	}
 	for (guint i = 0; i < crls->len; i++) {
@@ -415,10 +415,10 @@ gboolean crl_check(GPtrArray *crls, Cert *cert, gboolean ca, Cert *issuer, gbool
 	if (in_parts && !check_parts(in_parts, present, issuer, error))
 		return FALSE;
 	if (!current && doubtful)
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: %s, so that it might be the CRL of %s", doubtful->where,
+		return ifpp_fail(error, IFPP_ERROR_CRL, "%s: %s, so that it might be the CRL of %s", doubtful->where,
 				 doubtful->broken ?: "names another key", issuer->name);
 	if (!current && required)
-		return cert_fail(error, IFPP_ERROR_CRL, "%s: has no CRL here, and require-crl says it must",
+		return ifpp_fail(error, IFPP_ERROR_CRL, "%s: has no CRL here, and require-crl says it must",
 				 issuer->name);
 	return TRUE;
 }

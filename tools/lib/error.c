@@ -124,6 +124,18 @@ static int find(int code)
 	return -1;
 }
 
+gboolean ifpp_fail(GError **error, IfppError code, const char *format, ...)
+{
+	va_list args;
+
+	if (!error)
+		return FALSE;
+	va_start(args, format);
+	g_propagate_error(error, g_error_new_valist(IFPP_ERROR, code, format, args));
+	va_end(args);
+	return FALSE;
+}
+
 const char *ifpp_error_name(int code)
 {
 	int i = find(code);

@@ -77,6 +77,16 @@ typedef enum {
 } IfppError;
 
 /**
+ * ifpp_fail() - set an error of this domain
+ * @error: where to, may be NULL
+ * @code: an IfppError
+ * @format: printf() format of the message
+ *
+ * Return: FALSE, so that a check can end with it.
+ */
+gboolean ifpp_fail(GError **error, IfppError code, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/**
  * ifpp_error_name() - stable short name of a code, for logs and JSON
  * @code: an IfppError
  *

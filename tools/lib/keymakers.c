@@ -113,13 +113,13 @@ KeyMakers *key_makers_parse(IfppSpan text, const char *path, GError **error)
 
 		if (!*line || *line == '#' || parse_line(list, line))
 			continue;
-		cert_fail(error, IFPP_ERROR_KEY_MAKER, "%s: line %u is neither \"ski HEX\" nor \"subject CN=..., O=...\"", path,
+		ifpp_fail(error, IFPP_ERROR_KEY_MAKER, "%s: line %u is neither \"ski HEX\" nor \"subject CN=..., O=...\"", path,
 			  i + 1);
 		return NULL;
 	}
 	if (strlen(copy) == text.len)
 		return g_steal_pointer(&list);
-	cert_fail(error, IFPP_ERROR_KEY_MAKER, "%s: is not text", path);
+	ifpp_fail(error, IFPP_ERROR_KEY_MAKER, "%s: is not text", path);
 	return NULL;
 }
 
@@ -157,7 +157,7 @@ gboolean key_makers_check(const KeyMakers *list, Cert *dppb, GError **error)
 	if (!list->rules->len)
 		return TRUE;
 	ski = ifpp_hex((IfppSpan){ dppb->ski, CERT_ID_LEN });
-	return cert_fail(error, IFPP_ERROR_KEY_MAKER, "%s (ski %s): %s does not name this Key Maker", dppb->name, ski,
+	return ifpp_fail(error, IFPP_ERROR_KEY_MAKER, "%s (ski %s): %s does not name this Key Maker", dppb->name, ski,
 			 list->path);
 }
 

@@ -127,18 +127,7 @@ typedef struct {
 	gboolean read_all;
 } Lines;
 
-static gboolean bad(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean bad(GError **error, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_JSON, text);
-	return FALSE;
-}
+#define bad(error, ...) ifpp_fail(error, IFPP_ERROR_JSON, __VA_ARGS__)
 
 static gssize read_block(const IfppReport *report, guint8 *block, GError **error)
 {

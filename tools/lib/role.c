@@ -127,7 +127,7 @@ static gboolean read_kind(Cert *cert, GError **error)
 	}
 	return TRUE;
 bad:
-	return cert_fail(error, IFPP_ERROR_ROLE, "%s: its certificate policies cannot be read", cert->name);
+	return ifpp_fail(error, IFPP_ERROR_ROLE, "%s: its certificate policies cannot be read", cert->name);
 }
 
 static gboolean check_kind(Cert *cert, guint wanted, GError **error)
@@ -140,8 +140,8 @@ static gboolean check_kind(Cert *cert, guint wanted, GError **error)
 		if (wanted & BIT(i))
 			g_string_append_printf(names, "%s%s", names->len ? " or " : "", kind_names[i]);
 	if (cert->kind == CERT_NONE)
-		return cert_fail(error, IFPP_ERROR_ROLE, "%s: does not have the role of %s", cert->name, names->str);
-	return cert_fail(error, IFPP_ERROR_ROLE, "%s: has another role than %s", cert->name, names->str);
+		return ifpp_fail(error, IFPP_ERROR_ROLE, "%s: does not have the role of %s", cert->name, names->str);
+	return ifpp_fail(error, IFPP_ERROR_ROLE, "%s: has another role than %s", cert->name, names->str);
 }
 
 gboolean cert_check_kinds(GPtrArray *path, IfppRole role, GError **error)
@@ -187,7 +187,7 @@ static gboolean check_critical(Cert *cert, gboolean ca, GError **error)
 
 		if (wanted[i].applies &&
 		    cert_find_extension(cert->s.extensions, wanted[i].oid, &value, &critical) && !critical)
-			return cert_fail(error, IFPP_ERROR_CERTIFICATE, "%s: its %s is not critical", cert->name,
+			return ifpp_fail(error, IFPP_ERROR_CERTIFICATE, "%s: its %s is not critical", cert->name,
 					 wanted[i].name);
 	}
 	return TRUE;
@@ -200,30 +200,30 @@ gboolean cert_check_usage(Cert *cert, gboolean ca, int below, gboolean root, GEr
 	int rc = gnutls_x509_crt_get_key_usage(cert->crt, &usage, NULL);
 
 	if (rc < 0)
-		return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: has no key usage", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_KEY_USAGE, "%s: has no key usage", cert->name);
 	rc = gnutls_x509_crt_get_basic_constraints(cert->crt, NULL, &is_ca, &pathlen);
 	if (rc < 0 && rc != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its basic constraints cannot be read",
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its basic constraints cannot be read",
 				 cert->name);
 	if (!ca) {
 		if (!(usage & GNUTLS_KEY_DIGITAL_SIGNATURE) || usage & GNUTLS_KEY_KEY_CERT_SIGN)
-			return cert_fail(error, IFPP_ERROR_KEY_USAGE,
+			return ifpp_fail(error, IFPP_ERROR_KEY_USAGE,
 					 "%s: its key usage is not digitalSignature", cert->name);
 		if (rc >= 0 && is_ca)
-			return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: is a CA certificate", cert->name);
+			return ifpp_fail(error, IFPP_ERROR_KEY_USAGE, "%s: is a CA certificate", cert->name);
 		return check_critical(cert, FALSE, error);
 	}
 	if (!(usage & GNUTLS_KEY_KEY_CERT_SIGN))
-		return cert_fail(error, IFPP_ERROR_KEY_USAGE, "%s: may not sign certificates", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_KEY_USAGE, "%s: may not sign certificates", cert->name);
 	if (rc < 0 || !is_ca)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not a CA certificate", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: is not a CA certificate", cert->name);
 	if (pathlen >= 0 && pathlen < below)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: the path below it is too long", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: the path below it is too long", cert->name);
 	if (root)
 		return TRUE;
 	/* What an EUM issues is not to become a CA's hierarchy of its own. */
 	if (pathlen < 0 && BIT(cert->kind) & ANY_EUM)
-		return cert_fail(error, IFPP_ERROR_CERTIFICATE, "%s: has no path length constraint", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CERTIFICATE, "%s: has no path length constraint", cert->name);
 	return check_critical(cert, TRUE, error);
 }
 
@@ -238,11 +238,11 @@ gboolean cert_check_dates(Cert *cert, gint64 now, GError **error)
 	if (now < 0)
 		return TRUE;
 	if (cert->from == -1 || cert->to == -1)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its dates cannot be read", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its dates cannot be read", cert->name);
 	if (now < cert->from)
-		return cert_fail(error, IFPP_ERROR_NOT_YET_VALID, "%s: is not valid yet", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_NOT_YET_VALID, "%s: is not valid yet", cert->name);
 	if (now > cert->to)
-		return cert_fail(error, IFPP_ERROR_EXPIRED, "%s: has expired", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_EXPIRED, "%s: has expired", cert->name);
 	return TRUE;
 }
 
@@ -260,15 +260,15 @@ gboolean cert_check_leaf(Cert *leaf, GError **error)
 		return TRUE;
 	if (cert_find_extension(leaf->s.extensions, IFPP_SPAN(oid_alt_name), &value, NULL)) {
 		if (!ifpp_tlv_take(&value, 0x30, &names) || value.len)
-			return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its subjectAltName cannot be read", leaf->name);
+			return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its subjectAltName cannot be read", leaf->name);
 		while (names.value.len) {
 			if (!ifpp_tlv_next(&names.value, &name, NULL))
-				return cert_fail(error, IFPP_ERROR_CHAIN, "%s: its subjectAltName cannot be read",
+				return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its subjectAltName cannot be read",
 						 leaf->name);
 			found += name.tag == 0x88;
 		}
 	}
-	return found == 1 || cert_fail(error, IFPP_ERROR_CERTIFICATE,
+	return found == 1 || ifpp_fail(error, IFPP_ERROR_CERTIFICATE,
 				       "%s: has %s registeredID in its subjectAltName, every chip wants one", leaf->name,
 				       found ? "more than one" : "no");
 }
@@ -348,7 +348,7 @@ static gboolean names_permit(Cert *ca, IfppSpan constraints, Cert *below, IfppSp
 	IfppTlv all, part;
 
 	if (!ifpp_tlv_take(&constraints, 0x30, &all) || constraints.len)
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its name constraints cannot be read", ca->name);
+		return ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its name constraints cannot be read", ca->name);
 	if (ifpp_tlv_take(&all.value, 0xA0, &part))
 		understood = subtrees(part.value, below->subject, eid, &fits, eids);
 	if (understood && fits && ifpp_tlv_take(&all.value, 0xA1, &part)) {
@@ -358,9 +358,9 @@ static gboolean names_permit(Cert *ca, IfppSpan constraints, Cert *below, IfppSp
 		fits = !excluded;
 	}
 	if (!understood || (fits && all.value.len))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT,
+		return ifpp_fail(error, IFPP_ERROR_CONSTRAINT,
 				 "%s: has name constraints of a form that is not understood", ca->name);
-	return fits || cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its name constraints do not cover %s", ca->name,
+	return fits || ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its name constraints do not cover %s", ca->name,
 				 eid.len ? "this eUICC" : below->name);
 }
 
@@ -395,7 +395,7 @@ static gboolean check_ca_names(GPtrArray *path, guint i, IfppSpan digits, gboole
 	if (digits.len && cert_find_extension(ca->s.extensions, IFPP_SPAN(oid_permitted_eins), &eins, NULL)) {
 		*eids = TRUE;
 		if (!eins_permit(eins, digits))
-			return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its permitted EINs do not cover this EID",
+			return ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its permitted EINs do not cover this EID",
 					 ca->name);
 	}
 	return TRUE;
@@ -409,14 +409,14 @@ gboolean cert_check_names(GPtrArray *path, GError **error)
 	guint8 eid[16];
 
 	if (leaf->kind == CERT_EUICC && !cert_subject_eid(leaf, &digits, eid))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its subject has no valid EID", leaf->name);
+		return ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: its subject has no valid EID", leaf->name);
 	if ((leaf->kind == CERT_EUICC || leaf->kind == CERT_DP_PB || leaf->kind == CERT_DP_AUTH) &&
 	    cert_find_extension(leaf->s.extensions, IFPP_SPAN(oid_name_constraints), &names, NULL))
-		return cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: has name constraints but is no CA certificate",
+		return ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: has name constraints but is no CA certificate",
 				 leaf->name);
 	for (guint i = path->len; i-- > 1;)
 		if (!check_ca_names(path, i, digits, &eids, error))
 			return FALSE;
 	return leaf->kind != CERT_EUICC || eids ||
-	       cert_fail(error, IFPP_ERROR_CONSTRAINT, "%s: does not say which EIDs it may issue", eum->name);
+	       ifpp_fail(error, IFPP_ERROR_CONSTRAINT, "%s: does not say which EIDs it may issue", eum->name);
 }

@@ -139,9 +139,9 @@ gboolean ifpp_trust_add_root(IfppTrust *trust, IfppSpan der, GError **error)
 		return FALSE;
 	if ((cert->has_aki && memcmp(cert->aki, cert->ski, CERT_ID_LEN) != 0) ||
 	    !cert_signed(&cert->s, cert, &cert->signer))
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: is not self-signed", cert->name);
 	if (!cert_check_root(cert, &why))
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s", why->message);
 
 	for (guint i = 0; i < trust->crls->len; i++) {
 		Crl *crl = trust->crls->pdata[i];
@@ -233,14 +233,14 @@ static gboolean add_all(IfppTrust *trust, const char *path, IfppSpan in, const c
 		pem = (gnutls_datum_t){ (guint8 *)p, left };
 		rc = gnutls_pem_base64_decode2(label, &pem, &der);
 		if (rc < 0)
-			return cert_fail(error, IFPP_ERROR_CHAIN, "not PEM: %s", gnutls_strerror(rc));
+			return ifpp_fail(error, IFPP_ERROR_CHAIN, "not PEM: %s", gnutls_strerror(rc));
 		add(trust, path, (IfppSpan){ der.data, der.size });
 		gnutls_free(der.data);
 		found = TRUE;
 		p += strlen(begin);
 		left -= strlen(begin);
 	}
-	return found || cert_fail(error, IFPP_ERROR_CHAIN, "no %s in it", label);
+	return found || ifpp_fail(error, IFPP_ERROR_CHAIN, "no %s in it", label);
 }
 
 /* A file of the directory, or the list of Key Makers beside it. */
@@ -291,7 +291,7 @@ static GPtrArray *read_files(const char *dir, GError **error)
 	const char *name;
 
 	if (!d) {
-		cert_fail(error, IFPP_ERROR_IO, "%s: cannot read this directory of CI roots", dir);
+		ifpp_fail(error, IFPP_ERROR_IO, "%s: cannot read this directory of CI roots", dir);
 		return NULL;
 	}
 	while ((name = g_dir_read_name(d))) {
@@ -366,7 +366,7 @@ static gboolean load_files(IfppTrust *trust, GPtrArray *files, const char *dir, 
 			note(trust, file->path, why->message);
 	}
 	if (trust->roots->len == 0)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, trust->problems->len ? ": " : "",
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: no CI root in it%s%s", dir, trust->problems->len ? ": " : "",
 				 trust->problems->len ? (char *)trust->problems->pdata[0] : "");
 	for (guint i = 0; i < files->len; i++) {
 		const TrustFile *file = files->pdata[i];
@@ -536,7 +536,7 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gint64 n
 	gboolean named = FALSE;
 
 	if (!cert->has_aki) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: has no authority key identifier", cert->name);
+		ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: has no authority key identifier", cert->name);
 		return NULL;
 	}
 	for (guint i = 0; i < trust->roots->len; i++) {
@@ -564,11 +564,11 @@ static Cert *find_issuer(IfppTrust *trust, Cert *cert, GPtrArray *pool, gint64 n
 		}
 	}
 	if (named) {
-		cert_fail(error, IFPP_ERROR_CHAIN, "%s: its signature is wrong", cert->name);
+		ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: its signature is wrong", cert->name);
 		return NULL;
 	}
 	aki = ifpp_hex((IfppSpan){ cert->aki, CERT_ID_LEN });
-	cert_fail(error, IFPP_ERROR_CHAIN, "%s: is issued by %s, which is not a configured CI root",
+	ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: is issued by %s, which is not a configured CI root",
 		  cert->name, aki);
 	return NULL;
 }
@@ -601,7 +601,7 @@ static gboolean verify_at(IfppTrust *trust, Cert *leaf, GPtrArray *pool, IfppRol
 	}
 	if (pool->len) {
 		cert = pool->pdata[0];
-		return cert_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "%s: is not part of the chain", cert->name);
 	}
 
 	for (guint i = 0; i < chain->len; i++)
@@ -671,7 +671,7 @@ gboolean ifpp_trust_verify(IfppTrust *trust, IfppSpan leaf, GPtrArray *others, I
 	if (!first)
 		return FALSE;
 	if (others && others->len > OTHERS_MAX)
-		return cert_fail(error, IFPP_ERROR_CHAIN, "more than %d certificates", OTHERS_MAX);
+		return ifpp_fail(error, IFPP_ERROR_CHAIN, "more than %d certificates", OTHERS_MAX);
 	for (guint i = 0; others && i < others->len; i++) {
 		Cert *cert = trust_cert(trust, ifpp_span_bytes(others->pdata[i]), error);
 

@@ -287,18 +287,7 @@ const char *rules_name(const Rules *rules, int profile)
 
 /* ------------------------------------------------------------ a chip */
 
-static gboolean not_eligible(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean not_eligible(GError **error, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_ELIGIBILITY, NOT_ELIGIBLE "%s", text);
-	return FALSE;
-}
+#define not_eligible(error, ...) ifpp_fail(error, IFPP_ERROR_ELIGIBILITY, NOT_ELIGIBLE __VA_ARGS__)
 
 static gboolean in_ranges(const GArray *ranges, const char *number)
 {

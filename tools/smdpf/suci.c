@@ -11,18 +11,7 @@
 #define TAG_KEY_ID 0x80
 #define TAG_KEY 0x81
 
-static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean refuse(GError **error, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_set_error_literal(error, IFPP_ERROR, IFPP_ERROR_USAGE, text);
-	return FALSE;
-}
+#define refuse(error, ...) ifpp_fail(error, IFPP_ERROR_USAGE, __VA_ARGS__)
 
 /* ------------------------------------------------------------ keys */
 

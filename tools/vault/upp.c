@@ -98,18 +98,7 @@ typedef struct {
 	guint8 ids[(MAX_ID + 1) / 8];
 } Walk;
 
-static gboolean refuse(GError **error, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static gboolean refuse(GError **error, const char *format, ...)
-{
-	g_autofree char *text = NULL;
-	va_list args;
-
-	va_start(args, format);
-	text = g_strdup_vprintf(format, args);
-	va_end(args);
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_UPP, "profile: %s", text);
-	return FALSE;
-}
+#define refuse(error, ...) ifpp_fail(error, IFPP_ERROR_UPP, "profile: " __VA_ARGS__)
 
 static guint find(guint32 tag)
 {
