@@ -142,19 +142,12 @@ static gboolean copy_deletions(JsonBuilder *b, JsonObject *whole, GError **error
 		JsonObject *object = ifpp_json_get_element(array, i);
 		g_autoptr(GBytes) bytes = object ? ifpp_json_get_base64(object, "record", BYTES_MAX) : NULL;
 		g_autoptr(IfppDeletion) deletion = bytes ? ifpp_deletion_parse(bytes, NULL) : NULL;
-		char iccid[21];
 
 		if (!deletion || !get_time(object))
 			return wrong(error, "deletions: one has no record of a chip, or no time");
+		deletion->time = g_strdup(get_time(object));
 		ifpp_json_get_unit(object, &deletion->unit);
-		ifpp_iccid_format(deletion->iccid, iccid);
-		json_builder_begin_object(b);
-		ifpp_json_string(b, "iccid", iccid);
-		ifpp_json_int(b, "seq", deletion->seq);
-		ifpp_json_base64(b, "record", ifpp_span_bytes(bytes));
-		ifpp_json_string(b, "time", get_time(object));
-		ifpp_json_unit(b, &deletion->unit);
-		json_builder_end_object(b);
+		ifpp_json_deletion(b, deletion);
 	}
 	json_builder_end_array(b);
 	return TRUE;

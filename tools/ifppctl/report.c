@@ -167,19 +167,8 @@ static void write_deletions(Writer *w, const Unit *unit)
 		return;
 	json_builder_set_member_name(w->b, "deletions");
 	json_builder_begin_array(w->b);
-	for (guint i = 0; i < all->len; i++) {
-		const IfppDeletion *deletion = all->pdata[i];
-		char iccid[21];
-
-		ifpp_iccid_format(deletion->iccid, iccid);
-		json_builder_begin_object(w->b);
-		ifpp_json_string(w->b, "iccid", iccid);
-		ifpp_json_int(w->b, "seq", deletion->seq);
-		ifpp_json_base64(w->b, "record", ifpp_span_bytes(deletion->bytes));
-		ifpp_json_string(w->b, "time", deletion->time);
-		ifpp_json_unit(w->b, &deletion->unit);
-		json_builder_end_object(w->b);
-	}
+	for (guint i = 0; i < all->len; i++)
+		ifpp_json_deletion(w->b, all->pdata[i]);
 	json_builder_end_array(w->b);
 	w->totals->deleted += all->len;
 }

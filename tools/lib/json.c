@@ -196,6 +196,20 @@ void ifpp_json_unit(JsonBuilder *b, const IfppUnit *unit)
 	json_builder_end_object(b);
 }
 
+void ifpp_json_deletion(JsonBuilder *b, const IfppDeletion *deletion)
+{
+	char iccid[21];
+
+	ifpp_iccid_format(deletion->iccid, iccid);
+	json_builder_begin_object(b);
+	ifpp_json_string(b, "iccid", iccid);
+	ifpp_json_int(b, "seq", deletion->seq);
+	ifpp_json_base64(b, "record", ifpp_span_bytes(deletion->bytes));
+	ifpp_json_string(b, "time", deletion->time);
+	ifpp_json_unit(b, &deletion->unit);
+	json_builder_end_object(b);
+}
+
 char *ifpp_json_text(JsonBuilder *b)
 {
 	g_autoptr(JsonNode) root = NULL;

@@ -5,6 +5,7 @@
 
 #include <json-glib/json-glib.h>
 
+#include "deletion.h"
 #include "tlv.h"
 #include "unit.h"
 
@@ -57,6 +58,8 @@ void ifpp_json_hex(JsonBuilder *b, const char *name, IfppSpan value);
 void ifpp_json_base64(JsonBuilder *b, const char *name, IfppSpan value);
 void ifpp_json_eid(JsonBuilder *b, const guint8 eid[16]);
 void ifpp_json_unit(JsonBuilder *b, const IfppUnit *unit);	/* member "unit"; none if it is empty */
+/* What a report and a record of notes say of one. */
+void ifpp_json_deletion(JsonBuilder *b, const IfppDeletion *deletion);
 char *ifpp_json_text(JsonBuilder *b);	/* takes @b */
 void ifpp_json_print(JsonBuilder *b);	/* takes @b; a line on standard output */
 
