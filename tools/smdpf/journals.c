@@ -17,7 +17,7 @@ typedef struct {
 
 struct Journals {
 	GHashTable *last;	/* Last, by key and journal */
-	GHashTable *dead;	/* SHA-256 of packages, in hexadecimal */
+	GHashTable *superseded, *unbound;	/* SHA-256 of packages, in hexadecimal */
 	guint journal;		/* that is being read */
 };
 
@@ -45,6 +45,16 @@ static Last *find(const Journals *j, const guint8 key_id[32], guint journal)
 	return g_hash_table_lookup(j->last, &wanted);
 }
 
+/* Another package of its key; it may be one that was there before. */
+static void supersede(Journals *j, Last *last, const LedgerEntry *entry)
+{
+	g_autofree char *now = ifpp_hex(IFPP_SPAN(entry->sha256));
+
+	g_hash_table_add(j->superseded, ifpp_hex(IFPP_SPAN(last->sha256)));
+	g_hash_table_remove(j->superseded, now);
+	last->out = FALSE;
+}
+
 static gboolean take_line(const char *line, gpointer user, GError **error)
 {
 	Journals *j = user;
@@ -68,8 +78,7 @@ static gboolean take_line(const char *line, gpointer user, GError **error)
 		last->journal = j->journal;
 		g_hash_table_add(j->last, last);
 	} else if (memcmp(last->sha256, entry.sha256, sizeof(last->sha256))) {
-		g_hash_table_add(j->dead, ifpp_hex(IFPP_SPAN(last->sha256)));
-		last->out = FALSE;
+		supersede(j, last, &entry);
 	}
 	memcpy(last->sha256, entry.sha256, sizeof(last->sha256));
 	return TRUE;
@@ -86,7 +95,7 @@ static void judge(Journals *j)
 			const Last *other = find(j, last->key_id, i);
 
 			if (other && other->out && memcmp(other->sha256, last->sha256, sizeof(last->sha256)))
-				g_hash_table_add(j->dead, ifpp_hex(IFPP_SPAN(last->sha256)));
+				g_hash_table_add(j->unbound, ifpp_hex(IFPP_SPAN(last->sha256)));
 		}
 	}
 }
@@ -96,7 +105,8 @@ Journals *journals_read(const char *const *dirs, GError **error)
 	g_autoptr(Journals) j = g_new0(Journals, 1);
 
 	j->last = g_hash_table_new_full(hash_last, equal_last, g_free, NULL);
-	j->dead = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	j->superseded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	j->unbound = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	for (; dirs[j->journal]; j->journal++)
 		if (!store_journal_lines(dirs[j->journal], take_line, j, error))
 			return NULL;
@@ -109,15 +119,26 @@ void journals_free(Journals *journals)
 	if (!journals)
 		return;
 	g_hash_table_unref(journals->last);
-	g_hash_table_unref(journals->dead);
+	g_hash_table_unref(journals->superseded);
+	g_hash_table_unref(journals->unbound);
 	g_free(journals);
 }
 
-gboolean journals_dead(const Journals *journals, const LedgerEntry *entry)
+static gboolean has(GHashTable *packages, const LedgerEntry *entry)
 {
 	g_autofree char *sha256 = ifpp_hex(IFPP_SPAN(entry->sha256));
 
-	return g_hash_table_contains(journals->dead, sha256);
+	return g_hash_table_contains(packages, sha256);
+}
+
+gboolean journals_superseded(const Journals *journals, const LedgerEntry *entry)
+{
+	return has(journals->superseded, entry);
+}
+
+gboolean journals_unbound(const Journals *journals, const LedgerEntry *entry)
+{
+	return has(journals->unbound, entry);
 }
 
 gboolean journals_out(const Journals *journals, guint journal, const LedgerEntry *entry)

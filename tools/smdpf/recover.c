@@ -78,7 +78,7 @@ typedef struct {
 	Ledger *ledger;
 	LedgerHead token;
 	const char *const *dirs;	/* with packages and a journal: this home, and others */
-	const Journals *journals;	/* what they say together, or NULL: there are no others */
+	const Journals *journals;	/* what they say together */
 	guint reading;			/* number of the journal */
 	GHashTable *told;		/* SHA-256 of packages that were said to be second ones */
 	gint64 accept;
@@ -221,7 +221,8 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	gboolean found;
 	Adopt *a = user;
 
-	if (a->journals && journals_dead(a->journals, &entry))
+	/* A line of a batch that was interrupted before it was bound; a package of it that is out was sealed twice. */
+	if (journals_unbound(a->journals, &entry) || (!a->from_packages && journals_superseded(a->journals, &entry)))
 		return TRUE;
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
@@ -233,13 +234,10 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
 			return a->sound || a->from_packages || correct(a, &have, &entry, error);
-		if (a->from_packages || (a->journals && (!memcmp(have.run, a->mark, 8) ||
-							 journals_out(a->journals, a->reading, &entry))))
+		if (a->from_packages || !memcmp(have.run, a->mark, 8) || journals_out(a->journals, a->reading, &entry))
 			return sealed_twice(a, &have, &entry, error);
-		/* A line of a batch that was interrupted before it was bound: a later one counts, and the ledger's own. */
-		if (memcmp(have.run, a->mark, 8))
-			return TRUE;
-		a->adopted--;
+		/* such a line again: the ledger's own counts */
+		return TRUE;
 	}
 	return (!found || DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error,
 				 DB_B(entry.key_id, 32))) &&
@@ -505,18 +503,6 @@ static GPtrArray *list_dirs(const Home *home, char **packages)
 	return dirs;
 }
 
-static gboolean other_journals(char **packages)
-{
-	gboolean any = FALSE;
-
-	for (guint i = 0; packages && packages[i]; i++) {
-		g_autofree char *path = g_build_filename(packages[i], "journal", NULL);
-
-		any |= g_file_test(path, G_FILE_TEST_EXISTS);
-	}
-	return any;
-}
-
 /* Also a token, or a home, that was away while another one adopted. */
 static gboolean all_agree(Ledger *ledger, const Home *home, gboolean *agree, GError **error)
 {
@@ -553,7 +539,8 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 	for (guint i = 0; names[i]; i++)
 		if (!store_journal_lines(names[i], void_line, voids, error))
 			return FALSE;
-	if (other_journals(packages) && !(a.journals = journals = journals_read(names, error)))
+	a.journals = journals = journals_read(names, error);
+	if (!journals)
 		return FALSE;
 	if (!anchor_read(home, &a.token, error))
 		return FALSE;
