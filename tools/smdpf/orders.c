@@ -239,6 +239,16 @@ typedef struct {
 	gint64 known;		/* how many ICCIDs; -2: there is no such order */
 } Open;
 
+/* One that was adopted has no name; the operator gives it again. */
+static gboolean name_again(Db *db, Open *open, const char *text, GError **error)
+{
+	gint64 changed = 0;
+
+	return DB_RUN(db, "UPDATE orders SET name = $2 WHERE id = $1 AND name = ''", NULL, NULL, &changed, error, DB_B(open->order->id, 8),
+		      db_text(open->order->name)) &&
+	       (!changed || chain_append(open->ledger, text, 0, error));
+}
+
 static gboolean open_body(Db *db, gpointer user, GError **error)
 {
 	Open *open = user;
@@ -254,6 +264,8 @@ static gboolean open_body(Db *db, gpointer user, GError **error)
 				  !orders_insert(open->ledger, order->id, order->name, error) ||
 				  !DB_RUN(db, "UPDATE orders SET since = $2, last = $3 WHERE id = $1", NULL, NULL, NULL, error,
 					  DB_B(order->id, 8), DB_I(now), DB_I(open->ledger->head.seq))))
+		return FALSE;
+	if (open->known != -2 && *order->name && !name_again(db, open, text, error))
 		return FALSE;
 	/* also of one that an earlier version has begun */
 	return open->known >= 0 ||
