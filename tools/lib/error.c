@@ -113,6 +113,8 @@ static const struct {
 	  "Nothing was deleted. A chip of codec version 1 or 2 stays as it is; a profile that is enabled must be disabled first" },
 	{ IFPP_ERROR_DATABASE, IFPP_EXIT_IO, "database",
 	  "Check the database, its URL and its disk, then run this again: what was begun goes on" },
+	{ IFPP_ERROR_SECOND, IFPP_EXIT_REFUSED, "second-package",
+	  "Call back one of them before it is loaded, and set its ICCID free with ifpp-smdpf void" },
 	{ IFPP_ERROR_POLICY, IFPP_EXIT_INPUT, "policy", "See POLICY in ifppctl(1)" },
 };
 

@@ -74,6 +74,7 @@ typedef enum {
 	IFPP_ERROR_ORDER,		/* cancelled */
 	IFPP_ERROR_NO_REWORK,		/* a chip that cannot delete its profiles in the factory, or not now */
 	IFPP_ERROR_DATABASE,		/* the Key Maker's ledger cannot be reached or written now */
+	IFPP_ERROR_SECOND,		/* two packages of one key, or with one ICCID */
 } IfppError;
 
 /**

@@ -313,7 +313,7 @@ static gboolean load_old(Bind *run, Item *item, GError **error)
 			return TRUE;
 		}
 	}
-	if (!read_old(run, item, error))
+	if ((item->entry.state == LEDGER_BOUND && !ledger_sole(run->ledger, &item->entry, error)) || !read_old(run, item, error))
 		return FALSE;
 	have = out && item->package ? ifpp_file_read(out, IFPP_PACKAGE_MAX, NULL) : NULL;
 	item->there = have && g_bytes_equal(have, item->package);

@@ -56,6 +56,8 @@ static gboolean choose(const LedgerEntry *entry, gpointer user, GError **error)
 		export->finished++;
 		return TRUE;
 	}
+	if (!ledger_sole(export->ledger, entry, error))
+		return FALSE;
 	memcpy(item.eid, entry->eid, sizeof(item.eid));
 	memcpy(item.key_id, entry->key_id, sizeof(item.key_id));
 	memcpy(item.sha256, entry->sha256, sizeof(item.sha256));

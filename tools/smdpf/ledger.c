@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "chain.h"
+#include "eid.h"
 #include "error.h"
 #include "orders.h"
 #include "run.h"
@@ -213,6 +214,29 @@ gboolean ledger_freed(Ledger *ledger, const guint8 iccid[10], LedgerEntry *holde
 		return FALSE;
 	}
 	return TRUE;
+}
+
+gboolean ledger_sole(Ledger *ledger, const LedgerEntry *entry, GError **error)
+{
+	const DbValue params[] = { DB_B(entry->iccid, 10), DB_B(entry->key_id, 32) };
+	char iccid[21], eid[33], other_eid[33];
+	LedgerEntry other;
+	gboolean found;
+
+	if (entry->hold == LEDGER_HELD_TEST)
+		return TRUE;
+	if (!one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 1 AND key_id <> $2", params, 2, &other, &found, error))
+		return FALSE;
+	if (!found && !one(ledger, "SELECT " COLUMNS " FROM binding WHERE iccid = $1 AND hold = 0 AND state IN (1, 2) AND key_id <> $2 LIMIT 1",
+			   params, 2, &other, &found, error))
+		return FALSE;
+	if (!found)
+		return TRUE;
+	ifpp_iccid_format(entry->iccid, iccid);
+	ifpp_eid_format(entry->eid, eid);
+	ifpp_eid_format(other.eid, other_eid);
+	return ifpp_fail(error, IFPP_ERROR_SECOND, "ICCID %s is in two packages, for chip %s and for chip %s: neither leaves until one of "
+			 "them is void", iccid, eid, other_eid);
 }
 
 gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error)

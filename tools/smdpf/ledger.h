@@ -130,6 +130,12 @@ gboolean ledger_holder(Ledger *ledger, const guint8 iccid[10], const guint8 eid[
  * @error: IFPP_ERROR_LEDGER: an entry says that it is free, and no event does
  */
 gboolean ledger_freed(Ledger *ledger, const guint8 iccid[10], LedgerEntry *holder, gboolean *held, GError **error);
+/**
+ * ledger_sole() - may this package leave, as far as its ICCID goes?
+ * @entry: a bound one
+ * @error: IFPP_ERROR_SECOND: another key's package has the ICCID too and may be loaded, as ledger adopt has found
+ */
+gboolean ledger_sole(Ledger *ledger, const LedgerEntry *entry, GError **error);
 gboolean ledger_reserve(Ledger *ledger, const LedgerEntry *entry, GError **error);
 /* Give back what this run has reserved and not bound. */
 gboolean ledger_release(Ledger *ledger, GError **error);

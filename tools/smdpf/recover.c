@@ -562,9 +562,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		fprintf(stderr, "%u orders: no event says for whom they are; the next seal of each says it again\n", a.strays);
 	if (!a.twice)
 		return TRUE;
-	g_set_error(error, IFPP_ERROR, IFPP_ERROR_KEY_BOUND, "%s: %" G_GINT64_FORMAT
-		    " were sealed twice; call back one package of each before it is loaded", home->dir, a.twice);
-	return FALSE;
+	return ifpp_fail(error, IFPP_ERROR_SECOND, "%s: %" G_GINT64_FORMAT " were sealed twice", home->dir, a.twice);
 }
 
 /* ------------------------------------------------------------ prune */
