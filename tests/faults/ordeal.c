@@ -9,9 +9,8 @@
 
 #include "verdict.h"
 
-#define ATTACH_MS 40000
-#define REQUEST_MS 30000
-#define END_MS 20000
+#define ATTACH_MS STATION_WAIT_MS
+#define END_MS 60000
 #define ROUNDS 8		/* of "do it again" */
 #define SECOND_TERM_US 30000
 #define LOG_LINES 12
@@ -31,6 +30,7 @@ static void revive(Station *station)
 	g_free(station_control(station, "fault clear"));
 	g_free(station_control(station, "plug"));
 	g_free(station_control(station, "reset"));
+	station->timeout = "20";	/* it answers now, however busy the machine is */
 }
 
 static gboolean start_and_attach(Station *station, int *err)

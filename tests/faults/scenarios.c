@@ -98,7 +98,7 @@ static void test_stale_channels(void)
 	for (guint i = 0; i < 3; i++) {
 		gint64 before = station_stat(station, "send_apdus");
 
-		station_fault(station, "apdu 1 delay 600");
+		station_fault(station, "apdu 1 " STATION_LATE);
 		station_submit(station, packages->pdata[i]);
 		station_until(station, "send_apdus", before + 1);
 		station_daemon_kill(station);
@@ -266,9 +266,9 @@ static void cut_and_resume(const char *line, gboolean kill_daemon, gboolean plug
 /* The daemon is killed at an APDU: before, in and after the load proper. */
 static void test_daemon_killed(void)
 {
-	cut_and_resume("apdu 2 delay 700", TRUE, FALSE);
-	cut_and_resume("apdu 6 delay 700", TRUE, FALSE);
-	cut_and_resume("apdu 12 delay 700", TRUE, FALSE);
+	cut_and_resume("apdu 2 " STATION_LATE, TRUE, FALSE);
+	cut_and_resume("apdu 6 " STATION_LATE, TRUE, FALSE);
+	cut_and_resume("apdu 12 " STATION_LATE, TRUE, FALSE);
 }
 
 static void test_unplugged(void)
@@ -341,7 +341,6 @@ static void test_lock_cut(void)
 		RelaySimResult result;
 		int status;
 
-		station->timeout = "1";
 		station_modem_start(station);
 		station_daemon_up(station);
 		station_fault(station, "%s", lines[i]);
@@ -350,7 +349,7 @@ static void test_lock_cut(void)
 		/* irrevocable from the request on */
 		g_assert_cmpuint(station->sim->rec.state, >=, IFPP_STATE_LOCKING);
 		if (status) {
-			station_daemon_wait(station, 5000);
+			station_daemon_wait(station, STATION_WAIT_MS);
 			station_daemon_kill(station);
 			g_free(station_control(station, "reset"));
 			station_daemon_up(station);
@@ -496,7 +495,7 @@ static void test_proxy_lock(void)
 	station->proxy = TRUE;
 	station->quiet = TRUE;
 	station_up(station, 0, NULL);
-	station_fault(station, "apdu 1 delay 2500");
+	station_fault(station, "apdu 1 " STATION_LATE);
 	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOCK, g_bytes_get_data(challenge, NULL),
 					 g_bytes_get_size(challenge), STATION_WAIT_MS), ==, 0);
 	station_until(station, "faults", 1);

@@ -193,8 +193,8 @@ void attack_table_package(AttackTable *table, const char *name, GBytes *file, GB
 		put_line(table, name, "daemon", errno_name(status), ifpp_error_name(code), seen, "");
 	} else if (g_bytes_get_size(file) && g_bytes_get_size(file) < FORCE_MAX) {
 		/* Were the driver not there: */
-		relay_sim_force(station->sim, file, 60000);
-		g_assert_cmpint(relay_sim_wait(station->sim, &result, 60000), ==, 0);
+		relay_sim_force(station->sim, file, STATION_WAIT_MS);
+		g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 		check_daemon(table, &result, before, code);
 		behind = g_strdup_printf("daemon: %s", ifpp_error_name(code));
 		put_line(table, name, "kernel", errno_name(-err), "-", seen, behind);
@@ -238,7 +238,7 @@ void attack_table_locked(AttackTable *table, const char *name, GBytes *file)
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, bytes, &result), ==, 0);
 	relay_sim_result_clear(&result);
 	/* There is nothing left for the daemon to do. */
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	before = station_stat(station, "apdus");
 	err = station_request(station, IFPP_REQ_LOAD, file, &result);
 	g_assert_cmpint(err, ==, -EPERM);

@@ -18,8 +18,6 @@
 #include "eid.h"
 
 #define PIN "1234"
-#define START_MS 20000
-#define REQUEST_MS 60000
 
 char *station_program(const char *name)
 {
@@ -170,7 +168,7 @@ Station *station_bare(World *world, const char *name, const char *eid)
 	station->world = world;
 	station->trust = world->trust;
 	station->protocol = world->protocol;
-	station->timeout = "2";
+	station->timeout = "20";	/* longer than a busy machine takes */
 	g_strlcpy(station->eid, eid, sizeof(station->eid));
 	station->dir = g_build_filename(world->dir, name, NULL);
 	station->chip = g_build_filename(station->dir, "chip", NULL);
@@ -383,7 +381,7 @@ void station_modem_start(Station *station)
 	g_unlink(station->socket);
 	g_unlink(station->control);
 	station->modem = spawn(station, (char **)argv->pdata);
-	for (guint i = 0; fd < 0 && i < START_MS / 10; i++) {
+	for (guint i = 0; fd < 0 && i < STATION_WAIT_MS / 10; i++) {
 		g_usleep(10000);
 		fd = g_file_test(station->socket, G_FILE_TEST_EXISTS) ? connect_to(station->control) : -1;
 	}
@@ -396,13 +394,13 @@ void station_modem_stop(Station *station)
 	if (!station->modem)
 		return;
 	kill(station->modem, SIGKILL);
-	wait_exit(&station->modem, START_MS);
+	wait_exit(&station->modem, STATION_WAIT_MS);
 }
 
 int station_modem_quit(Station *station)
 {
 	kill(station->modem, SIGTERM);
-	return wait_exit(&station->modem, START_MS);
+	return wait_exit(&station->modem, STATION_WAIT_MS);
 }
 
 void station_daemon_start(Station *station)
@@ -441,7 +439,7 @@ void station_daemon_up(Station *station)
 	int err;
 
 	station_daemon_start(station);
-	err = relay_sim_attach_of(station->sim, NULL, START_MS);
+	err = relay_sim_attach_of(station->sim, NULL, STATION_WAIT_MS);
 	if (err)
 		show_log(station);
 	g_assert_cmpint(err, ==, 0);
@@ -461,7 +459,7 @@ int station_daemon_wait(Station *station, guint timeout_ms)
 int station_daemon_stop(Station *station)
 {
 	kill(station->daemon, SIGTERM);
-	return station_daemon_wait(station, START_MS);
+	return station_daemon_wait(station, STATION_WAIT_MS);
 }
 
 void station_daemon_kill(Station *station)
@@ -469,7 +467,7 @@ void station_daemon_kill(Station *station)
 	if (!station->daemon)
 		return;
 	kill(station->daemon, SIGKILL);
-	station_daemon_wait(station, START_MS);
+	station_daemon_wait(station, STATION_WAIT_MS);
 }
 
 /* --------------------------------------------------------------- control */
@@ -541,9 +539,9 @@ int station_request(Station *station, guint32 type, GBytes *data, RelaySimResult
 	int err;
 
 	memset(result, 0, sizeof(*result));
-	err = relay_sim_submit(station->sim, type, bytes, len, REQUEST_MS);
+	err = relay_sim_submit(station->sim, type, bytes, len, STATION_WAIT_MS);
 	if (!err)
-		err = relay_sim_wait(station->sim, result, REQUEST_MS);
+		err = relay_sim_wait(station->sim, result, STATION_WAIT_MS);
 	if (err)
 		return err;
 	return result->status;

@@ -26,7 +26,8 @@ World *world_new(void);
 World *world_of(const char *variant);	/* of SGP.26: see ifpp-eum(1) */
 void world_free(World *world);
 
-#define STATION_WAIT_MS 40000	/* longest wait of a step */
+#define STATION_WAIT_MS 120000	/* longest wait of a step, on a busy machine */
+#define STATION_LATE "delay 60000"	/* a fault: whoever waits for that answer is killed before it comes */
 
 /* One chip in one modem, and a daemon on it. */
 typedef struct {

@@ -57,8 +57,8 @@ int steps_force(Station *station, GBytes *package, RelaySimResult *result)
 	int status;
 
 	memcpy(header, g_bytes_get_data(package, NULL), sizeof(header));
-	relay_sim_force(station->sim, package, 60000);
-	g_assert_cmpint(relay_sim_wait(station->sim, result, 60000), ==, 0);
+	relay_sim_force(station->sim, package, STATION_WAIT_MS);
+	g_assert_cmpint(relay_sim_wait(station->sim, result, STATION_WAIT_MS), ==, 0);
 	status = result->reply.status;
 	g_assert_cmpuint(station->sim->rec.spent_count, ==, saved.spent_count);
 	return status;

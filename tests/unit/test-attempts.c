@@ -203,16 +203,16 @@ static void test_attach_after_refusal_and_lock(void)
 	g_assert_cmpint(station_load(station, packages->pdata[0], &reason, NULL), ==, -EREMOTEIO);
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &result), ==, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 
 	/* The machine reboots: the driver knows nothing, and takes what the daemon tells. */
 	memset(&station->sim->rec, 0, sizeof(station->sim->rec));
 	station->sim->rec.keys = station->sim->keys;
 	station_daemon_start(station);
-	g_assert_cmpint(relay_sim_attach_of(station->sim, &station->daemon, 20000), ==, 0);
+	g_assert_cmpint(relay_sim_attach_of(station->sim, &station->daemon, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
 	g_assert_cmpuint(station->sim->rec.spent_count, ==, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	attempts = attempts_of(station);
 	g_assert_cmpuint(attempts->len, ==, 1);
 	check_attempt(attempts->pdata[0], 2, IFPP_SPENT_NO);
@@ -284,7 +284,7 @@ static void test_foreign_pir_stops_nothing(void)
 	g_assert_cmpint(station_stat(station, "notifications"), ==, 1);	/* an LPA may wait for it */
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &result), ==, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 	station_free(station);
@@ -317,7 +317,7 @@ static void test_unit_moves_station(void)
 		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
 	g_assert_cmpint(station_request(station, IFPP_REQ_LOCK, challenge, &reply), ==, 0);
 	relay_sim_result_clear(&reply);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 
 	attempts = attempts_of(station);
 	g_assert_cmpuint(attempts->len, ==, 2);

@@ -435,7 +435,7 @@ static void compact_after(guint n, gboolean power)
 	station_modem_start(station);
 	station_daemon_up(station);
 	before = station_stat(station, "apdus");
-	station_fault(station, "apdu %u delay 6000", n);
+	station_fault(station, "apdu %u " STATION_LATE, n);
 	station_submit(station, packages->pdata[0]);
 	station_until(station, "apdus", before + n);
 	station_daemon_kill(station);

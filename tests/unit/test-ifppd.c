@@ -223,7 +223,7 @@ static void test_wrong_trust(void)
 	station->trust = fake->trust;
 	station_modem_start(station);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_REFUSED);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_REFUSED);
 	steps_clean(station);
 	station_free(station);
 	world_free(fake);
@@ -297,7 +297,7 @@ static void test_enable(void)
 	station_daemon_up(station);
 	g_assert_false(is_enabled(station, NULL));
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_false(is_enabled(station, NULL));
 
 	/* The right one, at the next start of a chip that is locked; once more changes nothing. */
@@ -305,7 +305,7 @@ static void test_enable(void)
 	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
 	for (guint i = 0; i < 2; i++) {
 		station_daemon_up(station);
-		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+		g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 		g_assert_true(is_enabled(station, NULL));
 		steps_clean(station);
 	}
@@ -313,7 +313,7 @@ static void test_enable(void)
 	/* A policy that is not there is an error before anything is done. */
 	g_assert_cmpint(g_unlink(policy), ==, 0);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_INPUT);
 	station_free(station);
 }
 
@@ -337,13 +337,13 @@ static void test_enable_late(void)
 	text = g_strdup_printf("[Target]\nLock=unit\nEnable=%s\n", name);
 	g_assert_true(g_file_set_contents(policy, text, -1, NULL));
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_true(is_enabled(station, NULL));
 
 	/* A slip of the pen is told before anything is done. */
 	g_assert_true(g_file_set_contents(policy, "[Target]\nEnabel=Basic\n", -1, NULL));
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_INPUT);
 	station_free(station);
 }
 
@@ -417,24 +417,24 @@ static void test_lock(void)
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 	/* Its work is done. */
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	steps_clean(station);
 
 	/* At the next boot it attaches, so that the driver knows, and ends. */
 	station_daemon_up(station);
 	g_assert_cmpuint(station->sim->rec.state, ==, IFPP_STATE_LOCKED);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 
 	/* The receipt was lost before it was stored: it is signed again. */
 	g_assert_cmpint(g_unlink(receipt), ==, 0);
 	station_daemon_up(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 
 	/* One that does not verify is no proof either. */
 	g_assert_true(g_file_set_contents(receipt, "[Receipt]\nChallenge=00\nReceipt=MAA=\n", -1, NULL));
 	station_daemon_up(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	steps_clean(station);
 	station_free(station);
 }
@@ -448,21 +448,14 @@ static void test_killed(void)
 	for (guint i = 0; i < G_N_ELEMENTS(at); i++) {
 		Station *station = station_new(world, 1);
 		g_autoptr(GPtrArray) packages = station_seal(station, 1);
-		g_autofree char *fault = g_strdup_printf("fault apdu %u delay 1500", at[i]);
-		g_autofree char *answer = NULL;
-		gsize len;
-		const void *data = g_bytes_get_data(packages->pdata[0], &len);
 		gint64 before;
 
 		station_modem_start(station);
 		station_daemon_up(station);
 		before = station_stat(station, "send_apdus");
-		answer = station_control(station, fault);
-		g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
-		for (guint n = 0; station_stat(station, "send_apdus") < before + at[i]; n++) {
-			g_assert_cmpuint(n, <, 2000);
-			g_usleep(2000);
-		}
+		station_fault(station, "apdu %u " STATION_LATE, at[i]);
+		station_submit(station, packages->pdata[0]);
+		station_until(station, "send_apdus", before + at[i]);
 		station_daemon_kill(station);
 		g_assert_cmpuint(station->sim->rec.unknown, ==, 1);
 
@@ -516,7 +509,7 @@ static void test_unplugged(void)
 	Station *station = station_begin(world, 1, 1, &packages);
 
 	g_free(station_control(station, "unplug"));
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 	g_free(station_control(station, "plug"));
 	station_daemon_up(station);
 	steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
@@ -528,21 +521,17 @@ static void test_term(void)
 {
 	g_autoptr(GPtrArray) packages = NULL;
 	Station *station = station_begin(world, 1, 1, &packages);
-	gsize len;
-	const void *data = g_bytes_get_data(packages->pdata[0], &len);
+	gint64 before = station_stat(station, "send_apdus");
 	RelaySimResult result;
-	gint64 before;
 
-	before = station_stat(station, "send_apdus");
-	g_free(station_control(station, "fault apdu 6 delay 700"));
-	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
-	while (station_stat(station, "send_apdus") < before + 6)
-		g_usleep(2000);
+	station_fault(station, "apdu 6 delay 700");
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "send_apdus", before + 6);
 	kill(station->daemon, SIGTERM);
-	g_assert_cmpint(relay_sim_wait(station->sim, &result, 20000), ==, 0);
+	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 	steps_result(&result, 0, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station_outbox(station, ".result"), ==, 1);
 	steps_clean(station);
 	station_free(station);
@@ -660,7 +649,7 @@ static void test_no_euicc(void)
 		station_modem_start(station);
 		g_free(station_control(station, faults[i]));
 		station_daemon_start(station);
-		g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+		g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 		steps_clean(station);
 		station_free(station);
 	}
@@ -672,7 +661,7 @@ static gboolean notified(int fd, const char *what)
 	char text[1024];
 	ssize_t n;
 
-	while (poll(&pfd, 1, 10000) == 1) {
+	while (poll(&pfd, 1, STATION_WAIT_MS) == 1) {
 		n = recv(fd, text, sizeof(text) - 1, 0);
 		text[MAX(n, 0)] = 0;
 		if (strstr(text, what))
@@ -702,7 +691,7 @@ static void test_notify(void)
 	g_assert_true(notified(fd, "WATCHDOG=1"));
 	kill(station->daemon, SIGTERM);
 	g_assert_true(notified(fd, "STOPPING=1"));
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	close(fd);
 	station_free(station);
 }
@@ -742,15 +731,15 @@ static void test_no_modem(void)
 	Station *station = station_new(world, 1);
 
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 	station->trust = "/nonexistent";
 	station_modem_start(station);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_INPUT);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_INPUT);
 	steps_clean(station);
 	g_unlink(station->relay);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 	station_free(station);
 }
 

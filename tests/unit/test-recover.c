@@ -89,7 +89,7 @@ static void cut_load(Station *station, GBytes *package, guint apdu)
 {
 	gint64 before = station_stat(station, "send_apdus");
 
-	station_fault(station, "apdu %u delay 3000", apdu);
+	station_fault(station, "apdu %u " STATION_LATE, apdu);
 	station_submit(station, package);
 	station_until(station, "send_apdus", before + apdu);
 	station_daemon_kill(station);
@@ -136,7 +136,7 @@ static void test_foreign_pir_stops_nothing(void)
 	station_daemon_up(station);
 	g_assert_cmpuint(quarantined(station), ==, 2);
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_true(g_file_get_contents(station->log, &log, NULL, NULL));
 	g_assert_nonnull(strstr(log, "quarantine"));
 	steps_clean(station);
@@ -271,7 +271,7 @@ static void test_no_lock_on_unsigned_word(void)
 	/* Asked for: then it is signed, and the work is done. */
 	station_daemon_up(station);
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 	steps_clean(station);
 	station_free(station);
@@ -320,7 +320,7 @@ static void test_disk_is_named(void)
 	/* It has not ended, and works when the disk does. */
 	g_assert_true(mount_state(station, "size=1m,mode=0700", MS_REMOUNT));
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	steps_clean(station);
 	g_assert_cmpint(umount(station->state), ==, 0);
 	station_free(station);
@@ -423,7 +423,7 @@ static guint messages_of(Act act)
 		relay_sim_result_clear(&result);
 	}
 	if (act == AT_LOCK)	/* the clients that it gives back as it leaves are part of it */
-		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+		g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	n = station_stat(station, station_messages(station)) - before;
 	if (act != AT_LOCK)
 		g_assert_cmpint(station_daemon_stop(station), ==, 0);
@@ -440,7 +440,7 @@ static void assert_recovers(Station *station, Act act)
 	if (act == AT_LOAD)
 		assert_settled(station, station->sim->rec.spent_count);
 	if (station->sim->rec.state == IFPP_STATE_LOCKED)
-		g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+		g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	else
 		g_assert_cmpint(station_daemon_stop(station), ==, 0);
 	steps_clean(station);
@@ -470,7 +470,7 @@ static void each_message(const char *fault, void (*then)(Station *station, Act a
 			station_fault(station, "%s %u %s", station_place(station), n, fault);
 			begin(station, act, packages ? packages->pdata[0] : NULL);
 			if (act == AT_START && n == messages)	/* its last one, after the attach */
-				relay_sim_attach_of(station->sim, &station->daemon, 20000);
+				relay_sim_attach_of(station->sim, &station->daemon, STATION_WAIT_MS);
 			then(station, act, before + n);
 			if (act == AT_LOCK)	/* the kernel asks again for a lock that nobody answered */
 				station->sim->rec.state = IFPP_STATE_FACTORY;
@@ -484,7 +484,7 @@ static void each_message(const char *fault, void (*then)(Station *station, Act a
 
 static void ends_and_returns(Station *station, Act act, gint64 requests)
 {
-	int code = station_daemon_wait(station, 20000);
+	int code = station_daemon_wait(station, STATION_WAIT_MS);
 
 	/* Locked, and its receipt stored: then there was nothing left to do. */
 	g_assert_cmpint(code, ==, act == AT_LOCK && station_outbox(station, "lock.receipt") ? 0 : IFPP_EXIT_NO_DEVICE);
@@ -516,11 +516,11 @@ static void test_unplug_before_enable(void)
 	g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpint(result.status, ==, 0);
 	relay_sim_result_clear(&result);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 
 	g_free(station_control(station, "plug"));
 	station_daemon_up(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	assert_log(station, "the profile Nobody could not be enabled");
 	steps_clean(station);
 	station_free(station);
@@ -545,11 +545,11 @@ static void test_port_breaks_at_end(void)
 		g_assert_cmpint(relay_sim_wait(station->sim, &result, STATION_WAIT_MS), ==, 0);
 		g_assert_cmpint(result.status, ==, 0);
 		relay_sim_result_clear(&result);
-		code = station_daemon_wait(station, 20000);
+		code = station_daemon_wait(station, STATION_WAIT_MS);
 		if (code) {
 			g_assert_cmpint(code, ==, IFPP_EXIT_NO_DEVICE);
 			station_daemon_up(station);
-			g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+			g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 		}
 		steps_clean(station);
 		station_free(station);
@@ -566,8 +566,8 @@ static void asked_twice(Station *station, Act act, gint64 requests)
 	g_usleep(20000);
 	if (station->daemon)
 		kill(station->daemon, SIGTERM);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
-	g_assert_cmpint(g_get_monotonic_time() - begun, <, 12 * G_USEC_PER_SEC);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
+	g_assert_cmpint(g_get_monotonic_time() - begun, <, 40 * G_USEC_PER_SEC);
 }
 
 /* Who asks twice means it: the daemon ends in peace and at once, and its successor finds out what happened. */
@@ -599,7 +599,7 @@ static void whole_story(void)
 		g_assert_cmpint(station_load(station, packages->pdata[i], NULL, NULL), ==, 0);
 	assert_settled(station, 2);
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	g_assert_cmpuint(station_outbox(station, "lock.receipt"), ==, 1);
 	g_assert_cmpint(station_stat(station, "profiles"), ==, 2);
 	/* QMI was used where it is, and only there. */
@@ -630,7 +630,7 @@ static void test_mbim_gives_no_way(void)
 	write_quirks(station, "[Modem]\nNoUiccAccess=true\n");
 	station_modem_start(station);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 	assert_log(station, "Virtual EC25, firmware ifpp-vmodem");
 	assert_log(station, "neither QMI nor the low-level UICC access");
 	assert_log(station, "Will it work with my modem");
@@ -675,7 +675,7 @@ static void test_slot_switched(gconstpointer protocol)
 	write_quirks(station, "[Modem]\nSlots=2\nActiveSlot=1\n");
 	station_modem_start(station);
 	station_daemon_start(station);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, IFPP_EXIT_NO_DEVICE);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, IFPP_EXIT_NO_DEVICE);
 	assert_log(station, "SwitchSlot=2 in the policy");
 	g_assert_cmpint(station_stat(station, "slot"), ==, 1);
 
@@ -689,7 +689,7 @@ static void test_slot_switched(gconstpointer protocol)
 	station_daemon_up(station);
 	g_assert_cmpint(station_load(station, packages->pdata[0], NULL, NULL), ==, 0);
 	steps_ask(station, IFPP_REQ_LOCK, one, 0, 0);
-	g_assert_cmpint(station_daemon_wait(station, 20000), ==, 0);
+	g_assert_cmpint(station_daemon_wait(station, STATION_WAIT_MS), ==, 0);
 	assert_log(station, "slot 1 is the active one again");
 	g_assert_cmpint(station_stat(station, "slot"), ==, 1);
 	assert_settled(station, 1);

@@ -525,7 +525,7 @@ static void test_interrupted(void)
 		steps_ask(station, IFPP_REQ_LOAD, packages->pdata[0], 0, 0);
 		steps_ask(station, IFPP_REQ_LOAD, packages->pdata[1], 0, 0);
 		before = station_stat(station, "send_apdus");
-		station_fault(station, "apdu %u delay 3000", n);
+		station_fault(station, "apdu %u " STATION_LATE, n);
 		g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_REWORK, NULL, 0, STATION_WAIT_MS), ==, 0);
 		station_until(station, "send_apdus", before + n);
 		station_daemon_kill(station);

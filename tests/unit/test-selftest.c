@@ -133,16 +133,11 @@ static void test_selftest_guest(void)
 	Station *station = station_begin(world, 1, 0, NULL);
 	g_autoptr(GPtrArray) packages = station_seal(station, 1);
 	g_autoptr(Verdicts) verdicts = NULL;
-	gsize len;
-	const void *data = g_bytes_get_data(packages->pdata[0], &len);
 	gint64 before = station_stat(station, "send_apdus");
 
-	station_fault(station, "apdu 3 delay 1500");
-	g_assert_cmpint(relay_sim_submit(station->sim, IFPP_REQ_LOAD, data, len, 60000), ==, 0);
-	for (guint n = 0; station_stat(station, "send_apdus") < before + 3; n++) {
-		g_assert_cmpuint(n, <, 2000);
-		g_usleep(2000);
-	}
+	station_fault(station, "apdu 3 " STATION_LATE);
+	station_submit(station, packages->pdata[0]);
+	station_until(station, "send_apdus", before + 3);
 	station_daemon_kill(station);
 	verdicts = selftest(station, TRUE);
 	g_assert_cmpint(assert_verdict(verdicts, "channels", "ok"), ==, 2);
