@@ -549,16 +549,26 @@ static int set_timeout(const char *ms)
 
 TEST_F(ifpp, deadline)
 {
-	ASSERT_EQ(0, set_timeout("300"));
-	ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
-	ASSERT_EQ(IFPP_REQ_LOAD, relay_next(self->relay, &self->req));
+	int i, type = -1;
+
+	/* On a busy machine it may run out before it is read: then once more, and the one after it has its time. */
+	for (i = 0; i < 20 && type < 0; i++) {
+		ASSERT_EQ(0, set_timeout("300"));
+		ASSERT_LT(0, submit(self->front, &self->chip, self->chip.keys[0].id));
+		ASSERT_EQ(0, set_timeout("180000"));
+		type = relay_next_within(self->relay, &self->req, 0);
+		if (type < 0)
+			ASSERT_TRUE(poll_for(self->front, POLLIN) & POLLIN);
+		if (type < 0)
+			ASSERT_LT(0, read(self->front, &self->out, sizeof(self->out)));
+	}
+	ASSERT_EQ(IFPP_REQ_LOAD, type);
 	EXPECT_GE(300, self->req.timeout_ms);
 	EXPECT_TRUE(poll_for(self->front, POLLIN) & POLLIN);
 	ASSERT_LT(0, read(self->front, &self->out, sizeof(self->out)));
 	EXPECT_EQ(-ETIMEDOUT, self->out.r.status);
 	EXPECT_ERR(ESTALE, relay_reply(self->relay, &self->req, 0, &self->chip, 1));
-	ASSERT_EQ(0, set_timeout("180000"));
-	/* One refresh, which has run out by now or waits to be read. */
+	/* One refresh waits to be read. */
 	EXPECT_EQ(IFPP_REQ_REFRESH, relay_next(self->relay, &self->req));
 	EXPECT_LT(0, relay_reply(self->relay, &self->req, 0, &self->chip, 0));
 	ASSERT_EQ(0, info(self->front, &self->info));

@@ -119,7 +119,7 @@ TEST_F(ifpp, end_wakes_idle_poll)
 	ASSERT_TRUE(call_blocked(&call));
 	close(self->relay);
 	self->relay = -1;
-	for (i = 0; i < 100 && !call.done; i++)
+	for (i = 0; i < 1000 && !call.done; i++)
 		usleep(20000);
 	ASSERT_TRUE(call.done);
 	EXPECT_TRUE(call_end(&call) & POLLHUP);
@@ -153,7 +153,7 @@ TEST(attach_wakes_poll)
 		struct pollfd p = { .fd = relay, .events = POLLOUT };
 
 		/* Not by a timeout of poll(), which looks once more at its end. */
-		alarm(5);
+		alarm(20);
 		_exit(poll(&p, 1, -1) != 1 || !(p.revents & POLLOUT));
 	}
 	usleep(200000);

@@ -150,6 +150,8 @@ static inline ssize_t submit(int fd, const struct chip *c, const __u8 *key_id)
 	return write(fd, buf, package(buf, c, key_id, BODY));
 }
 
+#define PATIENCE_MS 20000	/* a busy host may stand still for seconds */
+
 /* Read a request that comes within @ms; its type, or -1 with errno. */
 static inline int relay_next_within(int fd, struct ifpp_req *req, int ms)
 {
@@ -171,7 +173,7 @@ static inline int relay_next_within(int fd, struct ifpp_req *req, int ms)
 
 static inline int relay_next(int fd, struct ifpp_req *req)
 {
-	return relay_next_within(fd, req, 5000);
+	return relay_next_within(fd, req, PATIENCE_MS);
 }
 
 /* Reply as the chip is now, @answer_len bytes of PIR or receipt. */
@@ -219,12 +221,12 @@ static inline short poll_now(int fd)
 	return poll(&p, 1, 0) < 0 ? -1 : p.revents;
 }
 
-/* Wait up to five seconds for any of @events; what is there. */
+/* Wait for any of @events; what is there. */
 static inline short poll_for(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
-	return poll(&p, 1, 5000) < 0 ? -1 : p.revents;
+	return poll(&p, 1, PATIENCE_MS) < 0 ? -1 : p.revents;
 }
 
 struct answer {
