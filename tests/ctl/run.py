@@ -38,7 +38,7 @@ def key(n):
     return bytes([n]) * 32
 
 
-def ctl(*args, timeout=120):
+def ctl(*args, timeout=300):
     done = subprocess.run([CTL, *args], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL)
     for line in done.stderr.splitlines():
         assert line.startswith("ifppctl: "), line
@@ -153,7 +153,7 @@ def main():
 
     # Several at once, one after the other.
     monitor = subprocess.Popen([CTL, "monitor", "--json", "--seconds", "600"], stdout=subprocess.PIPE, text=True)
-    time.sleep(1)
+    time.sleep(10)  # nothing tells that it listens; a busy machine may stand still for some seconds
     one.gate = threading.Event()
     first = subprocess.Popen([CTL, "load", package(a, 3)], stdout=subprocess.PIPE, text=True)
     while one.seen[-1] != LOAD or len(one.seen) < seen + 3:

@@ -417,7 +417,7 @@ Lpa *lpa_open(const char *path)
 	lpa->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	/* After a reset the port is gone for a moment. */
 	for (guint i = 0; connect(lpa->fd, (struct sockaddr *)&addr, sizeof(addr)); i++) {
-		g_assert_cmpuint(i, <, 500);
+		g_assert_cmpuint(i, <, 6000);
 		g_usleep(10000);
 	}
 	put_tlv(tlvs, 0x01, (guint8[]){ 0x0B }, 1);

@@ -132,7 +132,7 @@ static void test_life(void)
 	list = lpa_hex(lpa, command);
 	g_assert_cmpstr(list, ==, "bf3103800100");
 	/* REFRESH: once the answer is fetched the card is reset, and the channel is gone with it. */
-	for (guint i = 0; i < 100 && station_stat(station, "channels_open"); i++)
+	for (guint i = 0; i < 3000 && station_stat(station, "channels_open"); i++)
 		g_usleep(20000);
 	g_assert_cmpint(station_stat(station, "channels_open"), ==, 0);
 	lpa_abandon(lpa);

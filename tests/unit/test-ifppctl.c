@@ -840,11 +840,12 @@ static void test_provision_shared(void)
 	g_assert_cmpint(third.exit, ==, IFPP_EXIT_OK);
 
 	/* A lease that has ended is anybody's, and whose it was is told so at the next step. */
-	g_assert_true(ctl_lease_take(one, fake.info.eid, 20, &error));
+	g_assert_true(ctl_lease_take(one, fake.info.eid, 600000, &error));
 	two = ctl_lease_new(packages, "two", &error);
 	g_assert_false(ctl_lease_take(two, fake.info.eid, 600000, &error));
 	g_assert_error(error, CTL_ERROR, IFPP_EXIT_BUSY);
 	g_clear_error(&error);
+	g_assert_true(ctl_lease_take(one, fake.info.eid, 20, &error));
 	g_usleep(40000);
 	g_assert_true(ctl_lease_take(two, fake.info.eid, 600000, &error));
 	g_assert_false(ctl_lease_hold(one, &error));
