@@ -4,7 +4,7 @@ import base64
 import os
 import shutil
 
-from world import Depot, expect, work
+from world import Depot, expect, in_time, work
 
 
 def stocked(build, url):
@@ -30,6 +30,7 @@ def fetched(station, chip):
         key = package['key_id']
         files[key] = os.path.join(work, f'fetched-{key[:16]}.ifpp')
         answer, data = station.ask('GET', '/v1/packages/' + key)
+        in_time(answer.status != 503, 'too late')
         expect(answer.status == 200, answer.status)
         with open(files[key], 'wb') as file:
             file.write(data)

@@ -2,6 +2,7 @@
 """What the tests of the warehouse share: a Key Maker's delivery, certificates, stations, databases."""
 import base64
 import contextlib
+import glob
 import http.client
 import json
 import os
@@ -11,8 +12,11 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
+import urllib.error
 
+EXIT_BUSY = 75      # IFPP_EXIT_BUSY: try again
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CHIPS = 6
 work = tempfile.mkdtemp(prefix='depot-', dir='/var/tmp')
@@ -25,24 +29,98 @@ class Failed(Exception):
     pass
 
 
+class Late(Failed):
+    """Not in time, or "try again": a depot may do so while the machine stands still, and only then."""
+
+
+WITHOUT_ANSWER = (Late, ConnectionError, TimeoutError, ssl.SSLError, urllib.error.URLError, http.client.HTTPException,
+                  subprocess.TimeoutExpired)
+
+
 def expect(condition, what):
     if not condition:
         raise Failed(what)
+
+
+def in_time(condition, what):
+    """As expect(), of what somebody whom the machine keeps waiting cannot do."""
+    if not condition:
+        raise Late(what)
+
+
+def wait_for(what, condition, seconds=60):
+    """Until it is so. @what: to be said if it is not, or what says it."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        in_time(time.monotonic() < deadline, what() if callable(what) else what)
+        time.sleep(0.1)
+
+
+class Stalls(threading.Thread):
+    """Sees how long the machine or its disk stands still: it writes as a database does, and looks at the clock."""
+    TICK, NOTED = 0.2, 0.5      # s
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.lost, self.at, self.guard = 0, 0, threading.Lock()
+
+    def begin(self):
+        if not self.is_alive():
+            self.at = time.monotonic()
+            self.start()
+
+    def seconds(self, tick=False):
+        """How long up to now."""
+        with self.guard:
+            now = time.monotonic()
+            lost = self.lost + (now - self.at if now - self.at > self.NOTED else 0)
+            if tick:
+                self.lost, self.at = lost, now
+            return lost
+
+    def run(self):
+        with tempfile.TemporaryFile(dir=work, buffering=0) as file:
+            while True:
+                time.sleep(self.TICK)
+                file.write(b'.')
+                os.fsync(file.fileno())
+                self.seconds(tick=True)
+
+
+stalls = Stalls()
 
 
 class Tests:
     """Each method called with a name is a test: it passes if it does not raise."""
     passed = failed = 0
     only = ''
+    ATTEMPTS = 6
 
-    def __init__(self, label):
-        self.label = label
+    def __init__(self, label, databases=None, kept=None):
+        """@databases: of the tests; what they begin with is put back before another attempt. @kept: one that goes on from test to test."""
+        self.label, self.databases, self.kept = label, databases, kept
+
+    def attempt(self, function, args):
+        """One that meets a machine that stands still, and hears "try again" or nothing, is made once more. Nothing else is forgiven."""
+        for n in range(1, self.ATTEMPTS + 1):
+            before = stalls.seconds()
+            try:
+                return function(*args)
+            except WITHOUT_ANSWER as error:
+                lost = stalls.seconds() - before
+                if not lost or not self.databases or n == self.ATTEMPTS:
+                    raise
+                print(f'    once more, the machine stood still for {lost:.1f} s: {type(error).__name__}: {str(error)[:300]}', flush=True)
+                self.databases.put_back(self.kept)
 
     def __call__(self, name, function, *args):
         if Tests.only not in f'{self.label}: {name}':
             return
+        stalls.begin()
         try:
-            function(*args)
+            if self.kept:
+                self.databases.keep(self.kept)
+            self.attempt(function, args)
         except (Failed, OSError, ValueError, KeyError, IndexError, http.client.HTTPException,
                 subprocess.SubprocessError) as error:
             Tests.failed += 1
@@ -50,6 +128,56 @@ class Tests:
         else:
             Tests.passed += 1
             print(f'ok {self.label}: {name}', flush=True)
+        if self.databases:
+            self.databases.given.clear()
+
+
+class Databases:
+    """Databases by name, empty when they are asked for: files, or on the @server."""
+
+    def __init__(self, build, part=None, server=None):
+        self.build, self.part, self.server, self.given = build, part, server, set()
+
+    def name(self, name):
+        return ('_' if self.server else '-').join(filter(None, (self.build, self.part, name)))
+
+    def url(self, name):
+        if not self.server:
+            return os.path.join(work, self.name(name) + '.db')
+        return (self.server.local if self.build == 'plain' else self.server.tls)(self.name(name))
+
+    def files(self, name):
+        return [] if self.server else glob.glob(glob.escape(self.url(name)) + '*')
+
+    def __call__(self, name):
+        self.given.add(name)
+        for file in self.files(name):
+            os.unlink(file)
+        if self.server:
+            self.server.create(self.name(name))
+        return self.url(name)
+
+    def copy(self, name, to):
+        for file in self.files(to):
+            os.unlink(file)
+        for file in self.files(name):
+            shutil.copy(file, self.url(to) + file.removeprefix(self.url(name)))
+        if self.server:     # who was killed stays for a moment
+            wait_for(f'no copy of {name}', lambda: self.server.create(self.name(to), self.name(name)))
+
+    def keep(self, name):
+        """With the chips, to which packages were loaded."""
+        self.copy(name, 'kept')
+        for i in range(CHIPS):
+            shutil.copy(os.path.join(work, eid(i) + '.mem'), os.path.join(work, eid(i) + '.mem.kept'))
+
+    def put_back(self, kept):
+        for name in list(self.given):
+            self(name)
+        if kept:
+            self.copy('kept', kept)
+            for i in range(CHIPS):
+                shutil.copy(os.path.join(work, eid(i) + '.mem.kept'), os.path.join(work, eid(i) + '.mem'))
 
 
 class Ran:
@@ -64,7 +192,8 @@ def run(build, program, *args, code=0, says=None):
     done = Ran(subprocess.run([os.path.join(TOP, 'build', 'unit-' + build, program), *args], cwd=work, text=True,
                               env=environment, capture_output=True, timeout=120, stdin=subprocess.DEVNULL))
     if code is not None and done.code != code:
-        raise Failed(f'{program} {" ".join(args)}: exit {done.code}, not {code}: {done.err or done.out}')
+        kind = Late if done.code == EXIT_BUSY else Failed
+        raise kind(f'{program} {" ".join(args)}: exit {done.code}, not {code}: {done.err or done.out}')
     if says and says not in done.err:
         raise Failed(f'{program}: "{done.err.strip()}" does not say "{says}"')
     if code and says:
@@ -155,7 +284,8 @@ class Https:
 
     def json(self, method, path, body=None, status=200, **headers):
         answer, text = self.ask(method, path, body, **headers)
-        expect(answer.status == status, f'{method} {path}: {answer.status}, not {status}: {text[:300]}')
+        if answer.status != status:
+            raise (Late if answer.status == 503 else Failed)(f'{method} {path}: {answer.status}, not {status}: {text[:300]}')
         found = json.loads(text)
         if status >= 400:
             expect(found['version'] == 1 and found['error'] and found['hint'] and found['message'],
@@ -199,14 +329,13 @@ class Depot:
 
         line = process.stdout.readline()
         if 'serving' not in line:
-            process.wait()
-            raise Failed('does not serve: ' + said())
+            raise (Late if process.wait() == EXIT_BUSY else Failed)('does not serve: ' + said())
         process.said = said
         try:
             yield int(line.split(':')[-1].split('/')[0]), process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
             process.stdout.close()
             err = said()
             log.close()
@@ -270,8 +399,11 @@ class Server:
         host = options.pop('host', 'localhost')
         return f'postgresql://{user}@{host}:{self.port}/{name}?' + '&'.join(f'{k}={v}' for k, v in options.items() if v)
 
-    def create(self, name):
-        self.sql('depot', f'CREATE DATABASE {name}')
+    def create(self, name, source='template1'):
+        """A copy of another one, or empty; whether it is there."""
+        self.sql('depot', f'DROP DATABASE IF EXISTS {name} WITH (FORCE)')
+        self.sql('depot', f'CREATE DATABASE {name} TEMPLATE {source}')
+        return self.sql('depot', f"SELECT 1 FROM pg_database WHERE datname = '{name}'")
 
     def sql(self, name, text):
         return subprocess.run(['psql', '-Atq', self.local(name), '-c', text], stdout=subprocess.PIPE,
