@@ -7,7 +7,7 @@ import socket
 import ssl
 
 from stock import stocked
-from world import Https, eid, expect, work
+from world import Https, eid, expect, in_time, work
 
 
 class Raw:
@@ -35,13 +35,13 @@ class Raw:
     def answer(self, body=True):
         """The next one: its status, its body."""
         while b'\r\n\r\n' not in self.read:
-            expect(self.more(), 'closed in the head of an answer')
+            in_time(self.more(), 'closed in the head of an answer')
         head, self.read = self.read.split(b'\r\n\r\n', 1)
         lines = head.decode().split('\r\n')
         headers = {k.lower(): v.strip() for k, v in (line.split(':', 1) for line in lines[1:])}
         length = int(headers.get('content-length', 0)) if body else 0
         while len(self.read) < length:
-            expect(self.more(), 'closed in an answer')
+            in_time(self.more(), 'closed in an answer')
         found, self.read = self.read[:length], self.read[length:]
         return int(lines[0].split()[1]), found
 
@@ -74,6 +74,7 @@ def answers_in_a_row(build, url):
                               for method, header, _, _ in kinds))
             for method, header, status, body in kinds:
                 got, found = raw.answer(body is not None)
+                in_time(got != 503, 'too late')
                 expect(got == status and body in (None, ..., found), f'{turn}: {method} {header}: {got}, {found[:80]}')
         # the last of all has no body: its head does not wait for anything
         raw.send(f'HEAD /v1/packages/{key} HTTP/1.1\r\nHost: localhost\r\n\r\n'.encode())
