@@ -2,11 +2,12 @@
 """PostgreSQL under the warehouse: over TLS, and when it crashes."""
 import json
 import os
+import select
 import subprocess
 import threading
 import time
 
-from world import CHIPS, TOP, Depot, Failed, Https, eid, environment, expect, run, work
+from world import CHIPS, TOP, Depot, Failed, Https, eid, environment, expect, in_time, run, wait_for, work
 
 
 def test_database_tls(build, server):
@@ -38,7 +39,7 @@ def test_database_tls(build, server):
         try:
             status(url, code=9, says=says)
         except Failed as error:
-            raise Failed(f'{what}: {error}') from None
+            raise type(error)(f'{what}: {error}') from None
 
 
 def test_database_restart(build, server):
@@ -57,6 +58,7 @@ def test_database_restart(build, server):
                     found = json.loads(text)
                     if answer.status == 200:
                         break
+                    in_time(answer.status != 503 or found['error'] != 'busy', found)
                     if answer.status != 503 or not found['hint'] or 'database' not in found['error'] + found['hint'] or \
                             answer.headers['Retry-After'] != '5':
                         raise Failed(f'{answer.status}: {found}')
@@ -70,7 +72,7 @@ def test_database_restart(build, server):
                 if not calm.is_set():
                     time.sleep(0.01)
         except Exception as error:      # told in the thread that waits
-            odd.append(f'{who}: {type(error).__name__}: {error}')
+            odd.append(error)
 
     with Depot(build, server.tls(name)).serve('--rate', '100000') as (port, process):
         threads = [threading.Thread(target=station, args=(port, who, order)) for who in ('one', 'two')
@@ -79,13 +81,17 @@ def test_database_restart(build, server):
             thread.start()
         for _ in range(crashes):
             time.sleep(0.4)
+            before = refused[0]
             server.crash()
-            time.sleep(0.3)
-            server.again()
+            try:
+                wait_for('nobody is refused', lambda: refused[0] > before or not any(thread.is_alive() for thread in threads))
+            finally:
+                server.again()
         calm.set()
         for thread in threads:
             thread.join(60)
-        expect(not odd, odd)
+        if odd:
+            raise odd[0]
         expect(process.poll() is None and refused[0], f'{refused[0]} were refused')
         # a connection that has died in peace is opened again unseen
         server.crash()
@@ -96,6 +102,7 @@ def test_database_restart(build, server):
         server.crash()
         try:
             found = one.json('POST', '/v1/claims', {'eid': eid(0)}, status=503)
+            in_time(found['error'] != 'busy', found)
             expect(found['error'] == 'database' and 'PostgreSQL' not in found['message'], found)
             run(build, 'tools/depot/ifpp-depot', 'status', '--db', server.tls(name), code=9, says='Check the database')
         finally:
@@ -129,7 +136,8 @@ def test_import_restart(build, server):
             time.sleep(0.05)
         server.crash()
         locker.wait()
-        time.sleep(1)
+        # until it says that it waits, or ends
+        select.select([process.stderr], [], [], 60)
         server.again()
         _, err = process.communicate(timeout=60)
         expect(process.returncode == code and ('waiting for the database' in err) == (code == 0), (process.returncode, err))
