@@ -518,6 +518,17 @@ def ends_within_14_days(build, url):
             expect('station CA' not in process.said(), process.said())
 
 
+def asked_while_it_stands_still(build, url):
+    """SIGHUP and SIGTERM to a depot that does not wait for them just then: it reads its files again, and ends in order."""
+    with stocked(build, url).serve() as (port, process):
+        for asked in signal.SIGHUP, signal.SIGTERM:
+            for number in signal.SIGSTOP, asked, signal.SIGCONT:
+                process.send_signal(number)
+            if asked == signal.SIGHUP:
+                wait_for('the files are not read', lambda: 'were read again' in process.said())
+        expect(process.wait(timeout=60) == 0, f'ended with {process.returncode}')
+
+
 def idle_connections(build, url):
     """780 connections that show no certificate, from six addresses: stations get in all the time."""
     depot = stocked(build, url)
@@ -746,6 +757,7 @@ def operate(test, build, kind, fresh, server=None):
     url = fresh('locked')
     test('locked_table_503', locked_table_503, build, url,
          (lambda: server.lock(url)) if server else (lambda: sqlite_locker(url)))
+    test('asked while it stands still', asked_while_it_stands_still, build, fresh('asked'))
     commits.operate(test, build, fresh, execute_on, server)
     if server:
         test('standby_promoted', standby_promoted, build)
