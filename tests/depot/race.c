@@ -32,7 +32,7 @@ typedef struct {
 /* In memory that the stations share and that outlives them. */
 static struct Shared {
 	atomic_uint next[2];	/* chip that the even and the odd stations come to */
-	atomic_uint asked, busy;
+	atomic_uint asked, answered, busy;
 	Chip chips[];
 } *shared;
 
@@ -119,6 +119,7 @@ static void try(Depot *depot, guint from, guint n, guint station)
 		atomic_fetch_add(&shared->busy, n);
 		fprintf(stderr, "%s: %s\n", name, error->message);
 	}
+	atomic_fetch_add(&shared->answered, n);
 	for (guint i = 0; i < n; i++) {
 		g_assert_no_error(takes[i].error);
 		if (!error)
@@ -152,11 +153,14 @@ static pid_t start(guint station)
 	return pid;
 }
 
-/* Kills one every @ms and starts another in its place; returns how many were killed. */
+/*
+ * Kills one every @ms and starts another in its place; returns how many were killed. None while all of them wait
+ * for a disk that stands still: what the server has left to do for the dead are connections, and it has not many.
+ */
 static guint race(guint n, guint ms)
 {
 	g_autofree pid_t *pids = g_new0(pid_t, n);
-	guint stations = n, kills = 0, left = n;
+	guint stations = n, kills = 0, left = n, answered, before = 0;
 
 	for (guint i = 0; i < n; i++)
 		pids[i] = start(i);
@@ -172,8 +176,10 @@ static guint race(guint n, guint ms)
 			pids[i] = 0;
 			left--;
 		}
-		if (!pids[victim] || atomic_load(&shared->next[victim % 2]) >= n_packages)
+		answered = atomic_load(&shared->answered);
+		if (answered == before || !pids[victim] || atomic_load(&shared->next[victim % 2]) >= n_packages)
 			continue;
+		before = answered;
 		kill(pids[victim], SIGKILL);
 		waitpid(pids[victim], &status, 0);
 		kills++;
