@@ -13,7 +13,7 @@ import time
 
 from operation import execute_on, issue, lines_of_outbox, revoke
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, wait_for, work
+from world import CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst, wait_for, work
 
 YEAR = 31536000000      # ms
 
@@ -457,9 +457,9 @@ def restore_while_serving(build, url, fresh):
         done.set()
         for thread in threads:
             thread.join(60)
-        if odd:
-            raise odd[0]
-        expect(len(got) == CHIPS - 1 and all(len(who) == 1 for who in got.values()), got)
+        expect(all(len(who) == 1 for who in got.values()), got)
+        raise_worst(odd)
+        expect(len(got) == CHIPS - 1, got)
         one = Https(port)
         expect(one.json('GET', '/v1/status')['epoch'] != epoch, 'the same epoch')
         other('restore', backup, code=6, says='not empty')

@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from world import CHIPS, TOP, Depot, Failed, Https, eid, environment, expect, in_time, run, wait_for, work
+from world import CHIPS, TOP, Depot, Failed, Https, eid, environment, expect, in_time, raise_worst, run, wait_for, work
 
 
 def test_database_tls(build, server):
@@ -90,8 +90,8 @@ def test_database_restart(build, server):
         calm.set()
         for thread in threads:
             thread.join(60)
-        if odd:
-            raise odd[0]
+        expect(all(len(who) == 1 for who in told.values()), told)
+        raise_worst(odd)
         expect(process.poll() is None and refused[0], f'{refused[0]} were refused')
         # a connection that has died in peace is opened again unseen
         server.crash()

@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 
-from world import CHIPS, EXIT_BUSY, Depot, Failed, TOP, eid, expect, in_time, run, shell, work
+from world import CHIPS, EXIT_BUSY, Depot, Failed, TOP, eid, expect, in_time, raise_worst, run, shell, work
 
 TOOLS = os.path.join(TOP, 'build/unit-plain/tools')
 
@@ -110,8 +110,7 @@ def two_key_makers(build, url, rows):
         thread.start()
     for thread in threads:
         thread.join(120)
-    if odd:
-        raise odd[0]
+    raise_worst(odd)
     in_time(all(done.code != EXIT_BUSY for done in told.values()), [d.err for d in told.values()])
     expect(all(done.code in (0, 6, 8, 9) for done in told.values()), [d.err for d in told.values()])
     # there are two keys of each chip for four who ask

@@ -23,8 +23,8 @@ import notes
 import reload
 import units
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, in_time, load, lock, outbox_of, read_report,
-                   run, shell, wait_for, work)
+from world import (CHIPS, Depot, Failed, Https, Standby, TOP, eid, environment, expect, in_time, load, lock, outbox_of, raise_worst,
+                   read_report, run, shell, wait_for, work)
 
 IDENTITY = ('--cert', 'one.pem', '--key', 'one.key', '--ca', 'server-ca.pem')
 
@@ -603,8 +603,7 @@ def locked_table_503(build, url, locker):
                 wait_for('the figures do not say that the database is locked', lambda: 'ifpp_depot_database_up 0' in metrics(), 30)
             for thread in threads:
                 thread.join(20)
-        if odd:
-            raise odd[0]
+        raise_worst(odd)
         in_time(len(took) == 8 and max(took) < 3.6, took)
         wait_for('does not come back', lambda: station.ask('POST', '/v1/claims', {'eid': eid(0)})[0].status == 200)
 

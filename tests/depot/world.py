@@ -48,6 +48,12 @@ def in_time(condition, what):
         raise Late(what)
 
 
+def raise_worst(odd):
+    """What threads have met: first what no machine that stands still can be blamed for."""
+    for error in sorted(odd, key=lambda error: isinstance(error, WITHOUT_ANSWER)):
+        raise error
+
+
 def wait_for(what, condition, seconds=60):
     """Until it is so. @what: to be said if it is not, or what says it."""
     deadline = time.monotonic() + seconds
