@@ -13,7 +13,8 @@ import time
 
 from operation import execute_on, issue, lines_of_outbox, revoke
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst, wait_for, work
+from world import (CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst,
+                   wait_for, work)
 
 YEAR = 31536000000      # ms
 
@@ -249,6 +250,23 @@ def rejected_while_out(build, url, execute):
     done = depot('report', '-o', f'{build}-rejected.json', '--json').objects()[-1]
     expect(done['packages'] == 6 and done['unreconciled'] == 0, done)
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
+def chip_of_two_orders(build, url, execute):
+    """Packages of one chip from two orders, and stations that serve one order each: only one of them has the chip at a time."""
+    depot, chip = stocked(build, url), eid(0)
+    first, other = (p['key_id'] for p in depot.list('--eid', chip))
+    hexed = "ENCODE(key_id, 'hex')" if '://' in url else 'LOWER(HEX(key_id))'
+    execute(f"UPDATE package SET batch = 'line-8' WHERE {hexed} = '{other}'")
+    depot('station', 'add', 'station-1', '--batch', 'line-7')
+    depot('station', 'add', 'station-2', '--batch', 'line-8')
+    with depot.serve() as (port, _):
+        one, two = Https(port), Https(port, 'two')
+        expect(keys_of(one.json('POST', '/v1/claims', {'eid': chip})) == [first], 'not its own')
+        expect(keys_of(two.json('POST', '/v1/claims', {'eid': chip})) == [], 'both have the chip')
+        one.json('DELETE', '/v1/claims/' + chip)
+        expect(keys_of(two.json('POST', '/v1/claims', {'eid': chip})) == [other], 'not after a release')
+        expect(keys_of(one.json('POST', '/v1/claims', {'eid': chip})) == [], 'both have the chip, the other way round')
 
 
 # ------------------------------------------------------------ connections that take their time
@@ -556,6 +574,9 @@ def operate(test, build, fresh, server=None):
     test('conflicting_results', conflicting_results, build, fresh('contrary'))
     url = fresh('rejected')
     test('rejected_while_out', rejected_while_out, build, url, execute_on(url))
+    for name, attack in (('chip_of_two_orders', chip_of_two_orders),):
+        url = fresh(name)
+        test(name, attack, build, url, execute_on(url))
     test('backup_of_another_depot', backup_of_another_depot, build, fresh('own'), fresh)
     test('restore_while_serving', restore_while_serving, build, fresh('served'), fresh)
     if not server:

@@ -30,18 +30,31 @@ void depot_take_clear(DepotTake *take)
 	g_clear_pointer(&take->items, g_ptr_array_unref);
 }
 
-static gboolean claim(Db *db, DepotTake *t, gint64 now, GError **error)
+static gboolean is_of_another(const DepotTake *t, gint64 now)
 {
-	t->until = now + (gint64)t->lease * 1000;
-	if (!rows_of_chip(db, t->eid, t->items, error) || !stations_filter(db, t->station, t->eid, now, t->items, error))
-		return FALSE;
 	for (guint i = 0; i < t->items->len; i++) {
 		const DepotItem *item = t->items->pdata[i];
 
-		if (g_strcmp0(item->station, t->station) && rows_is_leased(item, now)) {
-			g_ptr_array_set_size(t->items, 0);
+		if (g_strcmp0(item->station, t->station) && rows_is_leased(item, now))
 			return TRUE;
-		}
+	}
+	return FALSE;
+}
+
+static gboolean claim(Db *db, DepotTake *t, gint64 now, GError **error)
+{
+	gboolean other;
+
+	t->until = now + (gint64)t->lease * 1000;
+	if (!rows_of_chip(db, t->eid, t->items, error))
+		return FALSE;
+	/* The chip is in one place: a package of an order that this station does not serve counts, too. */
+	other = is_of_another(t, now);
+	if (!stations_filter(db, t->station, t->eid, now, t->items, error))
+		return FALSE;
+	if (other) {
+		g_ptr_array_set_size(t->items, 0);
+		return TRUE;
 	}
 	for (guint i = 0; i < t->items->len;) {
 		DepotItem *item = t->items->pdata[i];
