@@ -13,7 +13,7 @@ import time
 
 from operation import execute_on, issue, lines_of_outbox, revoke
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import (CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst,
+from world import (CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst, read_report,
                    wait_for, work)
 
 YEAR = 31536000000      # ms
@@ -250,6 +250,22 @@ def rejected_while_out(build, url, execute):
     done = depot('report', '-o', f'{build}-rejected.json', '--json').objects()[-1]
     expect(done['packages'] == 6 and done['unreconciled'] == 0, done)
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
+def doubt_of_what_is_burnt(build, url):
+    """A station says something of a unit that is burnt: the operator can settle that, and the report has his reason."""
+    depot, chip, told = stocked(build, url), eid(0), f'{build}-burnt.json'
+    with depot.serve() as (port, _):
+        one = Https(port)
+        key = next(iter(fetched(one, chip)))
+        depot('burn', chip, '--why', 'was run over')
+        one.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=201)
+    expect(len(status(depot, code=1)[1]) == 1, 'the doubt is not named')
+    depot('report', '--eid', chip, '-o', told, code=1)
+    (unit,), _ = read_report(os.path.join(work, told))
+    expect([r['reason_name'] for r in unit['results']] == ['was run over'] * 2, unit['results'])
+    depot('burn', chip, '--why', 'it is')
+    expect(not status(depot)[1] and depot.states() == {'free': 2 * CHIPS - 2, 'burnt': 2}, status(depot))
 
 
 def chip_of_two_orders(build, url, execute):
@@ -574,6 +590,7 @@ def operate(test, build, fresh, server=None):
     test('conflicting_results', conflicting_results, build, fresh('contrary'))
     url = fresh('rejected')
     test('rejected_while_out', rejected_while_out, build, url, execute_on(url))
+    test('doubt_of_what_is_burnt', doubt_of_what_is_burnt, build, fresh('late_word'))
     for name, attack in (('chip_of_two_orders', chip_of_two_orders),):
         url = fresh(name)
         test(name, attack, build, url, execute_on(url))

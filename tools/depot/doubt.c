@@ -67,10 +67,12 @@ static gboolean burn(Db *db, gpointer user, GError **error)
 	for (guint i = 0; i < c->items->len; i++) {
 		const DepotItem *item = c->items->pdata[i];
 
+		/* Also of what is burnt already: a station may have said it since. */
+		if (!rows_put_aside(db, item->key_id, error))
+			return FALSE;
 		if (item->state > DEPOT_SENT)
 			continue;
-		if (!rows_put_aside(db, item->key_id, error) ||
-		    !rows_note(db, item->key_id, DEPOT_BURNT, c->station, c->why, c->now, error) ||
+		if (!rows_note(db, item->key_id, DEPOT_BURNT, c->station, c->why, c->now, error) ||
 		    !rows_set_state(db, item->key_id, DEPOT_BURNT, item->station, 0, c->now, error))
 			return FALSE;
 		c->count++;

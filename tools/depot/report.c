@@ -56,6 +56,14 @@ static gboolean add_burnt(const Report *r, JsonBuilder *b, const DepotItem *item
 	if (!events || !events->len)
 		return FALSE;
 	last = events->pdata[events->len - 1];
+	/* Who has said something since, has not burnt it. */
+	for (guint i = events->len - 1; i && last->state == DEPOT_BURNT; i--) {
+		const DepotEvent *before = events->pdata[i - 1];
+
+		if (before->state != DEPOT_BURNT)
+			break;
+		last = before;
+	}
 	when = depot_time(last->at);
 	json_builder_begin_object(b);
 	add_key(b, item->key_id);
