@@ -252,6 +252,45 @@ def rejected_while_out(build, url, execute):
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 
 
+def settled_then_proven(build, url):
+    """A doubt that the operator has settled, and the chip's data comes after it: what the chip signed counts, and is told once."""
+    depot = stocked(build, url)
+    burnt, again, forged, late = (eid(n) for n in range(4))
+    with depot.serve() as (port, _):
+        one, said = Https(port), {}
+        for chip in (burnt, again, forged, late):
+            fresh_chip(chip)
+            files = fetched(one, chip)
+            key = next(iter(files))
+            said[chip] = key, load(chip, files[key])
+        for chip in (burnt, again, forged):
+            key, result = said[chip]
+            told = one.json('PUT', '/v1/results/' + key, altered(result) if chip == forged else result, status=201)
+            expect(told['state'] == 'sent' and told['doubt'], told)
+            depot('unburn' if chip == again else 'burn', chip, '--why', 'it was lost')
+        # the data of each; no station brings the results again
+        for chip in (burnt, again, forged):
+            one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        state = {chip: depot.list('--key', said[chip][0])[0]['state'] for chip in (burnt, again, forged)}
+        expect(state == {burnt: 'installed', again: 'installed', forged: 'burnt'}, state)
+        for chip in (burnt, again):
+            key, result = said[chip]
+            expect(not one.json('PUT', '/v1/results/' + key, result)['stored'], 'twice')
+        # here it comes again by a station before the data of its chip does
+        key, result = said[late]
+        one.json('PUT', '/v1/results/' + key, result, status=201)
+        depot('burn', late, '--why', 'it was lost')
+        one.json('PUT', '/v1/results/' + key, result, status=201)
+        one.json('PUT', '/v1/chips/' + late, chip_data(late), status=201)
+        expect(depot.list('--key', key)[0]['state'] == 'installed', 'late')
+    expect(not status(depot)[1], status(depot))
+    told = f'{build}-settled.json'
+    depot('report', '-o', told)
+    pirs = [r['pir'] for u in read_report(os.path.join(work, told))[0] for r in u['results'] if r['pir']]
+    expect(len(pirs) == 3, f'{len(pirs)} results that three chips have signed')
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
 def doubt_of_what_is_burnt(build, url):
     """A station says something of a unit that is burnt: the operator can settle that, and the report has his reason."""
     depot, chip, told = stocked(build, url), eid(0), f'{build}-burnt.json'
@@ -266,6 +305,27 @@ def doubt_of_what_is_burnt(build, url):
     expect([r['reason_name'] for r in unit['results']] == ['was run over'] * 2, unit['results'])
     depot('burn', chip, '--why', 'it is')
     expect(not status(depot)[1] and depot.states() == {'free': 2 * CHIPS - 2, 'burnt': 2}, status(depot))
+
+
+def failed_then_installed(build, url):
+    """A failure whose place a success has taken is the same when it comes again."""
+    depot, chip, told = stocked(build, url), eid(0), f'{build}-failed.json'
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        one = Https(port)
+        files = fetched(one, chip)
+        key = next(iter(files))
+        one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        failed = load(chip, files[key], 'refuse')
+        failed['result']['spent'] = 'yes'
+        expect(one.json('PUT', '/v1/results/' + key, failed, status=201)['state'] == 'failed', 'not failed')
+        loaded = load(chip, files[key])
+        expect(one.json('PUT', '/v1/results/' + key, loaded, status=201)['state'] == 'installed', 'not installed')
+        for result in (failed, dict(failed, result=dict(failed['result'], chip_ns=3)), loaded):
+            expect(not one.json('PUT', '/v1/results/' + key, result)['stored'], 'one attempt twice')
+    depot('report', '--eid', chip, '-o', told)
+    (unit,), _ = read_report(os.path.join(work, told))
+    expect([r['reason'] for r in unit['results']] == [2, 0], unit['results'])
 
 
 def chip_of_two_orders(build, url, execute):
@@ -590,7 +650,9 @@ def operate(test, build, fresh, server=None):
     test('conflicting_results', conflicting_results, build, fresh('contrary'))
     url = fresh('rejected')
     test('rejected_while_out', rejected_while_out, build, url, execute_on(url))
+    test('settled_then_proven', settled_then_proven, build, fresh('settled'))
     test('doubt_of_what_is_burnt', doubt_of_what_is_burnt, build, fresh('late_word'))
+    test('failed_then_installed', failed_then_installed, build, fresh('failed'))
     for name, attack in (('chip_of_two_orders', chip_of_two_orders),):
         url = fresh(name)
         test(name, attack, build, url, execute_on(url))

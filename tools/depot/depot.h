@@ -406,6 +406,8 @@ GPtrArray *depot_history(Depot *depot, const guint8 key_id[32], GError **error);
 typedef struct {
 	guint8 key_id[32];
 	char *record;
+	char *station;		/* who brought it, or NULL */
+	gboolean installed;	/* its package is */
 } DepotAttempt;
 
 /* Those of one chip, by key, the earlier one first; of DepotAttempt. */

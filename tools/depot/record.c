@@ -180,11 +180,12 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
  * One that came before its chip's data. It is proven now, or keeps on record why not; only the depot's own
  * trouble is an error, after which the chip's data is sent again, and this is done again.
  */
-static gboolean prove_again(Depot *depot, IfppTrust *trust, const DepotDoubt *doubt, GError **error)
+static gboolean prove_again(Depot *depot, IfppTrust *trust, const guint8 eid[16], const guint8 key_id[32],
+			    const char *station, const char *record, gboolean settled, GError **error)
 {
-	g_auto(DepotResult) result = { .record = doubt->record };
+	g_auto(DepotResult) result = { .record = record };
 	g_autoptr(JsonObject) object =
-		ifpp_json_parse((IfppSpan){ (const guint8 *)doubt->record, strlen(doubt->record) }, DEPTH_MAX, error);
+		ifpp_json_parse((IfppSpan){ (const guint8 *)record, strlen(record) }, DEPTH_MAX, error);
 	g_autofree char *proof = NULL;
 	g_autoptr(GError) why = NULL, refused = NULL;
 	DepotState now;
@@ -192,8 +193,8 @@ static gboolean prove_again(Depot *depot, IfppTrust *trust, const DepotDoubt *do
 
 	if (!object)
 		return FALSE;
-	memcpy(result.eid, doubt->eid, 16);
-	memcpy(result.key_id, doubt->key_id, 32);
+	memcpy(result.eid, eid, 16);
+	memcpy(result.key_id, key_id, 32);
 	if (!prove_result(depot, trust, object, &result, &proof, &why)) {
 		if (why->domain == DB_ERROR) {
 			g_propagate_error(error, g_steal_pointer(&why));
@@ -203,7 +204,10 @@ static gboolean prove_again(Depot *depot, IfppTrust *trust, const DepotDoubt *do
 		proof = g_strdup(why->message);
 	}
 	result.proof = proof;
-	if (depot_put_result(depot, doubt->station, &result, &stored, &now, &refused) || refused->domain != DB_ERROR)
+	/* What the operator has settled is no doubt again. */
+	if (settled && !result.proven)
+		return TRUE;
+	if (depot_put_result(depot, station, &result, &stored, &now, &refused) || refused->domain != DB_ERROR)
 		return TRUE;
 	g_propagate_error(error, g_steal_pointer(&refused));
 	return FALSE;
@@ -216,10 +220,26 @@ static gboolean prove_earlier(Depot *depot, IfppTrust *trust, const guint8 eid[1
 	for (guint i = 0; doubts && i < doubts->len; i++) {
 		const DepotDoubt *doubt = doubts->pdata[i];
 
-		if (doubt->signed_by_chip && !prove_again(depot, trust, doubt, error))
+		if (doubt->signed_by_chip &&
+		    !prove_again(depot, trust, eid, doubt->key_id, doubt->station, doubt->record, FALSE, error))
 			return FALSE;
 	}
 	return doubts != NULL;
+}
+
+/* The operator has settled it before anybody could prove it, and no station will bring it again. */
+static gboolean prove_settled(Depot *depot, IfppTrust *trust, const guint8 eid[16], GError **error)
+{
+	g_autoptr(GPtrArray) attempts = depot_attempts(depot, eid, error);
+
+	for (guint i = 0; attempts && i < attempts->len; i++) {
+		const DepotAttempt *attempt = attempts->pdata[i];
+
+		if (!attempt->installed &&
+		    !prove_again(depot, trust, eid, attempt->key_id, attempt->station, attempt->record, TRUE, error))
+			return FALSE;
+	}
+	return attempts != NULL;
 }
 
 static gboolean prove_lock(JsonObject *lock, GBytes *cert, const guint8 eid[16], gboolean *proven, GError **error)
@@ -279,5 +299,5 @@ gboolean record_put_chip(Depot *depot, IfppTrust *trust, const char *station, co
 			return wrong(error, "the lock receipt is too long");
 	}
 	return depot_put_chip(depot, station, chip, stored, error) &&
-	       (!cert || prove_earlier(depot, trust, chip->eid, error));
+	       (!cert || (prove_earlier(depot, trust, chip->eid, error) && prove_settled(depot, trust, chip->eid, error)));
 }

@@ -26,7 +26,16 @@ typedef struct {
 typedef struct {
 	gboolean there, proven;
 	guint8 id[32];
+	char *record, *station;
+	gint64 at;
 } Stored;
+
+static void stored_clear(Stored *stored)
+{
+	g_free(stored->record);
+	g_free(stored->station);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Stored, stored_clear)
 
 /* What the chip has signed, or all of it where there is nothing: the rest is the station's to write. */
 static void identify(const char *record, guint8 out[32])
@@ -47,7 +56,10 @@ static gboolean take_stored(const DbValue *row, guint n, gpointer user, GError *
 
 	stored->there = TRUE;
 	stored->proven = row[1].num != 0;
-	identify(db_get_text(&row[0]), stored->id);
+	stored->record = g_strdup(db_get_text(&row[0]));
+	stored->station = row[2].type == DB_TEXT ? g_strdup(row[2].data) : NULL;
+	stored->at = row[3].num;
+	identify(stored->record, stored->id);
 	return TRUE;
 }
 
@@ -101,12 +113,13 @@ static gboolean keep_attempt(Db *db, const Put *put, gint64 *changed, GError **e
 		      DB_B(put->id, 32), db_text(r->record), db_text(put->station), DB_I(put->at));
 }
 
-static gboolean keep_stored(Db *db, const DepotResult *r, GError **error)
+/* Under the name that the same record has when it is brought again. */
+static gboolean keep_stored(Db *db, const DepotResult *r, const Stored *stored, GError **error)
 {
 	return DB_RUN(db,
-		      "INSERT INTO attempt (key_id, sha256, record, station, at) SELECT key_id, sha256, record, station, at "
-		      "FROM result WHERE key_id = $1 ON CONFLICT (key_id, sha256) DO NOTHING", NULL, NULL, NULL, error,
-		      DB_B(r->key_id, 32));
+		      "INSERT INTO attempt (key_id, sha256, record, station, at) VALUES ($1, $2, $3, $4, $5) "
+		      "ON CONFLICT (key_id, sha256) DO NOTHING", NULL, NULL, NULL, error, DB_B(r->key_id, 32),
+		      DB_B(stored->id, 32), db_text(stored->record), db_text(stored->station), DB_I(stored->at));
 }
 
 /* What was a doubt until now is none: the chip has signed it. One of before the upgrade is named by its whole record. */
@@ -149,11 +162,14 @@ static gboolean put_proven(Db *db, Put *put, const DepotItem *item, const Stored
 		put->stored = changed != 0;
 		return !changed || rows_note(db, r->key_id, item->state, put->station, "another attempt: failed", put->at, error);
 	}
-	if (stored->there && !keep_stored(db, r, error))
+	if (stored->there && !keep_stored(db, r, stored, error))
 		return FALSE;
 	put->stored = TRUE;
 	put->now = r->state;
-	return DB_RUN(db,
+	/* As a doubt that was settled it may be there already: it is told once. */
+	return DB_RUN(db, "DELETE FROM attempt WHERE key_id = $1 AND sha256 = $2", NULL, NULL, NULL, error, DB_B(r->key_id, 32),
+		      DB_B(put->id, 32)) &&
+	       DB_RUN(db,
 		      "INSERT INTO result (key_id, eid, sha256, record, proven, proof, station, at, imei, model, firmware, "
 		      "serial, usb_path, board_serial, work_order) VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9, $10, $11, "
 		      "$12, $13, $14) ON CONFLICT (key_id) DO UPDATE SET sha256 = $3, record = $4, proven = 1, proof = $5, "
@@ -175,7 +191,7 @@ static gboolean put_result(Db *db, gpointer user, GError **error)
 	Put *put = user;
 	const DepotResult *r = put->result;
 	const DepotItem *item;
-	Stored stored = {};
+	g_auto(Stored) stored = {};
 
 	put->stored = FALSE;
 	if (!db->ops->now(db, &put->at, error) || !rows_of_key(db, r->key_id, put->items, error))
@@ -184,7 +200,7 @@ static gboolean put_result(Db *db, gpointer user, GError **error)
 	if (!item || memcmp(item->eid, r->eid, 16))
 		return rows_unknown(r->key_id, error);
 	put->now = item->state;
-	if (!DB_RUN(db, "SELECT record, proven FROM result WHERE key_id = $1", take_stored, &stored, NULL, error,
+	if (!DB_RUN(db, "SELECT record, proven, station, at FROM result WHERE key_id = $1", take_stored, &stored, NULL, error,
 		    DB_B(r->key_id, 32)))
 		return FALSE;
 	if (stored.there && stored.proven && !memcmp(stored.id, put->id, 32))
@@ -236,6 +252,7 @@ static void attempt_free(gpointer data)
 	DepotAttempt *attempt = data;
 
 	g_free(attempt->record);
+	g_free(attempt->station);
 	g_free(attempt);
 }
 
@@ -245,6 +262,8 @@ static gboolean take_attempt(const DbValue *row, guint n, gpointer user, GError 
 
 	g_ptr_array_add(user, attempt);
 	attempt->record = g_strdup(db_get_text(&row[1]));
+	attempt->station = row[2].type == DB_TEXT ? g_strdup(row[2].data) : NULL;
+	attempt->installed = row[3].num == DEPOT_INSTALLED;
 	return db_get_blob(&row[0], attempt->key_id, 32) || rows_damaged("attempt", error);
 }
 
@@ -254,7 +273,7 @@ GPtrArray *depot_attempts(Depot *depot, const guint8 eid[16], GError **error)
 
 	/* By way of the packages, since it is they that have an index by EID. */
 	if (!DB_RUN(depot->db,
-		    "SELECT a.key_id, a.record FROM package p JOIN attempt a ON a.key_id = p.key_id WHERE p.eid = $1 "
+		    "SELECT a.key_id, a.record, a.station, p.state FROM package p JOIN attempt a ON a.key_id = p.key_id WHERE p.eid = $1 "
 		    "ORDER BY a.key_id, a.at", take_attempt, found, NULL, error, DB_B(eid, 16)))
 		return NULL;
 	return g_steal_pointer(&found);
