@@ -13,8 +13,8 @@ import time
 
 from operation import execute_on, issue, lines_of_outbox, revoke
 from stock import chip_data, fetched, fresh_chip, status, stocked, unsigned
-from world import (CHIPS, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst, read_report,
-                   wait_for, work)
+from world import (CHIPS, TOP, Depot, Failed, Https, Late, eid, expect, in_time, load, lock, outbox_of, raise_worst, read_report,
+                   shell, wait_for, work)
 
 YEAR = 31536000000      # ms
 
@@ -345,6 +345,55 @@ def chip_of_two_orders(build, url, execute):
         expect(keys_of(one.json('POST', '/v1/claims', {'eid': chip})) == [], 'both have the chip, the other way round')
 
 
+def rejected_stays_out(build, url, execute):
+    """What was burnt as its delivery was rejected is not handed out by unburn, unless a good delivery has it."""
+    depot, chip = stocked(build, url), eid(0)
+    whole_order()
+    depot('claim', chip, '--station', 'station-1')
+    execute('UPDATE delivery SET done = 2')
+    depot('reject', status(depot, code=1)[1][0].split()[1])
+    expect(depot.states() == {'burnt': 2}, depot.states())
+    depot('unburn', chip, '--why', 'good after all')
+    expect(depot.states() == {'burnt': 2}, 'it is free')
+    expect(not depot('claim', chip, '--station', 'station-1', '--json').out, 'it is handed out')
+    depot('import', 'whole.ifppd', '--trust', 'trust')
+    expect(depot.states() == {'burnt': 2, 'free': 2 * CHIPS - 2}, depot.states())
+    depot('unburn', chip, '--why', 'good after all')
+    expect(depot.states() == {'free': 2 * CHIPS} and not status(depot)[1], depot.states())
+    expect(len(depot.list('--batch', 'line-7')) == 2, 'they have lost their order')
+
+
+def whole_order():
+    """A delivery of the same packages under another name."""
+    shell('''
+        [ -e whole.ifppd ] && exit
+        export SOFTHSM2_CONF=$PWD/softhsm2.conf PATH=%s/build/unit-plain/tools/smdpf:$PATH
+        ifpp-smdpf export --home home --pin-file pin --all --out whole.ifppd
+    ''' % TOP)
+
+
+def shared_with_rejected(build, url, execute):
+    """Two deliveries have packages in common, and the one that brought them is rejected: the other is whole all the same."""
+    depot = stocked(build, url)
+    whole_order()
+    execute('UPDATE delivery SET done = 2')
+    depot('import', 'whole.ifppd', '--trust', 'trust')
+    (told,) = status(depot, code=1)[1]
+    expect('line-7' in told, told)
+    depot('reject', told.split()[1])
+    expect(depot.states() == {'free': 2 * CHIPS} and not status(depot)[1], depot.states())
+    expect(len(depot.list('--batch', 'line-7')) == 2 * CHIPS, 'they have lost their order')
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
+def rejected_under_import(build, url, execute):
+    """A delivery is rejected while it is imported: it does not become whole by that."""
+    depot = empty(build, url)
+    execute('CREATE TRIGGER reject AFTER INSERT ON content WHEN (SELECT COUNT(*) FROM content) = 3 BEGIN UPDATE delivery SET done = 3; END')
+    depot('import', 'line-7.ifppd', '--trust', 'trust', code=6, says='rejected')
+    depot('import', 'line-7.ifppd', '--trust', 'trust', code=6, says='rejected')
+
+
 # ------------------------------------------------------------ connections that take their time
 
 class Drip:
@@ -653,9 +702,13 @@ def operate(test, build, fresh, server=None):
     test('settled_then_proven', settled_then_proven, build, fresh('settled'))
     test('doubt_of_what_is_burnt', doubt_of_what_is_burnt, build, fresh('late_word'))
     test('failed_then_installed', failed_then_installed, build, fresh('failed'))
-    for name, attack in (('chip_of_two_orders', chip_of_two_orders),):
+    for name, attack in (('chip_of_two_orders', chip_of_two_orders), ('rejected_stays_out', rejected_stays_out),
+                         ('shared_with_rejected', shared_with_rejected)):
         url = fresh(name)
         test(name, attack, build, url, execute_on(url))
+    if not server:
+        url = fresh('under_import')
+        test('rejected_under_import', rejected_under_import, build, url, execute_on(url))
     test('backup_of_another_depot', backup_of_another_depot, build, fresh('own'), fresh)
     test('restore_while_serving', restore_while_serving, build, fresh('served'), fresh)
     if not server:

@@ -17,7 +17,20 @@ typedef struct {
 	guint n, added;
 } Add;
 
-static gboolean same_package(Db *db, const DepotItem *item, GError **error)
+static gboolean not_rejected(Db *db, const guint8 delivery[32], GError **error)
+{
+	gint64 done = DEPOT_DELIVERY_BEGUN;
+
+	if (!DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &done, NULL, error, DB_B(delivery, 32)))
+		return FALSE;
+	if (done != DEPOT_DELIVERY_REJECTED)
+		return TRUE;
+	g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "the operator has rejected this delivery");
+	return FALSE;
+}
+
+/* Deliveries can have packages in common. What came with one that is not here whole is of this one from now on. */
+static gboolean same_package(Db *db, const guint8 delivery[32], const DepotItem *item, GError **error)
 {
 	g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(rows_item_free);
 	g_autofree char *key = ifpp_hex(IFPP_SPAN(item->key_id));
@@ -26,7 +39,9 @@ static gboolean same_package(Db *db, const DepotItem *item, GError **error)
 		    DB_B(item->key_id, 32)))
 		return FALSE;
 	if (found->len && !memcmp(((DepotItem *)found->pdata[0])->sha256, item->sha256, 32))
-		return TRUE;
+		return DB_RUN(db, "UPDATE package SET delivery = $2, batch = CASE WHEN $3 = '' THEN batch ELSE $3 END "
+			      "WHERE key_id = $1 AND delivery <> $2 AND delivery IN (SELECT id FROM delivery WHERE done <> 1)",
+			      NULL, NULL, NULL, error, DB_B(item->key_id, 32), DB_B(delivery, 32), db_text(item->batch));
 	g_set_error(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT,
 		    "another package for the key %s is here already; a key takes one, ask the Key Maker", key);
 	return FALSE;
@@ -38,7 +53,7 @@ static gboolean add(Db *db, gpointer user, GError **error)
 	gint64 at, changed;
 
 	a->added = 0;
-	if (!db->ops->now(db, &at, error))
+	if (!db->ops->now(db, &at, error) || !not_rejected(db, a->delivery, error))
 		return FALSE;
 	for (guint i = 0; i < a->n; i++) {
 		const DepotItem *item = a->items[i];
@@ -54,7 +69,7 @@ static gboolean add(Db *db, gpointer user, GError **error)
 			    db_text(item->operator), db_text(item->batch), DB_B(a->delivery, 32), DB_I(at)))
 			return FALSE;
 		if (!changed) {
-			if (!same_package(db, item, error))
+			if (!same_package(db, a->delivery, item, error))
 				return FALSE;
 			continue;
 		}
@@ -88,13 +103,16 @@ static gboolean note_delivery(Db *db, gpointer user, GError **error)
 		      "ON CONFLICT (id) DO NOTHING",
 		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at)) &&
 	       DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &a->done, NULL, error,
-		      DB_B(a->delivery, 32));
+		      DB_B(a->delivery, 32)) &&
+	       not_rejected(db, a->delivery, error);
 }
 
 static gboolean end_delivery(Db *db, gpointer user, GError **error)
 {
-	return DB_RUN(db, "UPDATE delivery SET done = 1 WHERE id = $1", NULL, NULL, NULL, error,
-		      DB_B(((Add *)user)->delivery, 32));
+	const Add *a = user;
+
+	return not_rejected(db, a->delivery, error) &&
+	       DB_RUN(db, "UPDATE delivery SET done = 1 WHERE id = $1", NULL, NULL, NULL, error, DB_B(a->delivery, 32));
 }
 
 gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, guint packages, gboolean *done,
@@ -106,10 +124,6 @@ gboolean depot_delivery(Depot *depot, const guint8 id[32], const char *order, gu
 		return db_transaction(depot->db, end_delivery, &a, error);
 	if (!db_transaction(depot->db, note_delivery, &a, error))
 		return FALSE;
-	if (a.done == DEPOT_DELIVERY_REJECTED) {
-		g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "the operator has rejected this delivery");
-		return FALSE;
-	}
 	*done = a.done == DEPOT_DELIVERY_DONE;
 	return TRUE;
 }

@@ -93,13 +93,15 @@ gboolean depot_burn(Depot *depot, const guint8 eid[16], const char *who, const c
 
 static gboolean unburn_one(Db *db, const Burn *b, const DepotItem *item, gboolean *freed, GError **error)
 {
-	gint64 proven = 0;
+	gint64 proven = 0, rejected = 0;
 
 	if (!rows_put_aside(db, item->key_id, error) ||
 	    !DB_RUN(db, "SELECT COUNT(*) FROM result WHERE key_id = $1 AND proven = 1", rows_take_int, &proven, NULL, error,
-		    DB_B(item->key_id, 32)))
+		    DB_B(item->key_id, 32)) ||
+	    !DB_RUN(db, "SELECT COUNT(*) FROM package p JOIN delivery d ON d.id = p.delivery WHERE p.key_id = $1 AND d.done = 3",
+		    rows_take_int, &rejected, NULL, error, DB_B(item->key_id, 32)))
 		return FALSE;
-	*freed = item->state == DEPOT_BURNT && !proven;
+	*freed = item->state == DEPOT_BURNT && !proven && !rejected;
 	if (!*freed)
 		return TRUE;
 	/* A depot of version 1 may have a station's word as a result. */
