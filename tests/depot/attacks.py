@@ -291,6 +291,24 @@ def settled_then_proven(build, url):
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 
 
+def data_comes_meanwhile(build, url, execute):
+    """The chip's data comes after its result was looked at and before that is a doubt: it is none."""
+    depot, chip = stocked(build, url), eid(0)
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        one = Https(port)
+        files = fetched(one, chip)
+        key = next(iter(files))
+        one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        execute('CREATE TABLE later AS SELECT * FROM chip')
+        execute('DELETE FROM chip')
+        execute('CREATE TRIGGER later AFTER INSERT ON doubt BEGIN INSERT INTO chip SELECT * FROM later; END')
+        told = one.json('PUT', '/v1/results/' + key, load(chip, files[key]), status=201)
+        expect(told['state'] == 'installed' and 'doubt' not in told, told)
+    expect(not status(depot)[1], status(depot))
+    expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
+
+
 def doubt_of_what_is_burnt(build, url):
     """A station says something of a unit that is burnt: the operator can settle that, and the report has his reason."""
     depot, chip, told = stocked(build, url), eid(0), f'{build}-burnt.json'
@@ -706,9 +724,10 @@ def operate(test, build, fresh, server=None):
                          ('shared_with_rejected', shared_with_rejected)):
         url = fresh(name)
         test(name, attack, build, url, execute_on(url))
-    if not server:
-        url = fresh('under_import')
-        test('rejected_under_import', rejected_under_import, build, url, execute_on(url))
+    if not server:      # triggers of SQLite
+        for name, attack in (('rejected_under_import', rejected_under_import), ('data_comes_meanwhile', data_comes_meanwhile)):
+            url = fresh(name)
+            test(name, attack, build, url, execute_on(url))
     test('backup_of_another_depot', backup_of_another_depot, build, fresh('own'), fresh)
     test('restore_while_serving', restore_while_serving, build, fresh('served'), fresh)
     if not server:

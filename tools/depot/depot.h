@@ -192,6 +192,7 @@ GBytes *depot_package(Depot *depot, const guint8 key_id[32], GError **error);
  * @state: INSTALLED, FAILED or BURNT
  * @early: FAILED before the key was spent: an attempt that ends nothing, the package can be loaded again
  * @proven: the chip's own certificate proves it
+ * @data_was_here: proven data of the chip was on record when it was looked at
  * @proof: "proven", or why it is not
  * @unit: as the record has it; the only thing of this that is owned
  */
@@ -201,6 +202,7 @@ typedef struct {
 	DepotState state;
 	gboolean early;
 	gboolean proven;
+	gboolean data_was_here;
 	const char *proof;
 	IfppUnit unit;
 } DepotResult;

@@ -128,6 +128,7 @@ static gboolean prove_result(Depot *depot, IfppTrust *trust, JsonObject *object,
 		g_propagate_error(error, g_steal_pointer(&local));
 		return FALSE;
 	}
+	result->data_was_here = chip && chip->euicc_proven;
 	cert = prove_chip(trust, result->eid, chip ? chip->euicc_data : NULL, proof);
 	if (!cert)
 		return TRUE;
@@ -144,9 +145,28 @@ static char *canonical(JsonObject *object, const char *name)
 	return json_to_string(json_object_get_member(object, name), FALSE);
 }
 
+/* Its data came while the result was looked at, and was not here to prove it: who brought the data saw no doubt yet. */
+static gboolean came_meanwhile(Depot *depot, const DepotResult *result, gboolean *came, GError **error)
+{
+	g_autoptr(DepotChip) chip = NULL;
+	g_autoptr(GError) local = NULL;
+
+	*came = FALSE;
+	if (result->proven || result->data_was_here || result->state == DEPOT_BURNT)
+		return TRUE;
+	chip = depot_chip(depot, result->eid, &local);
+	if (local) {
+		g_propagate_error(error, g_steal_pointer(&local));
+		return FALSE;
+	}
+	*came = chip && chip->euicc_proven;
+	return TRUE;
+}
+
 gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, const guint8 *key_id, IfppSpan text,
 			   gboolean *stored, DepotState *state, char **doubt, GError **error)
 {
+	gboolean came;
 	g_autofree char *record = NULL, *proof = NULL;
 	DepotState now;
 	g_auto(DepotResult) result = {};
@@ -168,8 +188,10 @@ gboolean record_put_result(Depot *depot, IfppTrust *trust, const char *station, 
 		return FALSE;
 	result.record = record;
 	result.proof = proof;
-	if (!depot_put_result(depot, station, &result, stored, &now, error))
+	if (!depot_put_result(depot, station, &result, stored, &now, error) || !came_meanwhile(depot, &result, &came, error))
 		return FALSE;
+	if (came)
+		return record_put_result(depot, trust, station, key_id, text, stored, state, doubt, error);
 	*state = now;
 	if (doubt)
 		*doubt = result.proven ? NULL : g_steal_pointer(&proof);
