@@ -409,14 +409,20 @@ static gboolean check_told(const DbValue *row, guint n, gpointer user, GError **
 }
 
 /* An ICCID is free by what an event says, not by what an entry says. */
-static gboolean check_freed(const Heard *heard, GError **error)
+static gboolean check_freed(Ledger *ledger, gboolean all, const Heard *heard, GError **error)
 {
 	GHashTableIter iter;
 	const char *id;
 
 	g_hash_table_iter_init(&iter, heard->free);
 	while (g_hash_table_iter_next(&iter, (gpointer *)&id, NULL)) {
-		if (g_hash_table_contains(heard->freed, id))
+		gboolean free = g_hash_table_contains(heard->freed, id);
+		guint8 key_id[32];
+
+		/* and it must be found when it is given again */
+		if (free && all && (!ifpp_unhex_into(id, key_id, 32) || !chain_frees(ledger, key_id, &free, error)))
+			return FALSE;
+		if (free)
 			continue;
 		g_set_error(error, IFPP_ERROR, IFPP_ERROR_LEDGER,
 			    "ledger: no event sets the ICCID of key %.16s free, and its entry does", id);
@@ -562,7 +568,7 @@ static gboolean check_events(Ledger *ledger, gboolean all, GError **error)
 			before = event->head;
 		}
 	} while (events->len == PAGE);
-	if (!check_freed(&heard, error) || !check_orders(ledger, states, error))
+	if (!check_freed(ledger, all, &heard, error) || !check_orders(ledger, states, error))
 		return FALSE;
 	if (!all)
 		return TRUE;

@@ -185,9 +185,14 @@ static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 /* An altered ledger is not believed against the journal; what chips have proven stays. */
 static gboolean correct(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, GError **error)
 {
+	gboolean test = entry->hold == LEDGER_HELD_TEST;
+
 	if (!memcmp(have->eid, entry->eid, 16) && !memcmp(have->iccid, entry->iccid, 10) &&
 	    !memcmp(have->order, entry->order, 8) && !memcmp(have->transaction, entry->transaction, 16))
-		return TRUE;
+		/* a test profile's ICCID may be on many chips, another's not; hold_again() has the last word on what is free */
+		return test == (have->hold == LEDGER_HELD_TEST) ||
+		       DB_RUN(a->ledger->db, "UPDATE binding SET hold = $2 WHERE key_id = $1", NULL, NULL, NULL, error,
+			      DB_B(entry->key_id, 32), DB_I(test ? LEDGER_HELD_TEST : LEDGER_FREE));
 	a->adopted--;
 	return DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error,
 		      DB_B(entry->key_id, 32)) &&
@@ -298,8 +303,9 @@ static gboolean say_voided(Adopt *a, const LedgerEntry *entry, const char *id, G
 	if (chain_read(a->ledger, seq, &note))
 		line = chain_line(note.text, "voided", id);
 	chain_note_clear(&note);
-	if (line)
-		g_string_append_printf(a->text, "%s\n", line);
+	/* or as the journal says, where no event does */
+	if (line || voided(a, entry))
+		g_string_append_printf(a->text, "%s\n", line ? line : voided(a, entry));
 	return TRUE;
 }
 
@@ -448,7 +454,7 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 			return FALSE;
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
 		return FALSE;
-	if (!adopt_orders(a, error) || !ledger_foreach(a->ledger, NULL, adopt_void, a, error))
+	if (!adopt_orders(a, error) || (a->sound && !ledger_foreach(a->ledger, NULL, adopt_void, a, error)))
 		return FALSE;
 	a->total = a->ledger->head.bound;
 	if (!judge(a, error))
