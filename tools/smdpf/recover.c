@@ -219,6 +219,22 @@ static gboolean sealed_twice(Adopt *a, const LedgerEntry *have, const LedgerEntr
 		      NULL, error, DB_B(a->mark, 8), DB_B(entry->iccid, 10));
 }
 
+/* What is there may have been accepted without its ICCID, and the line that tells it found since: never the other way round. */
+static gboolean same_package(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, GError **error)
+{
+	gboolean now = !memcmp(have->run, a->mark, 8);
+
+	if (!has_iccid(entry))
+		return TRUE;
+	if (!has_iccid(have) && (have->state == LEDGER_BOUND || have->state == LEDGER_INSTALLED)) {
+		a->unknown -= now;
+		/* its event says otherwise */
+		a->sound &= now;
+		return correct(a, have, entry, error);
+	}
+	return a->sound || correct(a, have, entry, error);
+}
+
 static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **error)
 {
 	LedgerEntry entry = *said, have;
@@ -238,7 +254,7 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 			      NULL, NULL, error, DB_B(have.key_id, 32), DB_I(void_reason(line)), DB_B(a->void_mark, 8));
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
-			return a->sound || a->from_packages || correct(a, &have, &entry, error);
+			return same_package(a, &have, &entry, error);
 		if (a->from_packages || !memcmp(have.run, a->mark, 8) || journals_out(a->journals, a->reading, &entry))
 			return sealed_twice(a, &have, &entry, error);
 		/* such a line again: the ledger's own counts */
