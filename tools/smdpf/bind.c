@@ -164,6 +164,21 @@ undo:
 	return FALSE;
 }
 
+/* Of those that an earlier run has bound: it may have been killed before the journal said so. */
+static gboolean say_again(Bind *run, GPtrArray *items, GError **error)
+{
+	g_autofree LedgerEntry **entries = g_new0(LedgerEntry *, items->len);
+	guint n = 0;
+
+	for (guint i = 0; run->options->out && i < items->len; i++) {
+		Item *item = items->pdata[i];
+
+		if (item->old && wanted(item))
+			entries[n++] = &item->entry;
+	}
+	return store_out(run->home, entries, n, error);
+}
+
 /* Half-written files of processes that died, in the directory where packages go. */
 static void sweep(Bind *run)
 {
@@ -559,7 +574,7 @@ static gboolean seal_batch(Bind *run, GPtrArray *items, GError **error)
 			g_propagate_error(error, why);
 		return FALSE;
 	}
-	if (!deliver(run, items, why ? NULL : error) || why) {
+	if (!say_again(run, items, why ? NULL : error) || !deliver(run, items, why ? NULL : error) || why) {
 		if (why)
 			g_propagate_error(error, why);
 		return FALSE;

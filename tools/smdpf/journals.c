@@ -12,13 +12,14 @@ typedef struct {
 	guint8 key_id[32];
 	guint journal;
 	guint8 sha256[32];
-	gboolean out;
+	gboolean out, old;	/* old: from before it was said what is out */
 } Last;
 
 struct Journals {
 	GHashTable *last;	/* Last, by key and journal */
-	GHashTable *superseded, *unbound;	/* SHA-256 of packages, in hexadecimal */
-	guint journal;		/* that is being read */
+	GHashTable *superseded, *begun, *unbound, *replaced;	/* SHA-256 of packages, in hexadecimal */
+	guint journal;		/* that is being read, */
+	gboolean says_out;	/* and whether it has said of any that it is out */
 };
 
 static guint hash_last(gconstpointer p)
@@ -51,8 +52,15 @@ static void supersede(Journals *j, Last *last, const LedgerEntry *entry)
 	g_autofree char *now = ifpp_hex(IFPP_SPAN(entry->sha256));
 
 	g_hash_table_add(j->superseded, ifpp_hex(IFPP_SPAN(last->sha256)));
+	if (last->out)
+		g_hash_table_add(j->replaced, ifpp_hex(IFPP_SPAN(last->sha256)));
+	else if (!last->old)
+		g_hash_table_add(j->begun, ifpp_hex(IFPP_SPAN(last->sha256)));
 	g_hash_table_remove(j->superseded, now);
+	g_hash_table_remove(j->begun, now);
+	g_hash_table_remove(j->replaced, now);
 	last->out = FALSE;
+	last->old = !j->says_out;
 }
 
 static gboolean take_line(const char *line, gpointer user, GError **error)
@@ -62,8 +70,9 @@ static gboolean take_line(const char *line, gpointer user, GError **error)
 	LedgerEntry entry;
 	Last *last;
 
-	if (g_str_has_prefix(line, STORE_OUT) && ifpp_unhex_into(line + strlen(STORE_OUT), key_id, sizeof(key_id))) {
-		last = find(j, key_id, j->journal);
+	if (g_str_has_prefix(line, STORE_OUT)) {
+		j->says_out = TRUE;
+		last = ifpp_unhex_into(line + strlen(STORE_OUT), key_id, sizeof(key_id)) ? find(j, key_id, j->journal) : NULL;
 		if (last)
 			last->out = TRUE;
 		return TRUE;
@@ -76,6 +85,7 @@ static gboolean take_line(const char *line, gpointer user, GError **error)
 		last = g_new0(Last, 1);
 		memcpy(last->key_id, entry.key_id, sizeof(last->key_id));
 		last->journal = j->journal;
+		last->old = !j->says_out;
 		g_hash_table_add(j->last, last);
 	} else if (memcmp(last->sha256, entry.sha256, sizeof(last->sha256))) {
 		supersede(j, last, &entry);
@@ -107,7 +117,9 @@ Journals *journals_read(const char *const *dirs, GError **error)
 	j->last = g_hash_table_new_full(hash_last, equal_last, g_free, NULL);
 	j->superseded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	j->unbound = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	for (; dirs[j->journal]; j->journal++)
+	j->begun = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	j->replaced = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	for (; dirs[j->journal]; j->journal++, j->says_out = FALSE)
 		if (!store_journal_lines(dirs[j->journal], take_line, j, error))
 			return NULL;
 	judge(j);
@@ -120,7 +132,9 @@ void journals_free(Journals *journals)
 		return;
 	g_hash_table_unref(journals->last);
 	g_hash_table_unref(journals->superseded);
+	g_hash_table_unref(journals->begun);
 	g_hash_table_unref(journals->unbound);
+	g_hash_table_unref(journals->replaced);
 	g_free(journals);
 }
 
@@ -136,9 +150,26 @@ gboolean journals_superseded(const Journals *journals, const LedgerEntry *entry)
 	return has(journals->superseded, entry);
 }
 
+gboolean journals_begun(const Journals *journals, const LedgerEntry *entry)
+{
+	return has(journals->begun, entry) && !has(journals->replaced, entry);
+}
+
 gboolean journals_unbound(const Journals *journals, const LedgerEntry *entry)
 {
 	return has(journals->unbound, entry);
+}
+
+gboolean journals_sure(const Journals *journals, guint journal, const LedgerEntry *entry)
+{
+	const Last *last = find(journals, entry->key_id, journal);
+
+	return last && (last->out || last->old) && !memcmp(last->sha256, entry->sha256, sizeof(last->sha256));
+}
+
+gboolean journals_replaced(const Journals *journals, const LedgerEntry *entry)
+{
+	return has(journals->replaced, entry);
 }
 
 gboolean journals_out(const Journals *journals, guint journal, const LedgerEntry *entry)

@@ -81,12 +81,14 @@ typedef struct {
 	const Journals *journals;	/* what they say together */
 	guint reading;			/* number of the journal */
 	GHashTable *told;		/* SHA-256 of packages that were said to be second ones */
+	GHashTable *unsure;		/* and of those of which nothing says that they were ever bound; -> key id */
 	gint64 accept;
 	gboolean sound;		/* what is there: it only lacks the end */
 	GString *text;		/* lines of the event to come */
 	guint lines;
 	GString *journal;	/* lines that it does not have */
 	gboolean from_packages;
+	gboolean delivered;	/* from a directory that was named */
 	guint8 mark[8];		/* in the place of a run: what was adopted now, */
 	guint8 void_mark[8];	/* and what was there, and became void */
 	GHashTable *voids;	/* key id -> "voided" line of the journal */
@@ -143,6 +145,26 @@ static LedgerVoid void_reason(const char *line)
 	return g_strv_length(words) == 5 ? ledger_void_reason(words[2]) : LEDGER_VOID_WORD;
 }
 
+static void say_out(gpointer hash, gpointer id, gpointer journal)
+{
+	g_string_append_printf(journal, STORE_OUT "%s\n", (const char *)id);
+}
+
+/* What the own journal lacks. A batch may have been interrupted: its line must not stand for a key that the token has seen. */
+static void keep_line(Adopt *a, const LedgerEntry *entry)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(entry->key_id));
+
+	if (!a->from_packages && journals_sure(a->journals, a->reading, entry))
+		return;
+	if (a->from_packages || a->reading)
+		chain_bound_line(a->journal, entry);
+	if (a->from_packages)
+		say_out(NULL, id, a->journal);
+	else
+		g_hash_table_insert(a->unsure, ifpp_hex(IFPP_SPAN(entry->sha256)), g_steal_pointer(&id));
+}
+
 static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 {
 	gboolean held = FALSE, test = entry->hold == LEDGER_HELD_TEST;
@@ -170,8 +192,7 @@ static gboolean insert(Adopt *a, LedgerEntry *entry, GError **error)
 		entry->hold = LEDGER_FREE; /* of this key; the other holds it */
 	}
 	a->adopted++;
-	if (a->from_packages)
-		chain_bound_line(a->journal, entry);
+	keep_line(a, entry);
 	return orders_insert(a->ledger, entry->order, "", error) &&
 	       DB_RUN(a->ledger->db,
 		      "INSERT INTO binding (key_id, eid, iccid, order_id, transaction_id, run, state, hold, reason, sha256, "
@@ -219,11 +240,25 @@ static gboolean sealed_twice(Adopt *a, const LedgerEntry *have, const LedgerEntr
 		      NULL, error, DB_B(a->mark, 8), DB_B(entry->iccid, 10));
 }
 
+/* Its package was delivered. */
+static void sure_now(Adopt *a, const LedgerEntry *entry)
+{
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(entry->sha256));
+	const char *id = g_hash_table_lookup(a->unsure, hash);
+
+	if (!id)
+		return;
+	say_out(NULL, (gpointer)id, a->journal);
+	g_hash_table_remove(a->unsure, hash);
+}
+
 /* What is there may have been accepted without its ICCID, and the line that tells it found since: never the other way round. */
 static gboolean same_package(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, GError **error)
 {
 	gboolean now = !memcmp(have->run, a->mark, 8);
 
+	if (a->delivered)
+		sure_now(a, entry);
 	if (!has_iccid(entry))
 		return TRUE;
 	if (!has_iccid(have) && (have->state == LEDGER_BOUND || have->state == LEDGER_INSTALLED)) {
@@ -233,6 +268,24 @@ static gboolean same_package(Adopt *a, const LedgerEntry *have, LedgerEntry *ent
 		return correct(a, have, entry, error);
 	}
 	return a->sound || correct(a, have, entry, error);
+}
+
+static gboolean unsure(const Adopt *a, const LedgerEntry *have)
+{
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(have->sha256));
+
+	return g_hash_table_contains(a->unsure, hash);
+}
+
+/* The package that was delivered, instead of one of a batch that was interrupted. */
+static gboolean instead(Adopt *a, const LedgerEntry *have, LedgerEntry *entry, GError **error)
+{
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(have->sha256));
+
+	g_hash_table_remove(a->unsure, hash);
+	a->adopted--;
+	return DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error, DB_B(entry->key_id, 32)) &&
+	       insert(a, entry, error);
 }
 
 static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **error)
@@ -245,6 +298,9 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	/* A line of a batch that was interrupted before it was bound; a package of it that is out was sealed twice. */
 	if (journals_unbound(a->journals, &entry) || (!a->from_packages && journals_superseded(a->journals, &entry)))
 		return TRUE;
+	/* nor is its package a second one, which is still in the home */
+	if (a->from_packages && !a->delivered && journals_begun(a->journals, &entry))
+		return TRUE;
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
 	/* the ledger is older than the void: its ICCID may be another key's by now */
@@ -255,6 +311,8 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	if (found && have.state != LEDGER_RESERVED) {
 		if (!memcmp(have.sha256, entry.sha256, 32))
 			return same_package(a, &have, &entry, error);
+		if (a->delivered && unsure(a, &have))
+			return instead(a, &have, &entry, error);
 		if (a->from_packages || !memcmp(have.run, a->mark, 8) || journals_out(a->journals, a->reading, &entry))
 			return sealed_twice(a, &have, &entry, error);
 		/* such a line again: the ledger's own counts */
@@ -263,6 +321,19 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 	return (!found || DB_RUN(a->ledger->db, "DELETE FROM binding WHERE key_id = $1", NULL, NULL, NULL, error,
 				 DB_B(entry.key_id, 32))) &&
 	       insert(a, &entry, error);
+}
+
+/* A package that was out, and is no more what its journal has of its key. */
+static gboolean adopt_replaced(const LedgerEntry *entry, gpointer user, GError **error)
+{
+	Adopt *a = user;
+	LedgerEntry have;
+	gboolean found;
+
+	if (!journals_replaced(a->journals, entry))
+		return TRUE;
+	return ledger_find(a->ledger, entry->key_id, &have, &found, error) &&
+	       (!found || !memcmp(have.sha256, entry->sha256, 32) || sealed_twice(a, &have, entry, error));
 }
 
 static gboolean hold_again(const LedgerEntry *entry, gpointer user, GError **error)
@@ -355,9 +426,14 @@ static gboolean begin_anew(Adopt *a, GError **error)
 	return told_adopt(a->ledger, &a->strays, error);
 }
 
+static gint64 count_missing(const Adopt *a)
+{
+	return MAX(0, a->token.bound - (a->total - g_hash_table_size(a->unsure)));
+}
+
 static gboolean judge(Adopt *a, GError **error)
 {
-	gint64 missing = MAX(0, a->token.bound - a->total);
+	gint64 missing = count_missing(a);
 
 	if (missing + a->unknown <= a->accept)
 		return TRUE;
@@ -454,8 +530,9 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 	g_autofree char *own = home_path(a->home, "packages"), *accepted = NULL;
 
 	a->adopted = a->twice = a->unknown = a->lines = 0;
-	a->kept = FALSE;
+	a->kept = a->delivered = FALSE;
 	g_hash_table_remove_all(a->told);
+	g_hash_table_remove_all(a->unsure);
 	g_string_truncate(a->text, 0);
 	g_string_truncate(a->journal, 0);
 	/* no number of an event is used again that the token has seen */
@@ -464,10 +541,15 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 	for (a->reading = 0; a->dirs[a->reading]; a->reading++)
 		if (!store_journal_foreach(a->dirs[a->reading], adopt_entry, a, error))
 			return FALSE;
+	for (a->reading = 0; a->dirs[a->reading]; a->reading++)
+		if (!store_journal_foreach(a->dirs[a->reading], adopt_replaced, a, error))
+			return FALSE;
 	a->from_packages = TRUE;
-	for (guint i = 0; a->dirs[i]; i++)
+	for (guint i = 0; a->dirs[i]; i++) {
+		a->delivered = i > 0;
 		if (!store_foreach(i ? a->dirs[i] : own, adopt_entry, a, error))
 			return FALSE;
+	}
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
 		return FALSE;
 	if (!adopt_orders(a, error) || (a->sound && !ledger_foreach(a->ledger, NULL, adopt_void, a, error)))
@@ -475,8 +557,10 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 	a->total = a->ledger->head.bound;
 	if (!judge(a, error))
 		return FALSE;
+	/* these are bound from now on */
+	g_hash_table_foreach(a->unsure, say_out, a->journal);
 	/* What was accepted is an event as well, and takes the head beyond what the token has seen. */
-	accepted = g_strdup_printf("accepted %" G_GINT64_FORMAT "\n", MAX(0, a->token.bound - a->total) + a->unknown);
+	accepted = g_strdup_printf("accepted %" G_GINT64_FORMAT "\n", count_missing(a) + a->unknown);
 	return a->ledger->head.seq > a->token.seq || chain_append(a->ledger, accepted, 0, error);
 }
 
@@ -548,6 +632,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 	g_autoptr(GHashTable) voids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	Adopt a = { .home = home, .dirs = names, .accept = accept, .text = text, .journal = journal };
 	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GHashTable) unsure = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 	g_autoptr(Journals) journals = NULL;
 	g_autoptr(Ledger) ledger = NULL;
 	gboolean agree;
@@ -558,6 +643,7 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 	}
 	a.voids = voids;
 	a.told = told;
+	a.unsure = unsure;
 	for (guint i = 0; names[i]; i++)
 		if (!store_journal_lines(names[i], void_line, voids, error))
 			return FALSE;

@@ -185,12 +185,23 @@ static gboolean put_packages(Ledger *ledger, const StoreItem *items, guint n, GE
 	return store_sync(packages, error);
 }
 
+static gboolean has_journal(const Home *home)
+{
+	g_autofree char *path = home_path(home, JOURNAL);
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_size > 0;
+}
+
 gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error)
 {
 	g_autoptr(GString) lines = g_string_new(NULL);
 
 	if (!n)
 		return TRUE;
+	/* from its first line on, a journal says what was bound; one of an earlier version did not */
+	if (!has_journal(ledger->home))
+		g_string_append(lines, STORE_OUT "-\n");
 	for (guint i = 0; i < n; i++)
 		chain_bound_line(lines, items[i].entry);
 	/* The line first: there is never a package of which nothing is known. */
@@ -213,7 +224,7 @@ gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GErro
 
 		g_string_append_printf(lines, STORE_OUT "%s\n", id);
 	}
-	return !n || !home->ledger || store_journal(home, lines->str, lines->len, error);
+	return !n || store_journal(home, lines->str, lines->len, error);
 }
 
 GBytes *store_read(const Home *home, const LedgerEntry *entry, GError **error)

@@ -31,7 +31,10 @@ typedef struct {
 gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error);
 
 #define STORE_OUT "out "
-/* After ledger_bind(), and before any of them leaves: the journal says so, where other hosts may seal to the same keys. */
+/*
+ * After ledger_bind(), and before any of them leaves: the journal says so. A line without it is of a batch that was interrupted, and of
+ * a key that may be bound otherwise since, here or by another host.
+ */
 gboolean store_out(const Home *home, LedgerEntry *const *entries, guint n, GError **error);
 
 /* The package of a bound key, which is the one that was bound: IFPP_ERROR_HEADER_MISMATCH. */
