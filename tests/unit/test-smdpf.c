@@ -3111,6 +3111,7 @@ static void void_proof(Fixture *f, gconstpointer data)
 	g_assert_nonnull(strstr(out_text, "\"void_proof\":1"));
 	must("%s ledger check --home home --pin-file pin", smdpf);
 	expect(2, "no key holds it", VOID, smdpf);
+	must("%s ledger backup --home home --out void.db", smdpf);
 
 	/* it was not so: the chip has it, and tells */
 	report_installed(f, first);
@@ -3118,6 +3119,17 @@ static void void_proof(Fixture *f, gconstpointer data)
 	must("%s ledger check --home home --pin-file pin", smdpf);
 	expect(6, "has proven that it is installed", "%s void --home home --pin-file pin --reason r --word me --yes 89000123456789012341", smdpf);
 	expect(6, "for chip " FIRST_EID, SEAL "--euicc %s --upp one.der --order o", smdpf, other);
+	/* which is not forgotten with a ledger that is lost, or older; the journal still says that it was void */
+	must(SEAL "--euicc %s --order later", smdpf, other);
+	must("rm home/ledger.db");
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(6, "for chip " FIRST_EID, SEAL "--euicc %s --upp one.der --order o", smdpf, other);
+	must("mv void.db home/ledger.db");
+	must("%s ledger adopt --home home --pin-file pin", smdpf);
+	must("%s ledger check --home home --pin-file pin", smdpf);
+	expect(6, "for chip " FIRST_EID, SEAL "--euicc %s --upp one.der --order o", smdpf, other);
+	expect(6, "has proven that it is installed", "%s void --home home --pin-file pin --reason r --word me --yes 89000123456789012341", smdpf);
 	opened_free(a);
 	opened_free(b);
 

@@ -158,6 +158,7 @@ typedef struct {
 	guint8 key_id[32];
 	guint8 order[8];
 	guint8 reason;		/* 0: installed */
+	gboolean late;		/* and was void until now */
 	gboolean deleted;	/* and deleted since, in the factory */
 	guint8 record[32];	/* if so: SHA-256 of the chip's record */
 } LedgerResult;

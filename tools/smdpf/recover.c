@@ -91,7 +91,9 @@ typedef struct {
 	gboolean delivered;	/* from a directory that was named */
 	guint8 mark[8];		/* in the place of a run: what was adopted now, */
 	guint8 void_mark[8];	/* and what was there, and became void */
-	GHashTable *voids;	/* key id -> "voided" line of the journal */
+	GHashTable *voids;	/* key id -> "voided" line of the journal, */
+	GHashTable *late;	/* and of those that are installed all the same */
+	GString *late_text;	/* lines of an event */
 	gint64 adopted, twice, unknown, total;
 	gboolean kept;			/* there are ICCIDs that no key holds, and that are out */
 	guint strays;			/* orders that nothing proves to be anybody's */
@@ -270,6 +272,27 @@ static gboolean same_package(Adopt *a, const LedgerEntry *have, LedgerEntry *ent
 	return a->sound || correct(a, have, entry, error);
 }
 
+/* Although it was void; and not deleted since. */
+static gboolean installed_late(Adopt *a, const LedgerEntry *have)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(have->key_id));
+
+	return have->reason != LEDGER_VOID_DELETED && g_hash_table_contains(a->late, id) && !voided(a, have);
+}
+
+/* The ledger is older than the chip's proof. Another chip may have its ICCID by now. */
+static gboolean hold_late(Adopt *a, const LedgerEntry *have, GError **error)
+{
+	g_autofree char *id = ifpp_hex(IFPP_SPAN(have->key_id));
+	gboolean held = !has_iccid(have);
+	LedgerEntry holder;
+
+	g_string_append_printf(a->late_text, "installed %s\n", id);
+	return (held || ledger_holder(a->ledger, have->iccid, have->eid, FALSE, &holder, &held, error)) &&
+	       DB_RUN(a->ledger->db, "UPDATE binding SET state = 2, reason = 1, hold = $2 WHERE key_id = $1", NULL, NULL, NULL, error,
+		      DB_B(have->key_id, 32), DB_I(held ? LEDGER_FREE : LEDGER_HELD));
+}
+
 static gboolean unsure(const Adopt *a, const LedgerEntry *have)
 {
 	g_autofree char *hash = ifpp_hex(IFPP_SPAN(have->sha256));
@@ -303,6 +326,8 @@ static gboolean adopt_entry(const LedgerEntry *said, gpointer user, GError **err
 		return TRUE;
 	if (!ledger_find(a->ledger, entry.key_id, &have, &found, error))
 		return FALSE;
+	if (found && have.state == LEDGER_VOID && installed_late(a, &have))
+		return hold_late(a, &have, error);
 	/* the ledger is older than the void: its ICCID may be another key's by now */
 	line = found ? voided(a, &have) : NULL;
 	if (line && (have.state == LEDGER_BOUND || (have.state == LEDGER_INSTALLED && void_reason(line) == LEDGER_VOID_DELETED)))
@@ -448,10 +473,18 @@ static gboolean judge(Adopt *a, GError **error)
 static gboolean void_line(const char *line, gpointer user, GError **error)
 {
 	g_auto(GStrv) words = g_strsplit(line, " ", -1);
+	Adopt *a = user;
 
 	if (g_strv_length(words) == 5 && g_str_equal(words[0], "voided"))
-		g_hash_table_insert(user, g_strdup(words[1]), g_strdup(line));
+		g_hash_table_insert(a->voids, g_strdup(words[1]), g_strdup(line));
+	else if (g_str_has_prefix(line, STORE_INSTALLED) && words[1])
+		g_hash_table_add(a->late, g_strdup(words[1]));
 	return TRUE;
+}
+
+static gboolean is_late(gpointer id, gpointer line, gpointer user)
+{
+	return void_reason(line) != LEDGER_VOID_DELETED && g_hash_table_contains(user, id);
 }
 
 static gboolean order_line(const char *line, gpointer user, GError **error)
@@ -535,6 +568,7 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 	g_hash_table_remove_all(a->unsure);
 	g_string_truncate(a->text, 0);
 	g_string_truncate(a->journal, 0);
+	g_string_truncate(a->late_text, 0);
 	/* no number of an event is used again that the token has seen */
 	a->ledger->head.seq = MAX(a->ledger->head.seq, a->token.seq);
 	a->from_packages = FALSE;
@@ -551,6 +585,8 @@ static gboolean adopt_body(Db *db, gpointer user, GError **error)
 			return FALSE;
 	}
 	if (!(a->sound ? ledger_foreach(a->ledger, NULL, say_adopted, a, error) && flush(a, error) : begin_anew(a, error)))
+		return FALSE;
+	if (a->sound && a->late_text->len && !chain_append(a->ledger, a->late_text->str, 0, error))
 		return FALSE;
 	if (!adopt_orders(a, error) || (a->sound && !ledger_foreach(a->ledger, NULL, adopt_void, a, error)))
 		return FALSE;
@@ -630,6 +666,8 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 	g_autofree char *old = home_path(home, "ledger");
 	g_autoptr(GString) text = g_string_new(NULL), journal = g_string_new(NULL);
 	g_autoptr(GHashTable) voids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
+	g_autoptr(GHashTable) late = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	g_autoptr(GString) late_text = g_string_new(NULL);
 	Adopt a = { .home = home, .dirs = names, .accept = accept, .text = text, .journal = journal };
 	g_autoptr(GHashTable) told = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	g_autoptr(GHashTable) unsure = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
@@ -642,11 +680,15 @@ gboolean recover_adopt(const Home *home, char **packages, gint64 accept, GError 
 		return FALSE;
 	}
 	a.voids = voids;
+	a.late = late;
+	a.late_text = late_text;
 	a.told = told;
 	a.unsure = unsure;
 	for (guint i = 0; names[i]; i++)
-		if (!store_journal_lines(names[i], void_line, voids, error))
+		if (!store_journal_lines(names[i], void_line, &a, error))
 			return FALSE;
+	/* what a chip has proven counts, whichever journal says so */
+	g_hash_table_foreach_remove(voids, is_late, late);
 	a.journals = journals = journals_read(names, error);
 	if (!journals)
 		return FALSE;

@@ -34,14 +34,20 @@ gboolean check_report_key(Check *check, const guint8 key_id[32], const char *key
 
 gboolean check_flush(Check *check)
 {
-	g_autoptr(GString) freed = g_string_new(NULL);
+	g_autoptr(GString) freed = g_string_new(NULL), held = g_string_new(NULL);
 
 	for (guint i = 0; i < check->proven->len; i++) {
 		const LedgerResult *result = &g_array_index(check->proven, LedgerResult, i);
+		g_autofree char *id = ifpp_hex(IFPP_SPAN(result->key_id));
 
 		if (result->deleted)
 			ledger_deleted_line(freed, result);
+		else if (result->late)
+			g_string_append_printf(held, STORE_INSTALLED "%s\n", id);
 	}
+	/* Before, what takes an ICCID out of use again: the journal says that it was void. */
+	if (!check->error && held->len)
+		store_journal(check->home, held->str, held->len, &check->error);
 	/* The journal last: what it says is believed when the ledger is lost, and this frees something. */
 	if (!check->error &&
 	    ledger_result(check->ledger, (LedgerResult *)check->proven->data, check->proven->len, &check->error) &&
@@ -56,7 +62,8 @@ gboolean check_flush(Check *check)
 
 void check_take_proven(Check *check, const LedgerEntry *entry, guint reason)
 {
-	LedgerResult proven = { .reason = reason };
+	gboolean late = !reason && entry->state == LEDGER_VOID && entry->reason != LEDGER_VOID_DELETED;
+	LedgerResult proven = { .reason = reason, .late = late };
 
 	memcpy(proven.key_id, entry->key_id, 32);
 	memcpy(proven.order, entry->order, 8);

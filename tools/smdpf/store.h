@@ -31,6 +31,7 @@ typedef struct {
 gboolean store_put(Ledger *ledger, const StoreItem *items, guint n, GError **error);
 
 #define STORE_OUT "out "
+#define STORE_INSTALLED "installed "	/* although it was void */
 /*
  * After ledger_bind(), and before any of them leaves: the journal says so. A line without it is of a batch that was interrupted, and of
  * a key that may be bound otherwise since, here or by another host.
