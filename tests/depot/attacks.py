@@ -346,6 +346,22 @@ def failed_then_installed(build, url):
     expect([r['reason'] for r in unit['results']] == [2, 0], unit['results'])
 
 
+def brings_early_of_another(build, url):
+    """A station brings what the chip has signed about a package that another was sent: its own word of it counts no more than before."""
+    depot, chip = stocked(build, url), eid(0)
+    fresh_chip(chip)
+    with depot.serve() as (port, _):
+        one, rogue = Https(port), Https(port, 'rogue')
+        files = fetched(one, chip)
+        key = next(iter(files))
+        one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        refused = load(chip, files[key], 'refuse')
+        refused['result']['spent'] = 'no'
+        expect(rogue.json('PUT', '/v1/results/' + key, refused, status=201)['state'] == 'sent', 'it ended the package')
+        rogue.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=404)
+        expect(one.json('PUT', '/v1/results/' + key, unsigned(chip, key), status=201)['doubt'], 'whose it is')
+
+
 def chip_of_two_orders(build, url, execute):
     """Packages of one chip from two orders, and stations that serve one order each: only one of them has the chip at a time."""
     depot, chip = stocked(build, url), eid(0)
@@ -720,6 +736,7 @@ def operate(test, build, fresh, server=None):
     test('settled_then_proven', settled_then_proven, build, fresh('settled'))
     test('doubt_of_what_is_burnt', doubt_of_what_is_burnt, build, fresh('late_word'))
     test('failed_then_installed', failed_then_installed, build, fresh('failed'))
+    test('brings_early_of_another', brings_early_of_another, build, fresh('early'))
     for name, attack in (('chip_of_two_orders', chip_of_two_orders), ('rejected_stays_out', rejected_stays_out),
                          ('shared_with_rejected', shared_with_rejected)):
         url = fresh(name)

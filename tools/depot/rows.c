@@ -110,7 +110,8 @@ gboolean rows_had(Db *db, const char *station, const DepotItem *item, gint64 *ti
 gboolean rows_was_sent(Db *db, const char *station, const DepotItem *item, gint64 *times, GError **error)
 {
 	*times = item->state == DEPOT_SENT && !g_strcmp0(item->station, station);
-	return *times || DB_RUN(db, "SELECT COUNT(*) FROM history WHERE key_id = $1 AND station = $2 AND state = 2",
+	/* Others bring results of it while it is sent: such lines say what they brought. */
+	return *times || DB_RUN(db, "SELECT COUNT(*) FROM history WHERE key_id = $1 AND station = $2 AND state = 2 AND detail = ''",
 				rows_take_int, times, NULL, error, DB_B(item->key_id, 32), db_text(station));
 }
 
