@@ -14,7 +14,7 @@
  *   released ICCID NAME REASON	a cancelled order does not keep it any more, on somebody's word
  *   operator ORDER NAME	for whom it is
  *   accepted N			keys that stay unknown, on the operator's word
- *   adopted			from here on the chain is as whole as could be proven (recover.h)
+ *   adopted			from here on the chain is as whole as could be proven (adopt.h)
  *
  * ICCID is "-" when it is not known, HOLD one of free, one, test; PROFILE, NAME and REASON are escaped as in a URI.
  */

@@ -8,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include "adopt.h"
 #include "bsp.h"
 #include "bundle.h"
 #include "cryptoki.h"
@@ -618,7 +619,7 @@ static gboolean cmd_ledger(int argc, char **argv, int *exit_code, GError **error
 		return FALSE;
 	if (word == CHECK)
 		return recover_check(home, TRUE, error);
-	return word == MIGRATE ? migrate_ledger(home, error) : recover_adopt(home, packages, accept, error);
+	return word == MIGRATE ? migrate_ledger(home, error) : adopt_ledger(home, packages, accept, error);
 }
 
 /* A reason is a line that people read later, on terminals too. */

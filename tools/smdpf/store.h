@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a home keeps beside its ledger: every package that it released, and a journal that says in clear what
- * each of them is. Both are evidence when the ledger is lost (recover.h).
+ * each of them is. Both are evidence when the ledger is lost (adopt.h).
  *
  * DIR/packages/XYZ/EID-KEY.ifpp	XYZ: the first three hex digits of the key id, so that no directory
  *				grows beyond what file systems bear
