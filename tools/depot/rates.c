@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "rates.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -184,7 +183,6 @@ static gpointer charge_all(gpointer user)
 Rates *rates_new(const char *db, guint rate, GError **error)
 {
 	Rates *rates = g_new0(Rates, 1);
-	sigset_t all, before;
 
 	rates->rate = rate;
 	rates->cost = G_USEC_PER_SEC / rate;
@@ -201,11 +199,7 @@ Rates *rates_new(const char *db, guint rate, GError **error)
 		rates_free(rates);
 		return NULL;
 	}
-	/* It takes none of the signals for which another thread waits. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	rates->thread = g_thread_new("rates", charge_all, rates);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rates;
 }
 

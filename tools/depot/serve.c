@@ -306,19 +306,12 @@ static gboolean be_seen(Server *server, GError **error)
 	return TRUE;
 }
 
-static gboolean run(Server *server, int fd, GError **error)
+static gboolean run(Server *server, int fd, const sigset_t *signals, GError **error)
 {
 	struct MHD_Daemon *daemon;
 	Proxy *proxy = NULL;
-	sigset_t signals;
 	gboolean ok = FALSE;
 
-	/* Blocked in every thread; this one waits for them. */
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	server->jobs = jobs_new(&(JobOptions){ .db = server->options->db, .trust = server->options->trust,
 					       .threads = server->options->threads, .lease = server->options->lease,
 					       .answer_ms = ANSWER_MS, .done = answered,
@@ -336,7 +329,7 @@ static gboolean run(Server *server, int fd, GError **error)
 			web_tell(server->dashboard);
 		if (server->api)
 			api_tell(server->api);
-		ok = wait_and_watch(server, &signals, error);
+		ok = wait_and_watch(server, signals, error);
 		sd_notify(0, "STOPPING=1");
 	}
 	proxy_stop(proxy);
@@ -357,8 +350,15 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 {
 	Server server = { .options = options };
 	gboolean ok = FALSE;
+	sigset_t signals;
 	int fd;
 
+	/* Before there is another thread, so that they are blocked in every one; this one waits for them. */
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	server.files = (TlsFiles){ options->cert, options->key, options->client_ca, options->client_crl,
 				   options->refuse_stale_crl };
 	fd = options->listen ? listen_on("--listen", options->listen, error) : listen_handed_over(error);
@@ -370,7 +370,7 @@ gboolean depot_serve(const ServeOptions *options, GError **error)
 		ConnectionLimits limits = { options->connections, options->timeout, server.rates, server.log };
 
 		server.connections = connections_new(&limits, reload_tls(server.reload));
-		ok = run(&server, fd, error);
+		ok = run(&server, fd, &signals, error);
 	}
 	connections_free(server.connections);
 	rates_free(server.rates);
