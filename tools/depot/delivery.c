@@ -17,13 +17,12 @@ typedef struct {
 	guint n, added;
 } Add;
 
-static gboolean not_rejected(Db *db, const guint8 delivery[32], GError **error)
+/* An error if the operator has rejected it, perhaps while it is imported. */
+static gboolean not_rejected(Db *db, Add *a, GError **error)
 {
-	gint64 done = DEPOT_DELIVERY_BEGUN;
-
-	if (!DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &done, NULL, error, DB_B(delivery, 32)))
+	if (!DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &a->done, NULL, error, DB_B(a->delivery, 32)))
 		return FALSE;
-	if (done != DEPOT_DELIVERY_REJECTED)
+	if (a->done != DEPOT_DELIVERY_REJECTED)
 		return TRUE;
 	g_set_error_literal(error, DEPOT_ERROR, DEPOT_ERROR_CONFLICT, "the operator has rejected this delivery");
 	return FALSE;
@@ -53,7 +52,7 @@ static gboolean add(Db *db, gpointer user, GError **error)
 	gint64 at, changed;
 
 	a->added = 0;
-	if (!db->ops->now(db, &at, error) || !not_rejected(db, a->delivery, error))
+	if (!db->ops->now(db, &at, error) || !not_rejected(db, a, error))
 		return FALSE;
 	for (guint i = 0; i < a->n; i++) {
 		const DepotItem *item = a->items[i];
@@ -102,16 +101,14 @@ static gboolean note_delivery(Db *db, gpointer user, GError **error)
 		      "INSERT INTO delivery (id, batch, packages, done, at) VALUES ($1, $2, $3, 0, $4) "
 		      "ON CONFLICT (id) DO NOTHING",
 		      NULL, NULL, NULL, error, DB_B(a->delivery, 32), db_text(a->order), DB_I(a->packages), DB_I(at)) &&
-	       DB_RUN(db, "SELECT done FROM delivery WHERE id = $1", rows_take_int, &a->done, NULL, error,
-		      DB_B(a->delivery, 32)) &&
-	       not_rejected(db, a->delivery, error);
+	       not_rejected(db, a, error);
 }
 
 static gboolean end_delivery(Db *db, gpointer user, GError **error)
 {
-	const Add *a = user;
+	Add *a = user;
 
-	return not_rejected(db, a->delivery, error) &&
+	return not_rejected(db, a, error) &&
 	       DB_RUN(db, "UPDATE delivery SET done = 1 WHERE id = $1", NULL, NULL, NULL, error, DB_B(a->delivery, 32));
 }
 
