@@ -15,9 +15,13 @@ typedef struct {
 	gboolean out, old;	/* old: from before it was said what is out */
 } Last;
 
+/* A package of whose key the same journal has another later: what is known of it. Where journals differ, the last of these. */
+typedef enum { KEPT, SUPERSEDED, BEGUN, REPLACED } Fate;
+
 struct Journals {
 	GHashTable *last;	/* Last, by key and journal */
-	GHashTable *superseded, *begun, *unbound, *replaced;	/* SHA-256 of packages, in hexadecimal */
+	GHashTable *fates;	/* SHA-256 of a package, in hexadecimal -> Fate */
+	GHashTable *unbound;	/* such SHA-256 */
 	guint journal;		/* that is being read, */
 	gboolean says_out;	/* and whether it has said of any that it is out */
 };
@@ -46,19 +50,22 @@ static Last *find(const Journals *j, const guint8 key_id[32], guint journal)
 	return g_hash_table_lookup(j->last, &wanted);
 }
 
+static Fate fate_of(const Journals *j, const guint8 sha256[32])
+{
+	g_autofree char *hash = ifpp_hex((IfppSpan){ sha256, 32 });
+
+	return GPOINTER_TO_UINT(g_hash_table_lookup(j->fates, hash));
+}
+
 /* Another package of its key; it may be one that was there before. */
 static void supersede(Journals *j, Last *last, const LedgerEntry *entry)
 {
 	g_autofree char *now = ifpp_hex(IFPP_SPAN(entry->sha256));
+	Fate fate = last->out ? REPLACED : last->old ? SUPERSEDED : BEGUN;
 
-	g_hash_table_add(j->superseded, ifpp_hex(IFPP_SPAN(last->sha256)));
-	if (last->out)
-		g_hash_table_add(j->replaced, ifpp_hex(IFPP_SPAN(last->sha256)));
-	else if (!last->old)
-		g_hash_table_add(j->begun, ifpp_hex(IFPP_SPAN(last->sha256)));
-	g_hash_table_remove(j->superseded, now);
-	g_hash_table_remove(j->begun, now);
-	g_hash_table_remove(j->replaced, now);
+	fate = MAX(fate, fate_of(j, last->sha256));
+	g_hash_table_insert(j->fates, ifpp_hex(IFPP_SPAN(last->sha256)), GUINT_TO_POINTER(fate));
+	g_hash_table_remove(j->fates, now);
 	last->out = FALSE;
 	last->old = !j->says_out;
 }
@@ -115,10 +122,8 @@ Journals *journals_read(const char *const *dirs, GError **error)
 	g_autoptr(Journals) j = g_new0(Journals, 1);
 
 	j->last = g_hash_table_new_full(hash_last, equal_last, g_free, NULL);
-	j->superseded = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+	j->fates = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	j->unbound = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	j->begun = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-	j->replaced = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 	for (; dirs[j->journal]; j->journal++, j->says_out = FALSE)
 		if (!store_journal_lines(dirs[j->journal], take_line, j, error))
 			return NULL;
@@ -131,33 +136,26 @@ void journals_free(Journals *journals)
 	if (!journals)
 		return;
 	g_hash_table_unref(journals->last);
-	g_hash_table_unref(journals->superseded);
-	g_hash_table_unref(journals->begun);
+	g_hash_table_unref(journals->fates);
 	g_hash_table_unref(journals->unbound);
-	g_hash_table_unref(journals->replaced);
 	g_free(journals);
-}
-
-static gboolean has(GHashTable *packages, const LedgerEntry *entry)
-{
-	g_autofree char *sha256 = ifpp_hex(IFPP_SPAN(entry->sha256));
-
-	return g_hash_table_contains(packages, sha256);
 }
 
 gboolean journals_superseded(const Journals *journals, const LedgerEntry *entry)
 {
-	return has(journals->superseded, entry);
+	return fate_of(journals, entry->sha256) != KEPT;
 }
 
 gboolean journals_begun(const Journals *journals, const LedgerEntry *entry)
 {
-	return has(journals->begun, entry) && !has(journals->replaced, entry);
+	return fate_of(journals, entry->sha256) == BEGUN;
 }
 
 gboolean journals_unbound(const Journals *journals, const LedgerEntry *entry)
 {
-	return has(journals->unbound, entry);
+	g_autofree char *hash = ifpp_hex(IFPP_SPAN(entry->sha256));
+
+	return g_hash_table_contains(journals->unbound, hash);
 }
 
 gboolean journals_sure(const Journals *journals, guint journal, const LedgerEntry *entry)
@@ -169,7 +167,7 @@ gboolean journals_sure(const Journals *journals, guint journal, const LedgerEntr
 
 gboolean journals_replaced(const Journals *journals, const LedgerEntry *entry)
 {
-	return has(journals->replaced, entry);
+	return fate_of(journals, entry->sha256) == REPLACED;
 }
 
 gboolean journals_out(const Journals *journals, guint journal, const LedgerEntry *entry)
