@@ -34,7 +34,7 @@ class Log:
 
     def says(self, *words):
         """Lines are written after the answers."""
-        wait_for(lambda: f'the log does not say {words}: {"".join(self.lines())[-1200:]}', lambda: self.lines(*words))
+        wait_for(lambda: f'the log does not say {words}: {"".join(self.lines())[-1200:]}', lambda: self.lines(*words), 10)
 
 
 def keys_of(claim):
@@ -291,15 +291,21 @@ def settled_then_proven(build, url):
     expect(depot('check', '--json').objects()[-1]['damaged'] == 0, 'check')
 
 
-def data_comes_meanwhile(build, url, execute):
-    """The chip's data comes after its result was looked at and before that is a doubt: it is none."""
-    depot, chip = stocked(build, url), eid(0)
+@contextlib.contextmanager
+def sent(depot, chip):
+    """A station that was sent the packages of a fresh chip, and the depot has its data: the station, the files by key, the first key."""
     fresh_chip(chip)
     with depot.serve() as (port, _):
         one = Https(port)
         files = fetched(one, chip)
-        key = next(iter(files))
         one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+        yield one, files, next(iter(files))
+
+
+def data_comes_meanwhile(build, url, execute):
+    """The chip's data comes after its result was looked at and before that is a doubt: it is none."""
+    depot, chip = stocked(build, url), eid(0)
+    with sent(depot, chip) as (one, files, key):
         execute('CREATE TABLE later AS SELECT * FROM chip')
         execute('DELETE FROM chip')
         execute('CREATE TRIGGER later AFTER INSERT ON doubt BEGIN INSERT INTO chip SELECT * FROM later; END')
@@ -328,12 +334,7 @@ def doubt_of_what_is_burnt(build, url):
 def failed_then_installed(build, url):
     """A failure whose place a success has taken is the same when it comes again."""
     depot, chip, told = stocked(build, url), eid(0), f'{build}-failed.json'
-    fresh_chip(chip)
-    with depot.serve() as (port, _):
-        one = Https(port)
-        files = fetched(one, chip)
-        key = next(iter(files))
-        one.json('PUT', '/v1/chips/' + chip, chip_data(chip), status=201)
+    with sent(depot, chip) as (one, files, key):
         failed = load(chip, files[key], 'refuse')
         failed['result']['spent'] = 'yes'
         expect(one.json('PUT', '/v1/results/' + key, failed, status=201)['state'] == 'failed', 'not failed')
@@ -681,7 +682,7 @@ def replaced_while_serving(build, url, fresh):
                         expect('packages' not in told, told)
                     one.json('GET', '/v1/packages/' + '0' * 64, status=503)
                     one.json('GET', '/v1/status', status=503)
-                process.wait(timeout=60)
+                process.wait(timeout=20)
         except Late:
             raise
         except Failed as error:

@@ -84,7 +84,8 @@ def test_database_restart(build, server):
             before = refused[0]
             server.crash()
             try:
-                wait_for('nobody is refused', lambda: refused[0] > before or not any(thread.is_alive() for thread in threads))
+                wait_for('nobody is refused', lambda: refused[0] > before or not any(thread.is_alive() for thread in threads),
+                         60)
             finally:
                 server.again()
         calm.set()

@@ -509,11 +509,11 @@ def ends_within_14_days(build, url):
             # what is said at the start, and again when it is asked to read them
             for times in (1, 2):
                 wait_for(process.said, lambda: days > 14 or all(process.said().count(f'{name} ends on ') >= times for name in (
-                    'soon.pem: the certificate', 'reload.crl: the CRL')))
+                    'soon.pem: the certificate', 'reload.crl: the CRL')), 20)
                 process.send_signal(signal.SIGHUP)
             # it has ended: all is said
             process.terminate()
-            process.wait(timeout=60)
+            process.wait(timeout=20)
             expect(days < 14 or ' ends on ' not in process.said(), process.said())
             expect('station CA' not in process.said(), process.said())
 
@@ -526,7 +526,7 @@ def asked_while_it_stands_still(build, url):
                 process.send_signal(number)
             if asked == signal.SIGHUP:
                 wait_for('the files are not read', lambda: 'were read again' in process.said())
-        expect(process.wait(timeout=60) == 0, f'ended with {process.returncode}')
+        expect(process.wait(timeout=20) == 0, f'ended with {process.returncode}')
 
 
 def idle_connections(build, url):
@@ -605,7 +605,7 @@ def locked_table_503(build, url, locker):
                 thread.join(20)
         raise_worst(odd)
         in_time(len(took) == 8 and max(took) < 3.6, took)
-        wait_for('does not come back', lambda: station.ask('POST', '/v1/claims', {'eid': eid(0)})[0].status == 200)
+        wait_for('does not come back', lambda: station.ask('POST', '/v1/claims', {'eid': eid(0)})[0].status == 200, 10)
 
 
 @contextlib.contextmanager
@@ -639,7 +639,7 @@ def standby_promoted(build):
                 expect(answer.status in (200, 503), (answer.status, text))
                 return answer.status == 200
 
-            wait_for('does not come back', is_back)
+            wait_for('does not come back', is_back, 30)
             expect(one.json('GET', '/v1/status')['epoch'] != before, 'the standby passes for what it stands in for')
             again = lines_of_outbox(outbox, port, build=build)[0]
             expect(again['delivered'] + again['before'] == 3 and again['refused'] == 0, again)
@@ -668,7 +668,7 @@ def behind_haproxy(build, url):
                 with contextlib.suppress(ConnectionError):
                     return Https(front).json('GET', '/v1/status')
 
-            wait_for('nothing comes through', comes_through)
+            wait_for('nothing comes through', comes_through, 10)
             for n in range(4):      # round robin: each front end, so both versions of the protocol
                 one = Https(front)
                 one.connection.source_address = (f'127.0.0.{20 + n}', 0)
@@ -681,7 +681,7 @@ def behind_haproxy(build, url):
             with open(os.path.join(work, 'proxy.log')) as file:
                 return file.read()
 
-        wait_for(log, lambda: all(f'address=127.0.0.{20 + n}:' in log() for n in range(4)))
+        wait_for(log, lambda: all(f'address=127.0.0.{20 + n}:' in log() for n in range(4)), 20)
         expect('127.0.0.8' not in log(), log())
 
         def closed(source, data, wait=1.5):

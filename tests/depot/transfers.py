@@ -80,7 +80,7 @@ def test_odd_depots(build, step):
 
     def stall(n, wanted):
         stopped.set()
-        hold.wait(60)
+        hold.wait(20)
         return whole()
 
     shutil.rmtree(cache)
@@ -91,7 +91,7 @@ def test_odd_depots(build, step):
             [os.path.join(TOP, 'build', 'unit-' + build, 'tools/ifppctl/ifppctl'), '-d', chip, 'fetch', '--to', cache,
              '--cert', 'one.pem', '--key', 'one.key', '--ca', 'server-ca.pem', '--source', f'https://localhost:{port}'],
             cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stopped.wait(60)
+        stopped.wait(20)
         process.kill()
         process.wait()
         hold.set()

@@ -54,7 +54,7 @@ def raise_worst(odd):
         raise error
 
 
-def wait_for(what, condition, seconds=60):
+def wait_for(what, condition, seconds=15):
     """Until it is so. @what: to be said if it is not, or what says it."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -341,7 +341,7 @@ class Depot:
             yield int(line.split(':')[-1].split('/')[0]), process
         finally:
             process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
+            process.wait(timeout=20)
             process.stdout.close()
             err = said()
             log.close()
